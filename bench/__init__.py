@@ -1,0 +1,1 @@
+"""The common harness: arms, tasks, training, records. It knows no PDE and no molecule."""

@@ -1,0 +1,133 @@
+"""Arms: named combinations of techniques, one choice per axis."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+from bench.errors import BadInput, unknown
+from bench.references import is_reference
+from bench.techniques.activation import ACTIVATIONS
+from bench.techniques.initialization import INITIALIZATIONS
+from bench.techniques.normalization import NORMALIZATIONS
+from bench.techniques.registry import Registry
+from bench.techniques.rescaling import RESCALINGS
+
+AXES: dict[str, Registry] = {
+    "activation": ACTIVATIONS,
+    "normalization": NORMALIZATIONS,
+    "rescaling": RESCALINGS,
+    "initialization": INITIALIZATIONS,
+}
+
+BASELINE = "baseline"
+
+# A '+' before a digit belongs to a number such as 1e+06.
+_SEPARATOR = re.compile(r"\+(?!\d)")
+
+
+@dataclass(frozen=True, order=True)
+class Arm:
+    """A choice on each axis, or ``None`` for what the model's publication uses.
+
+    An arm is frozen, hashable, prints as its own name, and parses back from it.
+
+    Attributes:
+        activation: For instance ``"irelu"``, or ``"package.module:attribute"``.
+        normalization: For instance ``"denorm"``.
+        rescaling: For instance ``"rescale=1e6"``.
+        initialization: For instance ``"lsuv"``.
+    """
+
+    activation: str | None = None
+    normalization: str | None = None
+    rescaling: str | None = None
+    initialization: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Arm:
+        """The arm that ``a+b+c`` names, in any order of the tokens.
+
+        A token is a technique's name (``irelu``), a name with a value (``rescale=1e6``), or an
+        axis with a reference to one's own object (``activation=package.module:attribute``).
+
+        Raises:
+            BadInput: A token is unknown (with the nearest match), empty, or contradicts another.
+        """
+        if text == BASELINE:
+            return cls()
+        chosen: dict[str, str] = {}
+        for token in _SEPARATOR.split(text):
+            axis, choice = _resolve(token, text)
+            if axis in chosen:
+                raise BadInput(
+                    f"arm {text!r}: {chosen[axis]!r} and {choice!r} are both choices of {axis};"
+                    " an arm has one choice per axis"
+                )
+            chosen[axis] = choice
+        return cls(**chosen)
+
+    def __str__(self) -> str:
+        tokens = [
+            f"{axis}={choice}" if is_reference(choice) else choice
+            for axis, choice in self.choices().items()
+        ]
+        return "+".join(tokens) or BASELINE
+
+    def choices(self) -> dict[str, str]:
+        """The axes that this arm sets, in the order of `AXES`."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {axis: choice for axis, choice in values.items() if choice is not None}
+
+    def override(self, axis: str, choice: str) -> Arm:
+        """This arm with a choice on one more axis.
+
+        Raises:
+            BadInput: The arm already has a choice there, or `choice` is not one of the axis.
+        """
+        mine = getattr(self, axis)
+        if mine is not None:
+            raise BadInput(f"--{axis} {choice}: the arm {str(self)!r} already has {mine!r} there")
+        AXES[axis].check(choice)
+        return replace(self, **{axis: _canonical(choice)})
+
+    def on(self, published: Mapping[str, str]) -> dict[str, str]:
+        """What the arm means on a model: its own choices, else the model's published ones."""
+        return {**published, **self.choices()}
+
+
+def _canonical(choice: str) -> str:
+    """One spelling for equal values, so that rescale=1e6 and rescale=1000000.0 are one arm."""
+    name, given, value = choice.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        return choice
+    short = f"{number:g}"
+    text = short if float(short) == number else repr(number)
+    return f"{name}{given}{re.sub(r'e\+?(-?)0*', r'e\1', text)}"
+
+
+def _resolve(token: str, text: str) -> tuple[str, str]:
+    """The axis of a token, and its canonical spelling."""
+    if not token:
+        raise BadInput(f"arm {text!r} has an empty token; the form is a+b+c")
+    if token == BASELINE:
+        raise BadInput(f"arm {text!r}: {BASELINE!r} changes nothing and stands alone")
+    name, given, value = token.partition("=")
+    if given and name in AXES:
+        AXES[name].check(value)
+        return name, _canonical(value)
+    if is_reference(token):
+        axes = ", ".join(f"{axis}={token}" for axis in AXES)
+        raise BadInput(f"arm {text!r}: say which axis {token!r} is on (one of {axes})")
+    for axis, registry in AXES.items():
+        if name in registry.choices:
+            registry.check(token)
+            return axis, _canonical(token)
+    raise unknown(
+        f"technique in arm {text!r}:",
+        name,
+        [BASELINE, *(known for registry in AXES.values() for known in registry.names())],
+    )

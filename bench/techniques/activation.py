@@ -1,0 +1,61 @@
+"""The activation axis.
+
+An activation is a factory without arguments that returns a `torch.nn.Module`, which maps a tensor
+of any shape to one of the same shape, element by element, and can be differentiated three times
+(a residual with second derivatives needs the third for its parameter gradients).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bench.errors import BadInput
+from bench.techniques.registry import Choice, Registry
+
+if TYPE_CHECKING:
+    import torch
+
+Activation = Callable[[], "torch.nn.Module"]
+
+ACTIVATIONS = Registry(
+    "activation",
+    {
+        "irelu": Choice("bench.techniques.integrated:IReLU", "integrated ReLU, ½max(0,x)²"),
+        "ielu": Choice("bench.techniques.integrated:IntegratedELU", "integrated ELU"),
+        "igelu": Choice("bench.techniques.integrated:IntegratedGELU", "integrated GELU"),
+        "isilu": Choice("bench.techniques.integrated:IntegratedSiLU", "integrated SiLU"),
+        "itanh": Choice("bench.techniques.integrated:IntegratedTanh", "log cosh"),
+        "isoftplus": Choice("bench.techniques.integrated:IntegratedSoftplus", "−Li₂(−eˣ)"),
+        "tanh": Choice("torch.nn:Tanh", "hyperbolic tangent"),
+        "sin": Choice("bench.techniques.elementwise:Sine", "sine"),
+        "silu": Choice("torch.nn:SiLU", "x·sigmoid(x), also known as swish"),
+        "gelu": Choice("torch.nn:GELU", "x·Φ(x), exact"),
+        "elu": Choice("torch.nn:ELU", "exponential linear unit"),
+        "softplus": Choice("torch.nn:Softplus", "log(1 + eˣ)"),
+        "ssp": Choice("bench.techniques.elementwise:ShiftedSoftplus", "softplus(x) − ln 2, SchNet"),
+        "relu": Choice("torch.nn:ReLU", "max(0, x)"),
+        "sigmoid": Choice("torch.nn:Sigmoid", "logistic function"),
+    },
+)
+
+
+def make_activation(token: str) -> torch.nn.Module:
+    """A new activation module.
+
+    Raises:
+        BadInput: The token is unknown, or names something that is no module factory, or changes
+            the shape of its input.
+    """
+    import torch
+
+    module = ACTIVATIONS.get(token)()
+    if not isinstance(module, torch.nn.Module):
+        raise BadInput(
+            f"activation {token!r} returned {type(module).__name__}, not a torch.nn.Module"
+        )
+    with torch.no_grad():
+        shape = tuple(module(torch.zeros(3, 2)).shape)
+    if shape != (3, 2):
+        raise BadInput(f"activation {token!r} maps the shape (3, 2) to {shape}: not elementwise")
+    return module

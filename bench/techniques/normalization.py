@@ -1,0 +1,57 @@
+"""The normalisation axis.
+
+A normalisation is called with the number of features and returns a `torch.nn.Module` that maps
+``(rows, features)`` to the same shape.
+
+Batch norm couples the rows: in training mode ∂yᵢ/∂xⱼ ≠ 0 for i ≠ j, so a PDE residual or a force
+by automatic differentiation is not the pointwise one. `FrozenBatchNorm` is the variant that keeps
+it pointwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bench.errors import BadInput
+from bench.techniques.registry import Choice, Registry
+
+if TYPE_CHECKING:
+    import torch
+
+Normalization = Callable[[int], "torch.nn.Module"]
+
+NORMALIZATIONS = Registry(
+    "normalization",
+    {
+        "denorm": Choice("bench.techniques.norm_layers:none", "no normalisation layers"),
+        "batchnorm": Choice("torch.nn:BatchNorm1d", "batch normalisation"),
+        "layernorm": Choice("torch.nn:LayerNorm", "layer normalisation"),
+        "frozenbn": Choice(
+            "bench.techniques.norm_layers:FrozenBatchNorm",
+            "batch norm whose statistics are measured once and then kept",
+        ),
+    },
+)
+
+
+def make_normalization(token: str, num_features: int) -> torch.nn.Module:
+    """A new normalisation layer for `num_features` features.
+
+    Raises:
+        BadInput: The token is unknown, or names something that is no module factory, or changes
+            the shape of its input.
+    """
+    import torch
+
+    module = NORMALIZATIONS.get(token)(num_features)
+    if not isinstance(module, torch.nn.Module):
+        raise BadInput(
+            f"normalization {token!r} returned {type(module).__name__}, not a torch.nn.Module"
+        )
+    probe = torch.zeros(3, num_features, dtype=next(module.parameters(), torch.zeros(1)).dtype)
+    with torch.no_grad():
+        shape = tuple(module.eval()(probe).shape)
+    if shape != tuple(probe.shape):
+        raise BadInput(f"normalization {token!r} maps the shape {tuple(probe.shape)} to {shape}")
+    return module.train()

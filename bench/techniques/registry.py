@@ -1,0 +1,88 @@
+"""The choices on one axis: built-in names, entry points, and references to a user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import entry_points
+from typing import Any
+
+from bench.errors import BadInput, unknown
+from bench.references import is_reference, load
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One named choice: where it is defined, and what it is in a few words.
+
+    Attributes:
+        target: ``package.module:attribute``, imported when the choice is first used, so that
+            names can be listed without importing torch.
+        summary: One line for ``list``.
+        takes_value: The target is a factory that is called with the text after ``=`` in
+            ``name=value``, or with ``None`` for the bare name.
+    """
+
+    target: str
+    summary: str
+    takes_value: bool = False
+
+
+class Registry:
+    """The choices on one axis.
+
+    Args:
+        axis: ``activation``, ``normalization``, ``rescaling`` or ``initialization``.
+        choices: The built-in ones by name. Installed packages add to them with entry points of
+            the group ``bench.<axis>s`` (name = ``package.module:attribute``).
+    """
+
+    def __init__(self, axis: str, choices: Mapping[str, Choice]) -> None:
+        self.axis = axis
+        self._builtin = dict(choices)
+
+    @cached_property
+    def choices(self) -> dict[str, Choice]:
+        """Every named choice, built-in ones first; those cannot be shadowed."""
+        found = dict(self._builtin)
+        for point in entry_points(group=f"bench.{self.axis}s"):
+            found.setdefault(point.name, Choice(point.value, f"entry point {point.value}"))
+        return found
+
+    def names(self) -> Iterable[str]:
+        """The names that can be used in an arm."""
+        return self.choices.keys()
+
+    def check(self, token: str) -> None:
+        """Refuse a token that is neither a name, a ``name=value`` nor a reference.
+
+        Raises:
+            BadInput: With the nearest match.
+        """
+        name, given, value = token.partition("=")
+        if is_reference(token):
+            return
+        if name not in self.choices:
+            raise unknown(self.axis, name, self.names())
+        if given and not self.choices[name].takes_value:
+            raise BadInput(f"{self.axis} {name!r} takes no value, got {token!r}")
+        if given:
+            load(self.choices[name].target)(value)
+
+    def get(self, token: str) -> Any:
+        """The object behind a token.
+
+        Raises:
+            BadInput: The token is unknown or what it names cannot be used.
+        """
+        if is_reference(token):
+            found = load(token)
+            if not callable(found):
+                raise BadInput(f"{self.axis} {token!r} is not callable")
+            return found
+        self.check(token)
+        name, _, value = token.partition("=")
+        choice = self.choices[name]
+        target = load(choice.target)
+        return target(value or None) if choice.takes_value else target
