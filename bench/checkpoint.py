@@ -1,0 +1,43 @@
+"""Checkpoints: the state of a run between two steps, written atomically, read without pickle."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.files import write_atomically
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` (tensors, numbers, strings, lists, dicts)."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load(path: Path, spec_hash: str, code: str) -> tuple[dict[str, Any] | None, str | None]:
+    """The state to continue from.
+
+    Args:
+        path: The checkpoint file.
+        spec_hash: The run's; a checkpoint of another is refused.
+        code: Digest of the present code; a checkpoint of other code is refused, since the run
+            would be a mixture of two.
+
+    Returns:
+        The state or ``None``, and why there is none although there is a file.
+    """
+    if not path.exists():
+        return None, None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file fails in many ways
+        return None, f"checkpoint unreadable ({type(error).__name__}), started again"
+    if not isinstance(state, dict) or state.get("spec_hash") != spec_hash:
+        return None, "checkpoint of another spec, started again"
+    if state.get("code") != code:
+        return None, "checkpoint written by other code, started again"
+    return state, None

@@ -1,0 +1,113 @@
+"""Devices, dtypes, determinism, synchronised step timers and peak memory."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from bench.errors import BadInput
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+def resolve(name: str) -> torch.device:
+    """The device that ``auto``, ``cpu``, ``cuda`` or ``cuda:i`` names.
+
+    Raises:
+        BadInput: The form is wrong, or this machine has no such device.
+    """
+    count = torch.cuda.device_count()
+    if name == "auto":
+        return torch.device("cuda", 0) if count else torch.device("cpu")
+    kind, given, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (kind == "cpu" and given) or (given and not index.isdigit()):
+        raise BadInput(f"unknown device {name!r} (allowed: auto, cpu, cuda, cuda:0, cuda:1, …)")
+    if kind == "cpu":
+        return torch.device("cpu")
+    if int(index or 0) >= count:
+        raise BadInput(f"device {name!r} is not there: this machine has {count} CUDA devices")
+    return torch.device("cuda", int(index or 0))
+
+
+@contextlib.contextmanager
+def deterministic(device: torch.device) -> Iterator[None]:
+    """One CPU thread and deterministic kernels, so that a result depends only on its spec.
+
+    New tensors are made on `device` inside the context, which DeepXDE's conditions rely on.
+    """
+    threads = torch.get_num_threads()
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    try:
+        # On the CPU the default stays as it is: the mode costs time at every operator.
+        with torch.device(device) if device.type == "cuda" else contextlib.nullcontext():
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(before)
+
+
+class StepTimer:
+    """Times single steps without waiting for the device after each.
+
+    On CUDA, events are recorded around each step and read in `flush`, which synchronises once.
+
+    Args:
+        device: Where the steps run.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == "cuda"
+        self._pending: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+        self._seconds: list[float] = []
+
+    @contextlib.contextmanager
+    def step(self) -> Iterator[None]:
+        """Time the body."""
+        if self._cuda:
+            begin = torch.cuda.Event(enable_timing=True)
+            end = torch.cuda.Event(enable_timing=True)
+            begin.record()
+            yield
+            end.record()
+            self._pending.append((begin, end))
+        else:
+            start = time.perf_counter()
+            yield
+            self._seconds.append(time.perf_counter() - start)
+
+    def flush(self) -> list[float]:
+        """Seconds of each step since the last call."""
+        if self._cuda:
+            torch.cuda.synchronize()
+            self._seconds = [begin.elapsed_time(end) / 1e3 for begin, end in self._pending]
+            self._pending = []
+        seconds, self._seconds = self._seconds, []
+        return seconds
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Start a new measurement of `peak_memory_mb`."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        # Linux: resets VmHWM. Elsewhere the peak is that of the whole process.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Peak allocated memory of a CUDA device, or peak resident memory of the process, in MB."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6

@@ -1,0 +1,86 @@
+"""Where a run ran: machine, versions, commit."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("torch", "deepxde", "schnetpack", "ase", "numpy", "scipy")
+
+
+def _git(*arguments: str) -> str | None:
+    root = Path(__file__).resolve().parent.parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@functools.cache
+def code_digest(*packages: str) -> str:
+    """Digest of the Python sources of packages, so that results of other code can be told."""
+    digest = hashlib.sha256()
+    for package in packages:
+        spec = find_spec(package)
+        for location in (spec and spec.submodule_search_locations) or []:
+            for path in sorted(Path(location).rglob("*.py")):
+                digest.update(str(path.relative_to(location)).encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
+def machine() -> dict[str, Any]:
+    """Machine, versions and commit; the same for every run of a process."""
+    commit = _git("rev-parse", "HEAD")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "versions": {package: _version(package) for package in _PACKAGES},
+        "commit": commit,
+        "dirty": bool(_git("status", "--porcelain")) if commit else None,
+    }
+
+
+def environment(suite: str, device: str, jobs: int) -> dict[str, Any]:
+    """The record's `environment`.
+
+    Args:
+        suite: Name of the suite, whose sources the code's digest covers.
+        device: For instance ``cpu`` or ``cuda:0``.
+        jobs: How many runs ran side by side; step times are comparable only with one.
+    """
+    found = {**machine(), "code": code_digest("bench", f"suites.{suite}"), "jobs": jobs}
+    if device.startswith("cuda"):
+        import torch
+
+        found["gpu"] = torch.cuda.get_device_name(torch.device(device))
+        found["cuda"] = torch.version.cuda
+    return found

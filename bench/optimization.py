@@ -1,0 +1,132 @@
+"""Optimisers and learning-rate schedules: Adam, then L-BFGS if asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import BadInput, unknown
+from bench.spec import Training
+
+
+def _constant(progress: float) -> float:
+    del progress
+    return 1.0
+
+
+def _cosine(progress: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _exponential(progress: float) -> float:
+    return 0.01**progress
+
+
+#: Factor on the learning rate as a function of the fraction of Adam's steps done.
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": _constant,
+    "cosine": _cosine,
+    "exponential": _exponential,
+}
+
+Losses = Mapping[str, Tensor]
+
+
+def check_training(training: Training) -> None:
+    """Refuse settings that no optimiser accepts.
+
+    Raises:
+        BadInput: A number is out of its range, or the schedule is unknown.
+    """
+    if training.schedule not in SCHEDULES:
+        raise unknown("schedule", training.schedule, SCHEDULES)
+    positive = {"steps": training.total_steps, "evaluations": training.evaluations}
+    for name, number in positive.items():
+        if number < 1:
+            raise BadInput(f"{name} must be at least 1, got {number}")
+    for name, value in {"lr": training.lr, "eps": training.eps}.items():
+        if not (math.isfinite(value) and value > 0):
+            raise BadInput(f"{name} must be positive and finite, got {value}")
+
+
+class Optimization:
+    """The optimiser of a task: `Training.steps` of Adam, then `Training.lbfgs_steps` of L-BFGS.
+
+    A step of L-BFGS is one iteration with a strong-Wolfe line search.
+
+    Args:
+        parameters: What is trained.
+        training: Learning rate, schedule, eps and numbers of steps.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], training: Training) -> None:
+        self.parameters = list(parameters)
+        self.training = training
+        self.steps_done = 0
+        self._adam = torch.optim.Adam(
+            self.parameters, lr=training.lr, eps=training.eps, fused=True
+        )
+        self._lbfgs = torch.optim.LBFGS(
+            self.parameters,
+            lr=1.0,
+            max_iter=1,
+            history_size=50,
+            line_search_fn="strong_wolfe",
+            tolerance_grad=0.0,
+            tolerance_change=0.0,
+        )
+
+    def step(self, losses: Callable[[], Losses]) -> Losses:
+        """One step.
+
+        Args:
+            losses: Computes the loss terms with their graph; ``loss`` is minimised.
+
+        Returns:
+            The loss terms before the step, detached.
+        """
+        adam = self.steps_done < self.training.steps
+        done = self._adam_step(losses) if adam else self._lbfgs_step(losses)
+        self.steps_done += 1
+        return {name: value.detach() for name, value in done.items()}
+
+    def _adam_step(self, losses: Callable[[], Losses]) -> Losses:
+        factor = SCHEDULES[self.training.schedule](self.steps_done / self.training.steps)
+        self._adam.param_groups[0]["lr"] = self.training.lr * factor
+        self._adam.zero_grad()
+        terms = losses()
+        terms["loss"].backward()
+        self._adam.step()
+        return terms
+
+    def _lbfgs_step(self, losses: Callable[[], Losses]) -> Losses:
+        first: Losses = {}
+
+        def closure() -> Tensor:
+            nonlocal first
+            self._lbfgs.zero_grad()
+            terms = losses()
+            terms["loss"].backward()
+            first = first or terms
+            return terms["loss"]
+
+        self._lbfgs.step(closure)
+        return first
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the remaining steps depend on, but the parameters."""
+        return {
+            "steps_done": self.steps_done,
+            "adam": self._adam.state_dict(),
+            "lbfgs": self._lbfgs.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore `state_dict`'s result."""
+        self.steps_done = state["steps_done"]
+        self._adam.load_state_dict(state["adam"])
+        self._lbfgs.load_state_dict(state["lbfgs"])

@@ -1,0 +1,130 @@
+"""The record of a run: the row that it leaves behind."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from bench.spec import Spec
+
+SCHEMA = 1
+
+Status = Literal["done", "diverged", "failed", "timeout", "interrupted"]
+
+#: A run with one of these is a result, and is not repeated unless asked for.
+FINAL: tuple[Status, ...] = ("done", "diverged")
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """One metric's value at the end, and where the held-out loss was lowest.
+
+    ``None`` stands for a value that is not finite or was never reached.
+    """
+
+    final: float | None
+    best: float | None
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """Seconds, except the step times, which are milliseconds after warm-up.
+
+    Attributes:
+        build_s: Building the task: network, points, ground truth.
+        train_s: Optimisation steps alone.
+        evaluate_s: Evaluations, outside the training clock.
+        step_ms_median: Median time of one step.
+        step_ms_p10: 10 % quantile.
+        step_ms_p90: 90 % quantile.
+        steps_timed: How many steps these are taken over.
+    """
+
+    build_s: float
+    train_s: float
+    evaluate_s: float
+    step_ms_median: float | None
+    step_ms_p10: float | None
+    step_ms_p90: float | None
+    steps_timed: int
+
+
+class Record(msgspec.Struct, frozen=True):
+    """The row that a run leaves behind. Plain JSON; see `Spec` for the fields it repeats.
+
+    Attributes:
+        schema: Version of this layout.
+        spec: What was run.
+        status: How it ended.
+        reason: Why, where the status is not ``done``.
+        steps_done: Optimisation steps done.
+        best_step: Step at which the held-out loss was lowest.
+        metrics: By name, in the labels' own units whatever the rescaling.
+        units: Unit of each metric.
+        losses: Training loss terms by name at the steps ``step``.
+        history: Metrics by name at the steps ``step`` and training seconds ``seconds``.
+        timing: Where the time went.
+        peak_memory_mb: Peak resident memory of the process on a CPU, peak allocated memory of the
+            device on CUDA; MB of 1e6 bytes.
+        diagnostics: What the task measured of itself: gradient size, signal sizes, scales, …
+        task: What was built: numbers of points and parameters, engine, ground truth.
+        warnings: What a reader of the metrics must know, in sentences.
+        environment: Machine, versions, commit.
+        started: UTC time, ISO 8601.
+        resumed: How many times the run was continued from a checkpoint.
+    """
+
+    schema: int
+    spec_hash: str
+    suite: str
+    problem: str
+    model: str
+    arm: str
+    seed: int
+    budget: str
+    status: Status
+    metrics: dict[str, Metric]
+    units: dict[str, str]
+    timing: Timing
+    environment: dict[str, Any]
+    spec: Spec
+    reason: str | None = None
+    steps_done: int = 0
+    best_step: int | None = None
+    losses: dict[str, list[float | None]] = {}
+    history: dict[str, list[float | None]] = {}
+    peak_memory_mb: float | None = None
+    diagnostics: dict[str, Any] = {}
+    task: dict[str, Any] = {}
+    warnings: list[str] = []
+    started: str = ""
+    resumed: int = 0
+
+    def labelled(self, arm: str, budget: str) -> Record:
+        """The same run under the name by which an equivalent arm or budget asked for it."""
+        if (arm, budget) == (self.arm, self.budget):
+            return self
+        spec = msgspec.structs.replace(self.spec, arm=arm, budget=budget)
+        return msgspec.structs.replace(self, arm=arm, budget=budget, spec=spec)
+
+
+_DECODER = msgspec.json.Decoder(Record)
+
+
+def encode(record: Record) -> bytes:
+    """JSON of a record; values that are not finite become null."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=1)
+
+
+def decode(content: bytes) -> Record:
+    """The record in JSON `content`.
+
+    Raises:
+        ValueError: It is not JSON, not a record, written by a newer schema, or its hash is not
+            that of its own spec.
+    """
+    record = _DECODER.decode(content)
+    if record.schema > SCHEMA:
+        raise ValueError(f"schema {record.schema} is newer than {SCHEMA}, which this code reads")
+    if record.spec.hash != record.spec_hash:
+        raise ValueError(f"the spec hashes to {record.spec.hash}, not to {record.spec_hash}")
+    return record

@@ -1,0 +1,82 @@
+"""The specification of a run: everything that its result depends on, and its hash."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+
+class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long and how to train.
+
+    Attributes:
+        steps: Adam steps.
+        lbfgs_steps: L-BFGS steps after them (0: none).
+        lr: Learning rate of Adam.
+        schedule: ``constant``, ``cosine`` or ``exponential``.
+        eps: Adam's eps.
+        evaluations: How many times the metrics are evaluated, evenly spaced, the last at the end.
+    """
+
+    steps: int
+    lbfgs_steps: int = 0
+    lr: float = 1e-3
+    schedule: str = "constant"
+    eps: float = 1e-8
+    evaluations: int = 20
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of both optimisers."""
+        return self.steps + self.lbfgs_steps
+
+
+class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One run: problem × model × arm × seed under a budget.
+
+    Attributes:
+        suite: Name of the suite.
+        problem: Name of the problem.
+        model: Name and size of the network, for instance ``fnn:40x6``.
+        arm: Name of the arm as asked for. A label: the hash depends on `axes`.
+        axes: What the arm means on this model, one choice for every axis.
+        seed: Root of every random stream of the run.
+        budget: Name of the budget. A label: the hash depends on what it stands for.
+        training: Optimisation.
+        settings: The suite's own settings (numbers of points, data, …); JSON values.
+        device: ``cpu`` or ``cuda``.
+        dtype: ``float32`` or ``float64``.
+        sources: Digest of the source file of each of a user's own objects.
+    """
+
+    suite: str
+    problem: str
+    model: str
+    arm: str
+    axes: dict[str, str]
+    seed: int
+    budget: str
+    training: Training
+    settings: dict[str, Any]
+    device: str = "cpu"
+    dtype: str = "float32"
+    sources: dict[str, str] = {}
+
+    @property
+    def hash(self) -> str:
+        """16 hexadecimal digits that name the run.
+
+        Two arms that mean the same on a model (denorm where nothing is normalised) share it, so
+        that they are one run.
+        """
+        content = msgspec.to_builtins(self)
+        del content["arm"], content["budget"]
+        canonical = msgspec.json.encode(content, order="sorted")
+        return hashlib.sha256(canonical).hexdigest()[:16]
+
+    @property
+    def title(self) -> str:
+        """For people: problem, model, arm and seed."""
+        return f"{self.problem} {self.model} {self.arm} seed {self.seed}"

@@ -1,0 +1,121 @@
+"""The store: one directory a run, named by the hash of its spec."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock
+
+from bench.errors import BadInput, unknown
+from bench.files import write_atomically
+from bench.record import Record, decode, encode
+
+_HASH = re.compile(r"[0-9a-f]{16}")
+
+
+class Store:
+    """Runs below a directory, ``<root>/runs/<hash>/``, each with:
+
+    * ``record.json``: the record, written once the run has ended;
+    * ``checkpoint.pt``: the state to continue from, while it has not;
+    * ``weights.pt``: the trained network's ``state_dict``.
+
+    Every file is written atomically, so a reader sees it whole or not at all.
+
+    Args:
+        root: The directory; made when the first run is written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def directory(self, spec_hash: str) -> Path:
+        """Where the run's files are."""
+        if not _HASH.fullmatch(spec_hash):
+            raise BadInput(f"{spec_hash!r} is no run's name: 16 hexadecimal digits")
+        return self.root / "runs" / spec_hash
+
+    def checkpoint(self, spec_hash: str) -> Path:
+        """The run's checkpoint file."""
+        return self.directory(spec_hash) / "checkpoint.pt"
+
+    def weights(self, spec_hash: str) -> Path:
+        """The trained network's weights."""
+        return self.directory(spec_hash) / "weights.pt"
+
+    def lock(self, spec_hash: str) -> FileLock:
+        """A lock that one process at a time holds on the run; released if the process dies."""
+        path = self.root / "locks" / f"{spec_hash}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path)
+
+    def prepare(self) -> None:
+        """Make the directory.
+
+        Raises:
+            BadInput: It cannot be made or written to.
+        """
+        try:
+            (self.root / "runs").mkdir(parents=True, exist_ok=True)
+            probe = self.root / "runs" / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise BadInput(
+                f"cannot write results to {str(self.root)!r}: {error.strerror}"
+            ) from error
+
+    def write(self, record: Record) -> None:
+        """Write the record of a run that has ended."""
+        write_atomically(self.directory(record.spec_hash) / "record.json", encode(record))
+
+    def read(self, spec_hash: str) -> Record | None:
+        """The record of a run; ``None`` where there is none.
+
+        A record that cannot be read is reported on stderr and treated as absent.
+        """
+        path = self.directory(spec_hash) / "record.json"
+        try:
+            return decode(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            print(f"bench: ignoring {path}: {error}", file=sys.stderr)
+            return None
+
+    def remove(self, spec_hash: str) -> None:
+        """Forget a run."""
+        shutil.rmtree(self.directory(spec_hash), ignore_errors=True)
+
+    def names(self) -> list[str]:
+        """The hashes of all runs that have a directory, sorted."""
+        runs = self.root / "runs"
+        if not runs.is_dir():
+            return []
+        return sorted(path.name for path in runs.iterdir() if _HASH.fullmatch(path.name))
+
+    def records(self) -> Iterator[Record]:
+        """All readable records, in the order of their hashes."""
+        for name in self.names():
+            record = self.read(name)
+            if record is not None:
+                yield record
+
+    def find(self, prefix: str) -> Record:
+        """The one run whose hash begins with `prefix`.
+
+        Raises:
+            BadInput: No run or several do.
+        """
+        names = self.names()
+        matches = [name for name in names if name.startswith(prefix)] if prefix else []
+        if len(matches) > 1:
+            raise BadInput(f"run {prefix!r} is ambiguous: {', '.join(matches)}")
+        record = self.read(matches[0]) if matches else None
+        if record is None:
+            raise unknown(f"run in {str(self.root)!r}:", prefix, names)
+        return record

@@ -1,0 +1,152 @@
+"""What the harness knows of a suite: the protocols of suites and of their tasks."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bench.arm import Arm
+from bench.errors import BadInput, unknown
+from bench.spec import Spec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of a task in its present state.
+
+    Attributes:
+        metrics: By name, in the labels' own units.
+        selection: Loss on held-out data, by which the best state is chosen; never a test error.
+    """
+
+    metrics: Mapping[str, float]
+    selection: float
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a task finds out about its own health.
+
+    Attributes:
+        measurements: JSON values by name.
+        warnings: Sentences for the reader of the metrics, each with what to try.
+    """
+
+    measurements: Mapping[str, Any]
+    warnings: Sequence[str]
+
+
+class Task(Protocol):
+    """problem × model × arm × seed, built and ready to train."""
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Unit of each metric and loss term."""
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """JSON values for the record: numbers of points and parameters, engine, ground truth."""
+
+    def step(self) -> Mapping[str, Tensor]:
+        """One optimisation step.
+
+        Returns:
+            The loss terms before the step by name, detached scalars on the task's device, in the
+            labels' own units, and ``loss``, the weighted sum that is minimised.
+        """
+
+    def evaluate(self) -> Evaluation:
+        """Score the present state; changes nothing that training depends on."""
+
+    def diagnose(self) -> Diagnosis:
+        """Examine the present state; changes nothing that training depends on."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the remaining steps depend on: tensors, numbers, strings, containers."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore `state_dict`'s result."""
+
+    def weights(self) -> dict[str, Tensor]:
+        """The network's own ``state_dict``."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks of a suite for one run."""
+
+    problem: str
+    model: str
+    arm: Arm
+    seed: int
+    budget: str
+    device: str
+    dtype: str
+    options: argparse.Namespace
+
+
+class Suite(Protocol):
+    """A family of problems with its own builder. Importing one must not import torch."""
+
+    name: str
+    summary: str
+    default_model: str
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """Name and one-line summary of each problem."""
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """Name and one-line summary of each model."""
+
+    @property
+    def budgets(self) -> Mapping[str, str]:
+        """Name and one-line summary of each budget."""
+
+    def default_problems(self) -> Sequence[str]:
+        """The problems that are run when none is named."""
+
+    def add_arguments(self, parser: argparse._ActionsContainer) -> None:
+        """Add the suite's own options to its subcommand."""
+
+    def specify(self, request: Request) -> Spec:
+        """The spec of one run.
+
+        Raises:
+            BadInput: A name, a size or an option is wrong.
+        """
+
+    def build(self, spec: Spec, device: torch.device) -> Task:
+        """Build the task of a spec."""
+
+    def columns(self, problem: str) -> Sequence[str]:
+        """The metrics that the final table shows for a problem, most important first."""
+
+
+def suite_names() -> list[str]:
+    """Names of the installed suites (entry points of the group ``bench.suites``)."""
+    return sorted({point.name for point in entry_points(group="bench.suites")})
+
+
+def load_suite(name: str) -> Suite:
+    """The suite of that name.
+
+    Raises:
+        BadInput: There is none, or it does not import.
+    """
+    for point in entry_points(group="bench.suites"):
+        if point.name == name:
+            try:
+                suite: Suite = point.load()
+            except ImportError as error:
+                raise BadInput(f"suite {name!r} does not import: {error}") from error
+            return suite
+    raise unknown("suite", name, suite_names())
