@@ -1,0 +1,1 @@
+"""The suites: families of problems, each with its own builder."""

@@ -1,0 +1,392 @@
+"""Ground truths from downloaded PDEBench files (HDF5; Takamoto et al., arXiv 2210.07182).
+
+Two layouts are published (doi:10.18419/darus-2986):
+
+``arrays`` (``1D_Advection_Sols_*.hdf5``, ``1D_CFD_*.hdf5``)
+    One dataset a field, shape ``(samples, t, x[, y])``, with ``x-coordinate`` and
+    ``t-coordinate`` shared by all samples. The generators write one time too many into
+    ``t-coordinate``; the surplus is the last one. Parameters are attributes of the file.
+
+``groups`` (``1D_diff-sorp_NA_NA.h5``, ``2D_diff-react_NA_NA.h5``, ``2D_rdb_NA_NA.h5``)
+    One group a sample, ``0000``, ``0001``, …, with ``data`` of shape ``(t, x[, y], channels)``,
+    ``grid/x``, ``grid/y``, ``grid/t``, and the generator's configuration as YAML text in the
+    attribute ``config``.
+
+All space coordinates are centres of equal cells; numbers are float32. The diffusion–reaction
+generator fills ``data`` as ``(t, y, x, channels)``, whereas PDEBench's own PINN reads it as
+``(t, x, y, channels)``, as this module does: with equal extents and diffusion isotropic, the
+transposed field solves the same equations.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import yaml
+from scipy.interpolate import CubicSpline, RegularGridInterpolator
+
+from bench.errors import BadInput
+from suites.pinn.pdebench_file import Bounds, PDEBenchFile
+from suites.pinn.reference.reference import Reference
+
+MAX_SAMPLE_BYTES = 2 * 1024**3
+"""Largest sample that is read, as float64; the published ones need 26 MiB at most."""
+
+Sample = tuple[tuple[np.ndarray, ...], np.ndarray, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class PDEBenchData:
+    """One sample of a PDEBench file.
+
+    Attributes:
+        reference: The solution on the file's grid, axes x[, y], t, one column per entry of
+            `outputs`, without an error estimate.
+        initial: The first time slice as a function: points of shape ``(n, n_space)`` to values
+            of shape ``(n, len(outputs))``. Beyond the outermost cell centres it is periodic or
+            constant, by `PDEBenchFile.interpolation`.
+        outputs: Network output that each column is the truth of.
+        bounds: Ends of the domain per input, space first, time last: the problem's where it
+            gives them, else the outer cell faces and the first and last time.
+        path: The file that was read.
+        sha256: First 16 hexadecimal digits of the SHA-256 of this sample's axes and values.
+        config: The sample's configuration (``groups``) or the file's attributes (``arrays``).
+    """
+
+    reference: Reference
+    initial: Callable[[np.ndarray], np.ndarray]
+    outputs: tuple[int, ...]
+    bounds: tuple[Bounds, ...]
+    path: Path
+    sha256: str
+    config: dict[str, Any]
+
+
+def read(root: Path, expected: PDEBenchFile, sample: int = 0) -> PDEBenchData:
+    """Read one sample, and nothing else, of the file that a problem expects below `root`.
+
+    Args:
+        root: Folder with the downloaded files, flat or as PDEBench's downloader sorts them.
+        expected: What the file must hold.
+        sample: Index of the sample, from 0.
+
+    Raises:
+        BadInput: Where the file is missing, is damaged, or contradicts `expected`.
+    """
+    try:
+        path = _find(Path(root), expected)
+    except OSError as error:
+        raise BadInput(f"{error.filename}: cannot be opened: {error.strerror}") from error
+    try:
+        with h5py.File(path, "r") as file:
+            if expected.layout == "arrays":
+                axes, values, config = _read_arrays(path, file, expected, sample)
+            else:
+                axes, values, config = _read_group(path, file, expected, sample)
+    except (OSError, RuntimeError, KeyError) as error:
+        # HDF5 has no exception type of its own for a damaged file.
+        raise BadInput(f"{path}: damaged or truncated HDF5 file: {_one_line(error)}") from error
+    bounds = _checked_bounds(path, axes, expected)
+    return PDEBenchData(
+        reference=Reference(axes, values, _method(path, sample, values, expected)),
+        initial=_interpolant(axes[:-1], values[..., 0, :], bounds[:-1], expected.interpolation),
+        outputs=expected.outputs,
+        bounds=bounds,
+        path=path,
+        sha256=_digest(axes, values),
+        config=config,
+    )
+
+
+def _find(root: Path, expected: PDEBenchFile) -> Path:
+    """The expected file below `root`, known to be readable and HDF5."""
+    if not root.is_dir():
+        problem = "is not a folder" if root.exists() else "does not exist"
+        raise BadInput(f"data root {root} {problem}")
+    folders = list(dict.fromkeys((root, root / expected.folder)))
+    for path in (folder / name for name in expected.names for folder in folders):
+        if not path.is_file():
+            continue
+        with path.open("rb"):
+            pass  # h5py would call an unreadable file "not HDF5"
+        if not h5py.is_hdf5(path):
+            raise BadInput(f"{path}: not an HDF5 file")
+        return path
+    present = {
+        file.name: file
+        for folder in folders
+        if folder.is_dir()
+        for file in sorted(folder.iterdir())
+        if file.suffix in (".h5", ".hdf5")
+    }
+    nearest = difflib.get_close_matches(expected.names[0], present, n=1, cutoff=0.0)
+    hint = f"the nearest file there is {present[nearest[0]]}" if nearest else "no HDF5 file there"
+    raise BadInput(f"no {' or '.join(expected.names)} in {' or '.join(map(str, folders))}; {hint}")
+
+
+def _read_arrays(path: Path, file: h5py.File, expected: PDEBenchFile, sample: int) -> Sample:
+    """Axes x[, y], t, values ``(x[, y], t, outputs)``, and attributes of one sample."""
+    fields = [_dataset(path, file, name) for name in expected.fields]
+    first = fields[0]
+    if first.ndim != len(expected.space) + 2:
+        wanted = ", ".join(("samples", "t", *expected.space))
+        raise BadInput(f"{path}: {_name(first)} has shape {first.shape}, expected ({wanted})")
+    for data in fields:
+        if data.shape != first.shape:
+            raise BadInput(
+                f"{path}: {_name(data)} has shape {data.shape}, {_name(first)} {first.shape}"
+            )
+    n_samples, n_times, *extents = first.shape
+    if not 0 <= sample < n_samples:
+        raise BadInput(f"{path}: no sample {sample}: it holds {n_samples} samples, counted from 0")
+    config = {name: _scalar(value) for name, value in file.attrs.items()}
+    _check_parameters(path, config, {k: v for k, v in expected.parameters.items() if k in config})
+
+    times = _dataset(path, file, "t-coordinate")
+    grid = [_dataset(path, file, f"{name}-coordinate") for name in expected.space]
+    # The generators append one time that no slice belongs to.
+    surplus = 1 if times.shape == (n_times + 1,) else 0
+    _check_lengths(path, [*grid, times], [*extents, n_times + surplus])
+    _check_size(path, n_times, *extents, len(fields))
+    axes = tuple(_axis(path, data) for data in (*grid, times))
+    values = np.empty((*extents, n_times, len(fields)))
+    for column, data in enumerate(fields):
+        values[..., column] = np.moveaxis(_floats(path, data, np.s_[sample]), 0, -1)
+    return (*axes[:-1], axes[-1][:n_times]), values, config
+
+
+def _read_group(path: Path, file: h5py.File, expected: PDEBenchFile, sample: int) -> Sample:
+    """Axes x[, y], t, values ``(x[, y], t, outputs)``, and configuration of one sample."""
+    key = f"{sample:04d}"
+    group = file.get(key)
+    if not isinstance(group, h5py.Group):
+        keys = sorted((name for name in file if name.isdecimal()), key=int)
+        if not keys:
+            raise BadInput(f"{path}: no groups 0000, 0001, …; it holds {_listing(file)}")
+        raise BadInput(
+            f"{path}: no sample {sample}: it holds {len(keys)} samples, {keys[0]} to {keys[-1]}"
+        )
+    config = _configuration(path, file, group)
+    _check_parameters(path, config.get("sim", config), expected.parameters)
+
+    data = _dataset(path, group, "data")
+    if data.ndim != len(expected.space) + 2 or data.shape[-1] != len(expected.fields):
+        wanted = ", ".join(("t", *expected.space, str(len(expected.fields))))
+        raise BadInput(
+            f"{path}: {_name(data)} has shape {data.shape}, expected ({wanted}), "
+            f"channels {', '.join(expected.fields)}"
+        )
+    n_times, *extents, n_channels = data.shape
+    grid = [_dataset(path, group, f"grid/{name}") for name in (*expected.space, "t")]
+    _check_lengths(path, grid, [*extents, n_times])
+    _check_size(path, n_times, *extents, n_channels)
+    axes = tuple(_axis(path, coordinate) for coordinate in grid)
+    return axes, np.moveaxis(_floats(path, data, np.s_[...]), 0, -2).copy(), config
+
+
+def _configuration(path: Path, file: h5py.File, group: h5py.Group) -> dict[str, Any]:
+    """The YAML configuration of one sample."""
+    key = group.name.strip("/")
+    # Early versions of the diffusion–sorption generator attach it to the file.
+    text = group.attrs.get("config", file.attrs.get(f"{key}/config"))
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", errors="replace")
+    if not isinstance(text, str):
+        raise BadInput(f"{path}: sample {key} has no attribute config with YAML text")
+    try:
+        config = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: config of {key} is not YAML: {_one_line(error)}") from error
+    if not isinstance(config, dict):
+        raise BadInput(f"{path}: config of {key} is not a YAML mapping: {_one_line(text)}")
+    return config
+
+
+def _check_parameters(path: Path, found: Any, wanted: Mapping[str, float]) -> None:
+    """Refuse a file that was made with other physical parameters than the problem's."""
+    for name, value in wanted.items():
+        if not isinstance(found, Mapping) or name not in found:
+            raise BadInput(f"{path}: its configuration gives no {name} (the problem's: {value:g})")
+        try:
+            # YAML 1.1 reads 5E-4, without a point, as text.
+            number = float(found[name])
+        except (TypeError, ValueError):
+            raise BadInput(
+                f"{path}: {name} is {found[name]!r}, not a number (the problem's: {value:g})"
+            ) from None
+        if not math.isclose(number, value, rel_tol=1e-6):
+            raise BadInput(f"{path}: {name} is {number:g} in the file, {value:g} in the problem")
+
+
+def _check_lengths(path: Path, grid: list[h5py.Dataset], lengths: list[int]) -> None:
+    """Refuse coordinates that do not fit the data, before anything is read."""
+    for coordinate, length in zip(grid, lengths, strict=True):
+        if coordinate.shape != (length,):
+            raise BadInput(
+                f"{path}: {_name(coordinate)} has shape {coordinate.shape}, "
+                f"but the data need ({length},)"
+            )
+        if length < 2:
+            raise BadInput(f"{path}: {_name(coordinate)} has length {length}, at least 2 needed")
+
+
+def _check_size(path: Path, *shape: int) -> None:
+    """Refuse a sample that would not fit memory, before it is allocated."""
+    size = 8 * math.prod(shape)
+    if size > MAX_SAMPLE_BYTES:
+        raise BadInput(
+            f"{path}: one sample has shape {shape} and takes {size / 1024**3:.3g} GiB, "
+            f"more than the limit of {MAX_SAMPLE_BYTES / 1024**3:g} GiB"
+        )
+
+
+def _dataset(path: Path, parent: h5py.Group, name: str) -> h5py.Dataset:
+    """A dataset of floating-point numbers, not yet read."""
+    data = parent.get(name)
+    if not isinstance(data, h5py.Dataset):
+        where = "" if parent.name == "/" else f" in {parent.name.strip('/')}"
+        raise BadInput(f"{path}: no dataset {name}{where}; it holds {_listing(parent)}")
+    if data.dtype.kind != "f":
+        raise BadInput(f"{path}: {_name(data)} is of type {data.dtype}, expected float")
+    if data.shape is None:
+        raise BadInput(f"{path}: {_name(data)} is empty")
+    return data
+
+
+def _floats(path: Path, data: h5py.Dataset, selection: Any) -> np.ndarray:
+    """The selected part of a dataset as finite float64."""
+    values = np.asarray(data[selection], dtype=np.float64)
+    bad = values.size - np.count_nonzero(np.isfinite(values))
+    if bad:
+        raise BadInput(f"{path}: {_name(data)} holds {bad} NaN or infinite values in this sample")
+    return values
+
+
+def _axis(path: Path, data: h5py.Dataset) -> np.ndarray:
+    """A coordinate axis, strictly ascending."""
+    axis = _floats(path, data, np.s_[...])
+    steps = np.diff(axis)
+    if not (steps > 0).all():
+        i = int(np.argmin(steps > 0))
+        raise BadInput(
+            f"{path}: {_name(data)} is not ascending: {axis[i]:g}, {axis[i + 1]:g} "
+            f"at entries {i} and {i + 1}"
+        )
+    return axis
+
+
+def _checked_bounds(
+    path: Path, axes: tuple[np.ndarray, ...], expected: PDEBenchFile
+) -> tuple[Bounds, ...]:
+    """Ends of the domain per axis, checked against the problem's where it gives them."""
+    bounds = []
+    for name, axis, wanted in zip((*expected.space, "t"), axes, expected.bounds, strict=True):
+        step = (axis[-1] - axis[0]) / (len(axis) - 1)
+        if name == "t":
+            margin = 0.0
+        else:
+            margin = step / 2
+            # float32 rounds the centres of 1024 cells by 1e-4 of a cell.
+            if np.abs(np.diff(axis) - step).max() > 0.01 * step:
+                raise BadInput(f"{path}: the {name} coordinates are not evenly spaced")
+        # float32 carries seven digits: the rest is noise, in the domain and in messages.
+        digits = 6 - round(math.log10(axis[-1] - axis[0]))
+        low, high = (
+            round(float(end), digits) + 0.0 for end in (axis[0] - margin, axis[-1] + margin)
+        )
+        if wanted is None:
+            bounds.append((low, high))
+            continue
+        if max(abs(low - wanted[0]), abs(high - wanted[1])) > 0.1 * step:
+            raise BadInput(
+                f"{path}: {name} runs from {low:g} to {high:g} in the file, "
+                f"from {wanted[0]:g} to {wanted[1]:g} in the problem"
+            )
+        bounds.append(wanted)
+    return tuple(bounds)
+
+
+def _interpolant(
+    axes: tuple[np.ndarray, ...],
+    values: np.ndarray,
+    bounds: tuple[Bounds, ...],
+    method: Interpolation,
+) -> Callable[[np.ndarray], np.ndarray]:
+    """The state `values`, shape ``(x[, y], outputs)``, as a function of the points in space."""
+    if method == "periodic-cubic":
+        (x,) = axes
+        ((low, high),) = bounds
+        spline = CubicSpline(
+            np.append(x, x[0] + (high - low)),
+            np.concatenate((values, values[:1])),
+            bc_type="periodic",
+        )
+
+        def evaluate(points: np.ndarray) -> np.ndarray:
+            return spline(points[:, 0])
+    else:
+        grid = RegularGridInterpolator(axes, values, method=method)
+        lowest = np.array([axis[0] for axis in axes])
+        highest = np.array([axis[-1] for axis in axes])
+
+        def evaluate(points: np.ndarray) -> np.ndarray:
+            return grid(np.clip(points, lowest, highest))
+
+    def initial(points: np.ndarray) -> np.ndarray:
+        points = np.asarray(points, dtype=np.float64)
+        if points.ndim != 2 or points.shape[1] != len(axes):
+            raise ValueError(f"points of shape {points.shape}, expected (n, {len(axes)})")
+        return evaluate(points)
+
+    return initial
+
+
+def _method(path: Path, sample: int, values: np.ndarray, expected: PDEBenchFile) -> str:
+    """`Reference.method` of a sample."""
+    text = f"PDEBench, {path.name}, sample {sample}, grid {_text(values.shape[:-1], '×')}"
+    if len(expected.outputs) < expected.n_outputs:
+        text += f", {len(expected.outputs)} of {expected.n_outputs} outputs"
+        text += f" ({', '.join(expected.fields)})"
+    return text
+
+
+def _digest(axes: tuple[np.ndarray, ...], values: np.ndarray) -> str:
+    """`PDEBenchData.sha256` of a sample, the same on every platform."""
+    digest = hashlib.sha256(repr(values.shape).encode())
+    for array in (*axes, values):
+        digest.update(np.ascontiguousarray(array, dtype="<f8"))
+    return digest.hexdigest()[:16]
+
+
+def _scalar(value: Any) -> Any:
+    """An attribute as a plain Python value."""
+    return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
+
+
+def _name(node: h5py.Dataset) -> str:
+    return node.name.strip("/")
+
+
+def _text(items: Iterable[object], separator: str = ", ") -> str:
+    return separator.join(map(str, items))
+
+
+def _listing(group: h5py.Group) -> str:
+    """The members of a group for a message, shortened."""
+    names = list(group)
+    shown = ", ".join(names[:8]) or "nothing"
+    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
+
+
+def _one_line(text: object) -> str:
+    """`text` without line breaks, shortened: messages are one line."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= 200 else f"{line[:197]}…"

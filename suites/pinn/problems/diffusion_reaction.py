@@ -1,0 +1,98 @@
+"""2-D diffusion–reaction (FitzHugh–Nagumo)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from suites.pinn.backend import dde
+from suites.pinn.pdebench_file import PDEBenchFile, pdebench_truth
+from suites.pinn.problem import (
+    Points,
+    Problem,
+    Published,
+    Supervised,
+    Term,
+    Truth,
+    initial_condition,
+    time_pde,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+D_U, D_V, K = 1e-3, 5e-3, 5e-3
+
+FILE = PDEBenchFile(
+    names=("2D_diff-react_NA_NA.h5",),
+    folder="2D/diffusion-reaction",
+    layout="groups",
+    fields=("u", "v"),
+    outputs=(0, 1),
+    n_outputs=2,
+    space=("x", "y"),
+    bounds=((-1.0, 1.0), (-1.0, 1.0), (0.0, 5.0)),
+    interpolation="linear",
+    parameters={"Du": D_U, "Dv": D_V, "k": K},
+)
+
+
+class DiffusionReaction2D(Problem):
+    """u_t = D_u Δu + u − u³ − k − v;  v_t = D_v Δv + u − v on (−1, 1)², t ∈ (0, 5], no-flow.
+
+    D_u = 1e-3, D_v = 5e-3, k = 5e-3. Source: PDEBench, Takamoto et al., arXiv 2210.07182
+    (``2D_diff-react_NA_NA``), which starts from white noise per grid cell; no grid-independent
+    truth exists for that, so the initial state here is a band-limited random field, and the noise
+    is the variant `DiffusionReactionNoise2D`.
+    """
+
+    name = "diffusion-reaction-2d"
+    summary = "FitzHugh–Nagumo, no-flow, band-limited random initial state"
+    inputs = ("x", "y", "t")
+    outputs = ("u", "v")
+    terms = (
+        Term("Lf_u", "residual"),
+        Term("Lf_v", "residual"),
+        Term("LICu", "initial", 0),
+        Term("LICv", "initial", 1),
+        Term("LBCu", "boundary", 0),
+        Term("LBCv", "boundary", 1),
+    )
+    published = Published(steps=100, supervised=0.3)
+
+    def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth:
+        if data_root is not None:
+            return pdebench_truth(data_root, FILE, sample)
+        raise RuntimeError
+
+    def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:
+        assert truth is not None
+        square = dde.geometry.Rectangle((-1, -1), (1, 1))
+        geometry = dde.geometry.GeometryXTime(square, dde.geometry.TimeDomain(0, 5))
+
+        def pde(x: Tensor, y: Tensor) -> list[Tensor]:
+            u, v = y[:, 0:1], y[:, 1:2]
+            u_t = dde.grad.jacobian(y, x, i=0, j=2)
+            v_t = dde.grad.jacobian(y, x, i=1, j=2)
+            u_xx = dde.grad.hessian(y, x, component=0, i=0, j=0)
+            u_yy = dde.grad.hessian(y, x, component=0, i=1, j=1)
+            v_xx = dde.grad.hessian(y, x, component=1, i=0, j=0)
+            v_yy = dde.grad.hessian(y, x, component=1, i=1, j=1)
+            return [
+                u_t - D_U * (u_xx + u_yy) - (u - u**3 - K - v),
+                v_t - D_V * (v_xx + v_yy) - (u - v),
+            ]
+
+        def on_wall(x: np.ndarray, on_boundary: bool) -> bool:
+            # DeepXDE's normals at the corners are diagonal.
+            return on_boundary and not np.isclose(np.abs(x[:2]), 1).all()
+
+        conditions = [
+            initial_condition(geometry, truth, 0),
+            initial_condition(geometry, truth, 1),
+            dde.icbc.NeumannBC(geometry, lambda x: 0, on_wall, component=0),
+            dde.icbc.NeumannBC(geometry, lambda x: 0, on_wall, component=1),
+        ]
+        return time_pde(geometry, pde, conditions, points, supervised)

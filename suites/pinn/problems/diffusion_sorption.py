@@ -1,0 +1,103 @@
+"""1-D diffusion–sorption."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from suites.pinn.backend import dde
+from suites.pinn.pdebench_file import PDEBenchFile, pdebench_truth
+from suites.pinn.problem import (
+    Points,
+    Problem,
+    Published,
+    Supervised,
+    Term,
+    Truth,
+    initial_condition,
+    time_pde,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+D, POROSITY, RHO_S, K_F, N_F = 5e-4, 0.29, 2880.0, 3.5e-4, 0.874
+INITIAL = 0.1
+
+FILE = PDEBenchFile(
+    names=("1D_diff-sorp_NA_NA.h5",),
+    folder="1D/diffusion-sorption",
+    layout="groups",
+    fields=("u",),
+    outputs=(0,),
+    n_outputs=1,
+    space=("x",),
+    bounds=((0.0, 1.0), (0.0, 500.0)),
+    interpolation="linear",
+    parameters={"D": D, "por": POROSITY, "rho_s": RHO_S, "k_f": K_F, "n_f": N_F},
+)
+
+
+class DiffusionSorption1D(Problem):
+    """u_t = D/R(u) u_xx on x ∈ (0, 1), t ∈ (0, 500].
+
+    R(u) = 1 + (1 − φ)/φ · ρ_s k n_f (u + 1e-6)^(n_f − 1) (Freundlich isotherm); D = 5e-4,
+    φ = 0.29, ρ_s = 2880, k = 3.5e-4, n_f = 0.874. u(0, t) = 1 and outflow u(1, t) = −D u_x(1, t).
+
+    Source: PDEBench, Takamoto et al., arXiv 2210.07182 (``1D_diff-sorp_NA_NA``). Where it
+    disagrees with itself: the outflow is −D u_x, as in its generator (its PINN has +D u_x, which is
+    ill-posed); the initial state is the constant 0.1, the mean of its generator's random constants
+    in (0, 0.2) (its PINN has 0). The published network ends in a ReLU, without which the power is
+    NaN, and so does this one.
+    """
+
+    name = "diffusion-sorption-1d"
+    summary = "diffusion with a Freundlich isotherm"
+    inputs = ("x", "t")
+    outputs = ("u",)
+    terms = (
+        Term("Lf", "residual"),
+        Term("LIC", "initial", 0),
+        Term("LBC_inflow", "boundary", 0),
+        Term("LBC_outflow", "boundary", 0),
+    )
+    published = Published(supervised=0.3)
+
+    def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth:
+        if data_root is not None:
+            return pdebench_truth(data_root, FILE, sample)
+        raise RuntimeError
+
+    def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:
+        assert truth is not None
+        geometry = dde.geometry.GeometryXTime(
+            dde.geometry.Interval(0, 1), dde.geometry.TimeDomain(0, 500)
+        )
+
+        def pde(x: Tensor, u: Tensor) -> Tensor:
+            u_t = dde.grad.jacobian(u, x, j=1)
+            u_xx = dde.grad.hessian(u, x, i=0, j=0)
+            retardation = 1 + (1 - POROSITY) / POROSITY * RHO_S * K_F * N_F * (u + 1e-6) ** (
+                N_F - 1
+            )
+            return u_t - D / retardation * u_xx
+
+        def outflow(x: Tensor, u: Tensor, _: np.ndarray) -> Tensor:
+            return u + D * dde.grad.jacobian(u, x, j=0)
+
+        conditions = [
+            initial_condition(geometry, truth, 0),
+            dde.icbc.DirichletBC(
+                geometry, lambda x: 1.0, lambda x, on_boundary: on_boundary and np.isclose(x[0], 0)
+            ),
+            dde.icbc.OperatorBC(
+                geometry, outflow, lambda x, on_boundary: on_boundary and np.isclose(x[0], 1)
+            ),
+        ]
+        return time_pde(geometry, pde, conditions, points, supervised)
+
+    def output_transform(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """max(0, u), as published."""
+        return outputs.relu()

@@ -1,0 +1,151 @@
+"""Disk cache of ground truths, shared by all processes of a user."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+
+from suites.pinn.reference.reference import Reference
+
+
+def cache_directory() -> Path:
+    """``$DCBENCH_CACHE``, else ``dcbench/references`` under ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    own = os.environ.get("DCBENCH_CACHE")
+    if own:
+        return Path(own).expanduser()
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "dcbench" / "references"
+
+
+@cache
+def _source_digest() -> str:
+    """Digest of the solvers' source, so that an edited solver is never served stale."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        source = path.read_bytes()
+        digest.update(f"{path.name}\0{len(source)}\0".encode())
+        digest.update(source)
+    return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"a {type(value).__name__} cannot be part of a cache key: {value!r}")
+
+
+def cache_key(name: str, parameters: dict[str, Any]) -> str:
+    """Hexadecimal key of a solution: its name, its parameters and the solvers' source.
+
+    Args:
+        name: Name of the problem.
+        parameters: Everything the solution depends on: JSON types and NumPy numbers or arrays.
+
+    Raises:
+        TypeError: A parameter has no canonical form (a function, for instance).
+        ValueError: A parameter is NaN or infinite.
+    """
+    text = json.dumps(
+        [name, parameters, _source_digest()],
+        sort_keys=True,
+        allow_nan=False,
+        separators=(",", ":"),
+        default=_plain,
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _warn(message: str) -> None:
+    print(f"dcbench: {message}", file=sys.stderr)
+
+
+def _read(path: Path) -> Reference | None:
+    """The stored solution, or None where there is none that can be read."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return Reference(
+                axes=tuple(stored[f"axis_{i}"] for i in range(int(stored["n_axes"]))),
+                values=stored["values"],
+                method=str(stored["method"]),
+                error=tuple(stored["error"].tolist()) if "error" in stored else None,
+                order=float(stored["order"]) if "order" in stored else None,
+            )
+    except FileNotFoundError:
+        return None
+    # What NumPy and zipfile raise on truncated or overwritten files.
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        _warn(f"the cached ground truth {path} cannot be read and is computed anew ({reason})")
+        return None
+
+
+def _write(path: Path, reference: Reference) -> None:
+    arrays: dict[str, Any] = {f"axis_{i}": axis for i, axis in enumerate(reference.axes)}
+    arrays |= {
+        "n_axes": len(reference.axes),
+        "values": reference.values,
+        "method": reference.method,
+    }
+    if reference.error is not None:
+        arrays["error"] = np.asarray(reference.error, dtype=float)
+    if reference.order is not None:
+        arrays["order"] = reference.order
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            np.savez_compressed(stream, allow_pickle=False, **arrays)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def cached(name: str, parameters: dict[str, Any], solve: Callable[[], Reference]) -> Reference:
+    """The ground truth from the cache, or from `solve`, which then fills the cache.
+
+    Processes that ask for the same solution at the same time compute it once. A cache that
+    cannot be written to costs time and one line on stderr, never the result.
+
+    Args:
+        name: Name of the problem, also the start of the file's name.
+        parameters: Everything the solution depends on; see `cache_key`.
+        solve: Computes the solution; whatever it raises is passed on and nothing is stored.
+
+    Raises:
+        TypeError, ValueError: `parameters` has no canonical form.
+    """
+    path = cache_directory() / f"{name}-{cache_key(name, parameters)[:32]}.npz"
+    found = _read(path)
+    if found is not None:
+        return found
+    lock = filelock.FileLock(path.with_suffix(".lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        _warn(f"the cache {path.parent} cannot be used: {error}")
+        return solve()
+    try:
+        found = _read(path) if path.exists() else None
+        if found is not None:
+            return found
+        reference = solve()
+        try:
+            _write(path, reference)
+        except OSError as error:
+            _warn(f"the ground truth of {name} is not cached in {path.parent}: {error}")
+        return reference
+    finally:
+        lock.release()
