@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.errors import BadInput, unknown
 from bench.spec import Training
 
 
@@ -34,23 +33,6 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 }
 
 Losses = Mapping[str, Tensor]
-
-
-def check_training(training: Training) -> None:
-    """Refuse settings that no optimiser accepts.
-
-    Raises:
-        BadInput: A number is out of its range, or the schedule is unknown.
-    """
-    if training.schedule not in SCHEDULES:
-        raise unknown("schedule", training.schedule, SCHEDULES)
-    positive = {"steps": training.total_steps, "evaluations": training.evaluations}
-    for name, number in positive.items():
-        if number < 1:
-            raise BadInput(f"{name} must be at least 1, got {number}")
-    for name, value in {"lr": training.lr, "eps": training.eps}.items():
-        if not (math.isfinite(value) and value > 0):
-            raise BadInput(f"{name} must be positive and finite, got {value}")
 
 
 class Optimization:

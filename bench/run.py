@@ -106,6 +106,7 @@ class _Run:
     def record(self, started: str) -> Record:
         spec, log = self.spec, self.log
         best = log.best_row()
+        metrics = log.metrics()
         steps = log.history.get("step", [])
         return Record(
             schema=SCHEMA,
@@ -118,8 +119,8 @@ class _Run:
             budget=spec.budget,
             status=self.status,
             reason=self.reason,
-            metrics=log.metrics(),
-            units=dict(self.task.units) if self.task else {},
+            metrics=metrics,
+            units={name: self.task.unit(name) for name in metrics} if self.task else {},
             timing=log.timing(self.build_s),
             environment=self.environment,
             spec=spec,

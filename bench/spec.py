@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any
 
 import msgspec
+
+from bench.errors import BadInput, unknown
+
+SCHEDULE_NAMES = ("constant", "cosine", "exponential")
 
 
 class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,6 +37,26 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Steps of both optimisers."""
         return self.steps + self.lbfgs_steps
 
+    def check(self) -> None:
+        """Refuse settings that make no sense.
+
+        Raises:
+            BadInput: A number is out of its range, or the schedule is unknown.
+        """
+        if self.schedule not in SCHEDULE_NAMES:
+            raise unknown("schedule", self.schedule, SCHEDULE_NAMES)
+        least = {"steps": 0, "lbfgs_steps": 0, "evaluations": 1}
+        for name, minimum in least.items():
+            number = getattr(self, name)
+            if number < minimum:
+                raise BadInput(f"{name} must be at least {minimum}, got {number}")
+        if self.total_steps < 1:
+            raise BadInput("steps and lbfgs_steps are both 0: nothing to train")
+        for name in ("lr", "eps"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise BadInput(f"{name} must be positive and finite, got {value}")
+
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One run: problem × model × arm × seed under a budget.
@@ -49,6 +74,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         device: ``cpu`` or ``cuda``.
         dtype: ``float32`` or ``float64``.
         sources: Digest of the source file of each of a user's own objects.
+        paths: Where files lie on this machine. Not in the hash: `settings` has their digests.
     """
 
     suite: str
@@ -63,6 +89,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: str = "cpu"
     dtype: str = "float32"
     sources: dict[str, str] = {}
+    paths: dict[str, str] = {}
 
     @property
     def hash(self) -> str:
@@ -72,7 +99,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         that they are one run.
         """
         content = msgspec.to_builtins(self)
-        del content["arm"], content["budget"]
+        del content["arm"], content["budget"], content["paths"]
         canonical = msgspec.json.encode(content, order="sorted")
         return hashlib.sha256(canonical).hexdigest()[:16]
 

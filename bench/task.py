@@ -47,12 +47,11 @@ class Task(Protocol):
     """problem × model × arm × seed, built and ready to train."""
 
     @property
-    def units(self) -> Mapping[str, str]:
-        """Unit of each metric and loss term."""
-
-    @property
     def description(self) -> Mapping[str, Any]:
         """JSON values for the record: numbers of points and parameters, engine, ground truth."""
+
+    def unit(self, metric: str) -> str:
+        """Unit of a metric or loss term."""
 
     def step(self) -> Mapping[str, Tensor]:
         """One optimisation step.

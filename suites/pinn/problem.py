@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -112,15 +112,13 @@ class Problem(ABC):
 
     Attributes:
         name: Name on the command line.
-        summary: One line.
         inputs: Names of the network's inputs, space first, time last.
         outputs: Names of the network's outputs.
         terms: Loss terms in DeepXDE's order, without those of supervised points.
         published: The published set-up.
     """
 
-    name: ClassVar[str]
-    summary: ClassVar[str]
+    name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     terms: tuple[Term, ...]

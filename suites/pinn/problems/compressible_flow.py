@@ -11,11 +11,15 @@ import numpy as np
 from suites.pinn.backend import dde
 from suites.pinn.pdebench_file import PDEBenchFile, pdebench_truth
 from suites.pinn.problem import Points, Problem, Supervised, Term, Truth, initial_condition, time_pde
+from suites.pinn.reference.cache import cached
+from suites.pinn.reference.initial_states import compressible_state
+from suites.pinn.reference.reference import Reference
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 GAMMA = 5 / 3
+SEED = 0
 
 FILE = PDEBenchFile(
     names=("1D_CFD_Rand_Eta1.e-8_Zeta1.e-8_periodic_Train.hdf5",),
@@ -43,7 +47,6 @@ class CompressibleFlow1D(Problem):
     """
 
     name = "compressible-flow-1d"
-    summary = "Euler's equations, random smooth periodic state"
     inputs = ("x", "t")
     outputs = ("d", "v", "p")
     terms = (
@@ -61,7 +64,19 @@ class CompressibleFlow1D(Problem):
     def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth:
         if data_root is not None:
             return pdebench_truth(data_root, FILE, sample)
-        raise RuntimeError
+        state = compressible_state(SEED)
+        cells = 2048 if fine else 128
+        x = np.linspace(0, 1, 512 if fine else 64, endpoint=False)
+        t = np.linspace(0, 1, 101 if fine else 11)
+
+        def solution() -> Reference:
+            from suites.pinn.reference.compressible_flow import solve
+
+            return solve(state, t, x, cells, GAMMA)
+
+        parameters = {"seed": SEED, "cells": cells, "x": len(x), "t": len(t)}
+        reference = cached(self.name, parameters, solution)
+        return Truth(reference, lambda points: state(points[:, 0]).T, (0, 1, 2))
 
     def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:
         assert truth is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +21,17 @@ from suites.pinn.problem import (
     initial_condition,
     time_pde,
 )
+from suites.pinn.reference.cache import cached
+from suites.pinn.reference.initial_states import band_limited_field
+from suites.pinn.reference.reference import Reference, cell_centres
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 D_U, D_V, K = 1e-3, 5e-3, 5e-3
+SEED = 0
+
+Field = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 FILE = PDEBenchFile(
     names=("2D_diff-react_NA_NA.h5",),
@@ -49,7 +57,6 @@ class DiffusionReaction2D(Problem):
     """
 
     name = "diffusion-reaction-2d"
-    summary = "FitzHugh–Nagumo, no-flow, band-limited random initial state"
     inputs = ("x", "y", "t")
     outputs = ("u", "v")
     terms = (
@@ -65,7 +72,25 @@ class DiffusionReaction2D(Problem):
     def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth:
         if data_root is not None:
             return pdebench_truth(data_root, FILE, sample)
-        raise RuntimeError
+        return self._solved(band_limited_field(SEED), band_limited_field(SEED + 1), fine)
+
+    def _solved(self, u: Field, v: Field, fine: bool) -> Truth:
+        modes = 128 if fine else 32
+        x = cell_centres(-1, 1, 64 if fine else 16)
+        t = np.linspace(0, 5, 51 if fine else 6)
+
+        def solution() -> Reference:
+            from suites.pinn.reference.diffusion_reaction import solve
+
+            return solve(u, v, t, x, x, D_U, D_V, K, modes)
+
+        parameters = {"seed": SEED, "modes": modes, "x": len(x), "t": len(t)}
+        reference = cached(self.name, parameters, solution)
+
+        def initial(points: np.ndarray) -> np.ndarray:
+            return np.stack([field(points[:, 0], points[:, 1]) for field in (u, v)], axis=-1)
+
+        return Truth(reference, initial, (0, 1))
 
     def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:
         assert truth is not None
@@ -96,3 +121,34 @@ class DiffusionReaction2D(Problem):
             dde.icbc.NeumannBC(geometry, lambda x: 0, on_wall, component=1),
         ]
         return time_pde(geometry, pde, conditions, points, supervised)
+
+
+class DiffusionReactionNoise2D(DiffusionReaction2D):
+    """The same from PDEBench's initial state: white noise, one draw per cell of a 128² grid.
+
+    The noise has no limit as the grid is refined, so this truth belongs to its grid and has no
+    error estimate.
+    """
+
+    name = "diffusion-reaction-2d-noise"
+
+    def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth:
+        if data_root is not None:
+            return super().truth(data_root, sample, fine)
+        u, v = (_cell_noise(SEED + k) for k in range(2))
+        truth = self._solved(u, v, fine)
+        return replace(truth, reference=replace(truth.reference, error=None))
+
+
+def _cell_noise(seed: int, cells: int = 128) -> Field:
+    """Standard normal noise, constant in each cell of a grid on (−1, 1)²."""
+    noise = np.random.default_rng(seed).standard_normal((cells, cells))
+
+    def field(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        rows, columns = (
+            np.clip(((np.asarray(a) + 1) / 2 * cells).astype(int), 0, cells - 1) for a in (x, y)
+        )
+        values: np.ndarray = noise[rows, columns]
+        return values
+
+    return field

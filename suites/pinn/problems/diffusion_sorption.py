@@ -19,6 +19,8 @@ from suites.pinn.problem import (
     initial_condition,
     time_pde,
 )
+from suites.pinn.reference.cache import cached
+from suites.pinn.reference.reference import Reference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,7 +56,6 @@ class DiffusionSorption1D(Problem):
     """
 
     name = "diffusion-sorption-1d"
-    summary = "diffusion with a Freundlich isotherm"
     inputs = ("x", "t")
     outputs = ("u",)
     terms = (
@@ -68,7 +69,18 @@ class DiffusionSorption1D(Problem):
     def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth:
         if data_root is not None:
             return pdebench_truth(data_root, FILE, sample)
-        raise RuntimeError
+        cells = 1024 if fine else 64
+        x = np.linspace(0, 1, 513 if fine else 65)
+        t = np.linspace(0, 500, 101 if fine else 11)
+
+        def solution() -> Reference:
+            from suites.pinn.reference.diffusion_sorption import Sorption, solve
+
+            return solve(t, x, INITIAL, cells, Sorption(D, POROSITY, RHO_S, K_F, N_F))
+
+        parameters = {"initial": INITIAL, "cells": cells, "x": len(x), "t": len(t)}
+        reference = cached(self.name, parameters, solution)
+        return Truth(reference, lambda points: np.full((len(points), 1), INITIAL), (0,))
 
     def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:
         assert truth is not None

@@ -20,11 +20,14 @@ from suites.pinn.problem import (
     initial_condition,
     time_pde,
 )
+from suites.pinn.reference.cache import cached
+from suites.pinn.reference.reference import Reference, cell_centres
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 G = 1.0
+RADIUS, DEPTH_INSIDE, DEPTH_OUTSIDE = 0.5, 2.0, 1.0
 
 FILE = PDEBenchFile(
     names=("2D_rdb_NA_NA.h5",),
@@ -40,6 +43,13 @@ FILE = PDEBenchFile(
 )
 
 
+def at_rest(points: np.ndarray) -> np.ndarray:
+    """The water before the dam breaks: (h, u, v) at points of shape ``(n, 2)``."""
+    inside = np.hypot(points[:, 0], points[:, 1]) < RADIUS
+    depth = np.where(inside, DEPTH_INSIDE, DEPTH_OUTSIDE)
+    return np.stack([depth, np.zeros_like(depth), np.zeros_like(depth)], axis=-1)
+
+
 class ShallowWater2D(Problem):
     """h_t + (hu)_x + (hv)_y = 0 and momentum with g = 1 on (−2.5, 2.5)², t ∈ (0, 1].
 
@@ -51,7 +61,6 @@ class ShallowWater2D(Problem):
     """
 
     name = "shallow-water-2d"
-    summary = "shallow water, radial dam break"
     inputs = ("x", "y", "t")
     outputs = ("h", "u", "v")
     terms = (
@@ -70,7 +79,18 @@ class ShallowWater2D(Problem):
     def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth:
         if data_root is not None:
             return pdebench_truth(data_root, FILE, sample)
-        raise RuntimeError
+        cells = 8000 if fine else 200
+        x = cell_centres(-2.5, 2.5, 64 if fine else 16)
+        t = np.linspace(0, 1, 51 if fine else 6)
+
+        def solution() -> Reference:
+            from suites.pinn.reference.shallow_water import solve
+
+            return solve(t, x, x, DEPTH_INSIDE, DEPTH_OUTSIDE, RADIUS, G, cells)
+
+        parameters = {"radius": RADIUS, "cells": cells, "x": len(x), "t": len(t)}
+        reference = cached(self.name, parameters, solution)
+        return Truth(reference, at_rest, (0, 1, 2))
 
     def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:
         assert truth is not None

@@ -71,7 +71,7 @@ def _warn(message: str) -> None:
     print(f"dcbench: {message}", file=sys.stderr)
 
 
-def _read(path: Path) -> Reference | None:
+def _read(path: Path, *, warn: bool) -> Reference | None:
     """The stored solution, or None where there is none that can be read."""
     try:
         with np.load(path, allow_pickle=False) as stored:
@@ -86,8 +86,9 @@ def _read(path: Path) -> Reference | None:
         return None
     # What NumPy and zipfile raise on truncated or overwritten files.
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        _warn(f"the cached ground truth {path} cannot be read and is computed anew ({reason})")
+        if warn:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            _warn(f"the cached ground truth {path} cannot be read, computing it anew ({reason})")
         return None
 
 
@@ -127,7 +128,7 @@ def cached(name: str, parameters: dict[str, Any], solve: Callable[[], Reference]
         TypeError, ValueError: `parameters` has no canonical form.
     """
     path = cache_directory() / f"{name}-{cache_key(name, parameters)[:32]}.npz"
-    found = _read(path)
+    found = _read(path, warn=False)
     if found is not None:
         return found
     lock = filelock.FileLock(path.with_suffix(".lock"))
@@ -138,7 +139,7 @@ def cached(name: str, parameters: dict[str, Any], solve: Callable[[], Reference]
         _warn(f"the cache {path.parent} cannot be used: {error}")
         return solve()
     try:
-        found = _read(path) if path.exists() else None
+        found = _read(path, warn=True)  # another process may have stored it meanwhile
         if found is not None:
             return found
         reference = solve()

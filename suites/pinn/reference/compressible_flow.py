@@ -25,8 +25,8 @@ class Euler:
     """Euler equations of an ideal gas; primitive (ρ, u, p), conserved (ρ, ρu, E).
 
     ρ_t + (ρu)_x = 0, (ρu)_t + (ρu² + p)_x = 0, E_t + (u(E + p))_x = 0 with
-    E = p/(γ − 1) + ½ρu² (Takamoto et al., arXiv 2210.07182, equation 7 without viscosity, in one
-    dimension; the sign of the pressure gradient is that of their generator and of Toro 2009).
+    E = p/(γ − 1) + ½ρu² (Toro 2009, equation 3.1; the problem of Takamoto et al., arXiv
+    2210.07182, without viscosity). The pressure gradient has the sign of Newton's law, +p_x.
 
     Attributes:
         gamma: Ratio of the specific heats, γ > 1.

@@ -80,12 +80,11 @@ def solve(
     diffusivity_v: float = 5e-3,
     k: float = 5e-3,
     modes: int = 128,
-    longest_step: float = 0.05,
+    longest_step: float = 0.0125,
 ) -> Reference:
     """Ground truth of u_t = D_u Δu + u − u³ − k − v, v_t = D_v Δv + u − v on (−1, 1)².
 
-    FitzHugh–Nagumo kinetics with no-flow walls (Takamoto et al., arXiv 2210.07182, equations 3
-    to 5). The initial fields must be smooth and without flux through the walls, else the cosine
+    FitzHugh–Nagumo kinetics with no-flow walls (Takamoto et al., arXiv 2210.07182). The initial fields must be smooth and without flux through the walls, else the cosine
     series converges slowly and the error estimate says so.
 
     Args:

@@ -20,7 +20,7 @@ _CLUSTERING = 2.0  # cells at the ends are 1/14 of those in the middle
 
 @dataclass(frozen=True)
 class Sorption:
-    """A porous medium with Freundlich sorption (Takamoto et al., arXiv 2210.07182, appendix D).
+    """A porous medium with Freundlich sorption (Takamoto et al., arXiv 2210.07182).
 
     Attributes:
         diffusivity: Effective diffusion coefficient D.
@@ -53,6 +53,10 @@ class Sorption:
         power = factor * base ** (self.freundlich_n - 1.0)
         slope = np.where(u > 0, (self.freundlich_n - 1.0) * power / base, 0.0)
         return 1.0 + power, slope
+
+
+def _constant(value: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda x: np.full(np.shape(x), value)
 
 
 def _grid(cells: int) -> tuple[np.ndarray, np.ndarray]:
@@ -160,15 +164,11 @@ def solve(
         raise ValueError("times must ascend from 0 or later")
     if points[0] < 0 or points[-1] > 1 or (np.diff(points) <= 0).any():
         raise ValueError("points must ascend within [0, 1]")
-    if callable(initial):
-        start = initial
-    else:
-        constant = float(initial)
-        start = lambda x: np.full_like(x, constant)  # noqa: E731
-    coarse, medium_grid, fine = (
+    start = initial if callable(initial) else _constant(float(initial))
+    coarse, middle, fine = (
         evolve(start, times, points, n, medium) for n in (cells // 4, cells // 2, cells)
     )
-    (in_space,), order = richardson(coarse, medium_grid, fine)
+    (in_space,), order = richardson(coarse, middle, fine)
     loose = evolve(start, times, points, cells // 4, medium, 30.0 * _RTOL, 30.0 * _ATOL)
     in_time = float(relative_l2(loose, coarse)[0])
     return Reference(

@@ -75,7 +75,7 @@ def einfeldt_speeds(
 
 
 def hllc_flux(law: ConservationLaw, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """HLLC flux between primitive states of shape ``(n_fields, ...)`` (Toro 2009, 10.26)."""
+    """HLLC flux between primitive states of shape ``(n_fields, ...)`` (Toro 2009, section 10.4)."""
     left_speed, contact, right_speed = law.wave_speeds(left, right)
     from_left = contact >= 0
     state = np.where(from_left, left, right)
@@ -163,9 +163,7 @@ class FiniteVolume:
         """Time derivative of the cell averages, shape ``(n_fields, *cells)``."""
         primitive = self.law.primitive(averages)
         rate = 0.0 if self.source is None else self.source(primitive)
-        for axis, (width, boundaries) in enumerate(
-            zip(self.spacing, self.boundaries, strict=True)
-        ):
+        for axis, (width, boundaries) in enumerate(zip(self.spacing, self.boundaries, strict=True)):
             along = np.arange(len(primitive))
             along[[1, 1 + axis]] = along[[1 + axis, 1]]
             padded = _pad(np.moveaxis(primitive, 1 + axis, -1)[along], boundaries)
@@ -208,9 +206,7 @@ class FiniteVolume:
         return averages
 
 
-def cell_averages(
-    initial: Callable[[np.ndarray], np.ndarray], edges: np.ndarray
-) -> np.ndarray:
+def cell_averages(initial: Callable[[np.ndarray], np.ndarray], edges: np.ndarray) -> np.ndarray:
     """Averages of a function over the cells between `edges`, exact for polynomials of degree 5.
 
     Args:
@@ -235,7 +231,7 @@ def point_values(
 ) -> np.ndarray:
     """Values at points from cell averages, by the parabola per cell that keeps the average.
 
-    The parabolas are those of Colella & Woodward (1984, equations 1.5 and 1.6), third order where
+    The parabolas are those of Colella & Woodward (1984, section 1), third order where
     the solution is smooth and monotone; values are held within the averages of the cell and its
     two neighbours, so that no shock overshoots.
 

@@ -81,7 +81,7 @@ def integrate_exponential(
 ) -> np.ndarray:
     """Integrate ``y' = L y + N(y)`` with a real diagonal L by ETDRK4 (Cox & Matthews 2002).
 
-    The coefficients are contour means (Kassam & Trefethen 2005, equation 2.5), which do not lose
+    The coefficients are contour means (Kassam & Trefethen 2005), which do not lose
     digits where L is near 0. The linear part is exact; the error is of fourth order in the step.
 
     Args:

@@ -38,8 +38,7 @@ class Shock:
         """(h, u) at radii within the zone, shape ``(2, n)``."""
         offset = radii - self.position
         inside, outside = (
-            slope[:, None] * offset + value[:, None]
-            for slope, value in (self.inside, self.outside)
+            slope[:, None] * offset + value[:, None] for slope, value in (self.inside, self.outside)
         )
         return np.where(radii < self.position, inside, outside)
 
@@ -63,9 +62,7 @@ def _sharp(edges: np.ndarray, state: np.ndarray, first: int, last: int) -> Shock
     held = np.sum(state[0, first:last] * np.diff(edges[first : last + 1] ** 2)) / 2.0
 
     def excess(position: float) -> float:
-        return (
-            _water(inside[:, 0], lower, position) + _water(outside[:, 0], position, upper) - held
-        )
+        return _water(inside[:, 0], lower, position) + _water(outside[:, 0], position, upper) - held
 
     low, high = lower, upper
     if excess(low) * excess(high) >= 0:

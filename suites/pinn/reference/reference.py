@@ -49,3 +49,8 @@ class Reference:
     def targets(self) -> np.ndarray:
         """Values at `points`, shape ``(n, n_outputs)``."""
         return self.values.reshape(-1, self.n_outputs)
+
+
+def cell_centres(low: float, high: float, cells: int) -> np.ndarray:
+    """Centres of `cells` equal cells of (low, high), shape ``(cells,)``."""
+    return low + (np.arange(cells) + 0.5) * (high - low) / cells

@@ -1,0 +1,47 @@
+"""Errors of a prediction against the ground truth on the whole space–time grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def grid_errors(
+    prediction: np.ndarray, truth: np.ndarray, names: Sequence[str], unseen: np.ndarray | None
+) -> dict[str, float]:
+    """Metrics of a prediction, over all points and outputs and per output.
+
+    ``MSE``: mean squared error; ``L2RE``: ‖error‖₂/‖truth‖₂; ``max_error``: largest absolute error;
+    ``skill``: 1 − ‖error‖₂/‖error of the best constant predictor‖₂ (each output's mean; only where
+    the truth is not constant). With the name of an output attached, for instance ``L2REp``, of that
+    output alone, where there are several. ``L2RE_unseen``: without the supervised points.
+
+    Args:
+        prediction: Shape ``(n, n_outputs)``.
+        truth: The same shape.
+        names: Name of each output.
+        unseen: Which rows were not supervised, shape ``(n,)``; ``None`` if none was.
+    """
+    prediction, truth = prediction.astype(np.float64), truth.astype(np.float64)
+    groups = {"": slice(None)}
+    if len(names) > 1:
+        groups |= {name: slice(k, k + 1) for k, name in enumerate(names)}
+    metrics: dict[str, float] = {}
+    with np.errstate(over="ignore", invalid="ignore"):
+        for name, columns in groups.items():
+            error, exact = prediction[:, columns] - truth[:, columns], truth[:, columns]
+            norm = np.linalg.norm(error)
+            metrics[f"MSE{name}"] = float(np.mean(error**2))
+            metrics[f"L2RE{name}"] = _ratio(norm, np.linalg.norm(exact))
+            metrics[f"max_error{name}"] = float(np.max(np.abs(error)))
+            constant = np.linalg.norm(exact - exact.mean(axis=0))
+            metrics[f"skill{name}"] = 1 - _ratio(norm, constant)
+        if unseen is not None:
+            error, exact = (prediction - truth)[unseen], truth[unseen]
+            metrics["L2RE_unseen"] = _ratio(np.linalg.norm(error), np.linalg.norm(exact))
+    return metrics
+
+
+def _ratio(numerator: np.floating, denominator: np.floating) -> float:
+    return float(numerator / denominator) if denominator > 0 else float("nan")

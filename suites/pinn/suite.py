@@ -1,0 +1,135 @@
+"""The PINN suite as the harness sees it. Imports neither torch nor DeepXDE until a task is built."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.arm import AXES
+from bench.errors import BadInput, unknown
+from bench.options import override
+from bench.references import is_reference, source_digest
+from bench.spec import Spec
+from bench.task import Request, Task
+from suites.pinn.budgets import BUDGETS, SUMMARIES
+from suites.pinn.models import MODELS, parse_model
+from suites.pinn.problem import TOTALS, Problem
+from suites.pinn.problems import BUILT_IN, get_problem, problem_summaries
+
+if TYPE_CHECKING:
+    import torch
+
+
+class PINNSuite:
+    """Implements `bench.task.Suite`."""
+
+    name = "pinn"
+    summary = "physics-informed networks on DeepXDE problems"
+    default_model = "fnn"
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """Name and one-line summary of each problem."""
+        return problem_summaries()
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """Name and one-line summary of each model."""
+        return MODELS
+
+    @property
+    def budgets(self) -> Mapping[str, str]:
+        """Name and one-line summary of each budget."""
+        return SUMMARIES
+
+    def default_problems(self) -> Sequence[str]:
+        """The paper's five."""
+        return list(BUILT_IN)
+
+    def add_arguments(self, parser: argparse._ActionsContainer) -> None:
+        """Options of this suite."""
+        parser.add_argument(
+            "--supervised",
+            type=float,
+            metavar="FRACTION",
+            help="fraction of the scored grid's points given as labels (0: none); by default the"
+            " published one, at most 1000 points with quick",
+        )
+        parser.add_argument(
+            "--data-root", type=Path, metavar="DIR", help="PDEBench's HDF5 files as ground truth"
+        )
+        parser.add_argument(
+            "--sample", type=int, default=0, metavar="K", help="which sample of a PDEBench file"
+        )
+
+    def specify(self, request: Request) -> Spec:
+        """The spec of one run.
+
+        Raises:
+            BadInput: A name, a size, an option or a data file is wrong.
+        """
+        problem = get_problem(request.problem)
+        model = parse_model(request.model)
+        if request.budget not in BUDGETS:
+            raise unknown("budget", request.budget, BUDGETS)
+        budget = BUDGETS[request.budget](problem)
+        axes = request.arm.on(model.published)
+        if axes["rescaling"] == "rescale":
+            # A nonlinear PDE explodes under a large constant, so the bare token is the labels'.
+            axes["rescaling"] = "rescale=auto"
+        options = request.options
+        root: Path | None = options.data_root
+        settings: dict[str, Any] = {
+            "points": asdict(budget.points),
+            "supervised": _supervised(problem, budget.supervised, options.supervised),
+            "fine_truth": budget.fine_truth,
+            "sample": options.sample,
+        }
+        if root is not None:
+            truth = problem.truth(root, options.sample, budget.fine_truth)
+            settings["data"] = truth.digest if truth else None
+        names = {"problem": request.problem, **axes}
+        return Spec(
+            suite=self.name,
+            problem=request.problem,
+            model=str(model),
+            arm=str(request.arm),
+            axes={axis: axes[axis] for axis in AXES},
+            seed=request.seed,
+            budget=request.budget,
+            training=override(budget.training, options),
+            settings=settings,
+            device=request.device,
+            dtype=request.dtype,
+            sources={name: source_digest(name) for name in names.values() if is_reference(name)},
+            paths={} if root is None else {"data_root": str(root.resolve())},
+        )
+
+    def build(self, spec: Spec, device: torch.device) -> Task:
+        """Build the task of a spec."""
+        from suites.pinn.task import build
+
+        return build(spec, device)
+
+    def columns(self, problem: str) -> Sequence[str]:
+        """Errors first, then the totals and the terms of the loss."""
+        terms = get_problem(problem).terms
+        totals = [total for kind, total in TOTALS.items() if any(t.kind == kind for t in terms)]
+        of_conditions = [t.name for t in terms if t.kind != "residual" and t.name not in totals]
+        return ["L2RE", "skill", "MSE", *totals, *of_conditions]
+
+
+def _supervised(problem: Problem, most: int | None, asked: float | None) -> dict[str, Any]:
+    """Which fraction of the scored grid is labelled, and how many points at most."""
+    if asked is None:
+        fraction = problem.published.supervised
+        return {"fraction": fraction, "most": most if fraction else None}
+    if not 0 <= asked < 1:
+        raise BadInput(f"--supervised takes a fraction from 0 to below 1, got {asked}")
+    return {"fraction": asked, "most": None}
+
+
+SUITE = PINNSuite()
