@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 
 from bench.errors import BadInput, unknown
 from bench.references import is_reference
-from bench.techniques.activation import ACTIVATIONS
+from bench.techniques.activation import ACTIVATIONS, make_activation
 from bench.techniques.initialization import INITIALIZATIONS
-from bench.techniques.normalization import NORMALIZATIONS
+from bench.techniques.normalization import NORMALIZATIONS, make_normalization
 from bench.techniques.registry import Registry
-from bench.techniques.rescaling import RESCALINGS
+from bench.techniques.rescaling import RESCALINGS, LabelStatistics, make_scale
 
 AXES: dict[str, Registry] = {
     "activation": ACTIVATIONS,
     "normalization": NORMALIZATIONS,
     "rescaling": RESCALINGS,
     "initialization": INITIALIZATIONS,
+}
+
+#: Uses a choice once, so that what cannot be used is refused before a run begins.
+_TRIALS: dict[str, Callable[[str], object]] = {
+    "activation": make_activation,
+    "normalization": lambda token: make_normalization(token, 4),
+    "rescaling": lambda token: make_scale(token, LabelStatistics(0.5, 1.0, 1.1, 8, "1")),
+    "initialization": INITIALIZATIONS.get,
 }
 
 BASELINE = "baseline"
@@ -91,6 +99,16 @@ class Arm:
             raise BadInput(f"--{axis} {choice}: the arm {str(self)!r} already has {mine!r} there")
         AXES[axis].check(choice)
         return replace(self, **{axis: _canonical(choice)})
+
+    def check_own(self) -> None:
+        """Try the user's own objects that the arm refers to, before anything is run.
+
+        Raises:
+            BadInput: One does not import, or is not what its axis needs.
+        """
+        for axis, choice in self.choices().items():
+            if is_reference(choice):
+                _TRIALS[axis](choice)
 
     def on(self, published: Mapping[str, str]) -> dict[str, str]:
         """What the arm means on a model: its own choices, else the model's published ones."""

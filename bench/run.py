@@ -21,7 +21,12 @@ from bench.trainer import Log, Progress, Trainer
 
 
 def execute(
-    spec: Spec, store: Store, device: torch.device, jobs: int, progress: Progress
+    spec: Spec,
+    store: Store,
+    device: torch.device,
+    jobs: int,
+    progress: Progress,
+    interruption: Interruption,
 ) -> Record:
     """Train and score a spec, continuing from its checkpoint if there is one.
 
@@ -34,11 +39,11 @@ def execute(
         device: Where to train.
         jobs: How many runs run side by side, for the record.
         progress: Told of the progress.
+        interruption: Looked at between steps.
     """
-    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    where = environment(spec.suite, str(device), jobs)
-    run = _Run(spec, store, device, where)
-    with Interruption() as interruption, deterministic(device):
+    started = _now()
+    run = _Run(spec, store, device, environment(spec.suite, str(device), jobs))
+    with deterministic(device):
         try:
             run.train(interruption, progress)
         except KeyboardInterrupt:
@@ -51,6 +56,17 @@ def execute(
     if record.status in ("done", "diverged"):
         store.checkpoint(spec.hash).unlink(missing_ok=True)
     return record
+
+
+def record_of_failure(spec: Spec, store: Store, reason: str) -> Record:
+    """The record of a run that could not leave one itself."""
+    run = _Run(spec, store, torch.device("cpu"), environment(spec.suite, "cpu", 1))
+    run.reason = reason
+    return run.record(_now())
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _reason(error: Exception) -> str:

@@ -14,6 +14,9 @@ from bench.errors import BadInput, unknown
 from bench.files import write_atomically
 from bench.record import Record, decode, encode
 
+#: Where results go unless told otherwise.
+DEFAULT_OUT = Path("bench-results")
+
 _HASH = re.compile(r"[0-9a-f]{16}")
 
 

@@ -29,13 +29,13 @@ ACTIVATIONS = Registry(
         "isoftplus": Choice("bench.techniques.integrated:IntegratedSoftplus", "−Li₂(−eˣ)"),
         "tanh": Choice("torch.nn:Tanh", "hyperbolic tangent"),
         "sin": Choice("bench.techniques.elementwise:Sine", "sine"),
-        "silu": Choice("torch.nn:SiLU", "x·sigmoid(x), also known as swish"),
+        "silu": Choice("bench.techniques.elementwise:SiLU", "x·sigmoid(x), also known as swish"),
         "gelu": Choice("torch.nn:GELU", "x·Φ(x), exact"),
         "elu": Choice("torch.nn:ELU", "exponential linear unit"),
-        "softplus": Choice("torch.nn:Softplus", "log(1 + eˣ)"),
+        "softplus": Choice("bench.techniques.elementwise:Softplus", "log(1 + eˣ)"),
         "ssp": Choice("bench.techniques.elementwise:ShiftedSoftplus", "softplus(x) − ln 2, SchNet"),
         "relu": Choice("torch.nn:ReLU", "max(0, x)"),
-        "sigmoid": Choice("torch.nn:Sigmoid", "logistic function"),
+        "sigmoid": Choice("bench.techniques.elementwise:Sigmoid", "logistic function"),
     },
 )
 

@@ -12,7 +12,7 @@ from bench.techniques.antiderivative import differentiable
 
 
 def _sigmoid_first_value(x: Tensor) -> Tensor:
-    return torch.sigmoid(x).mul_(torch.sigmoid(-x))
+    return x.neg().sigmoid_().mul_(torch.sigmoid(x))
 
 
 def _sigmoid_second(x: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ def _sigmoid_second(x: Tensor) -> Tensor:
 
 
 def _silu_first_value(x: Tensor) -> Tensor:
-    return torch.sigmoid(-x).mul_(x).add_(1.0).mul_(torch.sigmoid(x))
+    return x.neg().sigmoid_().mul_(x).add_(1.0).mul_(torch.sigmoid(x))
 
 
 def _silu_second(x: Tensor) -> Tensor:

@@ -22,7 +22,8 @@ def _irelu_value(x: Tensor) -> Tensor:
 
 
 def _ielu_value(x: Tensor, alpha: float) -> Tensor:
-    return special.expm1_integral(x).mul_(alpha).add_(_irelu_value(x))
+    ramp = torch.relu(x)
+    return special.expm1_integral(x).mul_(alpha).addcmul_(ramp, ramp, value=0.5)
 
 
 _irelu = differentiable(_irelu_value, torch.relu)

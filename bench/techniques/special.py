@@ -2,7 +2,7 @@
 
 Values only: plain torch operations, elementwise, any shape, the result in the dtype of `x`; no
 function modifies its argument. They work in place on their own temporaries and select without
-`torch.where`, which is several times slower than arithmetic on a CPU where signs are mixed.
+`torch.where`: on a CPU a new temporary, or a branch on mixed signs, costs several multiplications.
 
 The polynomials interpolate at the Chebyshev nodes of the interval named beside them, computed with
 mpmath at 50 digits and stored in the monomial basis, highest power first. Each comes in two
@@ -131,9 +131,9 @@ def _polynomial(x: Tensor, double: Sequence[float], single: Sequence[float]) -> 
     return result.add_(last)
 
 
-def _positive(x: Tensor) -> Tensor:
-    """1 where x > 0, else 0."""
-    return torch.relu(x).sign_()
+def _positive_(x: Tensor) -> Tensor:
+    """1 where x > 0, else 0; in place."""
+    return x.relu_().sign_()
 
 
 def _reflect(x: Tensor, tail: Tensor, constant: float) -> Tensor:
@@ -143,8 +143,9 @@ def _reflect(x: Tensor, tail: Tensor, constant: float) -> Tensor:
     negative, so their left tail, which has no cancellation, gives the right side as well.
     """
     ramp = torch.relu(x)
-    flipped = tail.mul(-2.0).add_(constant)
-    return tail.addcmul_(flipped, ramp.sign()).addcmul_(ramp, ramp, value=0.5)
+    positive = ramp.sign()
+    tail.addcmul_(tail, positive, value=-2.0).add_(positive, alpha=constant)
+    return tail.addcmul_(ramp, ramp, value=0.5)
 
 
 def _dilogarithm_tail(softplus_of_tail: Tensor) -> Tensor:
@@ -206,7 +207,7 @@ def log_cosh(x: Tensor) -> Tensor:
     """log(cosh x), without overflow, and relatively accurate at 0, where it is x^2/2."""
     y = x.abs()
     far = softplus(y.mul(-2.0)).add_(y).sub_(LN2)
-    return _log_cosh_near_zero(y).lerp_(far, _positive(y - 0.5))
+    return _log_cosh_near_zero(y).lerp_(far, _positive_(y.sub_(0.5)))
 
 
 def shifted_softplus(x: Tensor) -> Tensor:
@@ -216,12 +217,16 @@ def shifted_softplus(x: Tensor) -> Tensor:
     """
     y = x.abs().mul_(0.5)
     near = _log_cosh_near_zero(y).add_(x, alpha=0.5)
-    return near.lerp_(softplus(x).sub_(LN2), _positive(y.sub_(0.5)))
+    return near.lerp_(softplus(x).sub_(LN2), _positive_(y.sub_(0.5)))
 
 
 def expm1_integral(x: Tensor) -> Tensor:
-    """e^x - 1 - x for x <= 0, and 0 for x > 0; relatively accurate at 0, where it is x^2/2."""
-    b = torch.relu(-x)
+    """e^x - 1 - x for x <= 0, and 0 for x > 0; relatively accurate at 0, where it is x^2/2.
+
+    A polynomial for x >= -1; below it the difference, where little cancels.
+    """
+    b = x.neg().relu_()
     near = b.clamp(max=1.0)
     fit = _polynomial(near, _EXPM1_REMAINDER, _EXPM1_REMAINDER_SINGLE).mul_(near).mul_(near)
-    return fit.lerp_(torch.expm1(-b).add_(b), _positive(b - 1.0))
+    far = b.neg().exp_().add_(b).sub_(1.0)
+    return fit.lerp_(far, _positive_(b.sub_(1.0)))

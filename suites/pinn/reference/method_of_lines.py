@@ -47,7 +47,7 @@ def integrate_stiff(
         atol=atol,
     )
     if not solution.success:
-        raise RuntimeError(f"Radau failed at t = {solution.t[-1]}: {solution.message}")
+        raise RuntimeError(f"Radau failed before t = {times[-1]:g}: {solution.message}")
     return solution.y.T
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from suites.pinn.reference.compressible_flow import Euler
 from suites.pinn.reference.finite_volume import (
     FiniteVolume,

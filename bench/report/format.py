@@ -1,0 +1,15 @@
+"""Numbers as tables show them."""
+
+from __future__ import annotations
+
+import math
+
+
+def number(value: float | None) -> str:
+    """Three digits, short: ``2.31e-2``, ``0.412``; ``–`` where there is none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value == 0 or 0.1 <= abs(value) < 1000:
+        return f"{value:.3g}"
+    mantissa, _, exponent = f"{value:.2e}".partition("e")
+    return f"{mantissa}e{int(exponent)}"

@@ -1,0 +1,64 @@
+"""The command line: ``python -m bench.suite {pinn,list,show}``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from bench.commands import listing, show, train
+from bench.errors import BadInput
+from bench.task import load_suite, suite_names
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises one clear line instead of printing the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(message)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's parser: a subcommand for each installed suite, and the common ones."""
+    root = _Parser(
+        prog="python -m bench.suite",
+        description="Benchmarks of training techniques for derivative-constrained networks.",
+        allow_abbrev=False,
+    )
+    commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in suite_names():
+        suite = load_suite(name)
+        train.add_command(commands, suite)
+    listing.add_command(commands)
+    show.add_command(commands)
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        0 when all runs ended as ``done`` or ``diverged``, 1 when one failed, 2 for bad input, 130
+        when interrupted.
+    """
+    try:
+        options = parser().parse_args(arguments)
+        code: int = options.run(options)
+        sys.stdout.flush()
+        return code
+    except BadInput as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of stdout has gone (head, less); what was done stands.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
