@@ -116,9 +116,7 @@ def _run_here(
                 reporter.progress(spec, step, total, loss, seconds)
 
             try:
-                record, reused = _obtain(
-                    spec, store, device, jobs, rerun, progress, interruption
-                )
+                record, reused = _obtain(spec, store, device, jobs, rerun, progress, interruption)
             except KeyboardInterrupt:
                 return done, True
             done[spec.hash] = record
@@ -250,9 +248,7 @@ def _work(
         while not interruption:
             try:
                 spec = msgspec.json.decode(connection.recv_bytes(), type=Spec)
-                record, reused = _obtain(
-                    spec, store, device, jobs, rerun, progress, interruption
-                )
+                record, reused = _obtain(spec, store, device, jobs, rerun, progress, interruption)
                 connection.send(("record", msgspec.json.encode(record), reused))
             except (EOFError, OSError):  # the parent is gone or needs no more
                 return

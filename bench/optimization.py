@@ -49,9 +49,7 @@ class Optimization:
         self.parameters = list(parameters)
         self.training = training
         self.steps_done = 0
-        self._adam = torch.optim.Adam(
-            self.parameters, lr=training.lr, eps=training.eps, fused=True
-        )
+        self._adam = torch.optim.Adam(self.parameters, lr=training.lr, eps=training.eps, fused=True)
         self._lbfgs = torch.optim.LBFGS(
             self.parameters,
             lr=1.0,

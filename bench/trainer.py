@@ -88,7 +88,9 @@ class Log:
 def evaluation_steps(training: Training) -> list[int]:
     """The steps after which the metrics are evaluated: 0, and evenly spaced up to the end."""
     total = training.total_steps
-    return sorted({round(total * k / training.evaluations) for k in range(training.evaluations + 1)})
+    return sorted(
+        {round(total * k / training.evaluations) for k in range(training.evaluations + 1)}
+    )
 
 
 class Trainer:

@@ -50,9 +50,7 @@ def orthogonal(
     _fill(layers, generator, nn.init.orthogonal_)
 
 
-def lsuv(
-    layers: Sequence[nn.Linear], forward: Callable[[], object], generator: Generator
-) -> None:
+def lsuv(layers: Sequence[nn.Linear], forward: Callable[[], object], generator: Generator) -> None:
     """Layer-sequential unit variance (Mishkin and Matas, arXiv 1511.06422).
 
     Glorot normal weights, then, layer by layer in order of execution, the weights are divided by

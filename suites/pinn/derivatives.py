@@ -60,8 +60,6 @@ class StockEvaluation:
     def __call__(self, training: bool) -> Tensor:
         # A failure in the middle of a step would leave derivatives of old weights in the cache.
         dde.grad.clear()
-        evaluate = (
-            self._model.outputs_losses_train if training else self._model.outputs_losses_test
-        )
+        evaluate = self._model.outputs_losses_train if training else self._model.outputs_losses_test
         losses: Tensor = evaluate(self._inputs, None, self._aux)[1]
         return losses

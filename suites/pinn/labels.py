@@ -40,7 +40,9 @@ def _labels(condition: Any, x: np.ndarray, start: int, end: int) -> list[tuple[i
         values = torch.as_tensor(condition.func(x, start, end, None)).detach().cpu().numpy()
     else:
         return []
-    columns = values.reshape(-1, len(outputs)) if values.ndim else np.full((1, len(outputs)), values)
+    columns = (
+        values.reshape(-1, len(outputs)) if values.ndim else np.full((1, len(outputs)), values)
+    )
     return [(int(output), columns[:, k]) for k, output in enumerate(outputs)]
 
 

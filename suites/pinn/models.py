@@ -63,4 +63,5 @@ def parse_model(text: str) -> Model:
             f" for instance {name}:{_DEFAULT}"
         )
     normalization = "batchnorm" if name == "fnn-bn" else "denorm"
-    return Model(name, *numbers, published={**_PUBLISHED, "normalization": normalization})
+    width, depth = numbers
+    return Model(name, width, depth, published={**_PUBLISHED, "normalization": normalization})

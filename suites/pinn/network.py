@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from suites.pinn.backend import dde
 OutputTransform = Callable[[Tensor, Tensor], Tensor]
 
 
-class FNN(dde.nn.NN):  # type: ignore[misc]
+class FNN(dde.nn.NN):
     """Fully connected network: (linear, activation, normalisation) × depth, then linear.
 
     The normalisation stands after the activation, as in the published ``fnn-bn``, but in a module
@@ -45,9 +46,7 @@ class FNN(dde.nn.NN):  # type: ignore[misc]
         super().__init__()
         sizes = [n_inputs, *[width] * depth, n_outputs]
         dtype = dde.config.real(torch)
-        self.linears = nn.ModuleList(
-            nn.Linear(i, o, dtype=dtype) for i, o in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.linears = nn.ModuleList(nn.Linear(i, o, dtype=dtype) for i, o in pairwise(sizes))
         self.activations = nn.ModuleList(make_activation(activation) for _ in range(depth))
         self.norms = nn.ModuleList(
             make_normalization(normalization, width).to(dtype) for _ in range(depth)

@@ -34,7 +34,7 @@ import yaml
 from scipy.interpolate import CubicSpline, RegularGridInterpolator
 
 from bench.errors import BadInput
-from suites.pinn.pdebench_file import Bounds, PDEBenchFile
+from suites.pinn.pdebench_file import Bounds, Interpolation, PDEBenchFile
 from suites.pinn.reference.reference import Reference
 
 MAX_SAMPLE_BYTES = 2 * 1024**3

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from suites.pinn.backend import dde
-from suites.pinn.reference.reference import Reference
+from suites.pinn.reference.reference import Reference, ScatteredReference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,14 +77,15 @@ class Truth:
 
     Attributes:
         reference: The solution on a grid.
-        initial: Initial state at points of shape ``(n, n_space)``: shape ``(n, n_outputs)``.
+        initial: Initial state at points of shape ``(n, n_space)``: shape ``(n, n_outputs)``;
+            ``None`` where the problem has its own.
         outputs: The network outputs that the columns of the reference are.
         bounds: Lower and upper bound of each input where the data decide them.
         digest: Digest of the data of a file.
     """
 
-    reference: Reference
-    initial: Callable[[np.ndarray], np.ndarray]
+    reference: Reference | ScatteredReference
+    initial: Callable[[np.ndarray], np.ndarray] | None
     outputs: tuple[int, ...]
     bounds: tuple[tuple[float, float], ...] | None = None
     digest: str | None = None
@@ -112,14 +113,12 @@ class Problem(ABC):
 
     Attributes:
         name: Name on the command line.
-        inputs: Names of the network's inputs, space first, time last.
         outputs: Names of the network's outputs.
         terms: Loss terms in DeepXDE's order, without those of supervised points.
         published: The published set-up.
     """
 
     name: str
-    inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     terms: tuple[Term, ...]
     published: Published = Published()
@@ -207,8 +206,10 @@ def time_pde(
 
 def initial_condition(geometry: Any, truth: Truth, output: int) -> Any:
     """``dde.icbc.IC`` of one output: the truth's initial state."""
+    initial = truth.initial
+    assert initial is not None
 
     def value(x: np.ndarray) -> np.ndarray:
-        return truth.initial(x[:, :-1])[:, [output]]
+        return initial(x[:, :-1])[:, [output]]
 
     return dde.icbc.IC(geometry, value, lambda _, on_initial: on_initial, component=output)

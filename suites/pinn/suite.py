@@ -1,4 +1,7 @@
-"""The PINN suite as the harness sees it. Imports neither torch nor DeepXDE until a task is built."""
+"""The PINN suite as the harness sees it.
+
+Imports neither torch nor DeepXDE until a task is built.
+"""
 
 from __future__ import annotations
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.errors import BadInput
 from bench.optimization import Optimization
@@ -20,7 +20,7 @@ from bench.techniques.initialization import INITIALIZATIONS
 from bench.techniques.initializers import initialize
 from bench.techniques.norm_layers import measure_frozen_statistics
 from bench.techniques.rescaling import Scale, make_scale
-from suites.pinn.backend import set_dtype
+from suites.pinn.backend import dde, set_dtype
 from suites.pinn.derivatives import LossEvaluation, StockEvaluation
 from suites.pinn.errors import grid_errors
 from suites.pinn.labels import label_statistics
@@ -104,11 +104,11 @@ class PINNTask:
         self.scales = [make_scale(spec.axes["rescaling"], s) for s in statistics]
         dtype = torch.float64 if spec.dtype == "float64" else torch.float32
         self._weights = torch.tensor(
-            loss_weights(problem, self.terms, self.scales), dtype=dtype, device=device
+            loss_weights(problem, self.terms, data.bcs, self.scales), dtype=dtype, device=device
         )
         self.net = self._network()
         self.evaluation: LossEvaluation = StockEvaluation(data, self.net, device)
-        self._heldout: LossEvaluation = StockEvaluation(heldout, self.net, device)
+        self._heldout = StockEvaluation(heldout, self.net, device)
         self._check_terms(data)
         self.optimization = Optimization(list(self.net.parameters()), spec.training)
         if truth is not None:
@@ -119,7 +119,7 @@ class PINNTask:
         """The initialised network on the device."""
         model, axes, problem = parse_model(self.spec.model), self.spec.axes, self.problem
         net = FNN(
-            len(problem.inputs),
+            self._data.geom.dim,
             len(problem.outputs),
             model.width,
             model.depth,
@@ -181,7 +181,7 @@ class PINNTask:
             "truth": reference
             and {
                 "method": reference.method,
-                "grid": list(reference.values.shape[:-1]),
+                "grid": list(reference.shape),
                 "L2RE": reference.error,
                 "order": reference.order,
             },
@@ -259,6 +259,7 @@ class PINNTask:
             "prediction_spread": spreads,
         }
         warnings = [
+            *self._sampler_warning(),
             *_collapse(self.spec.axes, signals, spreads),
             *self._eps_warning(gradient),
             *self._truth_warning(),
@@ -277,7 +278,7 @@ class PINNTask:
         """Root mean square, over features, of each hidden layer's deviation over the points."""
         found: list[float] = []
 
-        def measure(module: torch.nn.Module, inputs: object, output: Tensor) -> None:
+        def measure(module: nn.Module, inputs: object, output: Tensor) -> None:
             found.append(float(output.detach().double().var(dim=0, correction=0).mean().sqrt()))
 
         handles = [layer.register_forward_hook(measure) for layer in self.net.norms]
@@ -308,6 +309,19 @@ class PINNTask:
         return [
             f"Adam's eps {eps:g} dominates gradients of {gradient:.1e} (RMS): the steps are"
             " smaller than the learning rate says; try a smaller --eps or another rescaling"
+        ]
+
+    def _sampler_warning(self) -> list[str]:
+        """Points that a sampler draws again for every seed are not held out."""
+        train = np.unique(self._data.train_x_all, axis=0)
+        both = np.unique(np.concatenate([train, self._heldout.data.train_x_all]), axis=0)
+        new = (len(both) - len(train)) / len(np.unique(self._heldout.data.train_x_all, axis=0))
+        if new > 0.5:
+            return []
+        return [
+            f"the sampler {self._data.train_distribution!r} hardly depends on the seed:"
+            f" {1 - new:.0%} of the held-out points are training points; use"
+            " train_distribution='pseudo'"
         ]
 
     def _truth_warning(self) -> list[str]:
@@ -358,7 +372,7 @@ def _mirror_if_dead(net: FNN, x: Tensor) -> bool:
     Returns:
         Whether the sign was flipped.
     """
-    last = net.linears[-1]
+    last = cast(nn.Linear, net.linears[-1])
     with torch.enable_grad():
         gradient = torch.autograd.grad(net(x).sum(), last.bias)[0]
     if gradient.any():
@@ -369,17 +383,19 @@ def _mirror_if_dead(net: FNN, x: Tensor) -> bool:
 
 
 def loss_weights(
-    problem: Problem, terms: Sequence[Term], scales: Sequence[Scale]
+    problem: Problem, terms: Sequence[Term], conditions: Sequence[Any], scales: Sequence[Scale]
 ) -> list[float]:
     """1/S_k² for each equation and 1/C_i² for each condition: every term in the new unit.
 
     Args:
         problem: Declares S_k.
         terms: All loss terms.
+        conditions: DeepXDE's conditions, in the order of their terms.
         scales: C_i of every output.
 
     Raises:
-        BadInput: The labels are rescaled and the problem does not say in which unit a residual is.
+        BadInput: The labels are rescaled and the problem does not say in which unit a residual or
+            an operator condition is.
     """
     factors = [scale.factor for scale in scales]
     residuals = problem.residual_scales(factors)
@@ -390,12 +406,26 @@ def loss_weights(
                 " (residual_scales), so its labels cannot be rescaled"
             )
         residuals = [1.0] * problem.n_equations
+    named = [term for term in terms if term.kind != "residual"]
     of_conditions = [
-        1.0 if term.output is None else factors[term.output]
-        for term in terms
-        if term.kind != "residual"
+        _condition_scale(term, condition, factors)
+        for term, condition in zip(named, conditions, strict=False)
     ]
     return [1 / scale**2 for scale in (*residuals, *of_conditions)]
+
+
+def _condition_scale(term: Term, condition: Any, factors: Sequence[float]) -> float:
+    """The unit of a condition: that of the output that it constrains."""
+    if term.output is not None:
+        return factors[term.output]
+    if isinstance(condition, (dde.icbc.OperatorBC, dde.icbc.PointSetOperatorBC)):
+        if any(factor != 1 for factor in factors):
+            raise BadInput(
+                f"the operator condition {term.name!r} does not say in which output's unit it is"
+                " (Term(name, kind, output)), so the labels cannot be rescaled"
+            )
+        return 1.0
+    return factors[np.atleast_1d(condition.component)[0]]
 
 
 def _collapse(
@@ -406,8 +436,7 @@ def _collapse(
     if vanished is None and not constant:
         return []
     cause = (
-        f"hidden layer {vanished + 1} of {len(signals)} carries no signal"
-        f" ({signals[vanished]:.0e})"
+        f"hidden layer {vanished + 1} of {len(signals)} carries no signal ({signals[vanished]:.0e})"
         if vanished is not None
         else "the prediction is constant"
     )

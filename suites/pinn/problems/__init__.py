@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.errors import BadInput, unknown
 from bench.references import is_reference, load
+from suites.pinn.backend import import_deepxde
 from suites.pinn.problem import Problem
 
 #: Name to (class, summary); classes are imported when a problem is first used.
@@ -68,6 +69,9 @@ def get_problem(name: str) -> Problem:
     targets |= {key: target for key, (target, _) in known.items()}
     if not is_reference(name) and name not in targets:
         raise unknown("problem", name, targets)
+    if is_reference(name):
+        # Before the user's module does, and prints on stdout and chooses devices.
+        import_deepxde()
     found = load(targets.get(name, name))
     problem = found() if isinstance(found, type) else found
     if not isinstance(problem, Problem):

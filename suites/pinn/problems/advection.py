@@ -9,7 +9,15 @@ import numpy as np
 
 from suites.pinn.backend import dde
 from suites.pinn.pdebench_file import PDEBenchFile, pdebench_truth
-from suites.pinn.problem import Points, Problem, Supervised, Term, Truth, initial_condition, time_pde
+from suites.pinn.problem import (
+    Points,
+    Problem,
+    Supervised,
+    Term,
+    Truth,
+    initial_condition,
+    time_pde,
+)
 from suites.pinn.reference.initial_states import periodic_sines
 from suites.pinn.reference.reference import Reference
 
@@ -41,7 +49,6 @@ class Advection1D(Problem):
     """
 
     name = "advection-1d"
-    inputs = ("x", "t")
     outputs = ("u",)
     terms = (Term("Lf", "residual"), Term("LIC", "initial", 0), Term("LBC", "boundary", 0))
 

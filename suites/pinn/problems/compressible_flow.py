@@ -10,7 +10,15 @@ import numpy as np
 
 from suites.pinn.backend import dde
 from suites.pinn.pdebench_file import PDEBenchFile, pdebench_truth
-from suites.pinn.problem import Points, Problem, Supervised, Term, Truth, initial_condition, time_pde
+from suites.pinn.problem import (
+    Points,
+    Problem,
+    Supervised,
+    Term,
+    Truth,
+    initial_condition,
+    time_pde,
+)
 from suites.pinn.reference.cache import cached
 from suites.pinn.reference.initial_states import compressible_state
 from suites.pinn.reference.reference import Reference
@@ -47,7 +55,6 @@ class CompressibleFlow1D(Problem):
     """
 
     name = "compressible-flow-1d"
-    inputs = ("x", "t")
     outputs = ("d", "v", "p")
     terms = (
         Term("Lf_mass", "residual"),

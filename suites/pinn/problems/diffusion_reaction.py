@@ -57,7 +57,6 @@ class DiffusionReaction2D(Problem):
     """
 
     name = "diffusion-reaction-2d"
-    inputs = ("x", "y", "t")
     outputs = ("u", "v")
     terms = (
         Term("Lf_u", "residual"),

@@ -56,7 +56,6 @@ class DiffusionSorption1D(Problem):
     """
 
     name = "diffusion-sorption-1d"
-    inputs = ("x", "t")
     outputs = ("u",)
     terms = (
         Term("Lf", "residual"),

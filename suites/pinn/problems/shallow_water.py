@@ -61,7 +61,6 @@ class ShallowWater2D(Problem):
     """
 
     name = "shallow-water-2d"
-    inputs = ("x", "y", "t")
     outputs = ("h", "u", "v")
     terms = (
         Term("Lf_mass", "residual"),

@@ -9,6 +9,7 @@ import numpy as np
 
 from suites.pinn.reference.convergence import richardson
 from suites.pinn.reference.finite_volume import (
+    Boundary,
     FiniteVolume,
     cell_averages,
     contact_speed,
@@ -17,7 +18,7 @@ from suites.pinn.reference.finite_volume import (
 )
 from suites.pinn.reference.reference import Reference
 
-_PERIODIC = ("periodic", "periodic")
+_PERIODIC: tuple[Boundary, Boundary] = ("periodic", "periodic")
 
 
 @dataclass(frozen=True)

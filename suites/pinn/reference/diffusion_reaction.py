@@ -84,8 +84,9 @@ def solve(
 ) -> Reference:
     """Ground truth of u_t = D_u Δu + u − u³ − k − v, v_t = D_v Δv + u − v on (−1, 1)².
 
-    FitzHugh–Nagumo kinetics with no-flow walls (Takamoto et al., arXiv 2210.07182). The initial fields must be smooth and without flux through the walls, else the cosine
-    series converges slowly and the error estimate says so.
+    FitzHugh–Nagumo kinetics with no-flow walls (Takamoto et al., arXiv 2210.07182). The initial
+    fields must be smooth and without flux through the walls, else the cosine series converges
+    slowly and the error estimate says so.
 
     Args:
         initial_u, initial_v: From (x, y) that broadcast to u and v at t = 0.

@@ -162,7 +162,7 @@ class FiniteVolume:
     def rate(self, averages: np.ndarray) -> np.ndarray:
         """Time derivative of the cell averages, shape ``(n_fields, *cells)``."""
         primitive = self.law.primitive(averages)
-        rate = 0.0 if self.source is None else self.source(primitive)
+        rate = np.zeros_like(averages) if self.source is None else self.source(primitive)
         for axis, (width, boundaries) in enumerate(zip(self.spacing, self.boundaries, strict=True)):
             along = np.arange(len(primitive))
             along[[1, 1 + axis]] = along[[1 + axis, 1]]
@@ -178,7 +178,7 @@ class FiniteVolume:
             change = np.diff(flux, axis=-1) / width
             if self.cell_volumes is not None:
                 change /= self.cell_volumes
-            rate = rate - np.moveaxis(change[along], -1, 1 + axis)
+            rate -= np.moveaxis(change[along], -1, 1 + axis)
         return rate
 
     def _longest_step(self, averages: np.ndarray) -> float:

@@ -60,9 +60,9 @@ def compressible_state(
 
     ρ = 1 + c w₁(x), u = M₀ + m a w₂(x), p = 1 + γ m w₃(x) with waves |wᵢ| ≤ 1 of zero mean, the
     sound speed a = √γ at ρ = p = 1 and a mean flow M₀ of Mach 0.2 to 0.4 of either sign: the
-    contrast c drifts with the flow while sound of amplitude m crosses it. With the default m no shock
-    forms before t = 1 (for seeds 0 to 5 no gradient grows more than threefold); with m = 0.1 one
-    has formed by then for most seeds. A simple wave of wave number n breaks at
+    contrast c drifts with the flow while sound of amplitude m crosses it. With the default m no
+    shock forms before t = 1 (for seeds 0 to 5 no gradient grows more than threefold); with m = 0.1
+    one has formed by then for most seeds. A simple wave of wave number n breaks at
     t = 1 / (π (γ + 1) n m a).
 
     Args:

@@ -95,7 +95,8 @@ def integrate_exponential(
         States at `times`, shape ``(n_times, *state.shape)``.
     """
     states = np.empty((len(times), *state.shape))
-    now, last_step, coefficients = 0.0, None, ()
+    now, last_step = 0.0, 0.0
+    coefficients: tuple[np.ndarray, ...] = ()
     for i, time in enumerate(times):
         steps = int(np.ceil((time - now) / longest_step - 1e-9))
         # Equal intervals differ by rounding only: the coefficients are kept for all of them.

@@ -55,7 +55,7 @@ def _fit(edges: np.ndarray, state: np.ndarray, cells: slice) -> np.ndarray:
 
 
 def _sharp(edges: np.ndarray, state: np.ndarray, first: int, last: int) -> Shock | None:
-    """The shock in the cells `first` to `last` (excluded), or None where no jump holds the water."""
+    """The shock in the cells `first` to `last` (excluded), if a jump there holds their water."""
     inside = _fit(edges, state, slice(first - _FIT, first))
     outside = _fit(edges, state, slice(last, last + _FIT))
     lower, upper = edges[first], edges[last]
@@ -91,7 +91,7 @@ def find_shocks(edges: np.ndarray, state: np.ndarray, g: float) -> list[Shock]:
     strong = drop > _STRENGTH * np.sqrt(g * state[0, :-1])
     margin = _HALF_ZONE + _FIT
     shocks = []
-    for i in np.flatnonzero(strong):
+    for i in np.flatnonzero(strong).tolist():
         if i < margin or i + 1 + margin >= state.shape[1]:
             continue
         around = drop[i - margin : i + margin + 1]

@@ -38,6 +38,11 @@ class Reference:
             raise ValueError(f"{len(self.error)} error estimates for {self.n_outputs} outputs")
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of points along each axis."""
+        return tuple(len(axis) for axis in self.axes)
+
+    @property
     def n_outputs(self) -> int:
         """Number of network outputs."""
         return int(self.values.shape[-1])
@@ -49,6 +54,44 @@ class Reference:
     def targets(self) -> np.ndarray:
         """Values at `points`, shape ``(n, n_outputs)``."""
         return self.values.reshape(-1, self.n_outputs)
+
+
+@dataclass(frozen=True)
+class ScatteredReference:
+    """A solution at points that form no grid; otherwise as `Reference`.
+
+    Attributes:
+        positions: Shape ``(n, n_inputs)``.
+        values: Shape ``(n, n_outputs)``.
+    """
+
+    positions: np.ndarray
+    values: np.ndarray
+    method: str
+    error: tuple[float, ...] | None = None
+    order: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.positions.ndim != 2 or self.values.shape[:1] != self.positions.shape[:1]:
+            raise ValueError(
+                f"points of shape {self.positions.shape} and values of {self.values.shape} do not"
+                " belong together"
+            )
+        if not (np.isfinite(self.values).all() and np.isfinite(self.positions).all()):
+            raise ValueError("a ground truth holds NaN or infinite values")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of points."""
+        return (len(self.positions),)
+
+    def points(self) -> np.ndarray:
+        """Shape ``(n, n_inputs)``."""
+        return self.positions
+
+    def targets(self) -> np.ndarray:
+        """Values at `points`, shape ``(n, n_outputs)``."""
+        return self.values
 
 
 def cell_centres(low: float, high: float, cells: int) -> np.ndarray:

@@ -1,0 +1,37 @@
+# `make bench` and `make test` set everything up first: an environment in .venv with the versions
+# of constraints.txt. uv does the work, and is installed there where it is missing.
+
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+READY  := $(VENV)/.ready
+
+.PHONY: bench test lint format clean
+
+bench: $(READY)
+	$(RUN) -m bench.suite pinn --arm irelu --arm irelu+lsuv
+
+test: $(READY)
+	$(RUN) -m pytest
+
+lint: $(READY)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+format: $(READY)
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+# Compiled bytecode halves the start-up of torch and DeepXDE.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12))' || \
+	  { echo "$(PYTHON) is older than 3.12; name another one: make PYTHON=python3.12"; exit 1; }
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	command -v uv >/dev/null || $(RUN) -m pip install --quiet -c constraints.txt uv
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" uv pip install --quiet --python $(RUN) \
+	  --compile-bytecode -c constraints.txt -e '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV)
