@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import time
 from collections.abc import Iterator
@@ -43,6 +44,8 @@ def deterministic(device: torch.device) -> Iterator[None]:
     threads = torch.get_num_threads()
     before = torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(1)
+    # cuBLAS is deterministic only with a workspace of fixed size.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     try:
         # On the CPU the default stays as it is: the mode costs time at every operator.

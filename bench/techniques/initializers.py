@@ -14,7 +14,7 @@ _ITERATIONS = 10
 def _fill(layers: Sequence[nn.Linear], generator: Generator, draw: Callable[..., Tensor]) -> None:
     for layer in layers:
         # Drawn on the CPU so that the weights do not depend on the device.
-        weight = torch.empty(layer.weight.shape, dtype=layer.weight.dtype)
+        weight = torch.empty(layer.weight.shape, dtype=layer.weight.dtype, device="cpu")
         draw(weight, generator=generator)
         with torch.no_grad():
             layer.weight.copy_(weight)

@@ -117,11 +117,8 @@ def evolve(
 
     states = integrate_stiff(rate, jacobian, initial(x[1:]), times, rtol=rtol, atol=atol)
     states = np.concatenate([np.ones((len(times), 1)), states], axis=1)
-    at = np.interp(points, x, parameter)
-    for _ in range(3):  # the inverse of the stretching by Newton: its linear interpolant is not
-        argument = _CLUSTERING * (2.0 * at - 1.0)
-        mapped = 0.5 * (1.0 + np.tanh(argument) / np.tanh(_CLUSTERING))
-        at = at - (mapped - points) * np.tanh(_CLUSTERING) * np.cosh(argument) ** 2 / _CLUSTERING
+    # The inverse of the grid's stretching.
+    at = 0.5 + 0.5 * np.arctanh((2.0 * points - 1.0) * np.tanh(_CLUSTERING)) / _CLUSTERING
     values = scipy.interpolate.CubicSpline(parameter, states.T)(np.clip(at, 0.0, 1.0))
     if times[0] == 0:
         values[:, 0] = np.where(points > 0, initial(points), 1.0)

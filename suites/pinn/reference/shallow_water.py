@@ -184,7 +184,7 @@ def solve(
     """Ground truth of the radial dam break on the square (−`half_width`, `half_width`)².
 
     The solution is radial until a wave arrives at a wall, and it is computed as such. Shocks are
-    placed within a hundredth of a cell or so (`radial_shocks`), where a first-order error of
+    placed within a few hundredths of a cell (`radial_shocks`), where a first-order error of
     their position remains; the L2 error, of order 1/2 in the cell width, is that of the points
     between the computed and the true shock. At a grid that has none, it is ten times smaller.
 

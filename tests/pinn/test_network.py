@@ -1,0 +1,364 @@
+"""The network: DeepXDE's own one with pluggable parts, its models, and how it starts."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from torch import Tensor, nn
+
+from bench.arm import Arm
+from bench.errors import BadInput
+from bench.spec import Spec
+from bench.task import Request
+from bench.techniques.integrated import IntegratedSiLU, IReLU
+from suites.pinn.backend import dde, quiet, set_dtype
+from suites.pinn.models import parse_model
+from suites.pinn.network import FNN
+from suites.pinn.suite import SUITE
+from suites.pinn.task import PINNTask, build
+
+CPU = torch.device("cpu")
+
+
+def specify(
+    problem: str = "advection-1d",
+    arm: str = "baseline",
+    *,
+    model: str = "fnn:8x3",
+    seed: int = 0,
+    dtype: str = "float64",
+) -> Spec:
+    options = argparse.Namespace(supervised=0.0, data_root=None, sample=0)
+    request = Request(problem, model, Arm.parse(arm), seed, "smoke", "cpu", dtype, options)
+    return SUITE.specify(request)
+
+
+def task(problem: str = "advection-1d", arm: str = "baseline", **given: Any) -> PINNTask:
+    return build(specify(problem, arm, **given), CPU)
+
+
+def inputs_of(built: PINNTask) -> Tensor:
+    return torch.tensor(built.evaluation.data.train_x)
+
+
+def signals(net: FNN, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """What goes into each linear layer, and what comes out of it."""
+    before: list[Tensor] = []
+    after: list[Tensor] = []
+
+    def remember(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        before.append(inputs[0].detach())
+        after.append(output.detach())
+
+    handles = [layer.register_forward_hook(remember) for layer in net.linears]
+    with torch.no_grad():
+        net(x)
+    for handle in handles:
+        handle.remove()
+    return before, after
+
+
+# --- the same network as DeepXDE's ------------------------------------------------------------
+
+
+def deepxde_network(net: FNN, width: int, depth: int) -> Any:
+    """``dde.nn.FNN`` with the weights of `net`."""
+    n_in, n_out = net.linears[0].in_features, net.linears[-1].out_features
+    other = dde.nn.FNN([n_in, *[width] * depth, n_out], "tanh", "Glorot normal")
+    with torch.no_grad():
+        for mine, theirs in zip(net.linears, other.linears, strict=True):
+            theirs.weight.copy_(mine.weight)
+            theirs.bias.copy_(mine.bias)
+    return other
+
+
+@pytest.mark.parametrize("problem", ["advection-1d", "compressible-flow-1d", "shallow-water-2d"])
+def test_outputs_and_losses_are_deepxde_s(problem: str) -> None:
+    built = task(problem)
+    with torch.no_grad():
+        for layer in built.net.linears:
+            layer.bias.normal_()
+    other = deepxde_network(built.net, 8, 3)
+    x = inputs_of(built)
+    with torch.no_grad():
+        torch.testing.assert_close(built.net(x), other(x), rtol=1e-14, atol=1e-14)
+    data = built.evaluation.data
+    model = dde.Model(data, other)
+    with quiet():
+        model.compile("adam", lr=1e-3, verbose=0)
+    wanted = model.outputs_losses_train(data.train_x, None, None)[1]
+    found = built.evaluation(training=True)
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, wanted, rtol=1e-12, atol=0)
+    names = [term.name for term in built.problem.terms]
+    metrics = built.evaluate().metrics
+    assert [metrics[name] for name in names] == pytest.approx(wanted.tolist(), rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_network_computes_in_the_dtype_that_is_asked_for(dtype: str) -> None:
+    built = task(arm="batchnorm", dtype=dtype)
+    wanted = getattr(torch, dtype)
+    assert {p.dtype for p in built.net.parameters()} == {wanted}
+    assert built.net(inputs_of(built)).dtype == wanted
+    assert all(value.dtype == wanted for value in built.step().values())
+
+
+# --- models -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "depth"), [("fnn", 40, 6), ("fnn:8x3", 8, 3), ("fnn-bn:5x1", 5, 1)]
+)
+def test_model_sizes(text: str, width: int, depth: int) -> None:
+    model = parse_model(text)
+    assert (model.width, model.depth) == (width, depth)
+    assert parse_model(str(model)) == model
+    net = task(model=text).net
+    assert [layer.out_features for layer in net.linears] == [*[width] * depth, 1]
+
+
+@pytest.mark.parametrize(
+    "text", ["fnn:", "fnn:40", "fnn:40x", "fnn:0x3", "fnn:3x0", "fnn:5000x2", "fnn:-1x2", "fnn:4x2 "]
+)
+def test_wrong_sizes_are_refused_with_an_example(text: str) -> None:
+    with pytest.raises(BadInput, match="fnn:40x6") as caught:
+        parse_model(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_models_are_refused_with_the_nearest_name() -> None:
+    with pytest.raises(BadInput, match="did you mean 'fnn'"):
+        parse_model("fn:40x6")
+    with pytest.raises(BadInput, match="fnn-bn"):
+        parse_model("")
+
+
+# --- normalisation ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", ["batchnorm", "layernorm", "frozenbn"])
+def test_norm_layers_are_trained(norm: str) -> None:
+    built = task(arm=norm)
+    names = dict(built.net.named_parameters())
+    found = [name for name in names if name.startswith("norms.")]
+    assert len(found) == 2 * 3
+    before = {name: parameter.detach().clone() for name, parameter in names.items()}
+    built.step()
+    for name in found:
+        assert names[name].grad is not None and names[name].grad.abs().max() > 0, name
+        assert not torch.equal(names[name], before[name]), name
+    assert set(found) <= set(built.weights())
+
+
+def test_the_batch_norm_model_normalises_after_every_activation() -> None:
+    spec = specify(model="fnn-bn:8x3")
+    assert spec.axes["normalization"] == "batchnorm"
+    built = build(spec, CPU)
+    before, after = signals(built.net.train(), inputs_of(built))
+    for k in range(3):
+        activated = torch.tanh(after[k])
+        var, mean = torch.var_mean(activated, dim=0, correction=0)
+        wanted = (activated - mean) / torch.sqrt(var + 1e-5)
+        torch.testing.assert_close(before[k + 1], wanted, rtol=1e-10, atol=1e-10)
+
+
+def test_denorm_takes_the_norms_away() -> None:
+    built = task(arm="denorm", model="fnn-bn:8x3")
+    plain = task(model="fnn:8x3")
+    x = inputs_of(built)
+    torch.testing.assert_close(built.net(x), plain.net(x), rtol=0, atol=0)
+    assert set(built.weights()) == set(plain.weights())
+    # On a model without any it means what the model is: one run.
+    assert specify(arm="denorm").hash == specify().hash
+    assert specify(arm="denorm", model="fnn-bn:8x3").hash != specify(model="fnn-bn:8x3").hash
+
+
+def test_layer_norm_normalises_each_row() -> None:
+    built = task(arm="layernorm")
+    before, _ = signals(built.net, inputs_of(built))
+    for signal in before[1:]:
+        torch.testing.assert_close(signal.mean(dim=1), torch.zeros(len(signal)).double())
+        assert (signal.var(dim=1, correction=0) > 0.9).double().mean() > 0.5
+
+
+def test_frozen_batch_norm_starts_like_batch_norm_and_keeps_its_statistics() -> None:
+    built = task(arm="frozenbn")
+    x = inputs_of(built)
+    for mode in (built.net.train(), built.net.eval()):
+        before, _ = signals(mode, x)
+        for signal in before[1:]:
+            var, mean = torch.var_mean(signal, dim=0, correction=0)
+            torch.testing.assert_close(mean, torch.zeros_like(mean), atol=1e-10, rtol=0)
+            torch.testing.assert_close(var, torch.ones_like(var), atol=1e-2, rtol=0)
+    kept = {name: value.clone() for name, value in built.net.named_buffers() if "norms" in name}
+    assert len(kept) == 2 * 3
+    for _ in range(3):
+        built.step()
+    built.evaluate()
+    for name, value in built.net.named_buffers():
+        assert name not in kept or torch.equal(value, kept[name])
+
+
+@pytest.mark.parametrize(
+    ("norm", "pointwise"),
+    [("denorm", True), ("layernorm", True), ("frozenbn", True), ("batchnorm", False)],
+)
+def test_only_batch_norm_couples_the_points(norm: str, pointwise: bool) -> None:
+    built = task(arm=norm)
+    x = inputs_of(built)[:20].requires_grad_()
+    (gradient,) = torch.autograd.grad(built.net.train()(x)[0, 0], x)
+    assert gradient[0].abs().max() > 0
+    assert bool((gradient[1:] == 0).all()) is pointwise
+
+
+@pytest.mark.parametrize("look", ["evaluate", "diagnose"])
+@pytest.mark.parametrize("norm", ["batchnorm", "frozenbn"])
+def test_looking_at_a_task_changes_nothing(norm: str, look: str) -> None:
+    """Batch norm's statistics, above all."""
+    built, other = task(arm=norm), task(arm=norm)
+    for _ in range(3):
+        built.step(), other.step()
+    getattr(built, look)()
+    for name, value in built.weights().items():
+        assert torch.equal(value, other.weights()[name]), name
+    mine, wanted = built.step(), other.step()
+    assert {k: float(v) for k, v in mine.items()} == {k: float(v) for k, v in wanted.items()}
+
+
+def test_batch_norm_predicts_each_point_alone() -> None:
+    """A prediction must not depend on what else is predicted."""
+    built = task(arm="batchnorm")
+    for _ in range(5):
+        built.step()
+    whole = built.predict()
+    built.net.eval()
+    grid = torch.tensor(built.truth.reference.points())
+    with torch.no_grad():
+        alone = torch.cat([built.net(row[None]) for row in grid[:50]])
+    np.testing.assert_allclose(whole[:50], alone.numpy(), rtol=1e-12)
+
+
+# --- activations ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("token", "function"),
+    [
+        ("baseline", torch.tanh),
+        ("irelu", IReLU()),
+        ("isilu", IntegratedSiLU()),
+        ("sin", torch.sin),
+        ("relu", torch.relu),
+    ],
+)
+@pytest.mark.parametrize("model", ["fnn:8x3", "fnn-bn:8x3"])
+def test_an_activation_replaces_every_hidden_one(token: str, function: Any, model: str) -> None:
+    arm = "denorm" if token == "baseline" else f"{token}+denorm"
+    built = task(arm=arm, model=model)
+    before, after = signals(built.net, inputs_of(built))
+    for k in range(3):
+        torch.testing.assert_close(before[k + 1], function(after[k]), rtol=1e-14, atol=0)
+    with torch.no_grad():
+        torch.testing.assert_close(built.net(inputs_of(built)), after[-1], rtol=0, atol=0)
+    if token != "baseline":
+        assert not any(isinstance(module, nn.Tanh) for module in built.net.modules())
+
+
+class RandomSlope(nn.Module):
+    """A user's activation with a random parameter of its own, used as ``activation=…``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.rand(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.slope * x)
+
+
+# --- how it starts ----------------------------------------------------------------------------
+
+
+def linears(built: PINNTask) -> list[Tensor]:
+    return [p.detach().clone() for layer in built.net.linears for p in layer.parameters()]
+
+
+@pytest.mark.parametrize("arm", ["irelu", "batchnorm", "rescale=10", "standardize", "glorot"])
+def test_arms_share_their_first_weights(arm: str) -> None:
+    for mine, other in zip(linears(task(arm=arm)), linears(task()), strict=True):
+        assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize("arm", ["lsuv", "he", "orthogonal"])
+def test_another_initialisation_starts_elsewhere(arm: str) -> None:
+    mine, other = linears(task(arm=arm)), linears(task())
+    assert not torch.equal(mine[2], other[2])
+
+
+def test_weights_depend_on_the_seed() -> None:
+    mine, other = linears(task(seed=1)), linears(task())
+    assert not any(torch.equal(a, b) for a, b in zip(mine[::2], other[::2], strict=True))
+
+
+@pytest.mark.parametrize("arm", ["baseline", "batchnorm", f"activation={__name__}:RandomSlope"])
+def test_torch_s_global_seed_does_not_matter(arm: str) -> None:
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        found.append(task(arm=arm).weights())
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+
+
+def test_glorot_is_deepxde_s_glorot_normal() -> None:
+    net = task(model="fnn:100x3").net
+    weight = net.linears[1].weight.detach().flatten().numpy()
+    deviation = (2 / (100 + 100)) ** 0.5
+    assert scipy.stats.kstest(weight / deviation, "norm").pvalue > 1e-3
+    set_dtype("float64")
+    torch.manual_seed(0)
+    theirs = dde.nn.FNN([2, 100, 100, 100, 1], "tanh", "Glorot normal").linears
+    for mine, other in zip(net.linears, theirs, strict=True):
+        samples = (layer.weight.detach().flatten().numpy() for layer in (mine, other))
+        assert scipy.stats.ks_2samp(*samples).pvalue > 1e-3
+        assert not mine.bias.any() and not other.bias.any()
+
+
+def test_lsuv_gives_unit_variance_before_every_activation() -> None:
+    built = task(arm="irelu+lsuv", model="fnn:20x5")
+    _, after = signals(built.net, inputs_of(built))
+    assert [float(s.std(correction=0)) for s in after[:-1]] == pytest.approx([1] * 5, abs=2e-3)
+
+
+@pytest.mark.parametrize("arm", ["baseline", "lsuv", "irelu+lsuv"])
+def test_sorption_never_starts_without_a_gradient(arm: str) -> None:
+    """Its network ends in a ReLU: where it starts below 0 everywhere, it would stay there."""
+    mirrored = 0
+    for seed in range(20):
+        built = task("diffusion-sorption-1d", arm, model="fnn:20x3", seed=seed, dtype="float32")
+        mirrored += built.description["mirrored_start"]
+        assert built.net(inputs_of(built)).max() > 0
+        built.step()
+        gradients = [layer.weight.grad for layer in built.net.linears]
+        assert all(g is not None and g.abs().max() > 0 for g in gradients), seed
+    assert arm != "baseline" or 0 < mirrored < 20
+
+
+def test_a_mirrored_start_is_the_negative_of_the_drawn_one() -> None:
+    found = {task("diffusion-sorption-1d", seed=s).description["mirrored_start"]: s for s in range(20)}
+    for mirrored, seed in found.items():
+        mine = linears(task("diffusion-sorption-1d", seed=seed))
+        drawn = linears(task("advection-1d", seed=seed))
+        sign = -1 if mirrored else 1
+        assert all(torch.equal(a, b) for a, b in zip(mine[:-2], drawn[:-2], strict=True))
+        assert torch.equal(mine[-2], sign * drawn[-2])
+    assert set(found) == {True, False}
+
+
+@pytest.mark.parametrize("problem", ["advection-1d", "shallow-water-2d"])
+def test_other_problems_are_never_mirrored(problem: str) -> None:
+    assert not any(task(problem, seed=seed).description["mirrored_start"] for seed in range(5))

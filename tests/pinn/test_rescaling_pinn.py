@@ -1,0 +1,287 @@
+"""Rescaling is an output transform plus loss weights, and nothing that is reported knows of it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bench.arm import Arm
+from bench.errors import BadInput
+from bench.interruption import Interruption
+from bench.run import execute
+from bench.spec import Spec
+from bench.store import Store
+from bench.task import Request
+from suites.pinn.backend import dde, quiet
+from suites.pinn.labels import label_statistics
+from suites.pinn.problem import Term
+from suites.pinn.problems import BUILT_IN
+from suites.pinn.suite import SUITE
+from suites.pinn.task import PINNTask, build
+from suites.pinn.wrap import wrap
+
+CPU = torch.device("cpu")
+RESCALINGS = ["rescale=0.01", "rescale=10", "rescale=100", "rescale=auto", "offset", "standardize"]
+
+
+def specify(problem: str, arm: str = "baseline", *, supervised: float | None = None) -> Spec:
+    options = argparse.Namespace(supervised=supervised, data_root=None, sample=0)
+    request = Request(problem, "fnn:8x2", Arm.parse(arm), 3, "smoke", "cpu", "float64", options)
+    return SUITE.specify(request)
+
+
+def task(problem: str, arm: str = "baseline", **given: Any) -> PINNTask:
+    return build(specify(problem, arm, **given), CPU)
+
+
+def labels(built: PINNTask) -> list[np.ndarray]:
+    """Every number that each output is told to be, by hand."""
+    data, outputs = built.evaluation.data, len(built.problem.outputs)
+    at_start = np.asarray(data.train_x[: data.num_bcs[0]], dtype=float)
+    found = [[built.truth.initial(at_start[:, :-1])[:, k]] for k in range(outputs)]
+    if built.problem.name == "diffusion-sorption-1d":
+        found[0].append(np.ones(data.num_bcs[1]))
+    if built.supervised is not None:
+        for k, output in enumerate(built.supervised.outputs):
+            found[output].append(built.supervised.values[:, k])
+    return [np.concatenate(values) for values in found]
+
+
+def scales(rescaling: str, values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """C and b of each output, by hand; an output without a scale of its own keeps its unit."""
+    mean, deviation = (np.array([f(v) for v in values]) for f in (np.mean, np.std))
+    size = np.sqrt([np.mean(v**2) for v in values])
+    ones, zeros = np.ones(len(values)), np.zeros(len(values))
+    if rescaling == "offset":
+        return ones, mean
+    if rescaling == "standardize":
+        return np.where(deviation > 0, deviation, 1), mean
+    if rescaling == "rescale=auto":
+        return np.where(size > 0, size, 1), zeros
+    return ones * float(rescaling.partition("=")[2]), zeros
+
+
+def units(problem: str, c: np.ndarray, labelled: bool) -> list[float]:
+    """The unit of each loss term before squaring, in DeepXDE's order."""
+    residual, conditions = list(c), [*c, *c]
+    if problem == "compressible-flow-1d":
+        density, velocity, pressure = c
+        residual = [density, density * velocity, pressure]
+    if problem == "diffusion-sorption-1d":
+        # Initial state, inflow, outflow.
+        conditions = [*c, *c, *c]
+    return [*residual, *conditions, *(c if labelled else [])]
+
+
+@pytest.mark.parametrize("rescaling", RESCALINGS)
+@pytest.mark.parametrize("problem", BUILT_IN)
+def test_the_optimised_loss_is_deepxde_s_with_a_transform_and_weights(
+    problem: str, rescaling: str
+) -> None:
+    built = task(problem, rescaling)
+    c, b = scales(rescaling, labels(built))
+    weights = [1 / unit**2 for unit in units(problem, c, built.supervised is not None)]
+    n_in = built.net.linears[0].in_features
+    net = dde.nn.FNN([n_in, 8, 8, len(c)], "tanh", "Glorot normal")
+    with torch.no_grad():
+        for mine, other in zip(built.net.linears, net.linears, strict=True):
+            other.weight.copy_(mine.weight)
+            other.bias.copy_(mine.bias)
+
+    def transform(_: Tensor, outputs: Tensor) -> Tensor:
+        outputs = outputs * torch.tensor(c) + torch.tensor(b)
+        return torch.relu(outputs) if problem == "diffusion-sorption-1d" else outputs
+
+    net.apply_output_transform(transform)
+    data = built.evaluation.data
+    model = dde.Model(data, net)
+    with quiet():
+        model.compile("adam", lr=1e-3, loss_weights=weights, verbose=0)
+    wanted = model.outputs_losses_train(data.train_x, None, None)[1]
+    wanted_gradient = torch.autograd.grad(wanted.sum(), net.linears[1].weight)[0]
+    evaluated = built.evaluate().metrics
+    losses = built.step()
+    assert float(losses["loss"]) == pytest.approx(float(wanted.sum()), rel=1e-12)
+    assert evaluated["loss"] == pytest.approx(float(wanted.sum()), rel=1e-12)
+    torch.testing.assert_close(
+        built.net.linears[1].weight.grad, wanted_gradient, rtol=1e-9, atol=1e-14
+    )
+    # Unweighted terms, in the problem's own units.
+    unweighted = (wanted / torch.tensor(weights)).tolist()
+    names = [term.name for term in built.terms]
+    assert [float(losses[name]) for name in names] == pytest.approx(unweighted, rel=1e-11)
+
+
+@pytest.mark.parametrize("problem", BUILT_IN)
+def test_statistics_of_the_labels(problem: str) -> None:
+    built = task(problem)
+    found = label_statistics(built.evaluation.data, len(built.problem.outputs))
+    wanted = labels(built)
+    assert [s.count for s in found] == [len(values) for values in wanted]
+    for statistics, values in zip(found, wanted, strict=True):
+        assert statistics.mean == pytest.approx(values.mean(), rel=1e-12, abs=1e-15)
+        assert statistics.std == pytest.approx(values.std(), rel=1e-10, abs=1e-15)
+        assert statistics.rms == pytest.approx(np.sqrt((values**2).mean()), rel=1e-12)
+
+
+def test_an_output_that_is_only_told_to_be_zero_keeps_its_unit() -> None:
+    """The velocities of the dam break start from rest."""
+    for rescaling in ("rescale=auto", "standardize"):
+        built = task("shallow-water-2d", rescaling, supervised=0.0)
+        depth, u, v = (built.description["scales"][name] for name in "huv")
+        assert u == v == {"factor": 1.0, "offset": 0.0}
+        assert depth["factor"] != 1
+    assert label_statistics(built.evaluation.data, 4)[3].count == 0
+
+
+@pytest.mark.parametrize("rescaling", RESCALINGS)
+@pytest.mark.parametrize("problem", BUILT_IN)
+def test_the_same_physical_output_is_reported_the_same(problem: str, rescaling: str) -> None:
+    plain, built = task(problem), task(problem, rescaling)
+    c, b = (
+        torch.tensor([getattr(scale, name) for scale in built.scales], dtype=torch.float64)
+        for name in ("factor", "offset")
+    )
+    with torch.no_grad():
+        mine, other = built.net.linears[-1], plain.net.linears[-1]
+        other.bias.add_(0.5)
+        mine.weight.copy_(other.weight / c[:, None])
+        mine.bias.copy_((other.bias - b) / c)
+    wanted, found = plain.evaluate().metrics, built.evaluate().metrics
+    assert set(found) == set(wanted)
+    weighted = {"loss", "heldout_loss"}
+    for name in set(found) - weighted:
+        assert found[name] == pytest.approx(wanted[name], rel=1e-9, abs=1e-14), name
+    if rescaling.startswith("rescale"):
+        assert all(found[name] != pytest.approx(wanted[name], rel=1e-3) for name in weighted)
+    np.testing.assert_allclose(built.predict(), plain.predict(), rtol=1e-10, atol=1e-12)
+
+
+def test_a_large_constant_explodes_a_nonlinear_equation_and_not_a_linear_one() -> None:
+    def initial(problem: str, arm: str) -> float:
+        return task(problem, arm).evaluate().metrics["Lf"]
+
+    assert initial("diffusion-reaction-2d", "rescale=100") > 1e8 * initial(
+        "diffusion-reaction-2d", "baseline"
+    )
+    assert initial("diffusion-reaction-2d", "rescale=1e6") > 1e18
+    assert initial("advection-1d", "rescale=100") == pytest.approx(
+        1e4 * initial("advection-1d", "baseline"), rel=1e-9
+    )
+
+
+def test_the_optimised_loss_of_a_linear_problem_keeps_its_size() -> None:
+    """In the network's unit the equation of a linear problem does not depend on C."""
+    for arm in ("rescale=0.01", "rescale=100"):
+        built, plain = task("advection-1d", arm), task("advection-1d")
+        c = built.scales[0].factor
+        mine, wanted = built.evaluate().metrics, plain.evaluate().metrics
+        assert mine["Lf"] / c**2 == pytest.approx(wanted["Lf"], rel=1e-9)
+        assert mine["LBC"] / c**2 == pytest.approx(wanted["LBC"], rel=1e-9)
+
+
+@pytest.mark.parametrize("problem", BUILT_IN)
+def test_bare_rescale_is_auto(problem: str) -> None:
+    bare, auto = specify(problem, "rescale"), specify(problem, "rescale=auto")
+    assert bare.axes["rescaling"] == "rescale=auto"
+    assert bare.hash == auto.hash != specify(problem).hash
+    assert bare.arm == "rescale"
+
+
+def test_rescaling_by_one_is_no_rescaling() -> None:
+    assert specify("advection-1d", "rescale=1").hash == specify("advection-1d").hash
+    assert task("advection-1d").scales[0].factor == 1
+
+
+# --- a user's own problem ---------------------------------------------------------------------
+
+
+def _two_equations() -> Any:
+    """One output, two equations: nothing says what unit the second is in."""
+    geometry = dde.geometry.Interval(0, 1)
+    end = dde.icbc.DirichletBC(geometry, lambda x: 2.0, lambda _, on_boundary: on_boundary)
+
+    def pde(x: Tensor, u: Tensor) -> list[Tensor]:
+        return [dde.grad.jacobian(u, x) - u, u**2 - 1]
+
+    return dde.data.PDE(geometry, pde, [end], 16, 2, train_distribution="pseudo")
+
+
+def _operator() -> Any:
+    """An operator condition: nothing says what unit it is in."""
+    geometry = dde.geometry.Interval(0, 1)
+
+    def end(x: Tensor, u: Tensor, _: np.ndarray) -> Tensor:
+        return dde.grad.jacobian(u, x) - u
+
+    conditions = [
+        dde.icbc.DirichletBC(geometry, lambda x: 2.0, lambda x, on: on and np.isclose(x[0], 0)),
+        dde.icbc.OperatorBC(geometry, end, lambda x, on: on and np.isclose(x[0], 1)),
+    ]
+    return dde.data.PDE(
+        geometry,
+        lambda x, u: dde.grad.hessian(u, x),
+        conditions,
+        16,
+        4,
+        train_distribution="pseudo",
+    )
+
+
+_TWO = {"outputs": ["u"], "losses": ["Lf_1", "Lf_2", "LBC"]}
+UNITLESS = wrap(_two_equations, name="unitless", **_TWO)
+DECLARED = wrap(
+    _two_equations, name="declared", residual_scales=lambda c: [c[0], c[0] ** 2], **_TWO
+)
+OPERATOR = wrap(_operator, name="operator", outputs=["u"], losses=["Lf", "LBC_0", "LBC_1"])
+OPERATOR_DECLARED = wrap(
+    _operator,
+    name="operator",
+    outputs=["u"],
+    losses=["Lf", "LBC_0", Term("LBC_1", "boundary", 0)],
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("UNITLESS", "residual_scales"), ("OPERATOR", "'LBC_1'.*Term")]
+)
+@pytest.mark.parametrize("rescaling", ["rescale=10", "rescale"])
+def test_what_has_no_unit_cannot_be_rescaled(name: str, hint: str, rescaling: str) -> None:
+    with pytest.raises(BadInput, match=hint) as caught:
+        task(f"{__name__}:{name}", rescaling)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["UNITLESS", "OPERATOR"])
+@pytest.mark.parametrize("rescaling", ["baseline", "offset", "rescale=1"])
+def test_what_has_no_unit_can_be_trained_without(name: str, rescaling: str) -> None:
+    built = task(f"{__name__}:{name}", rescaling)
+    assert np.isfinite(built.evaluate().metrics["loss"])
+
+
+def test_why_a_problem_cannot_be_rescaled_is_in_its_record(tmp_path: Any) -> None:
+    spec = specify(f"{__name__}:UNITLESS", "rescale=10")
+    record = execute(spec, Store(tmp_path), CPU, 1, lambda *_: None, Interruption())
+    assert record.status == "failed"
+    assert "residual_scales" in record.reason
+
+
+def test_declared_units_are_used() -> None:
+    metrics = task(f"{__name__}:DECLARED", "rescale=10").evaluate().metrics
+    wanted = metrics["Lf_1"] / 10**2 + metrics["Lf_2"] / 10**4 + metrics["LBC"] / 10**2
+    assert metrics["loss"] == pytest.approx(wanted, rel=1e-12)
+    assert metrics["heldout_loss"] == pytest.approx(
+        metrics["heldout_Lf_1"] / 10**2
+        + metrics["heldout_Lf_2"] / 10**4
+        + metrics["heldout_LBC"] / 10**2,
+        rel=1e-12,
+    )
+    metrics = task(f"{__name__}:OPERATOR_DECLARED", "rescale=10").evaluate().metrics
+    assert metrics["loss"] == pytest.approx(
+        (metrics["Lf"] + metrics["LBC_0"] + metrics["LBC_1"]) / 100, rel=1e-12
+    )

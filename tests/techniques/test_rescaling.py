@@ -1,0 +1,96 @@
+"""Rescalings: the scale that known labels get, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+from bench.errors import BadInput
+from bench.techniques.rescaling import LabelStatistics, Scale, make_scale
+
+LABELS = LabelStatistics(mean=-97_000.0, std=4.0, rms=97_000.5, count=1000, unit="kcal/mol")
+ZEROS = LabelStatistics(mean=0.0, std=0.0, rms=0.0, count=10, unit="1")
+EQUAL = LabelStatistics(mean=7.0, std=0.0, rms=7.0, count=10, unit="1")
+
+
+@pytest.mark.parametrize(
+    ("token", "scale"),
+    [
+        ("rescale=1e6", Scale(1e6, 0.0)),
+        ("rescale=0.25", Scale(0.25, 0.0)),
+        ("rescale=1", Scale()),
+        ("rescale=auto", Scale(97_000.5, 0.0)),
+        ("offset", Scale(1.0, -97_000.0)),
+        ("standardize", Scale(4.0, -97_000.0)),
+    ],
+)
+def test_known_statistics(token: str, scale: Scale) -> None:
+    assert make_scale(token, LABELS) == scale
+
+
+@pytest.mark.parametrize(
+    ("token", "labels", "scale"),
+    [
+        ("rescale=auto", ZEROS, Scale(1.0, 0.0)),
+        ("standardize", ZEROS, Scale(1.0, 0.0)),
+        ("rescale=auto", EQUAL, Scale(7.0, 0.0)),
+        ("standardize", EQUAL, Scale(1.0, 7.0)),
+        ("offset", EQUAL, Scale(1.0, 7.0)),
+        ("rescale=100", ZEROS, Scale(100.0, 0.0)),
+    ],
+)
+def test_labels_that_do_not_vary(token: str, labels: LabelStatistics, scale: Scale) -> None:
+    assert make_scale(token, labels) == scale
+
+
+@pytest.mark.parametrize("value", ["0", "-2", "nan", "inf", "x", ""])
+def test_a_constant_must_be_positive_and_finite(value: str) -> None:
+    with pytest.raises(BadInput, match="positive") as raised:
+        make_scale(f"rescale={value}", LABELS)
+    assert repr(value) in str(raised.value)
+
+
+def test_the_bare_name_is_for_the_suite_to_replace() -> None:
+    with pytest.raises(BadInput, match="rescale takes a positive number"):
+        make_scale("rescale", LABELS)
+
+
+def test_auto_of_labels_that_are_not_finite_is_refused() -> None:
+    broken = LabelStatistics(math.nan, math.nan, math.inf, 3, "1")
+    for token in ("rescale=auto", "offset", "standardize"):
+        with pytest.raises(BadInput, match=token):
+            make_scale(token, broken)
+
+
+OWN = """
+from bench.techniques.rescaling import Scale
+def per_label(labels): return Scale(labels.std / 2, labels.mean)
+def number(labels): return 2.0
+def nothing(labels): return None
+def zero(labels): return Scale(factor=0.0)
+def negative(labels): return Scale(factor=-1.0)
+def infinite(labels): return Scale(factor=float("inf"))
+def nan(labels): return Scale(offset=float("nan"))
+def text(labels): return Scale(factor="3")
+"""
+
+
+@pytest.fixture
+def own(own_module: Callable[[str, str], None]) -> str:
+    own_module("own_rescalings", OWN)
+    return "own_rescalings"
+
+
+def test_ones_own_rescaling_sees_the_statistics(own: str) -> None:
+    assert make_scale(f"{own}:per_label", LABELS) == Scale(2.0, -97_000.0)
+
+
+@pytest.mark.parametrize(
+    "name", ["number", "nothing", "zero", "negative", "infinite", "nan", "text"]
+)
+def test_ones_own_rescaling_that_returns_nonsense_is_refused(own: str, name: str) -> None:
+    with pytest.raises(BadInput, match=f"{own}:{name}") as raised:
+        make_scale(f"{own}:{name}", LABELS)
+    assert "not a Scale" in str(raised.value)

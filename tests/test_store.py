@@ -1,0 +1,299 @@
+"""The store: whole files or none, and runs found by their names."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bench import files
+from bench.errors import BadInput
+from bench.files import write_atomically
+from bench.record import SCHEMA, Metric, Record, Timing
+from bench.spec import Spec, Training
+from bench.store import Store
+
+
+def record(seed: int = 0, **changes: Any) -> Record:
+    spec = Spec("pinn", "p", "m", "baseline", {"activation": "tanh"}, seed, "b", Training(1), {})
+    fields: dict[str, Any] = {
+        "schema": SCHEMA,
+        "spec_hash": spec.hash,
+        "suite": spec.suite,
+        "problem": spec.problem,
+        "model": spec.model,
+        "arm": spec.arm,
+        "seed": seed,
+        "budget": spec.budget,
+        "status": "done",
+        "metrics": {"L2RE": Metric(float(seed), None)},
+        "units": {"L2RE": "1"},
+        "timing": Timing(0.0, 0.0, 0.0, None, None, None, 0),
+        "environment": {},
+        "spec": spec,
+    }
+    return Record(**{**fields, **changes})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "results")
+
+
+# Atomic writes.
+
+
+def test_a_write_leaves_the_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file.bin"
+    write_atomically(path, b"one")
+    write_atomically(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("function", ["replace", "fsync"])
+def test_a_crash_in_the_middle_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    path = tmp_path / "file.bin"
+    write_atomically(path, b"old")
+
+    def crash(*arguments: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(files.os, function, crash)
+    with pytest.raises(OSError, match="no space"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_content_is_complete_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, seen = tmp_path / "file.bin", []
+    replace = os.replace
+
+    def look(source: Path, target: Path) -> None:
+        seen.append((Path(source).read_bytes(), path.exists()))
+        replace(source, target)
+
+    monkeypatch.setattr(files.os, "replace", look)
+    write_atomically(path, b"content")
+    assert seen == [(b"content", False)]
+
+
+def test_a_record_that_cannot_be_written_keeps_the_one_before(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write(record(status="interrupted"))
+
+    def crash(*arguments: object) -> None:
+        raise OSError("disk")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError):
+        patch.setattr(files.os, "replace", crash)
+        store.write(record())
+    assert store.read(record().spec_hash) == record(status="interrupted")
+    assert [p.name for p in store.directory(record().spec_hash).iterdir()] == ["record.json"]
+
+
+# Reading.
+
+
+def test_what_is_written_is_read(store: Store) -> None:
+    assert store.read(record().spec_hash) is None
+    assert store.names() == [] and list(store.records()) == []
+    written = [record(seed) for seed in range(3)]
+    for one in written:
+        store.write(one)
+    assert store.read(written[1].spec_hash) == written[1]
+    assert list(store.records()) == sorted(written, key=lambda r: r.spec_hash)
+    store.remove(written[1].spec_hash)
+    assert store.read(written[1].spec_hash) is None
+    assert len(store.names()) == 2
+    store.remove(written[1].spec_hash)  # twice is no error
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: b"",
+        lambda content: b"\x00" * len(content),
+        lambda content: content.replace(b'"done"', b'"finished"'),
+        lambda content: content.replace(b'"steps": 1', b'"steps": 2'),
+        lambda content: content.replace(b'"schema": 1', b'"schema": 99'),
+    ],
+    ids=["truncated", "empty", "zeros", "status", "spec", "schema"],
+)
+def test_a_damaged_record_is_reported_on_one_line_and_treated_as_absent(
+    store: Store, capsys: pytest.CaptureFixture[str], damage: Any
+) -> None:
+    good, bad = record(1), record(2)
+    store.write(good)
+    store.write(bad)
+    path = store.directory(bad.spec_hash) / "record.json"
+    content = path.read_bytes()
+    path.write_bytes(damage(content))
+    assert path.read_bytes() != content
+    assert store.read(bad.spec_hash) is None
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1 and err.startswith(f"bench: ignoring {path}: ")
+    assert list(store.records()) == [good]
+
+
+def test_a_directory_in_place_of_the_record(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (store.directory(record().spec_hash) / "record.json").mkdir(parents=True)
+    assert store.read(record().spec_hash) is None
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_foreign_directory_is_no_run(store: Store) -> None:
+    store.write(record())
+    for name in ("notes", "0123456789ABCDEF", ".writable", "0" * 17):
+        (store.root / "runs" / name).mkdir()
+    assert store.names() == [record().spec_hash]
+
+
+# Finding.
+
+
+def test_find_by_prefix(store: Store) -> None:
+    for seed in range(3):
+        store.write(record(seed))
+    name = record(1).spec_hash
+    assert store.find(name) == record(1)
+    length = next(
+        n for n in range(1, 17) if sum(h.startswith(name[:n]) for h in store.names()) == 1
+    )
+    assert store.find(name[:length]) == record(1)
+
+
+def test_an_ambiguous_prefix_names_the_runs(store: Store) -> None:
+    seeds: dict[str, int] = {}
+    for seed in range(17):  # two of 17 share their first digit
+        digit = record(seed).spec_hash[0]
+        if digit in seeds:
+            break
+        seeds[digit] = seed
+    pair = [record(seeds[digit]), record(seed)]
+    for one in pair:
+        store.write(one)
+    with pytest.raises(BadInput, match=f"'{digit}' is ambiguous") as raised:
+        store.find(digit)
+    assert all(one.spec_hash in str(raised.value) for one in pair)
+
+
+@pytest.mark.parametrize("prefix", ["zzzz", "", "/", "..", "../..", "*"])
+def test_an_unknown_prefix(store: Store, prefix: str) -> None:
+    store.write(record())
+    with pytest.raises(BadInput, match="unknown run") as raised:
+        store.find(prefix)
+    assert repr(prefix) in str(raised.value) and str(store.root) in str(raised.value)
+
+
+def test_a_mistyped_name_gets_the_nearest(store: Store) -> None:
+    store.write(record())
+    name = record().spec_hash
+    typed = name[:7] + ("0" if name[7] != "0" else "1") + name[8:]
+    with pytest.raises(BadInput, match=f"did you mean '{name}'"):
+        store.find(typed)
+
+
+def test_find_in_a_store_that_is_not_there(store: Store) -> None:
+    with pytest.raises(BadInput, match="unknown run"):
+        store.find("ab")
+    assert not store.root.exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../../etc", "..", "", "/tmp", "0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF",
+     "0123456789abcdef/", "0123456789abcde\n", "0123456789abcdef\n", "0123456789abcdeg"],
+)  # fmt: skip
+def test_names_that_are_no_hash_are_refused_everywhere(store: Store, name: str) -> None:
+    outside = store.root.parent / "keep"
+    outside.mkdir()
+    for use in (store.directory, store.checkpoint, store.weights, store.read, store.remove):
+        with pytest.raises(BadInput, match="16 hexadecimal digits"):
+            use(name)
+    assert outside.exists()
+
+
+# Preparing.
+
+
+def test_prepare_makes_the_directory_and_leaves_it_empty(store: Store) -> None:
+    store.prepare()
+    store.prepare()
+    assert list((store.root / "runs").iterdir()) == []
+
+
+def test_a_file_in_the_way_is_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for root in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(BadInput, match="cannot write results") as raised:
+            Store(root).prepare()
+        assert repr(str(root)) in str(raised.value)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_a_directory_without_permission_is_bad_input(tmp_path: Path) -> None:
+    store = Store(tmp_path / "results")
+    store.prepare()
+    (store.root / "runs").chmod(0o500)
+    try:
+        with pytest.raises(BadInput, match=r"cannot write results.*Permission denied"):
+            store.prepare()
+    finally:
+        (store.root / "runs").chmod(0o700)
+
+
+def test_an_error_of_the_system_is_bad_input(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(BadInput, match=r"cannot write results.*Permission denied"):
+        store.prepare()
+
+
+# Locks.
+
+
+def test_one_lock_a_run(store: Store) -> None:
+    name, other = record(0).spec_hash, record(1).spec_hash
+    with store.lock(name), store.lock(other):
+        second = store.lock(name)
+        with pytest.raises(TimeoutError):
+            second.acquire(timeout=0)
+    with store.lock(name):
+        pass
+
+
+def test_locks_outlive_the_run_that_they_guard(store: Store) -> None:
+    """A lock inside the run's directory would be removed with it while it is held."""
+    store.write(record())
+    with store.lock(record().spec_hash):
+        store.remove(record().spec_hash)
+        with pytest.raises(TimeoutError):
+            store.lock(record().spec_hash).acquire(timeout=0)
+    assert store.names() == []
+
+
+def test_two_stores_do_not_share(tmp_path: Path) -> None:
+    first, second = Store(tmp_path / "a"), Store(tmp_path / "b")
+    first.write(record())
+    assert second.read(record().spec_hash) is None
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    assert second.read(record().spec_hash) == record()
+    assert msgspec.structs.asdict(record())["seed"] == 0

@@ -1,0 +1,517 @@
+"""The training loop on a task small enough to know what must come out."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import pickle
+import signal
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench import checkpoint, trainer
+from bench.interruption import Interruption
+from bench.optimization import Optimization
+from bench.record import Metric
+from bench.spec import Training
+from bench.task import Diagnosis, Evaluation
+from bench.trainer import Trainer, evaluation_steps
+
+CPU = torch.device("cpu")
+
+
+@dataclass
+class Regression:
+    """Implements `bench.task.Task`: a tiny network fitted to a sine.
+
+    Attributes:
+        training: How long.
+        before_step: Called with the number of the step before it is done.
+        loss_of: Changes the loss of the step of that number.
+        scores: Error and selection of the evaluations in turn, instead of the real ones.
+        evaluate_seconds: How long an evaluation takes.
+    """
+
+    training: Training
+    before_step: Callable[[int], None] = lambda step: None
+    loss_of: Callable[[int, Tensor], Tensor] = lambda step, loss: loss
+    scores: list[tuple[float, float]] = field(default_factory=list)
+    evaluate_seconds: float = 0.0
+    description: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.x = torch.rand(16, 1, generator=generator, dtype=torch.float64)
+        self.net = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1)).double()
+        with torch.no_grad():
+            for parameter in self.net.parameters():
+                parameter.copy_(
+                    torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+                )
+        self.optimization = Optimization(list(self.net.parameters()), self.training)
+        self.evaluations = 0
+        self.steps_asked: list[int] = []
+
+    def unit(self, metric: str) -> str:
+        return "1"
+
+    def _error(self) -> Tensor:
+        return (self.net(self.x) - (6 * self.x).sin()).square().mean()
+
+    def step(self) -> Mapping[str, Tensor]:
+        step = self.optimization.steps_done
+        self.steps_asked.append(step)
+        self.before_step(step)
+
+        def losses() -> dict[str, Tensor]:
+            error = self._error()
+            return {"loss": self.loss_of(step, error), "error": error.detach()}
+
+        return self.optimization.step(losses)
+
+    def evaluate(self) -> Evaluation:
+        time.sleep(self.evaluate_seconds)
+        with torch.no_grad():
+            error = self._error().item()
+        selection = error
+        if self.scores:
+            error, selection = self.scores[self.evaluations]
+        self.evaluations += 1
+        return Evaluation({"error": error, "bias": 2.0}, selection)
+
+    def diagnose(self) -> Diagnosis:
+        return Diagnosis({}, [])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"net": self.net.state_dict(), "optimization": self.optimization.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.net.load_state_dict(state["net"])
+        self.optimization.load_state_dict(state["optimization"])
+
+    def weights(self) -> dict[str, Tensor]:
+        return dict(self.net.state_dict())
+
+
+@dataclass
+class Run:
+    """A trainer, and what it told."""
+
+    task: Regression
+    trainer: Trainer
+    saved: list[dict[str, Any]] = field(default_factory=list)
+    progress: list[tuple[int, int, float, float]] = field(default_factory=list)
+    interruption: Interruption = field(default_factory=Interruption)
+
+
+def start(training: Training, **options: Any) -> Run:
+    task = Regression(training, **options)
+    saved: list[dict[str, Any]] = []
+    progress: list[tuple[int, int, float, float]] = []
+    run = Trainer(
+        task,
+        training,
+        CPU,
+        lambda state: saved.append(copy.deepcopy(state)),
+        lambda *what: progress.append(what),
+    )
+    return Run(task, run, saved, progress)
+
+
+# When the metrics are evaluated.
+
+
+@pytest.mark.parametrize(
+    ("training", "steps"),
+    [
+        (Training(steps=10, evaluations=1), [0, 10]),
+        (Training(steps=10, evaluations=5), [0, 2, 4, 6, 8, 10]),
+        (Training(steps=10, evaluations=3), [0, 3, 7, 10]),
+        (Training(steps=3, evaluations=20), [0, 1, 2, 3]),
+        (Training(steps=6, lbfgs_steps=4, evaluations=2), [0, 5, 10]),
+        (Training(steps=1, evaluations=1), [0, 1]),
+    ],
+)
+def test_evaluation_steps(training: Training, steps: list[int]) -> None:
+    assert evaluation_steps(training) == steps
+
+
+@pytest.mark.parametrize("steps", [1, 49, 50, 51, 137])
+@pytest.mark.parametrize("evaluations", [1, 4, 7])
+def test_a_run_does_every_step_once_and_evaluates_when_it_should(
+    steps: int, evaluations: int
+) -> None:
+    training = Training(steps=steps, evaluations=evaluations)
+    run = start(training)
+    assert run.trainer.run(run.interruption) == ("done", None)
+    log = run.trainer.log
+    assert run.task.steps_asked == list(range(steps))
+    assert log.step == steps and len(log.step_seconds) == steps
+    assert log.history["step"] == evaluation_steps(training)
+    assert run.task.evaluations == len(log.selection) == len(evaluation_steps(training))
+    assert {len(row) for row in log.history.values()} == {len(log.selection)}
+    assert log.losses["step"] == list(range(steps))
+    assert log.losses["loss"] == log.losses["error"]
+    assert log.losses["loss"][0] == log.history["error"][0]
+    assert log.metrics()["error"].final == log.history["error"][-1]
+    assert run.progress[-1][:2] == (steps, steps)
+
+
+def test_losses_are_thinned_evenly() -> None:
+    run = start(Training(steps=1000, evaluations=1))
+    run.trainer.run(run.interruption)
+    assert run.trainer.log.losses["step"] == list(range(0, 1000, 5))
+
+
+# The best state.
+
+
+def test_the_best_is_chosen_by_the_held_out_loss_and_not_by_the_error() -> None:
+    scores = [(0.5, 4.0), (0.9, 1.0), (0.1, 3.0), (0.3, 2.0)]
+    run = start(Training(steps=3, evaluations=3), scores=scores)
+    run.trainer.run(run.interruption)
+    assert run.trainer.log.best_row() == 1
+    assert run.trainer.log.metrics()["error"] == Metric(final=0.3, best=0.9)
+
+
+def test_selections_that_are_not_finite_are_never_the_best() -> None:
+    scores = [(0.5, math.nan), (0.4, -math.inf), (0.3, 2.0), (0.2, math.inf)]
+    run = start(Training(steps=3, evaluations=3), scores=scores)
+    run.trainer.run(run.interruption)
+    assert run.trainer.log.metrics()["error"].best == 0.3
+
+
+def test_without_any_finite_selection_there_is_no_best() -> None:
+    run = start(Training(steps=1, evaluations=1), scores=[(0.5, math.nan), (0.4, math.nan)])
+    run.trainer.run(run.interruption)
+    assert run.trainer.log.best_row() is None
+    assert run.trainer.log.metrics()["error"].best is None
+
+
+def test_the_first_of_equal_ones_is_the_best() -> None:
+    run = start(Training(steps=2, evaluations=2), scores=[(0.5, 1.0), (0.4, 1.0), (0.3, 1.0)])
+    run.trainer.run(run.interruption)
+    assert run.trainer.log.best_row() == 0
+
+
+# Divergence.
+
+
+@pytest.mark.parametrize("bad", [0, 1, 19, 20, 49, 50, 51, 117])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_divergence_is_found_at_its_step(bad: int, value: float) -> None:
+    run = start(
+        Training(steps=200, evaluations=4),
+        loss_of=lambda step, loss: loss * value if step >= bad else loss,
+    )
+    status, reason = run.trainer.run(run.interruption)
+    assert status == "diverged"
+    assert reason == f"the loss was {value} at step {bad}"
+    log = run.trainer.log
+    assert log.step == bad
+    evaluated = [step for step in (0, 50, 100, 150) if step <= bad]
+    assert log.history["step"] == [*evaluated, bad]
+    final, best = log.metrics()["error"].final, log.metrics()["error"].best
+    assert final is None
+    assert best is not None and best == min(x for x in log.history["error"] if x is not None)
+    assert len(run.task.steps_asked) <= bad + trainer.BLOCK
+    assert log.losses["loss"][:bad] == [pytest.approx(x) for x in log.losses["error"][:bad]]
+    assert log.losses["loss"][bad] is None
+
+
+def test_no_losses_are_kept_from_after_the_divergence() -> None:
+    run = start(
+        Training(steps=100, evaluations=1),
+        loss_of=lambda step, loss: loss * math.nan if step >= 7 else loss,
+    )
+    run.trainer.run(run.interruption)
+    assert run.trainer.log.losses["step"] == list(range(8))
+
+
+def test_a_run_whose_last_step_destroys_the_network_has_diverged() -> None:
+    """The loss of a step is the one before it, so the last update shows in no loss."""
+
+    def destroy(step: int, loss: Tensor) -> Tensor:
+        # A finite loss with an infinite gradient.
+        return loss + (loss - loss.detach()).sqrt() if step == 9 else loss
+
+    run = start(Training(steps=10, evaluations=2), loss_of=destroy)
+    status, reason = run.trainer.run(run.interruption)
+    assert not all(p.isfinite().all() for p in run.task.net.parameters())
+    assert run.trainer.log.metrics()["error"].final is None
+    assert status == "diverged"
+    assert reason and "step 10" in reason
+
+
+# Interruption and resumption.
+
+
+def interrupt_at(run: Run, step: int) -> None:
+    def raise_flag(at: int) -> None:
+        if at == step:
+            run.interruption.signal = signal.SIGINT
+
+    run.task.before_step = raise_flag
+
+
+PLANS = {
+    "adam": Training(steps=120, lr=1e-2, evaluations=4, schedule="cosine"),
+    "adam then l-bfgs": Training(steps=60, lbfgs_steps=60, lr=1e-2, evaluations=4),
+    "l-bfgs": Training(steps=0, lbfgs_steps=120, evaluations=4),
+}
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("at", [0, 1, 29, 30, 58, 59, 60, 61, 89, 119])
+def test_an_interrupted_run_continues_bitwise(plan: str, at: int, tmp_path: Path) -> None:
+    training = PLANS[plan]
+    whole = start(training)
+    assert whole.trainer.run(whole.interruption)[0] == "done"
+
+    first = start(training)
+    interrupt_at(first, at)
+    status, reason = first.trainer.run(first.interruption)
+    assert status == "interrupted" and reason and "signal 2" in reason
+    assert first.trainer.log.step == at + 1
+    assert len(first.saved) == 1
+
+    path = tmp_path / "checkpoint.pt"
+    checkpoint.save(path, {**first.saved[0], "spec_hash": "s", "code": "c"})
+    state, refused = checkpoint.load(path, "s", "c")
+    assert state is not None and refused is None
+    second = start(training)
+    second.trainer.resume(state)
+    assert second.trainer.run(second.interruption) == ("done", None)
+
+    assert second.task.steps_asked == list(range(at + 1, 120))
+    log, expected = second.trainer.log, whole.trainer.log
+    assert log.resumed == 1 and expected.resumed == 0
+    assert log.losses == expected.losses
+    assert log.selection == expected.selection
+    for rows in (log.history, expected.history):
+        del rows["seconds"]
+    assert log.history == expected.history
+    assert log.metrics() == expected.metrics()
+    assert len(log.step_seconds) == 120
+    for name, value in whole.task.weights().items():
+        assert torch.equal(second.task.weights()[name], value)
+
+
+def test_training_moves_so_that_the_test_above_means_something() -> None:
+    for plan in PLANS.values():
+        run = start(plan)
+        run.trainer.run(run.interruption)
+        errors = [x for x in run.trainer.log.history["error"] if x is not None]
+        assert errors[-1] < 0.5 * errors[0]
+        assert len(set(errors)) == len(errors)
+
+
+def test_interrupted_twice_continues_bitwise() -> None:
+    training = PLANS["adam then l-bfgs"]
+    whole = start(training)
+    whole.trainer.run(whole.interruption)
+    state: dict[str, Any] | None = None
+    for at in (20, 70, None):
+        run = start(training)
+        if state is not None:
+            run.trainer.resume(state)
+        if at is not None:
+            interrupt_at(run, at)
+        run.trainer.run(run.interruption)
+        state = run.saved[-1] if run.saved else None
+    assert run.trainer.log.resumed == 2
+    assert run.trainer.log.losses == whole.trainer.log.losses
+    assert all(
+        torch.equal(run.task.weights()[name], value) for name, value in whole.task.weights().items()
+    )
+
+
+def test_a_checkpoint_is_a_copy_that_later_steps_do_not_change(tmp_path: Path) -> None:
+    training = Training(steps=20, evaluations=2)
+    task = Regression(training)
+    path = tmp_path / "c.pt"
+    run = Trainer(
+        task, training, CPU, lambda state: checkpoint.save(path, state), lambda *what: None
+    )
+    run.checkpoint()
+    content = path.read_bytes()
+    run.run(Interruption())
+    assert path.read_bytes() == content
+    state = torch.load(path, weights_only=True)
+    assert state["log"]["step"] == 0 and state["log"]["losses"] == {}
+
+
+def test_checkpoints_are_written_when_their_time_has_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trainer, "_CHECKPOINT_SECONDS", 0.0)
+    run = start(Training(steps=150, evaluations=1))
+    run.trainer.run(run.interruption)
+    assert [state["log"]["step"] for state in run.saved] == [50, 100, 150]
+    monkeypatch.setattr(trainer, "_CHECKPOINT_SECONDS", 1e6)
+    run = start(Training(steps=150, evaluations=1))
+    run.trainer.run(run.interruption)
+    assert run.saved == []
+
+
+def test_an_interruption_lets_the_step_end() -> None:
+    """A real signal in the middle of a step."""
+    run = start(Training(steps=50, evaluations=1))
+    run.task.before_step = lambda step: os.kill(os.getpid(), signal.SIGINT) if step == 4 else None
+    with run.interruption:
+        status, _ = run.trainer.run(run.interruption)
+    assert status == "interrupted"
+    assert run.trainer.log.step == run.task.optimization.steps_done == 5
+
+
+def test_the_second_signal_acts_as_usual() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Interruption() as interruption:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interruption.signal == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+# The clock.
+
+
+def test_the_training_time_leaves_the_evaluations_out() -> None:
+    run = start(
+        Training(steps=20, evaluations=10),
+        evaluate_seconds=0.03,
+        before_step=lambda step: time.sleep(0.002),
+    )
+    run.trainer.run(run.interruption)
+    timing = run.trainer.log.timing(build_s=1.5)
+    assert timing.build_s == 1.5
+    assert timing.evaluate_s >= 11 * 0.03
+    assert 20 * 0.002 <= timing.train_s < 11 * 0.03
+    assert timing.train_s == pytest.approx(sum(run.trainer.log.step_seconds))
+    assert run.trainer.log.history["seconds"][0] == 0.0
+    assert run.trainer.log.history["seconds"][-1] == pytest.approx(timing.train_s)
+
+
+def test_step_times_leave_the_warm_up_out() -> None:
+    run = start(
+        Training(steps=40, evaluations=1),
+        before_step=lambda step: time.sleep(0.05 if step == 0 else 0.002),
+    )
+    run.trainer.run(run.interruption)
+    timing = run.trainer.log.timing(0.0)
+    assert timing.steps_timed == 30
+    assert timing.step_ms_median is not None and 2.0 <= timing.step_ms_median < 50.0
+    assert timing.step_ms_p10 is not None and timing.step_ms_p90 is not None
+    assert timing.step_ms_p10 <= timing.step_ms_median <= timing.step_ms_p90
+
+
+def test_there_are_no_step_times_without_steps() -> None:
+    timing = trainer.Log().timing(0.25)
+    assert (timing.train_s, timing.steps_timed, timing.step_ms_median) == (0, 0, None)
+
+
+# Checkpoint files.
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    run = start(Training(steps=20, lbfgs_steps=20, evaluations=2))
+    interrupt_at(run, 30)
+    run.trainer.run(run.interruption)
+    path = tmp_path / "checkpoint.pt"
+    checkpoint.save(path, {**run.saved[0], "spec_hash": "mine", "code": "present"})
+    return path
+
+
+def test_no_checkpoint_is_no_refusal(tmp_path: Path) -> None:
+    assert checkpoint.load(tmp_path / "none.pt", "mine", "present") == (None, None)
+
+
+def test_a_checkpoint_is_read_back(written: Path) -> None:
+    state, refused = checkpoint.load(written, "mine", "present")
+    assert refused is None and state is not None
+    assert state["log"]["step"] == 31
+
+
+@pytest.mark.parametrize(
+    ("spec_hash", "code", "reason"),
+    [
+        ("other", "present", "checkpoint of another spec"),
+        ("mine", "edited", "checkpoint written by other code"),
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused(
+    written: Path, spec_hash: str, code: str, reason: str
+) -> None:
+    state, refused = checkpoint.load(written, spec_hash, code)
+    assert state is None
+    assert refused == f"{reason}, started again"
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.1, 0.5, 0.99])
+def test_a_truncated_checkpoint_is_refused(written: Path, keep: float) -> None:
+    content = written.read_bytes()
+    written.write_bytes(content[: int(keep * len(content))])
+    state, refused = checkpoint.load(written, "mine", "present")
+    assert state is None
+    assert refused and refused.startswith("checkpoint unreadable")
+
+
+def test_a_file_that_is_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    for content in (b"text", b"\x80\x04", b"PK\x03\x04 no zip"):
+        path.write_bytes(content)
+        state, refused = checkpoint.load(path, "mine", "present")
+        assert state is None and refused and "unreadable" in refused
+    checkpoint.save(path, [1, 2, 3])  # type: ignore[arg-type]
+    assert checkpoint.load(path, "mine", "present")[1] == (
+        "checkpoint of another spec, started again"
+    )
+
+
+def test_a_checkpoint_names_no_code_but_torchs_tensors(written: Path) -> None:
+    import pickletools
+
+    with zipfile.ZipFile(written) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("data.pkl"))
+        operations = list(pickletools.genops(archive.read(name)))
+    imported = {
+        str(argument) for operation, argument, _ in operations if "GLOBAL" in operation.name
+    }
+    assert imported
+    assert all(
+        text.startswith(("torch._utils ", "torch ", "collections OrderedDict")) for text in imported
+    ), imported
+
+
+def test_a_malicious_checkpoint_does_not_run(tmp_path: Path) -> None:
+    trace = tmp_path / "executed"
+
+    class Malicious:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (trace,))
+
+    path = tmp_path / "checkpoint.pt"
+    state = {"spec_hash": "mine", "code": "present", "task": Malicious()}
+    for content in ("torch", "pickle"):
+        if content == "torch":
+            torch.save(state, path)
+        else:
+            path.write_bytes(pickle.dumps(state))
+        loaded, refused = checkpoint.load(path, "mine", "present")
+        assert loaded is None
+        assert refused and "unreadable" in refused
+        assert not trace.exists()
+    pickle.loads(path.read_bytes())  # so the file is one that would
+    assert trace.exists()
