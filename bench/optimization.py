@@ -54,6 +54,8 @@ class Optimization:
             self.parameters,
             lr=1.0,
             max_iter=1,
+            # The default, 5/4 of max_iter, leaves the line search no evaluation.
+            max_eval=26,
             history_size=50,
             line_search_fn="strong_wolfe",
             tolerance_grad=0.0,

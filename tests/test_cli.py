@@ -137,7 +137,7 @@ class Session:
     def __init__(self, cwd: Path) -> None:
         self.cwd = cwd
         (cwd / "own_activations.py").write_text(OWN)
-        self.arms = [*SMOKE, "--arm", "denorm", "--arm", "irelu", "--out", "results"]
+        self.arms = [*SMOKE, "--arm", "denorm", "--arm", "sin", "--out", "results"]
         self.first = suite(cwd, *self.arms, "--json", "--jobs", "1")
         self.files = self.snapshot()
         self.second = suite(cwd, *self.arms)
@@ -164,7 +164,7 @@ def session(tmp_path_factory: pytest.TempPathFactory, session_environment: None)
 
 def test_json_is_an_array_and_nothing_else_is_on_stdout(session: Session) -> None:
     assert session.first.returncode == 0, session.first.stderr
-    assert [record["arm"] for record in session.records] == ["baseline", "denorm", "irelu"]
+    assert [record["arm"] for record in session.records] == ["baseline", "denorm", "sin"]
 
 
 def test_each_record_says_what_was_run_and_what_came_out(session: Session) -> None:
@@ -197,16 +197,16 @@ def test_progress_is_one_plain_line_a_run_on_stderr(session: Session) -> None:
     lines = session.first.stderr.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("[1/2] advection-1d") and "done in" in lines[0]
-    assert lines[1].startswith("[2/2] advection-1d") and "irelu" in lines[1]
+    assert lines[1].startswith("[2/2] advection-1d") and "sin" in lines[1]
     assert "\x1b" not in session.first.stderr
 
 
 def test_a_no_op_shares_the_run_of_the_baseline(session: Session) -> None:
-    baseline, denorm, irelu = session.records
-    assert denorm["spec_hash"] == baseline["spec_hash"] != irelu["spec_hash"]
-    assert denorm["metrics"] == baseline["metrics"] != irelu["metrics"]
+    baseline, denorm, sin = session.records
+    assert denorm["spec_hash"] == baseline["spec_hash"] != sin["spec_hash"]
+    assert denorm["metrics"] == baseline["metrics"] != sin["metrics"]
     assert denorm["spec"]["arm"] == "denorm"
-    assert session.store.names() == sorted({baseline["spec_hash"], irelu["spec_hash"]})
+    assert session.store.names() == sorted({baseline["spec_hash"], sin["spec_hash"]})
     assert "denorm: a no-op on fnn:40x6, the same run as baseline" in session.second.stdout
 
 
@@ -226,14 +226,14 @@ def test_the_second_call_finds_the_runs(session: Session) -> None:
 def test_the_table_has_a_row_an_arm(session: Session) -> None:
     rows = [line.split() for line in session.second.stdout.splitlines()]
     cells = {row[0]: row for row in rows if row}
-    for arm in ("baseline", "denorm", "irelu"):
+    for arm in ("baseline", "denorm", "sin"):
         assert cells[arm][-1] == "done"
     assert "L2RE" in cells["arm"] and "ms/step" in cells["arm"]
     record = session.records[2]
-    L2RE = float(cells["irelu"][1])
+    L2RE = float(cells["sin"][1])
     assert pytest.approx(record["metrics"]["L2RE"]["final"], rel=6e-3) == L2RE
     ratio = record["metrics"]["L2RE"]["final"] / session.records[0]["metrics"]["L2RE"]["final"]
-    assert float(cells["irelu"][2].removeprefix("×")) == pytest.approx(ratio, rel=6e-3)
+    assert float(cells["sin"][2].removeprefix("×")) == pytest.approx(ratio, rel=6e-3)
     assert "\x1b" not in session.second.stdout
 
 
@@ -256,9 +256,9 @@ def test_show_with_a_prefix(session: Session, capsys: pytest.CaptureFixture[str]
     out = str(session.store.root)
     assert main(["show", record["spec_hash"][:12], "--out", out]) == 0
     text = capsys.readouterr().out
-    assert text.startswith(f"{record['spec_hash']}  advection-1d fnn:40x6 irelu seed 0")
+    assert text.startswith(f"{record['spec_hash']}  advection-1d fnn:40x6 sin seed 0")
     assert "status    done" in text and "10 of 10 steps" in text
-    assert "activation irelu" in text
+    assert "activation sin" in text
     for name in record["metrics"]:
         assert re.search(rf"^{name}\s+\S+\s+\S+", text, re.MULTILINE)
     assert main(["show", record["spec_hash"][:12], "--out", out, "--json"]) == 0
@@ -266,7 +266,7 @@ def test_show_with_a_prefix(session: Session, capsys: pytest.CaptureFixture[str]
 
 
 def test_rerun_repeats(session: Session) -> None:
-    arguments = [*SMOKE, "--arm", "irelu", "--no-baseline", "--out", "results", "--json"]
+    arguments = [*SMOKE, "--arm", "sin", "--no-baseline", "--out", "results", "--json"]
     done = suite(session.cwd, *arguments, "--rerun")
     assert done.returncode == 0 and "found in the store" not in done.stderr
     (record,) = json.loads(done.stdout)

@@ -128,7 +128,7 @@ def test_adam_hands_over_to_l_bfgs_after_its_steps() -> None:
     for _ in range(60):
         optimization.step(losses)
     torch.testing.assert_close(x.detach(), minimum, rtol=1e-6, atol=1e-6)
-    assert optimization.steps_done == 45
+    assert optimization.steps_done == 65
 
 
 def test_l_bfgs_terms_are_those_before_the_step() -> None:

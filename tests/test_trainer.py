@@ -468,6 +468,7 @@ def test_a_truncated_checkpoint_is_refused(written: Path, keep: float) -> None:
     assert refused and refused.startswith("checkpoint unreadable")
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_file_that_is_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     for content in (b"text", b"\x80\x04", b"PK\x03\x04 no zip"):
@@ -495,6 +496,7 @@ def test_a_checkpoint_names_no_code_but_torchs_tensors(written: Path) -> None:
     ), imported
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_malicious_checkpoint_does_not_run(tmp_path: Path) -> None:
     trace = tmp_path / "executed"
 

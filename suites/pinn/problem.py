@@ -116,12 +116,14 @@ class Problem(ABC):
         outputs: Names of the network's outputs.
         terms: Loss terms in DeepXDE's order, without those of supervised points.
         published: The published set-up.
+        takes_labels: Whether `data` makes use of supervised points.
     """
 
     name: str
     outputs: tuple[str, ...]
     terms: tuple[Term, ...]
     published: Published = Published()
+    takes_labels: bool = True
 
     @abstractmethod
     def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth | None:

@@ -132,6 +132,8 @@ def _supervised(problem: Problem, most: int | None, asked: float | None) -> dict
         return {"fraction": fraction, "most": most if fraction else None}
     if not 0 <= asked < 1:
         raise BadInput(f"--supervised takes a fraction from 0 to below 1, got {asked}")
+    if asked and not problem.takes_labels:
+        raise BadInput(f"--supervised {asked}: problem {problem.name!r} only has its own labels")
     return {"fraction": asked, "most": None}
 
 

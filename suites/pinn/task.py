@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.errors import BadInput
 from bench.optimization import Optimization
 from bench.spec import Spec
-from bench.streams import global_numpy_stream, numpy_generator, torch_generator
+from bench.streams import global_numpy_stream, numpy_generator, stream_seed, torch_generator
 from bench.task import Diagnosis, Evaluation
 from bench.techniques.initialization import INITIALIZATIONS
 from bench.techniques.initializers import initialize
 from bench.techniques.norm_layers import measure_frozen_statistics
-from bench.techniques.rescaling import Scale, make_scale
-from suites.pinn.backend import dde, set_dtype
+from bench.techniques.rescaling import make_scale
+from suites.pinn.backend import quiet, set_dtype
 from suites.pinn.derivatives import LossEvaluation, StockEvaluation
+from suites.pinn.diagnosis import diagnose
 from suites.pinn.errors import grid_errors
 from suites.pinn.labels import label_statistics
 from suites.pinn.models import parse_model
 from suites.pinn.network import FNN, RescaledOutput
 from suites.pinn.problem import TOTALS, Points, Problem, Supervised, Term, Truth
 from suites.pinn.problems import get_problem
+from suites.pinn.weighting import loss_weights
 
 _ROWS = 65_536
-#: A hidden layer whose features vary less than this over the points carries no signal.
-_VANISHED = 1e-6
-#: A prediction that varies less than this fraction of the truth is a constant.
-_CONSTANT = 1e-2
 
 
 def build(spec: Spec, device: torch.device) -> PINNTask:
@@ -45,14 +42,16 @@ def build(spec: Spec, device: torch.device) -> PINNTask:
     set_dtype(spec.dtype)
     problem = get_problem(spec.problem)
     root = spec.paths.get("data_root")
-    truth = problem.truth(
-        Path(root) if root else None, spec.settings["sample"], spec.settings["fine_truth"]
-    )
+    # A user's factory may draw points, and DeepXDE print, whatever is built.
+    with quiet(), global_numpy_stream(spec.seed, "truth"):
+        truth = problem.truth(
+            Path(root) if root else None, spec.settings["sample"], spec.settings["fine_truth"]
+        )
     points = Points(**spec.settings["points"])
     supervised = _supervise(truth, spec)
-    with global_numpy_stream(spec.seed, "points"):
+    with quiet(), global_numpy_stream(spec.seed, "points"):
         data = problem.data(truth, points, supervised)
-    with global_numpy_stream(spec.seed, "held-out points"):
+    with quiet(), global_numpy_stream(spec.seed, "held-out points"):
         heldout = problem.data(truth, points, None)
     return PINNTask(spec, device, problem, truth, supervised, data, heldout)
 
@@ -99,7 +98,7 @@ class PINNTask:
         self.supervised = supervised
         labels = problem.data_terms(supervised.outputs) if supervised else ()
         self.terms: tuple[Term, ...] = (*problem.terms, *labels)
-        self._data = data
+        self.data = data
         statistics = label_statistics(data, len(problem.outputs))
         self.scales = [make_scale(spec.axes["rescaling"], s) for s in statistics]
         dtype = torch.float64 if spec.dtype == "float64" else torch.float32
@@ -108,25 +107,29 @@ class PINNTask:
         )
         self.net = self._network()
         self.evaluation: LossEvaluation = StockEvaluation(data, self.net, device)
-        self._heldout = StockEvaluation(heldout, self.net, device)
+        self.heldout_data = heldout
+        self._heldout: LossEvaluation = StockEvaluation(heldout, self.net, device)
         self._check_terms(data)
         self.optimization = Optimization(list(self.net.parameters()), spec.training)
         if truth is not None:
             self._grid = torch.as_tensor(truth.reference.points(), dtype=dtype)
-            self._targets = truth.reference.targets()
+            self.targets = truth.reference.targets()
 
     def _network(self) -> FNN:
         """The initialised network on the device."""
         model, axes, problem = parse_model(self.spec.model), self.spec.axes, self.problem
-        net = FNN(
-            self._data.geom.dim,
-            len(problem.outputs),
-            model.width,
-            model.depth,
-            axes["activation"],
-            axes["normalization"],
-        ).to(self.device)
-        x = torch.as_tensor(self._data.train_x, device=self.device)
+        # A user's activation or normalisation may have random parameters of its own.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream_seed(self.spec.seed, "modules"))
+            net = FNN(
+                self.data.geom.dim,
+                len(problem.outputs),
+                model.width,
+                model.depth,
+                axes["activation"],
+                axes["normalization"],
+            ).to(self.device)
+        x = torch.as_tensor(self.data.train_x, device=self.device)
         initialize(
             INITIALIZATIONS.get(axes["initialization"]),
             net,
@@ -137,7 +140,6 @@ class PINNTask:
         measure_frozen_statistics(net, lambda: net(x))
         transform = RescaledOutput(self.scales, problem.output_transform).to(self.device)
         net.apply_output_transform(transform)
-        self._mirrored = _mirror_if_dead(net, x)
         return net
 
     def _check_terms(self, data: Any) -> None:
@@ -162,18 +164,17 @@ class PINNTask:
         return {
             "engine": self.evaluation.path,
             "parameters": sum(p.numel() for p in self.net.parameters()),
-            "mirrored_start": self._mirrored,
-            "rows": len(self._data.train_x),
-            "collocation_points": len(self._data.train_x_all),
+            "rows": len(self.data.train_x),
+            "collocation_points": len(self.data.train_x_all),
             "condition_points": dict(
                 zip(
                     [term.name for term in self.terms if term.kind != "residual"],
-                    self._data.num_bcs,
+                    self.data.num_bcs,
                     strict=True,
                 )
             ),
             "supervised_points": len(self.supervised.rows) if self.supervised else 0,
-            "sampler": self._data.train_distribution,
+            "sampler": self.data.train_distribution,
             "scales": {
                 name: {"factor": scale.factor, "offset": scale.offset}
                 for name, scale in zip(self.problem.outputs, self.scales, strict=True)
@@ -182,7 +183,7 @@ class PINNTask:
             and {
                 "method": reference.method,
                 "grid": list(reference.shape),
-                "L2RE": reference.error,
+                "L2RE": reference.error and list(reference.error),
                 "order": reference.order,
             },
         }
@@ -196,13 +197,14 @@ class PINNTask:
                 named[total] = torch.stack(of_kind).sum()
         return named
 
-    def _losses(self) -> dict[str, Tensor]:
+    def losses(self) -> dict[str, Tensor]:
+        """Loss terms by name in the problem's units, and ``loss`` with its graph."""
         terms = self.evaluation(training=True)
         return {"loss": (terms * self._weights).sum(), **self.named(terms.detach())}
 
     def step(self) -> Mapping[str, Tensor]:
         """One optimisation step; see `bench.task.Task.step`."""
-        return self.optimization.step(self._losses)
+        return self.optimization.step(self.losses)
 
     def predict(self) -> np.ndarray:
         """The network's prediction on the truth's grid, for the outputs that the truth has."""
@@ -234,7 +236,7 @@ class PINNTask:
         if self.truth is not None:
             metrics |= grid_errors(
                 self.predict(),
-                self._targets,
+                self.targets,
                 [self.problem.outputs[output] for output in self.truth.outputs],
                 self._unseen(),
             )
@@ -243,111 +245,13 @@ class PINNTask:
     def _unseen(self) -> np.ndarray | None:
         if self.supervised is None:
             return None
-        unseen = np.ones(len(self._targets), dtype=bool)
+        unseen = np.ones(len(self.targets), dtype=bool)
         unseen[self.supervised.rows] = False
         return unseen
 
     def diagnose(self) -> Diagnosis:
         """Gradient size, signal in each hidden layer, spread of the prediction."""
-        gradient = self._gradient_rms()
-        signals = self._signals()
-        spreads = self._spreads()
-        measurements = {
-            "gradient_rms": gradient,
-            "adam_eps": self.spec.training.eps,
-            "hidden_signal": signals,
-            "prediction_spread": spreads,
-        }
-        warnings = [
-            *self._sampler_warning(),
-            *_collapse(self.spec.axes, signals, spreads),
-            *self._eps_warning(gradient),
-            *self._truth_warning(),
-            *self._supervision_warning(),
-        ]
-        measurements["collapsed"] = any(text.startswith("collapsed") for text in warnings)
-        return Diagnosis(measurements, warnings)
-
-    def _gradient_rms(self) -> float:
-        loss = self._losses()["loss"]
-        gradients = torch.autograd.grad(loss, list(self.net.parameters()), allow_unused=True)
-        flat = torch.cat([g.flatten() for g in gradients if g is not None])
-        return float(flat.double().square().mean().sqrt())
-
-    def _signals(self) -> list[float]:
-        """Root mean square, over features, of each hidden layer's deviation over the points."""
-        found: list[float] = []
-
-        def measure(module: nn.Module, inputs: object, output: Tensor) -> None:
-            found.append(float(output.detach().double().var(dim=0, correction=0).mean().sqrt()))
-
-        handles = [layer.register_forward_hook(measure) for layer in self.net.norms]
-        try:
-            self.net.eval()
-            with torch.no_grad():
-                self.net(torch.as_tensor(self._data.train_x, device=self.device))
-        finally:
-            for handle in handles:
-                handle.remove()
-        return found
-
-    def _spreads(self) -> dict[str, float]:
-        """Deviation of the prediction over the truth's, per output whose truth varies."""
-        if self.truth is None:
-            return {}
-        predicted, exact = self.predict().astype(float).std(axis=0), self._targets.std(axis=0)
-        return {
-            self.problem.outputs[output]: float(predicted[k] / exact[k])
-            for k, output in enumerate(self.truth.outputs)
-            if exact[k] > 0
-        }
-
-    def _eps_warning(self, gradient: float) -> list[str]:
-        eps = self.spec.training.eps
-        if not gradient < 10 * eps or gradient == 0:
-            return []
-        return [
-            f"Adam's eps {eps:g} dominates gradients of {gradient:.1e} (RMS): the steps are"
-            " smaller than the learning rate says; try a smaller --eps or another rescaling"
-        ]
-
-    def _sampler_warning(self) -> list[str]:
-        """Points that a sampler draws again for every seed are not held out."""
-        train = np.unique(self._data.train_x_all, axis=0)
-        both = np.unique(np.concatenate([train, self._heldout.data.train_x_all]), axis=0)
-        new = (len(both) - len(train)) / len(np.unique(self._heldout.data.train_x_all, axis=0))
-        if new > 0.5:
-            return []
-        return [
-            f"the sampler {self._data.train_distribution!r} hardly depends on the seed:"
-            f" {1 - new:.0%} of the held-out points are training points; use"
-            " train_distribution='pseudo'"
-        ]
-
-    def _truth_warning(self) -> list[str]:
-        if self.truth is None:
-            return ["no ground truth: only loss terms are reported"]
-        if self.truth.reference.error is None:
-            return ["the ground truth has no error estimate of its own"]
-        predicted = self.predict().astype(float)
-        texts = []
-        for k, output in enumerate(self.truth.outputs):
-            exact, own = self._targets[:, k], self.truth.reference.error[k]
-            error = float(np.linalg.norm(predicted[:, k] - exact) / np.linalg.norm(exact))
-            if math.isfinite(error) and error < 10 * own:
-                texts.append(
-                    f"the ground truth of {self.problem.outputs[output]} is only known to"
-                    f" {own:.1e}, less than 10 times better than the prediction ({error:.1e})"
-                )
-        return texts
-
-    def _supervision_warning(self) -> list[str]:
-        if self.supervised is None:
-            return []
-        return [
-            f"{len(self.supervised.rows)} of the {len(self._targets)} points of the scored grid"
-            " were labels in training; L2RE_unseen leaves them out"
-        ]
+        return diagnose(self)
 
     def state_dict(self) -> dict[str, Any]:
         """Network and optimiser."""
@@ -361,88 +265,3 @@ class PINNTask:
     def weights(self) -> dict[str, Tensor]:
         """The network's ``state_dict``."""
         return dict(self.net.state_dict())
-
-
-def _mirror_if_dead(net: FNN, x: Tensor) -> bool:
-    """Flip the sign of the last layer's weights if the network starts without any gradient.
-
-    A network that ends in a ReLU and starts below it at every point never learns. Its mirror image
-    is equally likely under every symmetric initialisation, and starts above it.
-
-    Returns:
-        Whether the sign was flipped.
-    """
-    last = cast(nn.Linear, net.linears[-1])
-    with torch.enable_grad():
-        gradient = torch.autograd.grad(net(x).sum(), last.bias)[0]
-    if gradient.any():
-        return False
-    with torch.no_grad():
-        last.weight.neg_()
-    return True
-
-
-def loss_weights(
-    problem: Problem, terms: Sequence[Term], conditions: Sequence[Any], scales: Sequence[Scale]
-) -> list[float]:
-    """1/S_k² for each equation and 1/C_i² for each condition: every term in the new unit.
-
-    Args:
-        problem: Declares S_k.
-        terms: All loss terms.
-        conditions: DeepXDE's conditions, in the order of their terms.
-        scales: C_i of every output.
-
-    Raises:
-        BadInput: The labels are rescaled and the problem does not say in which unit a residual or
-            an operator condition is.
-    """
-    factors = [scale.factor for scale in scales]
-    residuals = problem.residual_scales(factors)
-    if residuals is None or len(residuals) != problem.n_equations:
-        if any(factor != 1 for factor in factors):
-            raise BadInput(
-                f"problem {problem.name!r} declares no unit for its {problem.n_equations} residuals"
-                " (residual_scales), so its labels cannot be rescaled"
-            )
-        residuals = [1.0] * problem.n_equations
-    named = [term for term in terms if term.kind != "residual"]
-    of_conditions = [
-        _condition_scale(term, condition, factors)
-        for term, condition in zip(named, conditions, strict=False)
-    ]
-    return [1 / scale**2 for scale in (*residuals, *of_conditions)]
-
-
-def _condition_scale(term: Term, condition: Any, factors: Sequence[float]) -> float:
-    """The unit of a condition: that of the output that it constrains."""
-    if term.output is not None:
-        return factors[term.output]
-    if isinstance(condition, (dde.icbc.OperatorBC, dde.icbc.PointSetOperatorBC)):
-        if any(factor != 1 for factor in factors):
-            raise BadInput(
-                f"the operator condition {term.name!r} does not say in which output's unit it is"
-                " (Term(name, kind, output)), so the labels cannot be rescaled"
-            )
-        return 1.0
-    return factors[np.atleast_1d(condition.component)[0]]
-
-
-def _collapse(
-    axes: Mapping[str, str], signals: Sequence[float], spreads: Mapping[str, float]
-) -> list[str]:
-    vanished = next((k for k, signal in enumerate(signals) if signal < _VANISHED), None)
-    constant = bool(spreads) and all(spread < _CONSTANT for spread in spreads.values())
-    if vanished is None and not constant:
-        return []
-    cause = (
-        f"hidden layer {vanished + 1} of {len(signals)} carries no signal ({signals[vanished]:.0e})"
-        if vanished is not None
-        else "the prediction is constant"
-    )
-    cure = (
-        "try a smaller --lr or another activation"
-        if axes["initialization"] == "lsuv"
-        else "try the initialisation lsuv"
-    )
-    return [f"collapsed: {cause}; {cure}"]

@@ -61,6 +61,8 @@ def wrap(
 class _Wrapped(Problem):
     """The problem that `wrap` makes."""
 
+    takes_labels = False
+
     def __init__(
         self,
         factory: Callable[[], Any],

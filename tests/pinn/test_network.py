@@ -124,7 +124,8 @@ def test_model_sizes(text: str, width: int, depth: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["fnn:", "fnn:40", "fnn:40x", "fnn:0x3", "fnn:3x0", "fnn:5000x2", "fnn:-1x2", "fnn:4x2 "]
+    "text",
+    ["fnn:", "fnn:40", "fnn:40x", "fnn:0x3", "fnn:3x0", "fnn:5000x2", "fnn:-1x2", "fnn:4x2 "],
 )
 def test_wrong_sizes_are_refused_with_an_example(text: str) -> None:
     with pytest.raises(BadInput, match="fnn:40x6") as caught:
@@ -349,7 +350,9 @@ def test_sorption_never_starts_without_a_gradient(arm: str) -> None:
 
 
 def test_a_mirrored_start_is_the_negative_of_the_drawn_one() -> None:
-    found = {task("diffusion-sorption-1d", seed=s).description["mirrored_start"]: s for s in range(20)}
+    found = {
+        task("diffusion-sorption-1d", seed=s).description["mirrored_start"]: s for s in range(20)
+    }
     for mirrored, seed in found.items():
         mine = linears(task("diffusion-sorption-1d", seed=seed))
         drawn = linears(task("advection-1d", seed=seed))

@@ -17,7 +17,7 @@ from bench.run import execute
 from bench.spec import Spec
 from bench.store import Store
 from bench.task import Request
-from suites.pinn.backend import dde, quiet
+from suites.pinn.backend import dde, quiet, set_dtype
 from suites.pinn.labels import label_statistics
 from suites.pinn.problem import Term
 from suites.pinn.problems import BUILT_IN
@@ -104,10 +104,11 @@ def test_the_optimised_loss_is_deepxde_s_with_a_transform_and_weights(
         model.compile("adam", lr=1e-3, loss_weights=weights, verbose=0)
     wanted = model.outputs_losses_train(data.train_x, None, None)[1]
     wanted_gradient = torch.autograd.grad(wanted.sum(), net.linears[1].weight)[0]
+    optimised = float(wanted.detach().sum())
     evaluated = built.evaluate().metrics
     losses = built.step()
-    assert float(losses["loss"]) == pytest.approx(float(wanted.sum()), rel=1e-12)
-    assert evaluated["loss"] == pytest.approx(float(wanted.sum()), rel=1e-12)
+    assert float(losses["loss"]) == pytest.approx(optimised, rel=1e-12)
+    assert evaluated["loss"] == pytest.approx(optimised, rel=1e-12)
     torch.testing.assert_close(
         built.net.linears[1].weight.grad, wanted_gradient, rtol=1e-9, atol=1e-14
     )
@@ -137,6 +138,22 @@ def test_an_output_that_is_only_told_to_be_zero_keeps_its_unit() -> None:
         assert u == v == {"factor": 1.0, "offset": 0.0}
         assert depth["factor"] != 1
     assert label_statistics(built.evaluation.data, 4)[3].count == 0
+
+
+def test_each_condition_s_labels_are_taken_at_its_own_points() -> None:
+    set_dtype("float64")
+    geometry = dde.geometry.Interval(2, 5)
+    conditions = [
+        dde.icbc.DirichletBC(geometry, lambda x: x**2, lambda x, on: on and x[0] < 3),
+        dde.icbc.NeumannBC(geometry, lambda x: 1e9, lambda x, on: on),
+        dde.icbc.DirichletBC(geometry, lambda x: -x, lambda x, on: on and x[0] > 3, component=1),
+        dde.icbc.DirichletBC(geometry, lambda x: 10 * x, lambda x, on: on and x[0] > 3),
+        dde.icbc.PointSetBC(np.array([[3.0], [4.0]]), np.array([[7.0], [8.0]]), component=1),
+    ]
+    data = dde.data.PDE(geometry, lambda x, u: u, conditions, 8, 2, train_distribution="pseudo")
+    first, second = label_statistics(data, 2)
+    assert (first.mean, first.std, first.count) == ((4 + 50) / 2, 23, 2)
+    assert (second.mean, second.count) == (pytest.approx((-5 + 7 + 8) / 3), 3)
 
 
 @pytest.mark.parametrize("rescaling", RESCALINGS)

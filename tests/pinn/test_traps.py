@@ -186,9 +186,7 @@ def _poisson(sampler: str = "pseudo", anchors: np.ndarray | None = None) -> Any:
     def pde(x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         return dde.grad.hessian(u, x) + 1
 
-    return dde.data.PDE(
-        geometry, pde, boundary, 32, 2, train_distribution=sampler, anchors=anchors
-    )
+    return dde.data.PDE(geometry, pde, boundary, 32, 2, train_distribution=sampler, anchors=anchors)
 
 
 def _exact(x: np.ndarray) -> np.ndarray:
@@ -235,7 +233,9 @@ def test_hammersley_s_points_are_warned_of_in_the_record(tmp_path: Path) -> None
 # --- corners ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("problem", "end"), [("diffusion-reaction-2d", 1), ("shallow-water-2d", 2.5)])
+@pytest.mark.parametrize(
+    ("problem", "end"), [("diffusion-reaction-2d", 1), ("shallow-water-2d", 2.5)]
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_no_wall_condition_takes_a_corner(problem: str, end: float, dtype: str) -> None:
     set_dtype(dtype)

@@ -35,8 +35,12 @@ BUILT_IN = {
     ),
 }
 
-#: PDEBench's start from white noise: never run unless it is named.
+#: As published, where the default differs for a reason: never run unless named.
 VARIANTS = {
+    "diffusion-sorption-1d-relu": (
+        "suites.pinn.problems.diffusion_sorption:DiffusionSorptionReLU1D",
+        "the same with the published network's last ReLU, behind which it may die",
+    ),
     "diffusion-reaction-2d-noise": (
         "suites.pinn.problems.diffusion_reaction:DiffusionReactionNoise2D",
         "the same from white noise per grid cell, as published",

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 D_U, D_V, K = 1e-3, 5e-3, 5e-3
 SEED = 0
+#: Highest wave number of the initial state, in half waves across the square.
+MODES = 3
 
 Field = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -71,7 +73,9 @@ class DiffusionReaction2D(Problem):
     def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth:
         if data_root is not None:
             return pdebench_truth(data_root, FILE, sample)
-        return self._solved(band_limited_field(SEED), band_limited_field(SEED + 1), fine)
+        return self._solved(
+            band_limited_field(SEED, MODES), band_limited_field(SEED + 1, MODES), fine
+        )
 
     def _solved(self, u: Field, v: Field, fine: bool) -> Truth:
         modes = 128 if fine else 32
@@ -83,7 +87,12 @@ class DiffusionReaction2D(Problem):
 
             return solve(u, v, t, x, x, D_U, D_V, K, modes)
 
-        parameters = {"seed": SEED, "modes": modes, "x": len(x), "t": len(t)}
+        parameters = {
+            "state": [SEED, MODES],
+            "coefficients": [D_U, D_V, K],
+            "modes": modes,
+            "grid": [len(x), len(t)],
+        }
         reference = cached(self.name, parameters, solution)
 
         def initial(points: np.ndarray) -> np.ndarray:

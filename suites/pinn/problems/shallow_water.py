@@ -87,7 +87,12 @@ class ShallowWater2D(Problem):
 
             return solve(t, x, x, DEPTH_INSIDE, DEPTH_OUTSIDE, RADIUS, G, cells)
 
-        parameters = {"radius": RADIUS, "cells": cells, "x": len(x), "t": len(t)}
+        parameters = {
+            "dam": [RADIUS, DEPTH_INSIDE, DEPTH_OUTSIDE],
+            "g": G,
+            "cells": cells,
+            "grid": [len(x), len(t)],
+        }
         reference = cached(self.name, parameters, solution)
         return Truth(reference, at_rest, (0, 1, 2))
 

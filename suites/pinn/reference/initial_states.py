@@ -11,7 +11,9 @@ from collections.abc import Callable
 import numpy as np
 
 
-def _sines(x: np.ndarray, amplitudes: np.ndarray, numbers: np.ndarray, phases: np.ndarray):
+def _sines(
+    x: np.ndarray, amplitudes: np.ndarray, numbers: np.ndarray, phases: np.ndarray
+) -> np.ndarray:
     angles = 2.0 * np.pi * np.asarray(x, dtype=float)[..., None] * numbers + phases
     return np.sin(angles) @ amplitudes
 

@@ -1,0 +1,172 @@
+"""What a reader of a PINN's metrics must know: collapse, eps, the truth's own error, …"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.task import Diagnosis
+
+if TYPE_CHECKING:
+    from suites.pinn.task import PINNTask
+
+#: A hidden layer whose features vary less than this over the points carries no signal.
+_VANISHED = 1e-6
+#: A prediction that varies less than this fraction of the truth is a constant.
+_CONSTANT = 1e-2
+#: Adam's eps matters to gradients that are less than this many times larger.
+_EPS_MARGIN = 10
+
+
+def diagnose(task: PINNTask) -> Diagnosis:
+    """Examine a task in its present state."""
+    gradient = _gradient_rms(task)
+    signals = _hidden_signals(task)
+    prediction = None if task.truth is None else task.predict().astype(np.float64)
+    spreads = {} if prediction is None else _spreads(task, prediction)
+    collapse = _collapse(task.spec.axes, signals, spreads)
+    finite = all(bool(parameter.isfinite().all()) for parameter in task.net.parameters())
+    return Diagnosis(
+        measurements={
+            "gradient_rms": gradient,
+            "adam_eps": task.spec.training.eps,
+            "hidden_signal": signals,
+            "prediction_spread": spreads,
+            "collapsed": bool(collapse),
+        },
+        warnings=[
+            *collapse,
+            *(_explosion(task.spec.axes, signals) if finite else []),
+            *_eps_warning(gradient, task.spec.training.eps),
+            *_sampler_warning(task),
+            *_truth_warnings(task, prediction),
+            *_supervision_warning(task),
+        ],
+    )
+
+
+def _gradient_rms(task: PINNTask) -> float:
+    # In training mode batch norm updates its running statistics.
+    buffers = {name: buffer.clone() for name, buffer in task.net.named_buffers()}
+    gradients = torch.autograd.grad(
+        task.losses()["loss"], list(task.net.parameters()), allow_unused=True
+    )
+    with torch.no_grad():
+        for name, buffer in task.net.named_buffers():
+            buffer.copy_(buffers[name])
+    flat = torch.cat([gradient.flatten() for gradient in gradients if gradient is not None])
+    return float(flat.double().square().mean().sqrt())
+
+
+def _hidden_signals(task: PINNTask) -> list[float]:
+    """Root mean square, over features, of each hidden layer's deviation over the points."""
+    found: list[float] = []
+
+    def measure(module: nn.Module, inputs: object, output: Tensor) -> None:
+        found.append(float(output.double().var(dim=0, correction=0).mean().sqrt()))
+
+    handles = [layer.register_forward_hook(measure) for layer in task.net.norms]
+    try:
+        task.net.eval()
+        with torch.no_grad():
+            task.net(torch.as_tensor(task.data.train_x, device=task.device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _spreads(task: PINNTask, prediction: np.ndarray) -> dict[str, float]:
+    """Deviation of the prediction over the truth's, per output whose truth varies."""
+    assert task.truth is not None
+    predicted, exact = prediction.std(axis=0), task.targets.std(axis=0)
+    return {
+        task.problem.outputs[output]: float(predicted[k] / exact[k])
+        for k, output in enumerate(task.truth.outputs)
+        if exact[k] > 0
+    }
+
+
+def _collapse(
+    axes: Mapping[str, str], signals: Sequence[float], spreads: Mapping[str, float]
+) -> list[str]:
+    vanished = next((k for k, signal in enumerate(signals) if signal < _VANISHED), None)
+    constant = bool(spreads) and all(spread < _CONSTANT for spread in spreads.values())
+    if vanished is not None:
+        cause = (
+            f"hidden layer {vanished + 1} of {len(signals)} carries no signal"
+            f" ({signals[vanished]:.0e})"
+        )
+    elif constant:
+        cause = "the prediction is constant"
+    else:
+        return []
+    return [f"collapsed: {cause}; {_cure(axes)}"]
+
+
+def _explosion(axes: Mapping[str, str], signals: Sequence[float]) -> list[str]:
+    """A network with finite weights whose signal overflows cannot learn either."""
+    layer = next((k for k, signal in enumerate(signals) if not math.isfinite(signal)), None)
+    if layer is None:
+        return []
+    return [f"exploded: the signal of hidden layer {layer + 1} overflows; {_cure(axes)}"]
+
+
+def _cure(axes: Mapping[str, str]) -> str:
+    if axes["initialization"] == "lsuv":
+        return "try a smaller --lr or another activation"
+    return "try the initialisation lsuv"
+
+
+def _eps_warning(gradient: float, eps: float) -> list[str]:
+    if gradient == 0 or not gradient < _EPS_MARGIN * eps:
+        return []
+    return [
+        f"Adam's eps {eps:g} dominates gradients of {gradient:.1e} (RMS): the steps are smaller"
+        " than the learning rate says; try a smaller --eps or another rescaling"
+    ]
+
+
+def _sampler_warning(task: PINNTask) -> list[str]:
+    """Points that a sampler draws again for every seed are not held out."""
+    train = np.unique(task.data.train_x_all, axis=0)
+    heldout = np.unique(task.heldout_data.train_x_all, axis=0)
+    both = np.unique(np.concatenate([train, heldout]), axis=0)
+    shared = 1 - (len(both) - len(train)) / len(heldout)
+    if shared < 0.5:
+        return []
+    return [
+        f"the sampler {task.data.train_distribution!r} hardly depends on the seed: {shared:.0%} of"
+        " the held-out points are training points; use train_distribution='pseudo'"
+    ]
+
+
+def _truth_warnings(task: PINNTask, prediction: np.ndarray | None) -> list[str]:
+    if task.truth is None or prediction is None:
+        return ["no ground truth: only loss terms are reported"]
+    if task.truth.reference.error is None:
+        return ["the ground truth has no error estimate of its own"]
+    texts = []
+    for k, output in enumerate(task.truth.outputs):
+        exact, own = task.targets[:, k], task.truth.reference.error[k]
+        error = float(np.linalg.norm(prediction[:, k] - exact) / np.linalg.norm(exact))
+        if math.isfinite(error) and error < 10 * own:
+            texts.append(
+                f"the ground truth of {task.problem.outputs[output]} is only known to {own:.1e},"
+                f" less than 10 times better than the prediction ({error:.1e})"
+            )
+    return texts
+
+
+def _supervision_warning(task: PINNTask) -> list[str]:
+    if task.supervised is None:
+        return []
+    return [
+        f"{len(task.supervised.rows)} of the {len(task.targets)} points of the scored grid were"
+        " labels in training; L2RE_unseen leaves them out"
+    ]

@@ -1,0 +1,277 @@
+"""Real trainings, small: that what should learn learns, and what collapses is called so."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import itertools
+import json
+import math
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from bench.arm import Arm
+from bench.interruption import Interruption
+from bench.record import Record
+from bench.run import execute
+from bench.spec import Spec
+from bench.store import Store
+from bench.suite import main
+from bench.task import Request
+from suites.pinn.problems import BUILT_IN
+from suites.pinn.suite import SUITE
+from suites.pinn.task import PINNTask, build
+
+CPU = torch.device("cpu")
+
+
+def specify(
+    problem: str,
+    arm: str = "baseline",
+    *,
+    model: str = "fnn:20x3",
+    dtype: str = "float32",
+    seed: int = 0,
+    **training: Any,
+) -> Spec:
+    options = argparse.Namespace(supervised=None, data_root=None, sample=0, **training)
+    request = Request(problem, model, Arm.parse(arm), seed, "smoke", "cpu", dtype, options)
+    return SUITE.specify(request)
+
+
+def run(folder: Path, problem: str, arm: str = "baseline", **given: Any) -> Record:
+    spec = specify(problem, arm, **given)
+    return execute(spec, Store(folder), CPU, 1, lambda *_: None, Interruption())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+# --- learning ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def baseline(folder: Path) -> Record:
+    return run(folder, "advection-1d", steps=600, lr=5e-3, evaluations=4)
+
+
+def test_the_baseline_learns_advection(baseline: Record) -> None:
+    assert baseline.status == "done", baseline.reason
+    error = baseline.history["L2RE"]
+    assert error[0] > 0.9
+    assert error[-1] < 0.4 * error[0]
+    assert baseline.metrics["skill"].final > 0.6
+    assert baseline.metrics["heldout_loss"].final < 0.1 * baseline.history["heldout_loss"][0]
+    assert baseline.diagnostics["collapsed"] is False
+    assert baseline.steps_done == 600
+    assert baseline.history["step"] == [0, 150, 300, 450, 600]
+
+
+def test_the_same_spec_gives_the_same_record(baseline: Record, tmp_path: Path) -> None:
+    torch.manual_seed(99)
+    again = run(tmp_path, "advection-1d", steps=600, lr=5e-3, evaluations=4)
+    assert again.metrics == baseline.metrics
+    assert again.losses == baseline.losses
+
+
+def test_the_saved_weights_are_the_trained_ones(baseline: Record, folder: Path) -> None:
+    built = build(baseline.spec, CPU)
+    built.net.load_state_dict(torch.load(Store(folder).weights(baseline.spec_hash)))
+    metrics = built.evaluate().metrics
+    assert metrics["L2RE"] == baseline.metrics["L2RE"].final
+    assert metrics["loss"] == baseline.metrics["loss"].final
+
+
+def test_an_integrated_relu_collapses_under_glorot(tmp_path: Path) -> None:
+    record = run(tmp_path, "advection-1d", "irelu", model="fnn:40x6", steps=30)
+    assert record.status == "done"
+    assert record.diagnostics["collapsed"] is True
+    assert record.diagnostics["hidden_signal"][-1] < 1e-6
+    (warning,) = (text for text in record.warnings if text.startswith("collapsed"))
+    assert "lsuv" in warning
+
+
+def test_an_integrated_relu_trains_under_lsuv(tmp_path: Path) -> None:
+    record = run(tmp_path, "advection-1d", "irelu+lsuv", model="fnn:40x6", steps=200)
+    assert record.status == "done"
+    assert record.diagnostics["collapsed"] is False
+    assert not any(text.startswith("collapsed") for text in record.warnings)
+    losses = record.losses["loss"]
+    assert losses[-1] < 0.2 * losses[0]
+    assert len(record.diagnostics["hidden_signal"]) == 6
+    assert min(record.diagnostics["hidden_signal"]) > 1e-2
+
+
+def test_a_network_that_has_died_at_its_relu_is_called_collapsed() -> None:
+    """Diffusion–sorption's output is max(0, u): below 0 everywhere there is no gradient."""
+    built = build(specify("diffusion-sorption-1d", "lsuv"), CPU)
+    with torch.no_grad():
+        built.net.linears[-1].bias.fill_(-1e3)
+    diagnosis = built.diagnose()
+    assert diagnosis.measurements["collapsed"] is True
+    assert diagnosis.measurements["gradient_rms"] == 0
+    (warning,) = (text for text in diagnosis.warnings if text.startswith("collapsed"))
+    assert "constant" in warning
+
+
+def test_a_diverged_run_is_a_result(tmp_path: Path) -> None:
+    record = run(tmp_path, "advection-1d", "irelu+lsuv", steps=100, lr=100.0)
+    assert record.status == "diverged"
+    assert "loss was" in record.reason
+    assert record.steps_done < 100
+    assert record.metrics["L2RE"].final is None
+    assert record.history["L2RE"][0] is not None
+    assert Store(tmp_path).read(record.spec_hash).status == "diverged"
+
+
+ARMS = [
+    ("fnn:20x3", "irelu+lsuv"),
+    ("fnn:20x3", "isilu+lsuv"),
+    ("fnn-bn:20x3", "denorm"),
+    ("fnn:20x3", "frozenbn"),
+    ("fnn-bn:20x3", "baseline"),
+    ("fnn:20x3", "rescale"),
+]
+
+
+@pytest.mark.parametrize(("model", "arm"), ARMS)
+@pytest.mark.parametrize("problem", BUILT_IN)
+def test_every_problem_takes_steps_with_every_kind_of_arm(
+    problem: str, model: str, arm: str, folder: Path
+) -> None:
+    record = run(folder, problem, arm, model=model, steps=3)
+    assert record.status == "done", record.reason
+    assert record.steps_done == 3
+    assert [len(values) for values in record.losses.values()] == [3] * len(record.losses)
+    for name, values in {**record.losses, **record.history}.items():
+        assert None not in values, name
+    assert len(set(record.losses["loss"])) == 3
+    assert None not in {metric.final for metric in record.metrics.values()}
+    assert record.task["engine"] == "deepxde"
+
+
+# --- optimisers -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("problem", "factor"), [("advection-1d", 0.4), ("diffusion-reaction-2d", 0.85)]
+)
+def test_lbfgs_lowers_the_loss(problem: str, factor: float, tmp_path: Path) -> None:
+    record = run(tmp_path, problem, steps=20, lbfgs_steps=30, dtype="float64")
+    assert record.status == "done", record.reason
+    assert record.steps_done == 50
+    losses = record.losses["loss"]
+    assert len(losses) == 50
+    before, after = losses[20], record.metrics["loss"].final
+    assert after < factor * before
+    # With its line search no iteration goes up.
+    assert all(b <= a * (1 + 1e-9) for a, b in itertools.pairwise(losses[20:]))
+    assert len(set(losses[20:])) == 30
+
+
+def eps_warnings(built: PINNTask) -> list[str]:
+    return [text for text in built.diagnose().warnings if "eps" in text]
+
+
+def test_an_eps_above_the_gradients_is_warned_of() -> None:
+    (text,) = eps_warnings(build(specify("advection-1d", eps=1.0), CPU))
+    assert "--eps" in text
+    assert eps_warnings(build(specify("advection-1d"), CPU)) == []
+
+
+def test_an_eps_above_the_gradients_is_a_smaller_step() -> None:
+    """So a rescaling that shrinks the gradients is told apart from a technique."""
+    changes = []
+    for eps in (1e-8, 1.0):
+        built = build(specify("advection-1d", eps=eps), CPU)
+        weight = built.net.linears[1].weight
+        before = weight.detach().clone()
+        built.step()
+        changes.append(float((weight.detach() - before).abs().mean()))
+    assert changes[0] == pytest.approx(1e-3, rel=0.05)
+    assert changes[1] < 0.2 * changes[0]
+
+
+def test_the_gradient_is_measured_against_eps(baseline: Record) -> None:
+    built = build(specify("advection-1d", dtype="float64"), CPU)
+    found = built.diagnose().measurements
+    built.step()
+    gradients = torch.cat([p.grad.flatten() for p in built.net.parameters()])
+    assert found["gradient_rms"] == pytest.approx(float(gradients.square().mean().sqrt()))
+    assert found["adam_eps"] == baseline.diagnostics["adam_eps"] == 1e-8
+
+
+# --- files of PDEBench ------------------------------------------------------------------------
+
+
+def writers() -> ModuleType:
+    """The tests of the reader, for their functions that write files."""
+    path = Path(__file__).with_name("test_pdebench.py")
+    described = importlib.util.spec_from_file_location("pdebench_writers", path)
+    module = importlib.util.module_from_spec(described)
+    described.loader.exec_module(module)
+    return module
+
+
+COMMAND = ["pinn", "--budget", "smoke", "--model", "fnn:8x2", "--jobs", "1", "--device", "cpu"]
+
+
+def test_a_pdebench_file_is_the_truth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, out = tmp_path / "data", tmp_path / "out"
+    root.mkdir()
+    writers().write_advection(root)
+    command = [*COMMAND, "--problem", "advection-1d", "--data-root", str(root), "--out", str(out)]
+    hashes = set()
+    for sample in (0, 2):
+        assert main([*command, "--sample", str(sample), "--json"]) == 0
+        (record,) = json.loads(capsys.readouterr().out)
+        assert record["status"] == "done"
+        assert math.isfinite(record["metrics"]["L2RE"]["final"])
+        assert record["task"]["truth"]["grid"] == [64, 21]
+        assert f"sample {sample}" in record["task"]["truth"]["method"]
+        assert any("no error estimate" in text for text in record["warnings"])
+        hashes.add(record["spec_hash"])
+    assert len(hashes) == 2
+    # Where the file lies does not matter, what is in it does.
+    moved = tmp_path / "moved" / "1D" / "Advection" / "Train"
+    moved.mkdir(parents=True)
+    next(root.iterdir()).rename(moved / "1D_Advection_Sols_beta0.1.hdf5")
+    command[command.index(str(root))] = str(tmp_path / "moved")
+    assert main([*command, "--json"]) == 0
+    (record,) = json.loads(capsys.readouterr().out)
+    assert record["spec_hash"] in hashes
+
+
+def test_the_initial_condition_is_the_file_s(tmp_path: Path) -> None:
+    module = writers()
+    module.write_advection(tmp_path)
+    options = argparse.Namespace(supervised=None, data_root=tmp_path, sample=1)
+    spec = SUITE.specify(
+        Request("advection-1d", "fnn:8x2", Arm(), 0, "smoke", "cpu", "float64", options)
+    )
+    built = build(spec, CPU)
+    data = built.evaluation.data
+    x = data.train_x[: data.num_bcs[0]]
+    with torch.no_grad():
+        error = built.net(torch.tensor(x)).numpy()[:, 0] - module.wave(1, x[:, 0], x[:, 1])
+    assert built.evaluate().metrics["LIC"] == pytest.approx((error**2).mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize("problem", BUILT_IN)
+def test_a_missing_file_is_one_line(
+    problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = [*COMMAND, "--problem", problem, "--data-root", str(tmp_path), "--out", str(out)]
+    assert main(command) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("bench: ") and captured.err.count("\n") == 1
+    assert str(tmp_path) in captured.err
+    assert not out.exists()
