@@ -21,12 +21,23 @@ AXES: dict[str, Registry] = {
     "initialization": INITIALIZATIONS,
 }
 
+
+def _try_initialization(token: str) -> None:
+    import torch
+
+    net = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+    with torch.no_grad():
+        INITIALIZATIONS.get(token)(
+            [net[0], net[2]], lambda: net(torch.ones(3, 2)), torch.Generator().manual_seed(0)
+        )
+
+
 #: Uses a choice once, so that what cannot be used is refused before a run begins.
 _TRIALS: dict[str, Callable[[str], object]] = {
     "activation": make_activation,
     "normalization": lambda token: make_normalization(token, 4),
     "rescaling": lambda token: make_scale(token, LabelStatistics(0.5, 1.0, 1.1, 8, "1")),
-    "initialization": INITIALIZATIONS.get,
+    "initialization": _try_initialization,
 }
 
 BASELINE = "baseline"
@@ -108,7 +119,13 @@ class Arm:
         """
         for axis, choice in self.choices().items():
             if is_reference(choice):
-                _TRIALS[axis](choice)
+                try:
+                    _TRIALS[axis](choice)
+                except BadInput:
+                    raise
+                except Exception as error:  # the user's object may fail in any way
+                    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                    raise BadInput(f"{axis} {choice!r} cannot be used: {reason}") from error
 
     def on(self, published: Mapping[str, str]) -> dict[str, str]:
         """What the arm means on a model: its own choices, else the model's published ones."""

@@ -26,7 +26,11 @@ def resolve(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda", 0) if count else torch.device("cpu")
     kind, given, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (kind == "cpu" and given) or (given and not index.isdigit()):
+    if (
+        kind not in ("cpu", "cuda")
+        or (kind == "cpu" and given)
+        or (given and not index.isdecimal())
+    ):
         raise BadInput(f"unknown device {name!r} (allowed: auto, cpu, cuda, cuda:0, cuda:1, …)")
     if kind == "cpu":
         return torch.device("cpu")

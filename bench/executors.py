@@ -5,11 +5,13 @@ A run is held by a lock while it is trained, so that processes that share a stor
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -126,6 +128,10 @@ def _run_here(
     return done, False
 
 
+#: Held back until a worker is ready for them.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
 class _Worker:
     """A process of its own, on one core, that runs one spec at a time."""
 
@@ -135,7 +141,12 @@ class _Worker:
         self.process: BaseProcess = context.Process(
             target=_work, args=(theirs, core, *arguments), daemon=True
         )
+        # A signal before `_work` listens would end it with a traceback. The tracker first: when it
+        # starts it unblocks them.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self.process.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self.spec: Spec | None = None
 
@@ -179,7 +190,7 @@ def _run_in_processes(
                 busy = {worker.connection: worker for worker in workers if worker.spec}
                 for connection in wait(list(busy), timeout=0.2):
                     k = workers.index(busy[connection])  # type: ignore[index]
-                    record = _receive(workers[k], store, reporter)
+                    record = _receive(workers[k], store, reporter, told)
                     if record is None:
                         continue
                     done[record.spec_hash] = record
@@ -201,7 +212,7 @@ def _run_in_processes(
     return done, bool(interruption)
 
 
-def _receive(worker: _Worker, store: Store, reporter: Reporter) -> Record | None:
+def _receive(worker: _Worker, store: Store, reporter: Reporter, told: bool) -> Record | None:
     """One message of a worker; the record if its run has ended."""
     spec = worker.spec
     assert spec is not None
@@ -209,6 +220,9 @@ def _receive(worker: _Worker, store: Store, reporter: Reporter) -> Record | None
         message = worker.connection.recv()
     except (EOFError, OSError):
         worker.process.join()
+        if told and worker.process.exitcode == 0:  # before it began the run
+            worker.spec = None
+            return None
         record = _died(spec, store, worker.process.exitcode)
         reporter.finished(record, reused=False)
         return record
@@ -242,9 +256,11 @@ def _work(
     store = Store(root)
 
     def progress(*what: Any) -> None:
-        connection.send(("progress", *what))
+        with contextlib.suppress(OSError):  # the parent is gone: `_stop_with_parent` ends the run
+            connection.send(("progress", *what))
 
     with Interruption() as interruption:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         while not interruption:
             try:
                 spec = msgspec.json.decode(connection.recv_bytes(), type=Spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import re
@@ -25,8 +26,10 @@ def _module(reference: str) -> ModuleType:
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        return importlib.import_module(name)
-    except Exception as error:  # the user's module may fail in any way while it is imported
+        # stdout is for results alone.
+        with contextlib.redirect_stdout(sys.stderr):
+            return importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # a module may fail in any way while it is imported
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise BadInput(f"cannot import {name!r} of {reference!r}: {reason}") from error
 
@@ -54,6 +57,8 @@ def load(reference: str) -> Any:
 
 def source_digest(reference: str) -> str:
     """Digest of the source file behind a reference, so that an edited file is a new spec.
+
+    It covers the file that is named and not what that imports.
 
     Returns:
         16 hexadecimal digits; for a module without a source file, of its name and version.

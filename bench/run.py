@@ -47,7 +47,7 @@ def execute(
         try:
             run.train(interruption, progress)
         except KeyboardInterrupt:
-            run.status, run.reason = "interrupted", "interrupted while it was being built"
+            run.status, run.reason = "interrupted", "interrupted before its state was saved"
         except Exception as error:  # whatever a suite or a user's technique raises is a result
             run.status = "failed"
             run.reason = _reason(error)

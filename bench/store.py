@@ -118,7 +118,9 @@ class Store:
         matches = [name for name in names if name.startswith(prefix)] if prefix else []
         if len(matches) > 1:
             raise BadInput(f"run {prefix!r} is ambiguous: {', '.join(matches)}")
-        record = self.read(matches[0]) if matches else None
-        if record is None:
+        if not matches:
             raise unknown(f"run in {str(self.root)!r}:", prefix, names)
+        record = self.read(matches[0])
+        if record is None:
+            raise BadInput(f"run {matches[0]!r} has no readable record: it has not ended")
         return record

@@ -153,6 +153,9 @@ class Trainer:
             if time.monotonic() - saved > _CHECKPOINT_SECONDS:
                 self.checkpoint()
                 saved = time.monotonic()
+        if not math.isfinite(self.log.selection[-1]):
+            # A loss is that before its step: the last step shows in the evaluation alone.
+            return "diverged", f"the held-out loss was {self.log.selection[-1]} at step {total}"
         return "done", None
 
     def checkpoint(self) -> None:
@@ -174,11 +177,13 @@ class Trainer:
                 break
         values: list[float] = torch.stack(totals).tolist()
         self.log.step_seconds.extend(self._timer.flush())
+        bad = next((k for k, value in enumerate(values) if not math.isfinite(value)), None)
         for step, losses in rows:
+            if bad is not None and step > first + bad:
+                break
             row = {"step": float(step), **{name: float(x) for name, x in losses.items()}}
             for name, value in row.items():
                 self.log.losses.setdefault(name, []).append(_finite(value))
-        bad = next((k for k, value in enumerate(values) if not math.isfinite(value)), None)
         self.log.step = first + (len(values) if bad is None else bad)
         return values[-1] if bad is None else values[bad]
 

@@ -147,7 +147,7 @@ def _specs(suite: Suite, options: argparse.Namespace, device: str) -> list[Spec]
 
 def _arms(options: argparse.Namespace) -> list[Arm]:
     given = [Arm.parse(text) for text in options.arm or []]
-    changes = {axis: getattr(options, axis) for axis in AXES if getattr(options, axis)}
+    changes = {axis: getattr(options, axis) for axis in AXES if getattr(options, axis) is not None}
     if changes:
         given = given or [Arm()]
         for axis, choice in changes.items():
@@ -187,7 +187,7 @@ def _jobs(text: str, device: str) -> int:
         if device != "cpu":
             return 1
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise BadInput(f"--jobs takes 'auto' or a number of at least 1, got {text!r}")
     return int(text)
 

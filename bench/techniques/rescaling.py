@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 
 from bench.errors import BadInput
 from bench.techniques.registry import Choice, Registry
@@ -108,6 +109,8 @@ def make_scale(token: str, labels: LabelStatistics) -> Scale:
     scale = RESCALINGS.get(token)(labels)
     usable = (
         isinstance(scale, Scale)
+        and isinstance(scale.factor, Real)
+        and isinstance(scale.offset, Real)
         and math.isfinite(scale.factor)
         and scale.factor > 0
         and math.isfinite(scale.offset)

@@ -65,7 +65,7 @@ class PINNSuite:
             "--data-root", type=Path, metavar="DIR", help="PDEBench's HDF5 files as ground truth"
         )
         parser.add_argument(
-            "--sample", type=int, default=0, metavar="K", help="which sample of a PDEBench file"
+            "--sample", type=int, metavar="K", help="which sample of a PDEBench file (default 0)"
         )
 
     def specify(self, request: Request) -> Spec:
@@ -89,10 +89,12 @@ class PINNSuite:
             "points": asdict(budget.points),
             "supervised": _supervised(problem, budget.supervised, options.supervised),
             "fine_truth": budget.fine_truth,
-            "sample": options.sample,
         }
+        if options.sample is not None and root is None:
+            raise BadInput(f"--sample {options.sample} is one of a file: it needs --data-root")
         if root is not None:
-            truth = problem.truth(root, options.sample, budget.fine_truth)
+            settings["sample"] = options.sample or 0
+            truth = problem.truth(root, settings["sample"], budget.fine_truth)
             settings["data"] = truth.digest if truth else None
         names = {"problem": request.problem, **axes}
         return Spec(

@@ -45,7 +45,9 @@ def build(spec: Spec, device: torch.device) -> PINNTask:
     # A user's factory may draw points, and DeepXDE print, whatever is built.
     with quiet(), global_numpy_stream(spec.seed, "truth"):
         truth = problem.truth(
-            Path(root) if root else None, spec.settings["sample"], spec.settings["fine_truth"]
+            Path(root) if root else None,
+            spec.settings.get("sample", 0),
+            spec.settings["fine_truth"],
         )
     points = Points(**spec.settings["points"])
     supervised = _supervise(truth, spec)

@@ -333,35 +333,3 @@ def test_lsuv_gives_unit_variance_before_every_activation() -> None:
     built = task(arm="irelu+lsuv", model="fnn:20x5")
     _, after = signals(built.net, inputs_of(built))
     assert [float(s.std(correction=0)) for s in after[:-1]] == pytest.approx([1] * 5, abs=2e-3)
-
-
-@pytest.mark.parametrize("arm", ["baseline", "lsuv", "irelu+lsuv"])
-def test_sorption_never_starts_without_a_gradient(arm: str) -> None:
-    """Its network ends in a ReLU: where it starts below 0 everywhere, it would stay there."""
-    mirrored = 0
-    for seed in range(20):
-        built = task("diffusion-sorption-1d", arm, model="fnn:20x3", seed=seed, dtype="float32")
-        mirrored += built.description["mirrored_start"]
-        assert built.net(inputs_of(built)).max() > 0
-        built.step()
-        gradients = [layer.weight.grad for layer in built.net.linears]
-        assert all(g is not None and g.abs().max() > 0 for g in gradients), seed
-    assert arm != "baseline" or 0 < mirrored < 20
-
-
-def test_a_mirrored_start_is_the_negative_of_the_drawn_one() -> None:
-    found = {
-        task("diffusion-sorption-1d", seed=s).description["mirrored_start"]: s for s in range(20)
-    }
-    for mirrored, seed in found.items():
-        mine = linears(task("diffusion-sorption-1d", seed=seed))
-        drawn = linears(task("advection-1d", seed=seed))
-        sign = -1 if mirrored else 1
-        assert all(torch.equal(a, b) for a, b in zip(mine[:-2], drawn[:-2], strict=True))
-        assert torch.equal(mine[-2], sign * drawn[-2])
-    assert set(found) == {True, False}
-
-
-@pytest.mark.parametrize("problem", ["advection-1d", "shallow-water-2d"])
-def test_other_problems_are_never_mirrored(problem: str) -> None:
-    assert not any(task(problem, seed=seed).description["mirrored_start"] for seed in range(5))

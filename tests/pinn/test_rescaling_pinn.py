@@ -95,7 +95,7 @@ def test_the_optimised_loss_is_deepxde_s_with_a_transform_and_weights(
 
     def transform(_: Tensor, outputs: Tensor) -> Tensor:
         outputs = outputs * torch.tensor(c) + torch.tensor(b)
-        return torch.relu(outputs) if problem == "diffusion-sorption-1d" else outputs
+        return torch.relu(outputs) if problem == "diffusion-sorption-1d-relu" else outputs
 
     net.apply_output_transform(transform)
     data = built.evaluation.data

@@ -109,8 +109,8 @@ def test_an_integrated_relu_trains_under_lsuv(tmp_path: Path) -> None:
 
 
 def test_a_network_that_has_died_at_its_relu_is_called_collapsed() -> None:
-    """Diffusion–sorption's output is max(0, u): below 0 everywhere there is no gradient."""
-    built = build(specify("diffusion-sorption-1d", "lsuv"), CPU)
+    """The published output is max(0, u): below 0 everywhere there is no gradient."""
+    built = build(specify("diffusion-sorption-1d-relu", "lsuv"), CPU)
     with torch.no_grad():
         built.net.linears[-1].bias.fill_(-1e3)
     diagnosis = built.diagnose()

@@ -77,7 +77,11 @@ def get_problem(name: str) -> Problem:
         # Before the user's module does, and prints on stdout and chooses devices.
         import_deepxde()
     found = load(targets.get(name, name))
-    problem = found() if isinstance(found, type) else found
+    try:
+        problem = found() if isinstance(found, type) else found
+    except Exception as error:  # the user's class may fail in any way
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise BadInput(f"problem {name!r} cannot be made: {reason}") from error
     if not isinstance(problem, Problem):
         raise BadInput(
             f"problem {name!r} is {type(problem).__name__}, not a suites.pinn.problem.Problem;"
