@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
+import pinn_specs
 import pytest
 import torch
 
-from bench.arm import Arm
 from bench.errors import BadInput
-from bench.spec import Spec
-from bench.task import Request
 from suites.pinn.errors import grid_errors
 from suites.pinn.problems import BUILT_IN, get_problem
 from suites.pinn.suite import SUITE
@@ -45,16 +43,7 @@ TERMS = {
 ERRORS = ("MSE", "L2RE", "max_error", "skill")
 
 
-def specify(
-    problem: str,
-    *,
-    budget: str = "smoke",
-    supervised: float | None = None,
-    dtype: str = "float64",
-) -> Spec:
-    options = argparse.Namespace(supervised=supervised, data_root=None, sample=0)
-    request = Request(problem, "fnn:8x2", Arm(), 0, budget, "cpu", dtype, options)
-    return SUITE.specify(request)
+specify = partial(pinn_specs.specify, model="fnn:8x2")
 
 
 def task(problem: str, supervised: float | None = None, dtype: str = "float64") -> PINNTask:

@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pinn_specs
 import pytest
 import scipy.stats
 import torch
 from torch import Tensor, nn
 
-from bench.arm import Arm
 from bench.errors import BadInput
-from bench.spec import Spec
-from bench.task import Request
 from bench.techniques.integrated import IntegratedSiLU, IReLU
 from suites.pinn.backend import dde, quiet, set_dtype
 from suites.pinn.models import parse_model
 from suites.pinn.network import FNN
-from suites.pinn.suite import SUITE
 from suites.pinn.task import PINNTask, build
 
 CPU = torch.device("cpu")
 
 
-def specify(
-    problem: str = "advection-1d",
-    arm: str = "baseline",
-    *,
-    model: str = "fnn:8x3",
-    seed: int = 0,
-    dtype: str = "float64",
-) -> Spec:
-    options = argparse.Namespace(supervised=0.0, data_root=None, sample=0)
-    request = Request(problem, model, Arm.parse(arm), seed, "smoke", "cpu", dtype, options)
-    return SUITE.specify(request)
-
-
-def task(problem: str = "advection-1d", arm: str = "baseline", **given: Any) -> PINNTask:
-    return build(specify(problem, arm, **given), CPU)
+specify = partial(pinn_specs.specify, supervised=0.0)
+task = partial(pinn_specs.task, supervised=0.0)
 
 
 def inputs_of(built: PINNTask) -> Tensor:

@@ -15,67 +15,11 @@ from bench.errors import BadInput
 from suites.pinn import pdebench
 from suites.pinn.pdebench import read
 from suites.pinn.pdebench_file import PDEBenchFile
-
-ADVECTION = PDEBenchFile(
-    names=("1D_Advection_Sols_beta0.1.hdf5",),
-    folder="1D/Advection/Train",
-    layout="arrays",
-    fields=("tensor",),
-    outputs=(0,),
-    n_outputs=1,
-    space=("x",),
-    bounds=((0.0, 1.0), (0.0, 2.0)),
-    interpolation="periodic-cubic",
-    parameters={"beta": 0.1},
-)
-FLOW = PDEBenchFile(
-    names=("1D_CFD_Rand_Eta1.e-8_Zeta1.e-8_periodic_Train.hdf5",),
-    folder="1D/CFD/Train",
-    layout="arrays",
-    fields=("density", "Vx", "pressure"),
-    outputs=(0, 1, 2),
-    n_outputs=3,
-    space=("x",),
-    bounds=(None, (0.0, 1.0)),
-    interpolation="periodic-cubic",
-    parameters={"eta": 1e-8, "zeta": 1e-8},
-)
-SORPTION = PDEBenchFile(
-    names=("1D_diff-sorp_NA_NA.h5",),
-    folder="1D/diffusion-sorption",
-    layout="groups",
-    fields=("u",),
-    outputs=(0,),
-    n_outputs=1,
-    space=("x",),
-    bounds=((0.0, 1.0), (0.0, 500.0)),
-    interpolation="linear",
-    parameters={"D": 5e-4, "por": 0.29, "rho_s": 2880, "k_f": 3.5e-4, "n_f": 0.874},
-)
-REACTION = PDEBenchFile(
-    names=("2D_diff-react_NA_NA.h5",),
-    folder="2D/diffusion-reaction",
-    layout="groups",
-    fields=("u", "v"),
-    outputs=(0, 1),
-    n_outputs=2,
-    space=("x", "y"),
-    bounds=((-1.0, 1.0), (-1.0, 1.0), (0.0, 5.0)),
-    interpolation="linear",
-    parameters={"Du": 1e-3, "Dv": 5e-3, "k": 5e-3},
-)
-DAM = PDEBenchFile(
-    names=("2D_rdb_NA_NA.h5",),
-    folder="2D/shallow-water",
-    layout="groups",
-    fields=("h",),
-    outputs=(0,),
-    n_outputs=3,
-    space=("x", "y"),
-    bounds=((-2.5, 2.5), (-2.5, 2.5), (0.0, 1.0)),
-    interpolation="nearest",
-    parameters={"gravity": 1.0},
-)
+from suites.pinn.problems.advection import FILE as ADVECTION
+from suites.pinn.problems.compressible_flow import FILE as FLOW
+from suites.pinn.problems.diffusion_reaction import FILE as REACTION
+from suites.pinn.problems.diffusion_sorption import FILE as SORPTION
+from suites.pinn.problems.shallow_water import FILE as DAM
 
 
 def centres(low: float, high: float, n: int) -> np.ndarray:

@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import argparse
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pinn_specs
 import pytest
 import torch
 from torch import Tensor
 
-from bench.arm import Arm
 from bench.errors import BadInput
 from bench.interruption import Interruption
 from bench.run import execute
-from bench.spec import Spec
 from bench.store import Store
-from bench.task import Request
 from suites.pinn.backend import dde, quiet, set_dtype
 from suites.pinn.labels import label_statistics
 from suites.pinn.problem import Term
 from suites.pinn.problems import BUILT_IN
-from suites.pinn.suite import SUITE
-from suites.pinn.task import PINNTask, build
+from suites.pinn.task import PINNTask
 from suites.pinn.wrap import wrap
 
 CPU = torch.device("cpu")
 RESCALINGS = ["rescale=0.01", "rescale=10", "rescale=100", "rescale=auto", "offset", "standardize"]
 
 
-def specify(problem: str, arm: str = "baseline", *, supervised: float | None = None) -> Spec:
-    options = argparse.Namespace(supervised=supervised, data_root=None, sample=0)
-    request = Request(problem, "fnn:8x2", Arm.parse(arm), 3, "smoke", "cpu", "float64", options)
-    return SUITE.specify(request)
-
-
-def task(problem: str, arm: str = "baseline", **given: Any) -> PINNTask:
-    return build(specify(problem, arm, **given), CPU)
+specify = partial(pinn_specs.specify, model="fnn:8x2", seed=3)
+task = partial(pinn_specs.task, model="fnn:8x2", seed=3)
 
 
 def labels(built: PINNTask) -> list[np.ndarray]:

@@ -7,18 +7,17 @@ import importlib.util
 import itertools
 import json
 import math
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pinn_specs
 import pytest
 import torch
 
 from bench.arm import Arm
-from bench.interruption import Interruption
 from bench.record import Record
-from bench.run import execute
-from bench.spec import Spec
 from bench.store import Store
 from bench.suite import main
 from bench.task import Request
@@ -29,23 +28,13 @@ from suites.pinn.task import PINNTask, build
 CPU = torch.device("cpu")
 
 
-def specify(
-    problem: str,
-    arm: str = "baseline",
-    *,
-    model: str = "fnn:20x3",
-    dtype: str = "float32",
-    seed: int = 0,
-    **training: Any,
-) -> Spec:
-    options = argparse.Namespace(supervised=None, data_root=None, sample=0, **training)
-    request = Request(problem, model, Arm.parse(arm), seed, "smoke", "cpu", dtype, options)
-    return SUITE.specify(request)
+specify = partial(pinn_specs.specify, model="fnn:20x3", dtype="float32")
 
 
 def run(folder: Path, problem: str, arm: str = "baseline", **given: Any) -> Record:
-    spec = specify(problem, arm, **given)
-    return execute(spec, Store(folder), CPU, 1, lambda *_: None, Interruption())
+    return pinn_specs.run(
+        folder, problem, arm, **{"model": "fnn:20x3", "dtype": "float32", **given}
+    )
 
 
 @pytest.fixture(scope="module")

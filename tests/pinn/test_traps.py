@@ -2,44 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pinn_specs
 import pytest
 import torch
 
-from bench.arm import Arm
 from bench.interruption import Interruption
 from bench.run import execute
-from bench.spec import Spec
 from bench.store import Store
-from bench.task import Request
 from suites.pinn.backend import dde, set_dtype
 from suites.pinn.derivatives import StockEvaluation
 from suites.pinn.problem import Points
 from suites.pinn.problems import BUILT_IN, get_problem
-from suites.pinn.suite import SUITE
 from suites.pinn.task import PINNTask, build
 from suites.pinn.wrap import wrap
 
 CPU = torch.device("cpu")
 
 
-def specify(
-    problem: str, arm: str = "baseline", *, seed: int = 0, dtype: str = "float32", **training: Any
-) -> Spec:
-    options = argparse.Namespace(supervised=0.0, data_root=None, sample=0, **training)
-    request = Request(problem, "fnn:8x2", Arm.parse(arm), seed, "smoke", "cpu", dtype, options)
-    return SUITE.specify(request)
-
-
-def task(problem: str, arm: str = "baseline", *, seed: int = 0) -> PINNTask:
-    return build(specify(problem, arm, seed=seed), CPU)
+specify = partial(pinn_specs.specify, model="fnn:8x2", dtype="float32", supervised=0.0)
+task = partial(pinn_specs.task, model="fnn:8x2", dtype="float32", supervised=0.0)
 
 
 # --- importing --------------------------------------------------------------------------------

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pinn_specs
 import pytest
 import torch
 from torch import Tensor
 
-from bench.arm import Arm
 from bench.errors import BadInput
-from bench.interruption import Interruption
 from bench.record import Record
-from bench.run import execute
 from bench.spec import Spec
 from bench.store import Store
 from bench.suite import main
-from bench.task import Request
 from suites.pinn.backend import dde
 from suites.pinn.problem import Term
-from suites.pinn.suite import SUITE
 from suites.pinn.task import PINNTask, build
 from suites.pinn.wrap import wrap
 
@@ -146,16 +141,12 @@ TRANSFORMED = wrap(
 BROKEN = wrap(lambda: 1 / 0, name="broken", **_STEADY)
 
 
-def specify(name: str, *, model: str = "fnn:20x2", arm: str = "baseline", **training: Any) -> Spec:
-    options = argparse.Namespace(supervised=None, data_root=None, sample=0, **training)
-    problem = f"{__name__}:{name}"
-    request = Request(problem, model, Arm.parse(arm), 0, "smoke", "cpu", "float32", options)
-    return SUITE.specify(request)
+def specify(name: str, *, model: str = "fnn:20x2", **given: Any) -> Spec:
+    return pinn_specs.specify(f"{__name__}:{name}", model=model, dtype="float32", **given)
 
 
-def run(name: str, folder: Path, **given: Any) -> Record:
-    spec = specify(name, **given)
-    return execute(spec, Store(folder), CPU, 1, lambda *_: None, Interruption())
+def run(name: str, folder: Path, *, model: str = "fnn:20x2", **given: Any) -> Record:
+    return pinn_specs.run(folder, f"{__name__}:{name}", model=model, dtype="float32", **given)
 
 
 def task(name: str, **given: Any) -> PINNTask:

@@ -1,0 +1,50 @@
+"""Specs and tasks of the PINN suite for tests, without the command line."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.arm import Arm
+from bench.interruption import Interruption
+from bench.record import Record
+from bench.run import execute
+from bench.spec import Spec
+from bench.store import Store
+from bench.task import Request
+from suites.pinn.suite import SUITE
+from suites.pinn.task import PINNTask, build
+
+CPU = torch.device("cpu")
+
+
+def specify(
+    problem: str = "advection-1d",
+    arm: str = "baseline",
+    *,
+    model: str = "fnn:8x3",
+    seed: int = 0,
+    dtype: str = "float64",
+    budget: str = "smoke",
+    supervised: float | None = None,
+    **training: Any,
+) -> Spec:
+    """The spec that the command line makes of these options."""
+    options = argparse.Namespace(supervised=supervised, data_root=None, sample=None, **training)
+    return SUITE.specify(
+        Request(problem, model, Arm.parse(arm), seed, budget, "cpu", dtype, options)
+    )
+
+
+def task(problem: str = "advection-1d", arm: str = "baseline", **given: Any) -> PINNTask:
+    """The built task of `specify`."""
+    return build(specify(problem, arm, **given), CPU)
+
+
+def run(folder: Path, problem: str, arm: str = "baseline", **given: Any) -> Record:
+    """Train the spec of `specify` in a store."""
+    spec = specify(problem, arm, **given)
+    return execute(spec, Store(folder), CPU, 1, lambda *_: None, Interruption())
