@@ -127,6 +127,10 @@ class Arm:
                     reason = f"{type(error).__name__}: {error}".splitlines()[0]
                     raise BadInput(f"{axis} {choice!r} cannot be used: {reason}") from error
 
+    def noops(self, published: Mapping[str, str]) -> list[str]:
+        """The choices that a model already has."""
+        return [choice for axis, choice in self.choices().items() if published[axis] == choice]
+
     def on(self, published: Mapping[str, str]) -> dict[str, str]:
         """What the arm means on a model: its own choices, else the model's published ones."""
         return {**published, **self.choices()}

@@ -76,9 +76,7 @@ def run_all(
     run = _run_here if jobs <= 1 else _run_in_processes
     done, interrupted = run(missing, store, device, max(jobs, 1), rerun, reporter)
     found.update(done)
-    records = [
-        found[spec.hash].labelled(spec.arm, spec.budget) for spec in specs if spec.hash in found
-    ]
+    records = [found[spec.hash].labelled(spec) for spec in specs if spec.hash in found]
     return records, interrupted
 
 

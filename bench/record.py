@@ -99,12 +99,9 @@ class Record(msgspec.Struct, frozen=True):
     started: str = ""
     resumed: int = 0
 
-    def labelled(self, arm: str, budget: str) -> Record:
-        """The same run under the name by which an equivalent arm or budget asked for it."""
-        if (arm, budget) == (self.arm, self.budget):
-            return self
-        spec = msgspec.structs.replace(self.spec, arm=arm, budget=budget)
-        return msgspec.structs.replace(self, arm=arm, budget=budget, spec=spec)
+    def labelled(self, spec: Spec) -> Record:
+        """The same run under the names by which an equivalent spec asked for it."""
+        return msgspec.structs.replace(self, arm=spec.arm, budget=spec.budget, spec=spec)
 
 
 _DECODER = msgspec.json.Decoder(Record)

@@ -73,6 +73,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         settings: The suite's own settings (numbers of points, data, …); JSON values.
         device: ``cpu`` or ``cuda``.
         dtype: ``float32`` or ``float64``.
+        noops: What the arm names and the model already has. A label.
         sources: Digest of the source file of each of a user's own objects.
         paths: Where files lie on this machine. Not in the hash: `settings` has their digests.
     """
@@ -88,6 +89,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settings: dict[str, Any]
     device: str = "cpu"
     dtype: str = "float32"
+    noops: list[str] = []
     sources: dict[str, str] = {}
     paths: dict[str, str] = {}
 
@@ -99,7 +101,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         that they are one run.
         """
         content = msgspec.to_builtins(self)
-        del content["arm"], content["budget"], content["paths"]
+        for label in ("arm", "budget", "noops", "paths"):
+            del content[label]
         canonical = msgspec.json.encode(content, order="sorted")
         return hashlib.sha256(canonical).hexdigest()[:16]
 

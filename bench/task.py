@@ -126,8 +126,13 @@ class Suite(Protocol):
     def build(self, spec: Spec, device: torch.device) -> Task:
         """Build the task of a spec."""
 
-    def columns(self, problem: str) -> Sequence[str]:
-        """The metrics that the final table shows for a problem, most important first."""
+    def columns(self, problem: str) -> tuple[Sequence[str], Sequence[str]]:
+        """The metrics that the final tables show for a problem.
+
+        Returns:
+            Those of the first table, of which the first is what arms are compared by, and those
+            of a second table, which may be empty.
+        """
 
 
 def suite_names() -> list[str]:

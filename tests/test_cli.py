@@ -207,7 +207,9 @@ def test_a_no_op_shares_the_run_of_the_baseline(session: Session) -> None:
     assert denorm["metrics"] == baseline["metrics"] != sin["metrics"]
     assert denorm["spec"]["arm"] == "denorm"
     assert session.store.names() == sorted({baseline["spec_hash"], sin["spec_hash"]})
-    assert "denorm: a no-op on fnn:40x6, the same run as baseline" in session.second.stdout
+    assert (
+        "denorm: denorm is a no-op on fnn:40x6, the same run as baseline" in session.second.stdout
+    )
 
 
 def test_what_is_left_on_disk(session: Session) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -18,18 +18,28 @@ _WIDTH = 200
 
 
 def print_tables(
-    records: Sequence[Record], columns: Callable[[str], Sequence[str]], console: Console
+    records: Sequence[Record],
+    columns: Callable[[str], Sequence[Sequence[str]]],
+    console: Console,
 ) -> None:
     """Print the tables and what a reader must know beside them.
 
     Args:
         records: All records of a call.
-        columns: The metrics to show for a problem, the one that arms are compared by first.
+        columns: The metrics to show for a problem: those of the first table, of which the first
+            is what arms are compared by, and those of a second one, which may be empty.
         console: Where to.
     """
     for problem, model in dict.fromkeys((r.problem, r.model) for r in records):
         of_problem = [r for r in records if (r.problem, r.model) == (problem, model)]
-        _print_table(of_problem, columns(problem), console)
+        by_arm = {arm: [r for r in of_problem if r.arm == arm] for arm in _arms(of_problem)}
+        main, further = columns(problem)
+        console.print(_main_table(by_arm, main))
+        if further:
+            console.print(_further_table(by_arm, further))
+        for note in _notes(by_arm):
+            console.print(f"  {note}", soft_wrap=True, markup=False)
+        console.print()
 
 
 def render_console() -> Console:
@@ -40,37 +50,50 @@ def render_console() -> Console:
     return console
 
 
-def _print_table(records: Sequence[Record], columns: Sequence[str], console: Console) -> None:
+def _main_table(by_arm: Mapping[str, Sequence[Record]], columns: Sequence[str]) -> Table:
+    """Errors, change against the baseline, time and status of each arm."""
+    records = [record for runs in by_arm.values() for record in runs]
+    seeds = len({record.seed for record in records})
     first = records[0]
     title = f"{first.problem}  {first.model}  {first.budget}, {first.spec.training.steps} steps"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("arm")
-    seeds = len({record.seed for record in records})
-    headers = [columns[0], "vs baseline", *columns[1:], "ms/step", "status"]
-    if seeds > 1:
-        headers.insert(1, "min … max")
-    for header in headers:
-        table.add_column(header, justify="left" if header == "status" else "right")
-    by_arm = {arm: [r for r in records if r.arm == arm] for arm in _arms(records)}
-    baseline = {r.seed: r for r in by_arm.get(BASELINE, [])}
+    table = _table(title if seeds == 1 else f"{title}, medians over {seeds} seeds")
+    spread = ["min … max"] if seeds > 1 else []
+    for header in (columns[0], *spread, "vs baseline", *columns[1:], "ms/step"):
+        table.add_column(header, justify="right")
+    table.add_column("status")
+    baseline = {record.seed: record for record in by_arm.get(BASELINE, [])}
     for arm, runs in by_arm.items():
         values = [_final(run, columns[0]) for run in runs]
-        cells = [
+        table.add_row(
+            arm,
             number(_median(values)),
-            _change(runs, baseline, columns[0]) if arm != BASELINE else "",
-            *(number(_median([_final(run, name) for run in runs])) for name in columns[1:]),
+            *[f"{number(min(values))} … {number(max(values))}" for _ in spread],
+            "" if arm == BASELINE else _change(runs, baseline, columns[0]),
+            *_medians(runs, columns[1:]),
             _milliseconds(runs),
             _status(runs),
-        ]
-        if seeds > 1:
-            cells.insert(1, f"{number(min(values))} … {number(max(values))}")
-        table.add_row(arm, *cells)
-    console.print(table)
-    if seeds > 1:
-        console.print(f"  medians over {seeds} seeds; a diverged run counts as infinitely wrong")
-    for note in _notes(by_arm):
-        console.print(f"  {note}", soft_wrap=True, markup=False)
-    console.print()
+        )
+    return table
+
+
+def _further_table(by_arm: Mapping[str, Sequence[Record]], columns: Sequence[str]) -> Table:
+    """The remaining metrics of each arm."""
+    table = _table(None)
+    for header in columns:
+        table.add_column(header, justify="right")
+    for arm, runs in by_arm.items():
+        table.add_row(arm, *_medians(runs, columns))
+    return table
+
+
+def _table(title: str | None) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("arm", no_wrap=True)
+    return table
+
+
+def _medians(runs: Sequence[Record], names: Sequence[str]) -> list[str]:
+    return [number(_median([_final(run, name) for run in runs])) for name in names]
 
 
 def _arms(records: Iterable[Record]) -> list[str]:
@@ -88,7 +111,7 @@ def _final(record: Record, name: str) -> float:
 
 
 def _median(values: Sequence[float]) -> float:
-    return statistics.median_high(values)
+    return statistics.median(values)
 
 
 def _change(runs: Sequence[Record], baseline: dict[int, Record], name: str) -> str:
@@ -121,23 +144,27 @@ def _status(runs: Sequence[Record]) -> str:
     return text
 
 
-def _notes(by_arm: dict[str, list[Record]]) -> list[str]:
+def _notes(by_arm: Mapping[str, Sequence[Record]]) -> list[str]:
     """Equivalent arms and warnings, each once with the arms and seeds it is about."""
     notes: list[str] = []
+    texts: dict[str, list[str]] = {}
     first_of: dict[str, str] = {}
     for arm, runs in by_arm.items():
+        facts = []
+        if noops := runs[0].spec.noops:
+            facts.append(f"{' and '.join(noops)} is a no-op on {runs[0].model}")
         twin = first_of.setdefault(runs[0].spec_hash, arm)
         if twin != arm:
-            notes.append(f"{arm}: a no-op on {runs[0].model}, the same run as {twin}")
-    texts: dict[str, list[str]] = {}
-    for arm, runs in by_arm.items():
-        if any(arm_note.startswith(f"{arm}: a no-op") for arm_note in notes):
+            facts.append(f"the same run as {twin}")
+        if facts:
+            notes.append(f"{arm}: {', '.join(facts)}")
+        if twin != arm:
             continue
         for run in runs:
             label = f"{arm} seed {run.seed}" if len(runs) > 1 else arm
             for text in [*run.warnings, *([run.reason] if run.reason else [])]:
                 texts.setdefault(text, []).append(label)
-    total = sum(len(runs) for runs in by_arm.values())
+    distinct = sum(len(by_arm[arm]) for arm in first_of.values())
     for text, labels in texts.items():
-        notes.append(f"{'all runs' if len(labels) == total > 1 else ', '.join(labels)}: {text}")
+        notes.append(f"{'all runs' if len(labels) == distinct > 1 else ', '.join(labels)}: {text}")
     return notes

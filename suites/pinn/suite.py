@@ -109,6 +109,7 @@ class PINNSuite:
             settings=settings,
             device=request.device,
             dtype=request.dtype,
+            noops=request.arm.noops(model.published),
             sources={name: source_digest(name) for name in names.values() if is_reference(name)},
             paths={} if root is None else {"data_root": str(root.resolve())},
         )
@@ -119,12 +120,12 @@ class PINNSuite:
 
         return build(spec, device)
 
-    def columns(self, problem: str) -> Sequence[str]:
-        """Errors first, then the totals and the terms of the loss."""
+    def columns(self, problem: str) -> tuple[Sequence[str], Sequence[str]]:
+        """Errors and the totals of the loss; then the terms of the conditions."""
         terms = get_problem(problem).terms
         totals = [total for kind, total in TOTALS.items() if any(t.kind == kind for t in terms)]
         of_conditions = [t.name for t in terms if t.kind != "residual" and t.name not in totals]
-        return ["L2RE", "skill", "MSE", *totals, *of_conditions]
+        return ["L2RE", "skill", "MSE", *totals], of_conditions
 
 
 def _supervised(problem: Problem, most: int | None, asked: float | None) -> dict[str, Any]:

@@ -317,3 +317,22 @@ def test_lsuv_gives_unit_variance_before_every_activation() -> None:
     built = task(arm="irelu+lsuv", model="fnn:20x5")
     _, after = signals(built.net, inputs_of(built))
     assert [float(s.std(correction=0)) for s in after[:-1]] == pytest.approx([1] * 5, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("model", "arm", "noops"),
+    [
+        ("fnn:8x3", "denorm", ["denorm"]),
+        ("fnn:8x3", "tanh+glorot", ["tanh", "glorot"]),
+        ("fnn:8x3", "irelu+denorm", ["denorm"]),
+        ("fnn-bn:8x3", "denorm", []),
+        ("fnn-bn:8x3", "batchnorm+lsuv", ["batchnorm"]),
+    ],
+)
+def test_an_arm_that_changes_nothing_says_so_and_is_the_same_run(
+    model: str, arm: str, noops: list[str]
+) -> None:
+    spec = specify(arm=arm, model=model)
+    assert spec.noops == noops
+    rest = "+".join(token for token in arm.split("+") if token not in noops) or "baseline"
+    assert spec.hash == specify(arm=rest, model=model).hash
