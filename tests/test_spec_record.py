@@ -61,7 +61,12 @@ def test_the_hash_is_16_hexadecimal_digits() -> None:
 
 @pytest.mark.parametrize(
     "label",
-    [{"arm": "denorm"}, {"budget": "quick"}, {"paths": {"data_root": "/elsewhere"}}],
+    [
+        {"arm": "denorm"},
+        {"budget": "quick"},
+        {"paths": {"data_root": "/elsewhere"}},
+        {"noops": ["denorm"]},
+    ],
     ids=lambda label: next(iter(label)),
 )
 def test_labels_are_not_in_the_hash(label: dict[str, Any]) -> None:
@@ -91,7 +96,7 @@ TRAINING_CHANGES: dict[str, Any] = {
 
 
 def test_every_field_is_either_a_label_or_changed_below() -> None:
-    labels = {"arm", "budget", "paths"}
+    labels = {"arm", "budget", "noops", "paths"}
     assert set(Spec.__struct_fields__) == labels | CHANGES.keys()
     assert set(Training.__struct_fields__) == TRAINING_CHANGES.keys()
 
