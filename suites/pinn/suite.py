@@ -59,7 +59,7 @@ class PINNSuite:
             type=float,
             metavar="FRACTION",
             help="fraction of the scored grid's points given as labels (0: none); by default the"
-            " published one, at most 1000 points with quick",
+            " published one; quick takes at most some hundred points of it",
         )
         parser.add_argument(
             "--data-root", type=Path, metavar="DIR", help="PDEBench's HDF5 files as ground truth"
