@@ -8,48 +8,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from sample_records import SPEC, record
 
 from bench.errors import BadInput
-from bench.record import SCHEMA, Metric, Record, Timing, decode, encode
+from bench.record import SCHEMA, Metric, decode, encode
 from bench.spec import Spec, Training
-
-SPEC = Spec(
-    suite="pinn",
-    problem="advection-1d",
-    model="fnn:40x6",
-    arm="baseline",
-    axes={"activation": "tanh", "normalization": "denorm"},
-    seed=0,
-    budget="smoke",
-    training=Training(steps=10),
-    settings={"points": {"domain": 64, "boundary": 32}, "sample": 0},
-)
-
-
-def record(**changes: Any) -> Record:
-    fields: dict[str, Any] = {
-        "schema": SCHEMA,
-        "spec_hash": SPEC.hash,
-        "suite": SPEC.suite,
-        "problem": SPEC.problem,
-        "model": SPEC.model,
-        "arm": SPEC.arm,
-        "seed": SPEC.seed,
-        "budget": SPEC.budget,
-        "status": "done",
-        "metrics": {"L2RE": Metric(0.25, 0.125)},
-        "units": {"L2RE": "1"},
-        "timing": Timing(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7),
-        "environment": {"cpu": "some", "versions": {"torch": "2.11"}, "commit": None},
-        "spec": SPEC,
-        "steps_done": 10,
-        "best_step": 5,
-        "losses": {"step": [0.0, 5.0], "loss": [1.0, 0.5]},
-        "history": {"step": [0.0, 10.0], "L2RE": [1.0, 0.25]},
-        "warnings": ["not “plain” ASCII — βu"],
-    }
-    return Record(**{**fields, **changes})
-
 
 # The hash.
 

@@ -9,34 +9,19 @@ from typing import Any
 
 import msgspec
 import pytest
+import sample_records
 
 from bench import files
 from bench.errors import BadInput
 from bench.files import write_atomically
-from bench.record import SCHEMA, Metric, Record, Timing
-from bench.spec import Spec, Training
+from bench.record import Metric, Record
 from bench.store import Store
 
 
 def record(seed: int = 0, **changes: Any) -> Record:
-    spec = Spec("pinn", "p", "m", "baseline", {"activation": "tanh"}, seed, "b", Training(1), {})
-    fields: dict[str, Any] = {
-        "schema": SCHEMA,
-        "spec_hash": spec.hash,
-        "suite": spec.suite,
-        "problem": spec.problem,
-        "model": spec.model,
-        "arm": spec.arm,
-        "seed": seed,
-        "budget": spec.budget,
-        "status": "done",
-        "metrics": {"L2RE": Metric(float(seed), None)},
-        "units": {"L2RE": "1"},
-        "timing": Timing(0.0, 0.0, 0.0, None, None, None, 0),
-        "environment": {},
-        "spec": spec,
-    }
-    return Record(**{**fields, **changes})
+    spec = msgspec.structs.replace(sample_records.SPEC, seed=seed)
+    metrics = {"L2RE": Metric(float(seed), None)}
+    return sample_records.record(spec, **{"metrics": metrics, **changes})
 
 
 @pytest.fixture

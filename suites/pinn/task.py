@@ -165,6 +165,8 @@ class PINNTask:
         reference = self.truth.reference if self.truth else None
         return {
             "engine": self.evaluation.path,
+            "activation": type(self.net.activations[0]).__name__,
+            "normalization": type(self.net.norms[0]).__name__,
             "parameters": sum(p.numel() for p in self.net.parameters()),
             "rows": len(self.data.train_x),
             "collocation_points": len(self.data.train_x_all),

@@ -336,3 +336,26 @@ def test_an_arm_that_changes_nothing_says_so_and_is_the_same_run(
     assert spec.noops == noops
     rest = "+".join(token for token in arm.split("+") if token not in noops) or "baseline"
     assert spec.hash == specify(arm=rest, model=model).hash
+
+
+def test_coupling_of_points_by_batch_norm_is_measured() -> None:
+    coupled = task(model="fnn-bn:8x3").diagnose()
+    assert coupled.measurements["batch_coupling"] > 1e-3
+    assert any("frozenbn" in text for text in coupled.warnings)
+    for arm in ("frozenbn", "layernorm", "denorm"):
+        pointwise = task(arm=arm, model="fnn-bn:8x3").diagnose()
+        assert pointwise.measurements["batch_coupling"] is None
+        assert not any("frozenbn" in text for text in pointwise.warnings)
+
+
+def test_coupling_is_what_autograd_adds_to_a_points_own_derivative() -> None:
+    built = task(model="fnn-bn:8x2")
+    built.net.train()
+    x = inputs_of(built).requires_grad_()
+    y = built.net(x)[:, 0]
+    rows = torch.linspace(0, len(x) - 1, 16).long()
+    jacobian = torch.stack([torch.autograd.grad(v, x, retain_graph=True)[0] for v in y])
+    own = torch.stack([jacobian[row, row] for row in rows])
+    added = jacobian.sum(dim=0)[rows] - own
+    wanted = float(added.norm() / own.norm())
+    assert built.diagnose().measurements["batch_coupling"] == pytest.approx(wanted, rel=1e-9)

@@ -1,0 +1,55 @@
+"""On a CUDA device: the same commands, everything resident there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from pinn_specs import specify
+
+from bench.device import StepTimer, deterministic, resolve
+from bench.interruption import Interruption
+from bench.run import execute
+from bench.store import Store
+from suites.pinn.problems import BUILT_IN
+from suites.pinn.task import build
+
+pytestmark = pytest.mark.gpu
+
+ARMS = ["baseline", "irelu+lsuv", "isilu+rescale+lsuv", "frozenbn"]
+
+
+@pytest.mark.parametrize("problem", BUILT_IN)
+@pytest.mark.parametrize("arm", ARMS)
+def test_losses_are_those_of_the_cpu(problem: str, arm: str) -> None:
+    spec = specify(problem, arm)
+    found = {}
+    for device in (torch.device("cpu"), resolve("cuda")):
+        with deterministic(device):
+            task = build(spec, device)
+            found[device.type] = [float(task.step()["loss"]) for _ in range(3)]
+            assert all(p.device.type == device.type for p in task.net.parameters())
+    assert found["cuda"] == pytest.approx(found["cpu"], rel=1e-8)
+
+
+@pytest.mark.parametrize("problem", BUILT_IN)
+def test_a_run_on_the_gpu_ends_as_a_run_does(problem: str, tmp_path: Path) -> None:
+    spec = specify(problem, "irelu+lsuv", dtype="float32")
+    device = resolve("cuda")
+    record = execute(spec, Store(tmp_path), device, 1, lambda *_: None, Interruption())
+    assert record.status == "done", record.reason
+    assert record.peak_memory_mb is not None and record.peak_memory_mb > 0
+    assert record.timing.step_ms_median is not None and record.timing.step_ms_median > 0
+    assert "gpu" in record.environment
+
+
+def test_the_timer_measures_the_device_and_not_the_launch() -> None:
+    device = resolve("cuda")
+    timer = StepTimer(device)
+    a = torch.randn(4096, 4096, device=device)
+    for _ in range(3):
+        with timer.step():
+            for _ in range(20):
+                a @ a
+    assert min(timer.flush()) > 20 * 2 * 4096**3 / 1e15

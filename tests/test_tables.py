@@ -1,0 +1,108 @@
+"""The final tables: what they show, and what they do not hide."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import msgspec
+import pytest
+from rich.console import Console
+from sample_records import SPEC, of, record
+
+from bench.record import Metric, Record
+from bench.report.format import number
+from bench.report.tables import print_tables
+
+
+def printed(records: list[Record], further: list[str] | None = None) -> list[str]:
+    console = Console(file=io.StringIO(), width=200, highlight=False)
+    print_tables(records, lambda problem: (["L2RE", "skill"], further or []), console)
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+def row(lines: list[str], arm: str) -> list[str]:
+    (found,) = (line.split() for line in lines if line.split()[:1] == [arm])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0231, "2.31e-2"),
+        (0.4123, "0.412"),
+        (12.34, "12.3"),
+        (123456.0, "1.23e5"),
+        (-0.001, "-1.00e-3"),
+        (0.0, "0"),
+        (math.inf, "–"),
+        (math.nan, "–"),
+        (None, "–"),
+    ],
+)
+def test_numbers_are_short(value: float | None, text: str) -> None:
+    assert number(value) == text
+
+
+def test_an_arm_is_compared_with_the_baseline_of_the_same_seed() -> None:
+    runs = [
+        of("baseline", 0, 0.1),
+        of("baseline", 1, 0.4),
+        of("irelu", 0, 0.2),
+        of("irelu", 1, 0.2),
+    ]
+    lines = printed(runs)
+    # Ratios 2 and ½: their geometric mean is 1, whereas the medians' ratio would be 0.8.
+    assert row(lines, "irelu")[:6] == ["irelu", "0.2", "0.2", "…", "0.2", "×1"]
+    assert row(lines, "baseline")[:5] == ["baseline", "0.25", "0.1", "…", "0.4"]
+    assert "medians over 2 seeds" in lines[0]
+
+
+def test_a_diverged_run_counts_as_infinitely_wrong_and_is_counted() -> None:
+    runs = [of("baseline", seed, 0.1) for seed in range(3)]
+    runs += [of("irelu", 0, 0.01), of("irelu", 1, 0.05), of("irelu", 2, None, "diverged")]
+    line = row(printed(runs), "irelu")
+    # The median is the middle one of the three, the largest is none, and there is no ratio.
+    assert line[1:6] == ["5.00e-2", "1.00e-2", "…", "–", "–"]
+    assert line[-4:] == ["1", "diverged,", "2", "done"]
+
+
+def test_a_run_that_did_not_end_well_has_no_error_even_if_its_record_has() -> None:
+    lines = printed([of("baseline", 0, 0.1), of("irelu", 0, 0.01, "failed", reason="it broke")])
+    assert row(lines, "irelu")[1:3] == ["–", "–"]
+    assert "  irelu: it broke" in lines
+
+
+def test_collapse_and_warnings_are_shown_once_with_their_arms() -> None:
+    collapsed = {"diagnostics": {"collapsed": True}, "warnings": ["collapsed: no signal", "old"]}
+    runs = [of("baseline", 0, 0.1, warnings=["old"]), of("irelu", 0, 1.0, **collapsed)]
+    lines = printed(runs)
+    assert row(lines, "irelu")[-2:] == ["done,", "collapsed"]
+    assert "  irelu: collapsed: no signal" in lines
+    assert "  all runs: old" in lines
+
+
+def test_a_no_op_is_named_and_its_notes_are_not_repeated() -> None:
+    one = record(warnings=["look"])
+    asked = msgspec.structs.replace(SPEC, arm="denorm", noops=["denorm"])
+    lines = printed([one, one.labelled(asked)])
+    assert "  denorm: denorm is a no-op on fnn:40x6, the same run as baseline" in lines
+    assert [line for line in lines if "look" in line] == ["  baseline: look"]
+
+
+def test_further_columns_have_a_table_of_their_own() -> None:
+    metrics = {"L2RE": Metric(0.1, 0.1), "LICp": Metric(0.5, 0.5)}
+    lines = printed([of("baseline", 0, 0.1, metrics=metrics)], ["LICp"])
+    assert [line.split() for line in lines if line.startswith(" baseline")][1] == [
+        "baseline",
+        "0.5",
+    ]
+
+
+def test_problems_have_tables_of_their_own() -> None:
+    other = msgspec.structs.replace(SPEC, problem="shallow-water-2d")
+    lines = printed([of("baseline", 0, 0.1), record(other)])
+    assert [line.split()[0] for line in lines if "smoke, 10 steps" in line] == [
+        "advection-1d",
+        "shallow-water-2d",
+    ]
