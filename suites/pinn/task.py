@@ -193,10 +193,15 @@ class PINNTask:
         }
 
     def named(self, terms: Tensor) -> dict[str, Tensor]:
-        """Loss terms by name, with the totals of each kind (``Lf``, ``LIC``, …)."""
-        named = {term.name: value for term, value in zip(self.terms, terms.unbind(), strict=True)}
+        """Loss terms by name, with the totals of each kind (``Lf``, ``LIC``, …).
+
+        Args:
+            terms: The first of `terms`; held-out data lack those of supervised points.
+        """
+        present = self.terms[: len(terms)]
+        named = {term.name: value for term, value in zip(present, terms.unbind(), strict=True)}
         for kind, total in TOTALS.items():
-            of_kind = [named[term.name] for term in self.terms if term.kind == kind]
+            of_kind = [named[term.name] for term in present if term.kind == kind]
             if of_kind and total not in named:
                 named[total] = torch.stack(of_kind).sum()
         return named
@@ -225,17 +230,12 @@ class PINNTask:
         """Loss terms on the training and on held-out points, errors against the truth."""
         training = self.evaluation(training=False).detach()
         heldout = self._heldout(training=False).detach()
-        # Held-out data have no supervised points: their terms come last.
-        weights = self._weights[: len(heldout)]
-        total = float((heldout * weights).sum())
+        total = float((heldout * self._weights[: len(heldout)]).sum())
         metrics = {
             "loss": float((training * self._weights).sum()),
             **{name: float(value) for name, value in self.named(training).items()},
             "heldout_loss": total,
-            **{
-                f"heldout_{term.name}": float(value)
-                for term, value in zip(self.terms, heldout, strict=False)
-            },
+            **{f"heldout_{name}": float(value) for name, value in self.named(heldout).items()},
         }
         if self.truth is not None:
             metrics |= grid_errors(
