@@ -37,7 +37,7 @@ def _smoke(problem: Problem) -> Budget:
 #: Steps, points and labels of ``quick``: what a step costs differs by a factor of ten between the
 #: problems, and they are to take about a minute each on one core.
 _QUICK: dict[str, tuple[int, Points, int]] = {
-    "advection-1d": (5000, Points(domain=500, boundary=100, initial=200), 0),
+    "advection-1d": (4000, Points(domain=1000, boundary=200, initial=256), 0),
     "compressible-flow-1d": (6000, Points(domain=300, boundary=50, initial=100), 0),
     "diffusion-reaction-2d": (1500, Points(domain=400, boundary=100, initial=200), 250),
     "diffusion-sorption-1d": (5000, Points(domain=300, boundary=60, initial=100), 250),
