@@ -18,13 +18,13 @@ def save(path: Path, state: dict[str, Any]) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def load(path: Path, spec_hash: str, code: str) -> tuple[dict[str, Any] | None, str | None]:
+def load(path: Path, spec_hash: str, made_by: str) -> tuple[dict[str, Any] | None, str | None]:
     """The state to continue from.
 
     Args:
         path: The checkpoint file.
         spec_hash: The run's; a checkpoint of another is refused.
-        code: Digest of the present code; a checkpoint of other code is refused, since the run
+        made_by: The present code and versions; a checkpoint of others is refused, since the run
             would be a mixture of two.
 
     Returns:
@@ -38,6 +38,6 @@ def load(path: Path, spec_hash: str, code: str) -> tuple[dict[str, Any] | None, 
         return None, f"checkpoint unreadable ({type(error).__name__}), started again"
     if not isinstance(state, dict) or state.get("spec_hash") != spec_hash:
         return None, "checkpoint of another spec, started again"
-    if state.get("code") != code:
-        return None, "checkpoint written by other code, started again"
+    if state.get("made_by") != made_by:
+        return None, "checkpoint written by other code or versions, started again"
     return state, None

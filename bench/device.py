@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,6 @@ from pathlib import Path
 import torch
 
 from bench.errors import BadInput
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 def resolve(name: str) -> torch.device:
@@ -47,17 +46,28 @@ def deterministic(device: torch.device) -> Iterator[None]:
     """
     threads = torch.get_num_threads()
     before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.set_num_threads(1)
     # cuBLAS is deterministic only with a workspace of fixed size.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     try:
-        # On the CPU the default stays as it is: the mode costs time at every operator.
-        with torch.device(device) if device.type == "cuda" else contextlib.nullcontext():
+        with _placed_on(device):
             yield
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(before)
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)
+
+
+@contextlib.contextmanager
+def _placed_on(device: torch.device) -> Iterator[None]:
+    if device.type == "cpu":
+        # The default stays as it is: a mode costs time at every operator.
+        yield
+        return
+    # The second makes the device current, for events and streams.
+    with torch.device(device), torch.cuda.device(device):
+        yield
 
 
 class StepTimer:
@@ -70,6 +80,7 @@ class StepTimer:
     """
 
     def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._cuda = device.type == "cuda"
         self._pending: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
         self._seconds: list[float] = []
@@ -92,7 +103,7 @@ class StepTimer:
     def flush(self) -> list[float]:
         """Seconds of each step since the last call."""
         if self._cuda:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self._device)
             self._seconds = [begin.elapsed_time(end) / 1e3 for begin, end in self._pending]
             self._pending = []
         seconds, self._seconds = self._seconds, []
@@ -117,4 +128,6 @@ def peak_memory_mb(device: torch.device) -> float:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    # Kilobytes, but bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

@@ -10,9 +10,12 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_PACKAGES = ("torch", "deepxde", "schnetpack", "ase", "numpy", "scipy")
+if TYPE_CHECKING:
+    from bench.task import Suite
+
+_PACKAGES = ("torch", "numpy", "scipy")
 
 
 def _git(*arguments: str) -> str | None:
@@ -47,6 +50,8 @@ def code_digest(*packages: str) -> str:
     digest = hashlib.sha256()
     for package in packages:
         spec = find_spec(package)
+        if spec and spec.origin and not spec.submodule_search_locations:
+            digest.update(Path(spec.origin).read_bytes())
         for location in (spec and spec.submodule_search_locations) or []:
             for path in sorted(Path(location).rglob("*.py")):
                 digest.update(str(path.relative_to(location)).encode())
@@ -56,28 +61,40 @@ def code_digest(*packages: str) -> str:
 
 @functools.cache
 def machine() -> dict[str, Any]:
-    """Machine, versions and commit; the same for every run of a process."""
+    """Machine and commit; the same for every run of a process."""
     commit = _git("rev-parse", "HEAD")
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
-        "versions": {package: _version(package) for package in _PACKAGES},
         "commit": commit,
         "dirty": bool(_git("status", "--porcelain")) if commit else None,
     }
 
 
-def environment(suite: str, device: str, jobs: int) -> dict[str, Any]:
+def provenance(suite: Suite) -> dict[str, Any]:
+    """What a result of a suite depends on beside its spec.
+
+    Returns:
+        ``code``: digest of the harness's and the suite's sources; ``versions``: of the packages.
+    """
+    package = type(suite).__module__.rpartition(".")[0] or type(suite).__module__
+    return {
+        "code": code_digest("bench", package),
+        "versions": {name: _version(name) for name in (*_PACKAGES, *suite.packages)},
+    }
+
+
+def environment(suite: Suite, device: str, jobs: int) -> dict[str, Any]:
     """The record's `environment`.
 
     Args:
-        suite: Name of the suite, whose sources the code's digest covers.
+        suite: The suite.
         device: For instance ``cpu`` or ``cuda:0``.
         jobs: How many runs ran side by side; step times are comparable only with one.
     """
-    found = {**machine(), "code": code_digest("bench", f"suites.{suite}"), "jobs": jobs}
+    found = {**machine(), **provenance(suite), "jobs": jobs}
     if device.startswith("cuda"):
         import torch
 

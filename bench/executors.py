@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Reporter(Protocol):
     """Told of what happens to the runs."""
 
-    def progress(self, spec: Spec, step: int, total: int, loss: float, seconds: float) -> None:
+    def progress(self, spec: Spec, step: int, total: int, loss: float) -> None:
         """A block of steps was done."""
 
     def finished(self, record: Record, reused: bool) -> None:
@@ -110,10 +110,8 @@ def _run_here(
     with Interruption() as interruption:
         for spec in specs:
 
-            def progress(
-                step: int, total: int, loss: float, seconds: float, spec: Spec = spec
-            ) -> None:
-                reporter.progress(spec, step, total, loss, seconds)
+            def progress(step: int, total: int, loss: float, spec: Spec = spec) -> None:
+                reporter.progress(spec, step, total, loss)
 
             try:
                 record, reused = _obtain(spec, store, device, jobs, rerun, progress, interruption)

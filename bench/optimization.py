@@ -81,7 +81,8 @@ class Optimization:
         self._adam.param_groups[0]["lr"] = self.training.lr * factor
         self._adam.zero_grad()
         terms = losses()
-        terms["loss"].backward()
+        # Only these: points keep their graph for the residual's derivatives, and need no gradient.
+        terms["loss"].backward(inputs=self.parameters)
         self._adam.step()
         return terms
 
@@ -92,7 +93,7 @@ class Optimization:
             nonlocal first
             self._lbfgs.zero_grad()
             terms = losses()
-            terms["loss"].backward()
+            terms["loss"].backward(inputs=self.parameters)
             first = first or terms
             return terms["loss"]
 

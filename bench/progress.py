@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from types import TracebackType
 
@@ -32,7 +31,6 @@ class ProgressReporter:
         unique = {spec.hash: spec for spec in specs}
         self._steps = {key: spec.training.total_steps for key, spec in unique.items()}
         self._count = 0
-        self._started = time.monotonic()
         self._console = Console(stderr=True)
         self._bars: dict[str, TaskID] = {}
         self._progress: Progress | None = None
@@ -64,9 +62,8 @@ class ProgressReporter:
         if self._progress:
             self._progress.stop()
 
-    def progress(self, spec: Spec, step: int, total: int, loss: float, seconds: float) -> None:
+    def progress(self, spec: Spec, step: int, total: int, loss: float) -> None:
         """A block of steps was done."""
-        del seconds
         if self._progress is None:
             return
         key = spec.hash

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -98,6 +99,10 @@ class Record(msgspec.Struct, frozen=True):
     warnings: list[str] = []
     started: str = ""
     resumed: int = 0
+
+    def is_older_than(self, now: Mapping[str, Any]) -> bool:
+        """Whether other code or versions made it than those of `bench.environment.provenance`."""
+        return any(self.environment.get(name) != value for name, value in now.items())
 
     def labelled(self, spec: Spec) -> Record:
         """The same run under the names by which an equivalent spec asked for it."""

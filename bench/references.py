@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import importlib
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,14 +58,48 @@ def load(reference: str) -> Any:
 
 
 def source_digest(reference: str) -> str:
-    """Digest of the source file behind a reference, so that an edited file is a new spec.
+    """Digest of the sources behind a reference, so that an edited file is a new spec.
 
-    It covers the file that is named and not what that imports.
+    It covers the module's file and the modules beside or below it that it imports, directly or
+    through each other.
 
     Returns:
-        16 hexadecimal digits; for a module without a source file, of its name and version.
+        16 hexadecimal digits.
     """
-    module = _module(reference)
-    path = getattr(module, "__file__", None)
-    content = Path(path).read_bytes() if path else module.__name__.encode()
-    return hashlib.sha256(content).hexdigest()[:16]
+    digest = hashlib.sha256()
+    for path in sorted(_sources(_module(reference))):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _sources(module: ModuleType) -> set[Path]:
+    """The module's own file, and those that it imports from the same place."""
+    if not getattr(module, "__file__", None):
+        return set()
+    first = Path(str(module.__file__)).resolve()
+    # The folder that is on the path: that of the top-level package or module.
+    root = first.parents[module.__name__.count(".") + (first.name == "__init__.py")]
+    found: set[Path] = set()
+    waiting = [first]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for name in _imported(path, root):
+            base = root.joinpath(*name.split("."))
+            waiting += [p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()]
+    return found
+
+
+def _imported(path: Path, root: Path) -> Iterator[str]:
+    """Dotted names that a source file may import, as seen from `root`."""
+    package = path.parent.relative_to(root).parts
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            name = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (name, *(f"{name}.{alias.name}".strip(".") for alias in node.names))

@@ -13,9 +13,10 @@ from bench import checkpoint
 from bench.device import deterministic, peak_memory_mb, reset_peak_memory
 from bench.environment import environment
 from bench.interruption import Interruption
-from bench.record import SCHEMA, Record, Status
+from bench.record import FINAL, SCHEMA, Record, Status
 from bench.spec import Spec
 from bench.store import Store
+from bench.streams import global_streams
 from bench.task import Task, load_suite
 from bench.trainer import Log, Progress, Trainer
 
@@ -42,8 +43,8 @@ def execute(
         interruption: Looked at between steps.
     """
     started = _now()
-    run = _Run(spec, store, device, environment(spec.suite, str(device), jobs))
-    with deterministic(device):
+    run = _Run(spec, store, device, environment(load_suite(spec.suite), str(device), jobs))
+    with deterministic(device), global_streams(spec.seed, device):
         try:
             run.train(interruption, progress)
         except KeyboardInterrupt:
@@ -53,14 +54,14 @@ def execute(
             run.reason = _reason(error)
     record = run.record(started)
     store.write(record)
-    if record.status in ("done", "diverged"):
+    if record.status in FINAL:
         store.checkpoint(spec.hash).unlink(missing_ok=True)
     return record
 
 
 def record_of_failure(spec: Spec, store: Store, reason: str) -> Record:
     """The record of a run that could not leave one itself."""
-    run = _Run(spec, store, torch.device("cpu"), environment(spec.suite, "cpu", 1))
+    run = _Run(spec, store, torch.device("cpu"), environment(load_suite(spec.suite), "cpu", 1))
     run.reason = reason
     return run.record(_now())
 
@@ -92,6 +93,11 @@ class _Run:
         self.measurements: dict[str, Any] = {}
         self.warnings: list[str] = []
 
+    @property
+    def _made_by(self) -> str:
+        """The code and the versions, in one string."""
+        return f"{self.environment['code']} {self.environment['versions']}"
+
     def train(self, interruption: Interruption, progress: Progress) -> None:
         reset_peak_memory(self.device)
         start = time.perf_counter()
@@ -99,7 +105,7 @@ class _Run:
         self.build_s = time.perf_counter() - start
         trainer = Trainer(self.task, self.spec.training, self.device, self._save, progress)
         state, refused = checkpoint.load(
-            self.store.checkpoint(self.spec.hash), self.spec.hash, self.environment["code"]
+            self.store.checkpoint(self.spec.hash), self.spec.hash, self._made_by
         )
         if refused:
             self.warnings.append(refused)
@@ -109,14 +115,14 @@ class _Run:
             self.status, self.reason = trainer.run(interruption)
         finally:
             self.log = trainer.log
-        diagnosis = self.task.diagnose()
-        self.measurements = dict(diagnosis.measurements)
-        self.warnings.extend(diagnosis.warnings)
-        if self.status in ("done", "diverged"):
+        if self.status in FINAL:
             checkpoint.save(self.store.weights(self.spec.hash), self.task.weights())
+        diagnosis = self.task.diagnose()
+        self.measurements = {**diagnosis.measurements, "start": self.log.start}
+        self.warnings.extend(diagnosis.warnings)
 
     def _save(self, state: dict[str, Any]) -> None:
-        marked = {**state, "spec_hash": self.spec.hash, "code": self.environment["code"]}
+        marked = {**state, "spec_hash": self.spec.hash, "made_by": self._made_by}
         checkpoint.save(self.store.checkpoint(self.spec.hash), marked)
 
     def record(self, started: str) -> Record:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,10 +88,6 @@ class Store:
         except (OSError, ValueError) as error:
             print(f"bench: ignoring {path}: {error}", file=sys.stderr)
             return None
-
-    def remove(self, spec_hash: str) -> None:
-        """Forget a run."""
-        shutil.rmtree(self.directory(spec_hash), ignore_errors=True)
 
     def names(self) -> list[str]:
         """The hashes of all runs that have a directory, sorted."""

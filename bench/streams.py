@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +31,46 @@ def torch_generator(seed: int, stream: str) -> torch.Generator:
 def numpy_generator(seed: int, stream: str) -> np.random.Generator:
     """A seeded NumPy generator."""
     return np.random.default_rng(stream_seed(seed, stream))
+
+
+@contextmanager
+def global_streams(seed: int, device: torch.device) -> Iterator[None]:
+    """The global generators of torch and NumPy seeded, and restored afterwards.
+
+    Nothing here draws from them in training; a user's own module (dropout) may.
+    """
+    import torch
+
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices), global_numpy_stream(seed, "training"):
+        torch.manual_seed(stream_seed(seed, "training"))
+        yield
+
+
+def global_state(device: torch.device) -> dict[str, Any]:
+    """State of the global generators, for a checkpoint."""
+    import torch
+
+    _, key, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    state = {
+        "torch": torch.get_rng_state(),
+        # As int64: a checkpoint is read without pickle, which knows no uint32.
+        "numpy": [torch.from_numpy(key.astype(np.int64)), position, has_gauss, gauss],
+    }
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_global_state(state: dict[str, Any], device: torch.device) -> None:
+    """Restore `global_state`'s result."""
+    import torch
+
+    torch.set_rng_state(state["torch"])
+    key, position, has_gauss, gauss = state["numpy"]
+    np.random.set_state(("MT19937", key.numpy().astype(np.uint32), position, has_gauss, gauss))
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)
 
 
 @contextmanager

@@ -74,7 +74,7 @@ class Task(Protocol):
         """Restore `state_dict`'s result."""
 
     def weights(self) -> dict[str, Tensor]:
-        """The network's own ``state_dict``."""
+        """The network's own ``state_dict``, on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,8 @@ class Suite(Protocol):
     name: str
     summary: str
     default_model: str
+    #: Distributions whose versions a result depends on, beside torch, numpy and scipy.
+    packages: Sequence[str]
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -131,7 +133,7 @@ class Suite(Protocol):
 
         Returns:
             Those of the first table, of which the first is what arms are compared by, and those
-            of a second table, which may be empty.
+            of a second table. A metric that no run has is left out.
         """
 
 

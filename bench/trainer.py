@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from bench.device import StepTimer
 from bench.interruption import Interruption
 from bench.record import Metric, Status, Timing
 from bench.spec import Training
+from bench.streams import global_state, set_global_state
 from bench.task import Task
 
 #: Losses are read from the device, and NaN is looked for, every so many steps.
@@ -23,8 +25,8 @@ _WARM_UP = 10
 _LOSS_ROWS = 200
 _CHECKPOINT_SECONDS = 20.0
 
-#: Called with the steps done, all steps, the loss and the seconds trained.
-Progress = Callable[[int, int, float, float], None]
+#: Called with the steps done, all steps and the loss.
+Progress = Callable[[int, int, float], None]
 
 
 def _finite(value: float) -> float | None:
@@ -42,6 +44,7 @@ class Log:
         selection: Held-out loss of each row of `history`.
         step_seconds: Time of every step.
         evaluate_seconds: Time of all evaluations.
+        start: What the task found out about its health before the first step.
         resumed: How many times the run was continued.
     """
 
@@ -51,6 +54,7 @@ class Log:
     selection: list[float] = field(default_factory=list)
     step_seconds: list[float] = field(default_factory=list)
     evaluate_seconds: float = 0.0
+    start: dict[str, Any] = field(default_factory=dict)
     resumed: int = 0
 
     def best_row(self) -> int | None:
@@ -69,10 +73,10 @@ class Log:
 
     def timing(self, build_s: float) -> Timing:
         """Where the time went."""
-        timed = sorted(self.step_seconds[min(_WARM_UP, len(self.step_seconds) // 2) :])
+        timed = self.step_seconds[min(_WARM_UP, len(self.step_seconds) // 2) :]
 
         def quantile(q: float) -> float | None:
-            return 1e3 * timed[round(q * (len(timed) - 1))] if timed else None
+            return 1e3 * float(np.quantile(timed, q)) if timed else None
 
         return Timing(
             build_s=build_s,
@@ -117,6 +121,7 @@ class Trainer:
         self.log = Log()
         self._save = save
         self._progress = progress
+        self._device = device
         self._timer = StepTimer(device)
         self._evaluations = evaluation_steps(training)
         self._loss_every = max(1, training.total_steps // _LOSS_ROWS)
@@ -124,6 +129,7 @@ class Trainer:
     def resume(self, state: Mapping[str, Any]) -> None:
         """Continue from a checkpoint's state."""
         self.task.load_state_dict(state["task"])
+        set_global_state(state["generators"], self._device)
         self.log = Log(**state["log"])
         self.log.resumed += 1
 
@@ -137,13 +143,14 @@ class Trainer:
         saved = time.monotonic()
         if not self.log.history:
             self._evaluate()
+            self.log.start = dict(self.task.diagnose().measurements)
         while self.log.step < total:
             following = min(step for step in self._evaluations if step > self.log.step)
             loss = self._block(min(BLOCK, following - self.log.step), interruption)
             if not math.isfinite(loss):
                 self._evaluate()
                 return "diverged", f"the loss was {loss} at step {self.log.step}"
-            self._progress(self.log.step, total, loss, sum(self.log.step_seconds))
+            self._progress(self.log.step, total, loss)
             evaluated = self.log.step == following
             if evaluated:
                 self._evaluate()
@@ -160,7 +167,13 @@ class Trainer:
 
     def checkpoint(self) -> None:
         """Write what the remaining steps depend on."""
-        self._save({"task": self.task.state_dict(), "log": dict(vars(self.log))})
+        self._save(
+            {
+                "task": self.task.state_dict(),
+                "generators": global_state(self._device),
+                "log": dict(vars(self.log)),
+            }
+        )
 
     def _block(self, steps: int, interruption: Interruption) -> float:
         """Up to `steps` steps; the last loss, or the first that is not finite."""
@@ -189,7 +202,10 @@ class Trainer:
 
     def _evaluate(self) -> None:
         start = time.perf_counter()
+        # An evaluation that drew numbers would change the training that follows.
+        before = global_state(self._device)
         result = self.task.evaluate()
+        set_global_state(before, self._device)
         self.log.evaluate_seconds += time.perf_counter() - start
         row = {
             "step": float(self.log.step),

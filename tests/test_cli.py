@@ -462,3 +462,21 @@ def test_bad_input_of_a_real_process(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
     assert "'irleu'; did you mean 'irelu'?" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_start_up_costs_little_beyond_torch_and_deepxde() -> None:
+    code = """
+import time, os
+os.environ["DDE_BACKEND"] = "pytorch"
+import torch, torch._dynamo, deepxde
+begin = time.perf_counter()
+import bench.suite, bench.executors, bench.run, bench.progress, bench.report.tables
+import suites.pinn.task
+print(time.perf_counter() - begin)
+"""
+    took = []
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        took.append(float(done.stdout.split()[-1]))
+    assert min(took) < 1.5

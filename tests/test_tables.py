@@ -14,10 +14,12 @@ from bench.record import Metric, Record
 from bench.report.format import number
 from bench.report.tables import print_tables
 
+NOW = {"versions": {"torch": "2.11"}}
+
 
 def printed(records: list[Record], further: list[str] | None = None) -> list[str]:
     console = Console(file=io.StringIO(), width=200, highlight=False)
-    print_tables(records, lambda problem: (["L2RE", "skill"], further or []), console)
+    print_tables(records, lambda problem: (["L2RE", "skill"], further or []), NOW, console)
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
 
 
@@ -97,6 +99,29 @@ def test_further_columns_have_a_table_of_their_own() -> None:
         "baseline",
         "0.5",
     ]
+
+
+def test_a_run_of_other_code_is_marked() -> None:
+    old = of("irelu", 0, 0.2, environment={"versions": {"torch": "2.10"}, "jobs": 1})
+    lines = printed([of("baseline", 0, 0.1), old])
+    assert row(lines, "irelu")[-4:] == ["done,", "of", "other", "code"]
+    assert row(lines, "baseline")[-1] == "done"
+
+
+@pytest.mark.parametrize(
+    ("jobs", "header"),
+    [((1, 1), "ms/step "), ((2, 2), "ms/step (2 jobs)"), ((1, 2), "ms/step (mixed jobs)")],
+)
+def test_step_times_say_how_many_runs_ran_side_by_side(jobs: tuple[int, int], header: str) -> None:
+    runs = [
+        of(arm, 0, 0.1, environment={**NOW, "jobs": n})
+        for arm, n in zip(("baseline", "irelu"), jobs, strict=True)
+    ]
+    assert header in "\n".join(printed(runs))
+
+
+def test_columns_that_no_run_has_are_left_out() -> None:
+    assert "skill" not in "\n".join(printed([of("baseline", 0, 0.1)]))
 
 
 def test_problems_have_tables_of_their_own() -> None:

@@ -285,7 +285,7 @@ def test_an_interrupted_run_continues_bitwise(plan: str, at: int, tmp_path: Path
     assert len(first.saved) == 1
 
     path = tmp_path / "checkpoint.pt"
-    checkpoint.save(path, {**first.saved[0], "spec_hash": "s", "code": "c"})
+    checkpoint.save(path, {**first.saved[0], "spec_hash": "s", "made_by": "c"})
     state, refused = checkpoint.load(path, "s", "c")
     assert state is not None and refused is None
     second = start(training)
@@ -430,7 +430,7 @@ def written(tmp_path: Path) -> Path:
     interrupt_at(run, 30)
     run.trainer.run(run.interruption)
     path = tmp_path / "checkpoint.pt"
-    checkpoint.save(path, {**run.saved[0], "spec_hash": "mine", "code": "present"})
+    checkpoint.save(path, {**run.saved[0], "spec_hash": "mine", "made_by": "present"})
     return path
 
 
@@ -448,7 +448,7 @@ def test_a_checkpoint_is_read_back(written: Path) -> None:
     ("spec_hash", "code", "reason"),
     [
         ("other", "present", "checkpoint of another spec"),
-        ("mine", "edited", "checkpoint written by other code"),
+        ("mine", "edited", "checkpoint written by other code or versions"),
     ],
 )
 def test_a_checkpoint_of_something_else_is_refused(
@@ -505,7 +505,7 @@ def test_a_malicious_checkpoint_does_not_run(tmp_path: Path) -> None:
             return (Path.touch, (trace,))
 
     path = tmp_path / "checkpoint.pt"
-    state = {"spec_hash": "mine", "code": "present", "task": Malicious()}
+    state = {"spec_hash": "mine", "made_by": "present", "task": Malicious()}
     for content in ("torch", "pickle"):
         if content == "torch":
             torch.save(state, path)

@@ -21,6 +21,8 @@ from bench.task import Request, Suite, load_suite
 
 DTYPES = ("float32", "float64")
 _MOST_SEEDS = 10_000
+#: One of these is there where CUDA is: a server's, a container's, WSL's, Jetson's.
+_DRIVERS = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-ctrl")
 
 
 def add_command(commands: Any, suite: Suite) -> None:
@@ -108,13 +110,15 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(msgspec.json.encode(records).decode() + "\n")
     elif records:
+        from bench.environment import provenance
         from bench.report.tables import print_tables, render_console
 
-        print_tables(records, suite.columns, render_console())
+        print_tables(records, suite.columns, provenance(suite), render_console())
         print(f"{len({r.spec_hash for r in records})} runs in {options.out}; one whole:", end=" ")
         print(f"python -m bench.suite show {records[-1].spec_hash[:8]}{_out(options.out)}")
     if interrupted:
-        print("bench: interrupted; the same command continues", file=sys.stderr)
+        again = "the same command without --rerun" if options.rerun else "the same command"
+        print(f"bench: interrupted; {again} continues", file=sys.stderr)
         return 130
     return 0 if all(r.status in ("done", "diverged") for r in records) else 1
 
@@ -174,7 +178,7 @@ def _seeds(options: argparse.Namespace) -> Sequence[int]:
 
 def _device(name: str) -> str:
     """The device's own name. Asks torch, which takes seconds to import, only about CUDA."""
-    driver = Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists()
+    driver = any(Path(path).exists() for path in _DRIVERS)
     if name == "cpu" or (name == "auto" and not driver):
         return "cpu"
     from bench.device import resolve
@@ -194,14 +198,10 @@ def _jobs(text: str, device: str) -> int:
 
 def _say_what_is_old(suite: Suite, records: Sequence[Record]) -> None:
     """One line if some of the records were made by other code or versions than the rest."""
-    from bench.environment import code_digest, machine
+    from bench.environment import provenance
 
-    now = (code_digest("bench", f"suites.{suite.name}"), machine()["versions"])
-    old = {
-        r.spec_hash: r.environment.get("commit")
-        for r in records
-        if (r.environment.get("code"), r.environment.get("versions")) != now
-    }
+    now = provenance(suite)
+    old = {r.spec_hash: r.environment.get("commit") for r in records if r.is_older_than(now)}
     if old:
         commits = ", ".join(sorted({str(commit)[:8] for commit in old.values()}))
         print(

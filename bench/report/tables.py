@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -19,7 +20,8 @@ _WIDTH = 200
 
 def print_tables(
     records: Sequence[Record],
-    columns: Callable[[str], Sequence[Sequence[str]]],
+    columns: Callable[[str], tuple[Sequence[str], Sequence[str]]],
+    now: Mapping[str, Any],
     console: Console,
 ) -> None:
     """Print the tables and what a reader must know beside them.
@@ -27,14 +29,17 @@ def print_tables(
     Args:
         records: All records of a call.
         columns: The metrics to show for a problem: those of the first table, of which the first
-            is what arms are compared by, and those of a second one, which may be empty.
+            is what arms are compared by, and those of a second one. Those that no record has are
+            left out.
+        now: Present code and versions (`bench.environment.provenance`): runs of others are marked.
         console: Where to.
     """
     for problem, model in dict.fromkeys((r.problem, r.model) for r in records):
         of_problem = [r for r in records if (r.problem, r.model) == (problem, model)]
         by_arm = {arm: [r for r in of_problem if r.arm == arm] for arm in _arms(of_problem)}
-        main, further = columns(problem)
-        console.print(_main_table(by_arm, main))
+        present = {name for record in of_problem for name in record.metrics}
+        main, further = ([name for name in part if name in present] for part in columns(problem))
+        console.print(_main_table(by_arm, main or ["L2RE"], now))
         if further:
             console.print(_further_table(by_arm, further))
         for note in _notes(by_arm):
@@ -50,15 +55,17 @@ def render_console() -> Console:
     return console
 
 
-def _main_table(by_arm: Mapping[str, Sequence[Record]], columns: Sequence[str]) -> Table:
+def _main_table(
+    by_arm: Mapping[str, Sequence[Record]], columns: Sequence[str], now: Mapping[str, Any]
+) -> Table:
     """Errors, change against the baseline, time and status of each arm."""
     records = [record for runs in by_arm.values() for record in runs]
     seeds = len({record.seed for record in records})
     first = records[0]
-    title = f"{first.problem}  {first.model}  {first.budget}, {first.spec.training.steps} steps"
-    table = _table(title if seeds == 1 else f"{title}, medians over {seeds} seeds")
+    over = f"medians over {seeds} seeds" if seeds > 1 else f"seed {first.seed} alone"
+    table = _table(f"{first.problem}  {first.model}  {first.budget}, {_training(first)}, {over}")
     spread = ["min … max"] if seeds > 1 else []
-    for header in (columns[0], *spread, "vs baseline", *columns[1:], "ms/step"):
+    for header in (columns[0], *spread, "vs baseline", *columns[1:], _time_header(records)):
         table.add_column(header, justify="right")
     table.add_column("status")
     baseline = {record.seed: record for record in by_arm.get(BASELINE, [])}
@@ -71,9 +78,23 @@ def _main_table(by_arm: Mapping[str, Sequence[Record]], columns: Sequence[str]) 
             "" if arm == BASELINE else _change(runs, baseline, columns[0]),
             *_medians(runs, columns[1:]),
             _milliseconds(runs),
-            _status(runs),
+            _status(runs, now),
         )
     return table
+
+
+def _training(record: Record) -> str:
+    training = record.spec.training
+    lbfgs = f" + {training.lbfgs_steps} of L-BFGS" if training.lbfgs_steps else ""
+    return f"{training.steps} steps{lbfgs}"
+
+
+def _time_header(records: Sequence[Record]) -> str:
+    """Step times are comparable only if as many runs ran side by side."""
+    jobs = {record.environment.get("jobs") for record in records}
+    if jobs == {1}:
+        return "ms/step"
+    return f"ms/step ({jobs.pop()} jobs)" if len(jobs) == 1 else "ms/step (mixed jobs)"
 
 
 def _further_table(by_arm: Mapping[str, Sequence[Record]], columns: Sequence[str]) -> Table:
@@ -133,7 +154,7 @@ def _milliseconds(runs: Sequence[Record]) -> str:
     return f"{statistics.median(times):.1f}" if times else "–"
 
 
-def _status(runs: Sequence[Record]) -> str:
+def _status(runs: Sequence[Record], now: Mapping[str, Any]) -> str:
     counts = {status: sum(r.status == status for r in runs) for status in {r.status for r in runs}}
     text = ", ".join(
         f"{count} {status}" if len(runs) > 1 else status for status, count in sorted(counts.items())
@@ -141,6 +162,9 @@ def _status(runs: Sequence[Record]) -> str:
     collapsed = sum(bool(r.diagnostics.get("collapsed")) for r in runs)
     if collapsed:
         text += f", {collapsed} collapsed" if len(runs) > 1 else ", collapsed"
+    old = sum(run.is_older_than(now) for run in runs)
+    if old:
+        text += f", {old} of other code" if len(runs) > 1 else ", of other code"
     return text
 
 

@@ -70,6 +70,13 @@ class Registry:
         if given:
             load(self.choices[name].target)(value)
 
+    def reference(self, token: str) -> str | None:
+        """Where a choice that is not built in is defined: ``package.module:attribute``."""
+        if is_reference(token):
+            return token
+        name = token.partition("=")[0]
+        return None if name in self._builtin else self.choices[name].target
+
     def get(self, token: str) -> Any:
         """The object behind a token.
 

@@ -7,32 +7,32 @@ Problems write ``from suites.pinn.backend import dde`` where a DeepXDE script wr
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import warnings
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 
+@functools.cache
 def import_deepxde() -> ModuleType:
-    """Import DeepXDE with the PyTorch backend.
+    """Import DeepXDE with the PyTorch backend, once.
 
-    DeepXDE announces its backend, and makes CUDA torch's default device where there is one; the
-    harness places tensors itself, so the default is put back.
+    DeepXDE announces its backend, and makes CUDA torch's default device where there is one, which
+    must not happen: the harness places tensors itself.
     """
     os.environ["DDE_BACKEND"] = "pytorch"
-    import torch
-
-    before = torch.get_default_device()
     silent = io.StringIO()
     with (
         contextlib.redirect_stdout(silent),
         contextlib.redirect_stderr(silent),
         warnings.catch_warnings(),
+        mock.patch("torch.set_default_device"),
     ):
         warnings.simplefilter("ignore")
         import deepxde
-    torch.set_default_device(None if before.type == "cpu" else before)
     return deepxde
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: A hidden layer whose features vary less than this over the points carries no signal.
 _VANISHED = 1e-6
+#: A layer whose gradient is smaller than this fraction of the largest layer's does not learn.
+_STARVED = 1e-6
 #: A prediction that varies less than this fraction of the truth is a constant.
 _CONSTANT = 1e-2
 #: Adam's eps matters to gradients that are less than this many times larger.
@@ -27,16 +29,18 @@ _COUPLING_POINTS = 16
 
 def diagnose(task: PINNTask) -> Diagnosis:
     """Examine a task in its present state."""
-    gradient = _gradient_rms(task)
+    gradients = _gradient_rms(task)
+    gradient = gradients.pop("all")
     signals = _hidden_signals(task)
     prediction = None if task.truth is None else task.predict().astype(np.float64)
     spreads = {} if prediction is None else _spreads(task, prediction)
     coupling = _batch_coupling(task)
-    collapse = _collapse(task.spec.axes, signals, spreads)
+    collapse = _collapse(task.spec.axes, signals, spreads, list(gradients.values()))
     finite = all(bool(parameter.isfinite().all()) for parameter in task.net.parameters())
     return Diagnosis(
         measurements={
             "gradient_rms": gradient,
+            "layer_gradient_rms": list(gradients.values()),
             "adam_eps": task.spec.training.eps,
             "hidden_signal": signals,
             "prediction_spread": spreads,
@@ -55,17 +59,35 @@ def diagnose(task: PINNTask) -> Diagnosis:
     )
 
 
-def _gradient_rms(task: PINNTask) -> float:
-    # In training mode batch norm updates its running statistics.
+@contextlib.contextmanager
+def _in_training(task: PINNTask) -> Iterator[None]:
+    """Training mode, with the buffers that batch norm changes there restored."""
     buffers = {name: buffer.clone() for name, buffer in task.net.named_buffers()}
-    gradients = torch.autograd.grad(
-        task.losses()["loss"], list(task.net.parameters()), allow_unused=True
-    )
-    with torch.no_grad():
-        for name, buffer in task.net.named_buffers():
-            buffer.copy_(buffers[name])
-    flat = torch.cat([gradient.flatten() for gradient in gradients if gradient is not None])
-    return float(flat.double().square().mean().sqrt())
+    task.net.train()
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, buffer in task.net.named_buffers():
+                buffer.copy_(buffers[name])
+
+
+def _gradient_rms(task: PINNTask) -> dict[str, float]:
+    """Root mean square of the gradient of each linear layer's weights, and of all parameters."""
+    parameters = list(task.net.parameters())
+    with _in_training(task):
+        found = torch.autograd.grad(task.losses()["loss"], parameters, allow_unused=True)
+    gradients = {
+        id(parameter): torch.zeros_like(parameter) if gradient is None else gradient
+        for parameter, gradient in zip(parameters, found, strict=True)
+    }
+    flat = torch.cat([gradient.flatten() for gradient in gradients.values()])
+    layers = {str(k): _rms(gradients[id(layer.weight)]) for k, layer in enumerate(task.net.linears)}
+    return {**layers, "all": _rms(flat)}
+
+
+def _rms(values: Tensor) -> float:
+    return float(values.double().square().mean().sqrt())
 
 
 def _hidden_signals(task: PINNTask) -> list[float]:
@@ -95,14 +117,14 @@ def _batch_coupling(task: PINNTask) -> float | None:
     """
     if not any(isinstance(layer, nn.BatchNorm1d) for layer in task.net.modules()):
         return None
-    net = copy.deepcopy(task.net).train()
     x = torch.as_tensor(task.data.train_x, device=task.device).detach().clone().requires_grad_()
-    y = net(x)
     rows = torch.linspace(0, len(x) - 1, _COUPLING_POINTS, device=task.device).long().tolist()
-    total = torch.autograd.grad(y.sum(), x, retain_graph=True)[0][rows]
-    own = torch.stack(
-        [torch.autograd.grad(y[row].sum(), x, retain_graph=True)[0][row] for row in rows]
-    )
+    with _in_training(task):
+        y = task.net(x)
+        total = torch.autograd.grad(y.sum(), x, retain_graph=True)[0][rows]
+        own = torch.stack(
+            [torch.autograd.grad(y[row].sum(), x, retain_graph=True)[0][row] for row in rows]
+        )
     return float((total - own).norm() / own.norm())
 
 
@@ -127,17 +149,26 @@ def _spreads(task: PINNTask, prediction: np.ndarray) -> dict[str, float]:
 
 
 def _collapse(
-    axes: Mapping[str, str], signals: Sequence[float], spreads: Mapping[str, float]
+    axes: Mapping[str, str],
+    signals: Sequence[float],
+    spreads: Mapping[str, float],
+    gradients: Sequence[float],
 ) -> list[str]:
     vanished = next((k for k, signal in enumerate(signals) if signal < _VANISHED), None)
-    constant = bool(spreads) and all(spread < _CONSTANT for spread in spreads.values())
+    constant = [name for name, spread in spreads.items() if spread < _CONSTANT]
+    limit = _STARVED * max(gradients)
+    starved = next((k for k, gradient in enumerate(gradients) if gradient <= limit), None)
     if vanished is not None:
         cause = (
             f"hidden layer {vanished + 1} of {len(signals)} carries no signal"
             f" ({signals[vanished]:.0e})"
         )
     elif constant:
-        cause = "the prediction is constant"
+        cause = f"the prediction of {' and '.join(constant)} is constant"
+    elif starved is not None:
+        cause = (
+            f"layer {starved + 1} of {len(gradients)} gets no gradient ({gradients[starved]:.0e})"
+        )
     else:
         return []
     return [f"collapsed: {cause}; {_cure(axes)}"]

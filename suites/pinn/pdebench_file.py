@@ -5,6 +5,7 @@ Apart from the reader, so that a problem can be listed without importing h5py.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,8 +65,9 @@ class PDEBenchFile:
             raise ValueError("periodic-cubic interpolation needs one space dimension")
 
 
+@functools.lru_cache(maxsize=8)
 def pdebench_truth(root: Path, expected: PDEBenchFile, sample: int) -> Truth:
-    """The truth that one sample of a downloaded file gives.
+    """The truth that one sample of a downloaded file gives, read once a process.
 
     Outputs that the file does not store start from 0 (the dam break's velocities).
 

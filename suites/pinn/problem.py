@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from suites.pinn.backend import dde
+from bench.errors import BadInput
 from suites.pinn.reference.reference import Reference, ScatteredReference
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: DeepXDE's default (Hammersley) draws about the same points for every seed; this one draws from
-#: NumPy's global generator, which the task seeds.
-SAMPLER = "pseudo"
+    from suites.pinn.pdebench_file import PDEBenchFile
 
 Kind = Literal["residual", "initial", "boundary", "data"]
 
@@ -116,6 +114,7 @@ class Problem(ABC):
         outputs: Names of the network's outputs.
         terms: Loss terms in DeepXDE's order, without those of supervised points.
         published: The published set-up.
+        file: PDEBench's file of the problem, if it has one.
         takes_labels: Whether `data` makes use of supervised points.
     """
 
@@ -123,22 +122,37 @@ class Problem(ABC):
     outputs: tuple[str, ...]
     terms: tuple[Term, ...]
     published: Published = Published()
+    file: PDEBenchFile | None = None
     takes_labels: bool = True
 
-    @abstractmethod
     def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth | None:
         """The ground truth.
 
         Args:
-            data_root: Directory with PDEBench's files, or ``None`` for the embedded truth.
+            data_root: Directory with PDEBench's files, or ``None`` for the problem's own truth.
             sample: Which sample of a PDEBench file.
-            fine: Solve as accurately as scoring needs; otherwise, for smoke tests, fast.
+            fine: See `own_truth`.
 
         Returns:
             ``None`` where a user's problem has none.
 
         Raises:
-            BadInput: A file is missing or wrong.
+            BadInput: A file is missing or wrong, or the problem has none.
+        """
+        if data_root is None:
+            return self.own_truth(fine)
+        if self.file is None:
+            raise BadInput(f"--data-root: problem {self.name!r} has no PDEBench file")
+        from suites.pinn.pdebench_file import pdebench_truth
+
+        return pdebench_truth(data_root, self.file, sample)
+
+    @abstractmethod
+    def own_truth(self, fine: bool) -> Truth | None:
+        """The ground truth that needs no file.
+
+        Args:
+            fine: Solve as accurately as scoring needs; otherwise, for smoke tests, fast.
         """
 
     @abstractmethod
@@ -171,47 +185,3 @@ class Problem(ABC):
         if len(outputs) == 1:
             return (Term("Ldata", "data", outputs[0]),)
         return tuple(Term(f"Ldata{self.outputs[i]}", "data", i) for i in outputs)
-
-
-def time_pde(
-    geometry: Any,
-    pde: Callable[[Tensor, Tensor], Any],
-    conditions: Sequence[Any],
-    points: Points,
-    supervised: Supervised | None,
-) -> Any:
-    """A ``dde.data.TimePDE`` on freshly drawn points, with the supervised points as conditions.
-
-    Args:
-        geometry: ``dde.geometry.GeometryXTime``.
-        pde: Residuals, as DeepXDE defines them.
-        conditions: Initial and boundary conditions, in the order of the problem's terms.
-        points: How many points to draw.
-        supervised: Labels, or ``None``.
-    """
-    labels = []
-    if supervised is not None:
-        labels = [
-            dde.icbc.PointSetBC(supervised.points, supervised.values[:, [k]], component=output)
-            for k, output in enumerate(supervised.outputs)
-        ]
-    return dde.data.TimePDE(
-        geometry,
-        pde,
-        [*conditions, *labels],
-        num_domain=points.domain,
-        num_boundary=points.boundary,
-        num_initial=points.initial,
-        train_distribution=SAMPLER,
-    )
-
-
-def initial_condition(geometry: Any, truth: Truth, output: int) -> Any:
-    """``dde.icbc.IC`` of one output: the truth's initial state."""
-    initial = truth.initial
-    assert initial is not None
-
-    def value(x: np.ndarray) -> np.ndarray:
-        return initial(x[:, :-1])[:, [output]]
-
-    return dde.icbc.IC(geometry, value, lambda _, on_initial: on_initial, component=output)

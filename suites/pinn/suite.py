@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from bench.arm import AXES
 from bench.errors import BadInput, unknown
 from bench.options import override
-from bench.references import is_reference, source_digest
+from bench.references import source_digest
 from bench.spec import Spec
 from bench.task import Request, Task
 from suites.pinn.budgets import BUDGETS, SUMMARIES
 from suites.pinn.models import MODELS, parse_model
 from suites.pinn.problem import TOTALS, Problem
-from suites.pinn.problems import BUILT_IN, get_problem, problem_summaries
+from suites.pinn.problems import BUILT_IN, get_problem, problem_reference, problem_summaries
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +32,7 @@ class PINNSuite:
     name = "pinn"
     summary = "physics-informed networks on DeepXDE problems"
     default_model = "fnn"
+    packages = ("deepxde",)
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -96,7 +97,10 @@ class PINNSuite:
             settings["sample"] = options.sample or 0
             truth = problem.truth(root, settings["sample"], budget.fine_truth)
             settings["data"] = truth.digest if truth else None
-        names = {"problem": request.problem, **axes}
+        own = [
+            problem_reference(request.problem),
+            *(registry.reference(axes[axis]) for axis, registry in AXES.items()),
+        ]
         return Spec(
             suite=self.name,
             problem=request.problem,
@@ -110,7 +114,7 @@ class PINNSuite:
             device=request.device,
             dtype=request.dtype,
             noops=request.arm.noops(model.published),
-            sources={name: source_digest(name) for name in names.values() if is_reference(name)},
+            sources={name: source_digest(name) for name in own if name},
             paths={} if root is None else {"data_root": str(root.resolve())},
         )
 
@@ -121,11 +125,12 @@ class PINNSuite:
         return build(spec, device)
 
     def columns(self, problem: str) -> tuple[Sequence[str], Sequence[str]]:
-        """Errors and the totals of the loss; then the terms of the conditions."""
-        terms = get_problem(problem).terms
-        totals = [total for kind, total in TOTALS.items() if any(t.kind == kind for t in terms)]
-        of_conditions = [t.name for t in terms if t.kind != "residual" and t.name not in totals]
-        return ["L2RE", "skill", "MSE", *totals], of_conditions
+        """Errors and the totals of the loss; then the terms of systems."""
+        found = get_problem(problem)
+        terms = (*found.terms, *found.data_terms(range(len(found.outputs))))
+        totals = list(TOTALS.values())
+        single = [term.name for term in terms if term.name not in totals]
+        return ["L2RE", "L2RE_unseen", "skill", "MSE", *totals], single
 
 
 def _supervised(problem: Problem, most: int | None, asked: float | None) -> dict[str, Any]:

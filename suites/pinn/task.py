@@ -101,6 +101,8 @@ class PINNTask:
         labels = problem.data_terms(supervised.outputs) if supervised else ()
         self.terms: tuple[Term, ...] = (*problem.terms, *labels)
         self.data = data
+        conditions = [term.name for term in self.terms if term.kind != "residual"]
+        self._check_names("conditions", conditions, len(data.bcs))
         statistics = label_statistics(data, len(problem.outputs))
         self.scales = [make_scale(spec.axes["rescaling"], s) for s in statistics]
         dtype = torch.float64 if spec.dtype == "float64" else torch.float32
@@ -111,7 +113,9 @@ class PINNTask:
         self.evaluation: LossEvaluation = StockEvaluation(data, self.net, device)
         self.heldout_data = heldout
         self._heldout: LossEvaluation = StockEvaluation(heldout, self.net, device)
-        self._check_terms(data)
+        equations = [term.name for term in self.terms if term.kind == "residual"]
+        n_losses = len(self.evaluation(training=False))
+        self._check_names("equations", equations, n_losses - len(data.bcs))
         self.optimization = Optimization(list(self.net.parameters()), spec.training)
         if truth is not None:
             self._grid = torch.as_tensor(truth.reference.points(), dtype=dtype)
@@ -144,20 +148,17 @@ class PINNTask:
         net.apply_output_transform(transform)
         return net
 
-    def _check_terms(self, data: Any) -> None:
-        """The names must be as many as the losses."""
-        n_losses = len(self.evaluation(training=False))
-        if n_losses != len(self.terms):
+    def _check_names(self, kind: str, names: list[str], count: int) -> None:
+        """There must be as many names as losses."""
+        if len(names) != count:
             raise BadInput(
-                f"problem {self.problem.name!r} names {len(self.terms)} loss terms"
-                f" ({', '.join(term.name for term in self.terms)}) but has {n_losses}:"
-                f" {n_losses - len(data.bcs)} equations and {len(data.bcs)} conditions"
+                f"problem {self.problem.name!r} names {len(names)} {kind} ({', '.join(names)}) but"
+                f" has {count}"
             )
 
     def unit(self, metric: str) -> str:
-        """PDE problems are stated in dimensionless numbers."""
-        del metric
-        return "1"
+        """PDE problems are stated in dimensionless numbers; the loss is as it is minimised."""
+        return "weighted" if metric in ("loss", "heldout_loss") else "1"
 
     @property
     def description(self) -> Mapping[str, Any]:
@@ -268,4 +269,4 @@ class PINNTask:
 
     def weights(self) -> dict[str, Tensor]:
         """The network's ``state_dict``."""
-        return dict(self.net.state_dict())
+        return {name: tensor.cpu() for name, tensor in self.net.state_dict().items()}

@@ -40,7 +40,7 @@ def loss_weights(
     named = [term for term in terms if term.kind != "residual"]
     of_conditions = [
         _condition_scale(term, condition, factors)
-        for term, condition in zip(named, conditions, strict=False)
+        for term, condition in zip(named, conditions, strict=True)
     ]
     return [1 / scale**2 for scale in (*residuals, *of_conditions)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +35,7 @@ def wrap(
         factory: Builds the data. A function and not the data themselves, because those have drawn
             their points already: it is called once for the training points of every seed and once
             for the held-out points.
-        name: Name in tables and records.
+        name: Name in messages; tables and records show what the command line named.
         outputs: Names of the network's outputs.
         losses: Names of the loss terms in DeepXDE's order, equations first. ``Lf…`` is an equation,
             ``LIC…`` an initial, ``LBC…`` a boundary condition, ``Ldata…`` labels; the terms of a
@@ -90,10 +89,9 @@ class _Wrapped(Problem):
         self._output_transform = output_transform
         self._residual_scales = residual_scales
 
-    def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth | None:
+    def own_truth(self, fine: bool) -> Truth | None:
         """The exact solution or the reference data."""
-        if data_root is not None:
-            raise BadInput(f"--data-root: problem {self.name!r} has no PDEBench file")
+        del fine
         everything = tuple(range(len(self.outputs)))
         if self._reference is not None:
             points, values = (np.asarray(array, dtype=float) for array in self._reference)

@@ -151,7 +151,9 @@ def test_names_and_totals_of_the_loss_terms(problem: str) -> None:
                 assert step[total] == pytest.approx(sum(step[k] for k in parts), rel=1e-12)
         totals = [step[k] for k in ("Lf", "LIC", "LBC", "Ldata") if k in step]
         assert step["loss"] == pytest.approx(sum(totals), rel=1e-12)
-    assert {built.unit(name) for name in before} == {"1"}
+    weighted = {name for name in before if built.unit(name) == "weighted"}
+    assert weighted == {"loss", "heldout_loss"}
+    assert {built.unit(name) for name in set(before) - weighted} == {"1"}
 
 
 @pytest.mark.parametrize("problem", BUILT_IN)
@@ -160,7 +162,12 @@ def test_the_tables_columns_are_metrics(problem: str) -> None:
     main, further = SUITE.columns(problem)
     columns = [*main, *further]
     assert columns[0] == "L2RE"
-    assert set(columns) <= set(metrics)
+    labels = {"L2RE_unseen", *(name for name in columns if name.startswith("Ldata"))}
+    assert set(columns) - labels <= set(metrics)
+    supervised = task(problem, supervised=0.1).evaluate().metrics
+    assert set(columns) & labels == {name for name in supervised if name not in metrics} | (
+        labels & set(metrics)
+    )
     assert len(columns) == len(set(columns))
 
 

@@ -7,6 +7,7 @@ import importlib.util
 import itertools
 import json
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -264,3 +265,51 @@ def test_a_missing_file_is_one_line(
     assert captured.err.startswith("bench: ") and captured.err.count("\n") == 1
     assert str(tmp_path) in captured.err
     assert not out.exists()
+
+
+def test_a_random_activation_of_ones_own_is_reproducible(
+    tmp_path: Path, own_module: Callable[[str, str], None]
+) -> None:
+    own_module(
+        "noisy",
+        """
+import torch
+
+class Noisy(torch.nn.Module):
+    def forward(self, x):
+        noise = torch.rand_like(x) if self.training else 0.5
+        return torch.tanh(x) * (0.5 + noise)
+""",
+    )
+    arm = "activation=noisy:Noisy"
+    first, second = (run(tmp_path / k, "advection-1d", arm, steps=30) for k in ("a", "b"))
+    assert first.status == "done", first.reason
+    assert first.metrics == second.metrics
+    other = run(tmp_path / "c", "advection-1d", arm, steps=30, seed=1)
+    assert other.metrics != first.metrics
+
+
+def test_a_diagnosis_of_the_start_is_kept(baseline: Record) -> None:
+    start = baseline.diagnostics["start"]
+    assert start["gradient_rms"] > 0
+    assert len(start["layer_gradient_rms"]) == 4
+    assert start["gradient_rms"] != baseline.diagnostics["gradient_rms"]
+
+
+def test_one_dead_output_of_a_system_is_called_collapsed() -> None:
+    built = build(specify("shallow-water-2d"), CPU)
+    with torch.no_grad():
+        built.net.linears[-1].weight[1].zero_()
+    (warning,) = (t for t in built.diagnose().warnings if t.startswith("collapsed"))
+    assert "prediction of u is constant" in warning
+
+
+def test_a_layer_without_gradient_is_called_collapsed() -> None:
+    built = build(specify("advection-1d"), CPU)
+    built.net.linears[-1].weight.data.mul_(1e-12)
+    built.net.linears[-1].bias.data.zero_()
+    diagnosis = built.diagnose()
+    # The first layers' gradients pass through the tiny last one, whose own is ordinary.
+    first, *_, last = diagnosis.measurements["layer_gradient_rms"]
+    assert first < 1e-6 * last
+    assert diagnosis.measurements["collapsed"] is True

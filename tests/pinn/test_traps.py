@@ -316,3 +316,13 @@ def test_a_task_that_failed_in_a_step_goes_on_as_if_it_had_not() -> None:
         built.evaluation.data.pde = original
         mine, wanted = built.step(), other.step()
         assert {k: float(v) for k, v in mine.items()} == {k: float(v) for k, v in wanted.items()}
+
+
+def test_deepxde_can_be_used_inside_a_device_context_and_outside_again() -> None:
+    """A default device that is set inside of one would outlive it."""
+    for device in ("cpu", "meta", "cpu", "meta", "cpu"):
+        with torch.device(device):
+            assert dde.config.real(torch) in (torch.float32, torch.float64)
+            assert torch.zeros(1).device.type == device
+        assert dde.grad is not None
+        assert torch.zeros(1).device.type == "cpu"

@@ -258,13 +258,17 @@ def test_a_loss_name_that_says_no_kind_is_refused(bad: str) -> None:
     assert repr(bad) in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "count"), [("TOO_FEW", 2), ("TOO_MANY", 4)])
-def test_a_wrong_number_of_loss_names_is_refused(name: str, count: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("TOO_FEW", "names 1 conditions (LIC) but has 2"),
+        ("TOO_MANY", "names 2 equations (Lf_1, Lf_2) but has 1"),
+    ],
+)
+def test_a_wrong_number_of_loss_names_is_refused(name: str, message: str) -> None:
     with pytest.raises(BadInput) as caught:
         task(name)
-    text = str(caught.value)
-    assert f"names {count} loss terms" in text and "has 3" in text
-    assert "1 equations and 2 conditions" in text
+    assert message in str(caught.value)
 
 
 def test_a_factory_that_fails_is_a_failed_run(tmp_path: Path) -> None:

@@ -59,6 +59,15 @@ def _entry_points() -> Any:
     return entry_points(group="suites.pinn.problems")
 
 
+def problem_reference(name: str) -> str | None:
+    """Where a problem that is not built in is defined: ``package.module:attribute``."""
+    if is_reference(name):
+        return name
+    if name in BUILT_IN or name in VARIANTS:
+        return None
+    return next((point.value for point in _entry_points() if point.name == name), None)
+
+
 @cache
 def get_problem(name: str) -> Problem:
     """The problem of that name, or that a ``package.module:attribute`` names.

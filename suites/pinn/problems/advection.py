@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from suites.pinn.backend import dde
-from suites.pinn.pdebench_file import PDEBenchFile, pdebench_truth
+from suites.pinn.conditions import initial_condition, time_pde
+from suites.pinn.pdebench_file import PDEBenchFile
 from suites.pinn.problem import (
     Points,
     Problem,
     Supervised,
     Term,
     Truth,
-    initial_condition,
-    time_pde,
 )
 from suites.pinn.reference.initial_states import periodic_sines
 from suites.pinn.reference.reference import Reference
@@ -50,11 +48,10 @@ class Advection1D(Problem):
 
     name = "advection-1d"
     outputs = ("u",)
+    file = FILE
     terms = (Term("Lf", "residual"), Term("LIC", "initial", 0), Term("LBC", "boundary", 0))
 
-    def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth:
-        if data_root is not None:
-            return pdebench_truth(data_root, FILE, sample)
+    def own_truth(self, fine: bool) -> Truth:
         initial = periodic_sines(SEED, terms=2, highest=2)
         x = np.linspace(0, 1, 512 if fine else 128, endpoint=False)
         t = np.linspace(0, 2, 101 if fine else 21)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from suites.pinn.backend import dde
-from suites.pinn.pdebench_file import PDEBenchFile, pdebench_truth
+from suites.pinn.conditions import initial_condition, time_pde
+from suites.pinn.pdebench_file import PDEBenchFile
 from suites.pinn.problem import (
     Points,
     Problem,
     Supervised,
     Term,
     Truth,
-    initial_condition,
-    time_pde,
 )
 from suites.pinn.reference.cache import cached
 from suites.pinn.reference.initial_states import compressible_state
@@ -60,6 +58,7 @@ class CompressibleFlow1D(Problem):
 
     name = "compressible-flow-1d"
     outputs = ("d", "v", "p")
+    file = FILE
     terms = (
         Term("Lf_mass", "residual"),
         Term("Lf_momentum", "residual"),
@@ -72,9 +71,7 @@ class CompressibleFlow1D(Problem):
         Term("LBCp", "boundary", 2),
     )
 
-    def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth:
-        if data_root is not None:
-            return pdebench_truth(data_root, FILE, sample)
+    def own_truth(self, fine: bool) -> Truth:
         state = compressible_state(SEED, mach=MACH, highest=HIGHEST)
         cells = 1024 if fine else 128
         x = np.linspace(0, 1, 512 if fine else 64, endpoint=False)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from suites.pinn.backend import dde
-from suites.pinn.pdebench_file import PDEBenchFile, pdebench_truth
+from suites.pinn.conditions import initial_condition, on_wall, time_pde
+from suites.pinn.pdebench_file import PDEBenchFile
 from suites.pinn.problem import (
     Points,
     Problem,
@@ -18,8 +18,6 @@ from suites.pinn.problem import (
     Supervised,
     Term,
     Truth,
-    initial_condition,
-    time_pde,
 )
 from suites.pinn.reference.cache import cached
 from suites.pinn.reference.initial_states import band_limited_field
@@ -60,6 +58,7 @@ class DiffusionReaction2D(Problem):
 
     name = "diffusion-reaction-2d"
     outputs = ("u", "v")
+    file = FILE
     terms = (
         Term("Lf_u", "residual"),
         Term("Lf_v", "residual"),
@@ -70,9 +69,7 @@ class DiffusionReaction2D(Problem):
     )
     published = Published(steps=100, supervised=0.3)
 
-    def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth:
-        if data_root is not None:
-            return pdebench_truth(data_root, FILE, sample)
+    def own_truth(self, fine: bool) -> Truth:
         return self._solved(
             band_limited_field(SEED, MODES), band_limited_field(SEED + 1, MODES), fine
         )
@@ -118,15 +115,11 @@ class DiffusionReaction2D(Problem):
                 v_t - D_V * (v_xx + v_yy) - (u - v),
             ]
 
-        def on_wall(x: np.ndarray, on_boundary: bool) -> bool:
-            # DeepXDE's normals at the corners are diagonal.
-            return on_boundary and not np.isclose(np.abs(x[:2]), 1).all()
-
         conditions = [
             initial_condition(geometry, truth, 0),
             initial_condition(geometry, truth, 1),
-            dde.icbc.NeumannBC(geometry, lambda x: 0, on_wall, component=0),
-            dde.icbc.NeumannBC(geometry, lambda x: 0, on_wall, component=1),
+            dde.icbc.NeumannBC(geometry, lambda x: 0, on_wall(1), component=0),
+            dde.icbc.NeumannBC(geometry, lambda x: 0, on_wall(1), component=1),
         ]
         return time_pde(geometry, pde, conditions, points, supervised)
 
@@ -140,9 +133,7 @@ class DiffusionReactionNoise2D(DiffusionReaction2D):
 
     name = "diffusion-reaction-2d-noise"
 
-    def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth:
-        if data_root is not None:
-            return super().truth(data_root, sample, fine)
+    def own_truth(self, fine: bool) -> Truth:
         u, v = (_cell_noise(SEED + k) for k in range(2))
         truth = self._solved(u, v, fine)
         return replace(truth, reference=replace(truth.reference, error=None))

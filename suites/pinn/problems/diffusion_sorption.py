@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from suites.pinn.backend import dde
-from suites.pinn.pdebench_file import PDEBenchFile, pdebench_truth
+from suites.pinn.conditions import initial_condition, time_pde
+from suites.pinn.pdebench_file import PDEBenchFile
 from suites.pinn.problem import (
     Points,
     Problem,
@@ -16,8 +16,6 @@ from suites.pinn.problem import (
     Supervised,
     Term,
     Truth,
-    initial_condition,
-    time_pde,
 )
 from suites.pinn.reference.cache import cached
 from suites.pinn.reference.reference import Reference
@@ -61,6 +59,7 @@ class DiffusionSorption1D(Problem):
 
     name = "diffusion-sorption-1d"
     outputs = ("u",)
+    file = FILE
     terms = (
         Term("Lf", "residual"),
         Term("LIC", "initial", 0),
@@ -69,9 +68,7 @@ class DiffusionSorption1D(Problem):
     )
     published = Published(supervised=0.3)
 
-    def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth:
-        if data_root is not None:
-            return pdebench_truth(data_root, FILE, sample)
+    def own_truth(self, fine: bool) -> Truth:
         cells = 1024 if fine else 64
         x = np.linspace(0, 1, 513 if fine else 65)
         t = np.linspace(0, 500, 101 if fine else 11)

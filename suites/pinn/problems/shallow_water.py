@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from suites.pinn.backend import dde
-from suites.pinn.pdebench_file import PDEBenchFile, pdebench_truth
+from suites.pinn.conditions import initial_condition, on_wall, time_pde
+from suites.pinn.pdebench_file import PDEBenchFile
 from suites.pinn.problem import (
     Points,
     Problem,
@@ -17,8 +17,6 @@ from suites.pinn.problem import (
     Supervised,
     Term,
     Truth,
-    initial_condition,
-    time_pde,
 )
 from suites.pinn.reference.cache import cached
 from suites.pinn.reference.reference import Reference, cell_centres
@@ -62,6 +60,7 @@ class ShallowWater2D(Problem):
 
     name = "shallow-water-2d"
     outputs = ("h", "u", "v")
+    file = FILE
     terms = (
         Term("Lf_mass", "residual"),
         Term("Lf_momentum_x", "residual"),
@@ -75,9 +74,7 @@ class ShallowWater2D(Problem):
     )
     published = Published(supervised=0.3)
 
-    def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth:
-        if data_root is not None:
-            return pdebench_truth(data_root, FILE, sample)
+    def own_truth(self, fine: bool) -> Truth:
         cells = 8000 if fine else 200
         x = cell_centres(-2.5, 2.5, 64 if fine else 16)
         t = np.linspace(0, 1, 51 if fine else 6)
@@ -118,14 +115,10 @@ class ShallowWater2D(Problem):
                 v_t + u * v_x + v * v_y + G * h_y,
             ]
 
-        def on_wall(x: np.ndarray, on_boundary: bool) -> bool:
-            # DeepXDE's normals at the corners are diagonal.
-            return on_boundary and not np.isclose(np.abs(x[:2]), 2.5).all()
-
         conditions = [
             *(initial_condition(geometry, truth, output) for output in range(3)),
             *(
-                dde.icbc.NeumannBC(geometry, lambda x: 0, on_wall, component=output)
+                dde.icbc.NeumannBC(geometry, lambda x: 0, on_wall(2.5), component=output)
                 for output in range(3)
             ),
         ]
