@@ -27,7 +27,8 @@ format: $(READY)
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12))' || \
 	  { echo "$(PYTHON) is older than 3.12; name another one: make PYTHON=python3.12"; exit 1; }
-	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	test -x $(RUN) || { command -v uv >/dev/null && uv venv --quiet --python $(PYTHON) $(VENV); } \
+	  || $(PYTHON) -m venv $(VENV)
 	command -v uv >/dev/null || $(RUN) -m pip install --quiet -c constraints.txt uv
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" uv pip install --quiet --python $(RUN) \
 	  --compile-bytecode -c constraints.txt -e '.[test]'

@@ -42,6 +42,18 @@ _TRIALS: dict[str, Callable[[str], object]] = {
 
 BASELINE = "baseline"
 
+#: Arms that the literature compares; any other combination of techniques is an arm as well.
+NAMED = {
+    BASELINE: "the model as published",
+    "irelu": "integrated ReLU alone",
+    "denorm": "normalisation layers removed, nothing else",
+    "rescale": "labels rescaled, nothing else",
+    "denorm+rescale": "the paper's two changes of scale",
+    "irelu+denorm+rescale": "the paper's three techniques together",
+    "lsuv": "variance-matched initialisation alone: what irelu+lsuv is to be compared with",
+    "irelu+lsuv": "integrated ReLU where its quadratic growth is held",
+}
+
 # A '+' before a digit belongs to a number such as 1e+06.
 _SEPARATOR = re.compile(r"\+(?!\d)")
 

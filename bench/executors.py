@@ -247,7 +247,6 @@ def _work(
     os.setpgrp()
     if core is not None:
         os.sched_setaffinity(0, {core})
-    os.environ["OMP_NUM_THREADS"] = "1"
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     store = Store(root)
 

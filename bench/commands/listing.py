@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from bench.arm import AXES
+from bench.arm import AXES, NAMED
 from bench.task import load_suite, suite_names
 
 
@@ -30,14 +30,16 @@ def run(options: argparse.Namespace) -> int:
         for part in ("problems", "models", "budgets"):
             _print_section(f"  {part}", parts[part])
         print()
-    print("techniques (an arm joins them by +, for instance irelu+denorm+rescale)")
+    _print_section("arms (any techniques joined by +, one per axis)", found["arms"])
+    print()
+    print("techniques")
     for axis, choices in found["techniques"].items():
         _print_section(f"  {axis}", choices)
     return 0
 
 
 def catalogue() -> dict[str, Any]:
-    """Suites with their problems, models and budgets, and the choices on every axis."""
+    """Suites with their problems, models and budgets, arms, and the choices on every axis."""
     suites = {}
     for name in suite_names():
         suite = load_suite(name)
@@ -51,7 +53,7 @@ def catalogue() -> dict[str, Any]:
         axis: {name: choice.summary for name, choice in registry.choices.items()}
         for axis, registry in AXES.items()
     }
-    return {"suites": suites, "techniques": techniques}
+    return {"suites": suites, "arms": NAMED, "techniques": techniques}
 
 
 def _print_section(title: str, entries: dict[str, str]) -> None:

@@ -68,6 +68,6 @@ BUDGETS: dict[str, Callable[[Problem], Budget]] = {
 
 SUMMARIES = {
     "smoke": "ten steps, to see that everything runs",
-    "quick": "the published optimiser on fewer points for fewer steps: a minute a run",
+    "quick": "the published optimiser on fewer points, about a minute a run",
     "paper": "the published set-up",
 }

@@ -52,8 +52,8 @@ class DiffusionReaction2D(Problem):
 
     D_u = 1e-3, D_v = 5e-3, k = 5e-3. Source: PDEBench, Takamoto et al., arXiv 2210.07182
     (``2D_diff-react_NA_NA``), which starts from white noise per grid cell; no grid-independent
-    truth exists for that, so the initial state here is a band-limited random field, and the noise
-    is the variant `DiffusionReactionNoise2D`.
+    truth exists for that, so the initial state here is a random field of at most three half waves
+    across the square, and the noise is the variant `DiffusionReactionNoise2D`.
     """
 
     name = "diffusion-reaction-2d"

@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def _plain(value: Any) -> Any:
 
 
 def cache_key(name: str, parameters: dict[str, Any]) -> str:
-    """Hexadecimal key of a solution: its name, its parameters and the solvers' source.
+    """Hexadecimal key of a solution: name, parameters, the solvers' source, SciPy's version.
 
     Args:
         name: Name of the problem.
@@ -58,7 +59,7 @@ def cache_key(name: str, parameters: dict[str, Any]) -> str:
         ValueError: A parameter is NaN or infinite.
     """
     text = json.dumps(
-        [name, parameters, _source_digest()],
+        [name, parameters, _source_digest(), version("numpy"), version("scipy")],
         sort_keys=True,
         allow_nan=False,
         separators=(",", ":"),
