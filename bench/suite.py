@@ -8,10 +8,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-# Before anything imports NumPy or torch: results must not depend on the number of cores.
-for _library in ("OMP", "OPENBLAS", "MKL"):
-    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
-
 from bench.commands import listing, show, train
 from bench.errors import BadInput, unknown
 from bench.task import load_suite, suite_names
