@@ -18,7 +18,7 @@ from bench.spec import Spec
 from bench.store import Store
 from bench.streams import global_streams
 from bench.task import Task, load_suite
-from bench.trainer import Log, Progress, Trainer
+from bench.trainer import Log, Progress, Trainer, examine
 
 
 def execute(
@@ -117,7 +117,7 @@ class _Run:
             self.log = trainer.log
         if self.status in FINAL:
             checkpoint.save(self.store.weights(self.spec.hash), self.task.weights())
-        diagnosis = self.task.diagnose()
+        diagnosis = examine(self.task)
         self.measurements = {**diagnosis.measurements, "start": self.log.start}
         self.warnings.extend(diagnosis.warnings)
 

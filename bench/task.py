@@ -126,7 +126,11 @@ class Suite(Protocol):
         """
 
     def build(self, spec: Spec, device: torch.device) -> Task:
-        """Build the task of a spec."""
+        """Build the task of a spec.
+
+        Called, like all methods of the task, within `bench.device.deterministic(device)`, where
+        new tensors are made on the device.
+        """
 
     def columns(self, problem: str) -> tuple[Sequence[str], Sequence[str]]:
         """The metrics that the final tables show for a problem.

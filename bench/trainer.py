@@ -17,7 +17,7 @@ from bench.interruption import Interruption
 from bench.record import Metric, Status, Timing
 from bench.spec import Training
 from bench.streams import global_state, set_global_state
-from bench.task import Task
+from bench.task import Diagnosis, Task
 
 #: Losses are read from the device, and NaN is looked for, every so many steps.
 BLOCK = 50
@@ -97,6 +97,14 @@ def evaluation_steps(training: Training) -> list[int]:
     )
 
 
+def examine(task: Task) -> Diagnosis:
+    """The task's diagnosis; one that fails costs a warning and not the run."""
+    try:
+        return task.diagnose()
+    except Exception as error:  # it looks into whatever a user's module does
+        return Diagnosis({}, [f"the diagnosis failed: {type(error).__name__}: {error}"])
+
+
 class Trainer:
     """Trains a task and keeps its log.
 
@@ -143,7 +151,7 @@ class Trainer:
         saved = time.monotonic()
         if not self.log.history:
             self._evaluate()
-            self.log.start = dict(self.task.diagnose().measurements)
+            self.log.start = dict(examine(self.task).measurements)
         while self.log.step < total:
             following = min(step for step in self._evaluations if step > self.log.step)
             loss = self._block(min(BLOCK, following - self.log.step), interruption)

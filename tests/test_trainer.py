@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -23,8 +24,9 @@ from bench.interruption import Interruption
 from bench.optimization import Optimization
 from bench.record import Metric
 from bench.spec import Training
+from bench.streams import global_streams
 from bench.task import Diagnosis, Evaluation
-from bench.trainer import Trainer, evaluation_steps
+from bench.trainer import Trainer, evaluation_steps, examine
 
 CPU = torch.device("cpu")
 
@@ -109,14 +111,14 @@ class Run:
     task: Regression
     trainer: Trainer
     saved: list[dict[str, Any]] = field(default_factory=list)
-    progress: list[tuple[int, int, float, float]] = field(default_factory=list)
+    progress: list[tuple[int, int, float]] = field(default_factory=list)
     interruption: Interruption = field(default_factory=Interruption)
 
 
 def start(training: Training, **options: Any) -> Run:
     task = Regression(training, **options)
     saved: list[dict[str, Any]] = []
-    progress: list[tuple[int, int, float, float]] = []
+    progress: list[tuple[int, int, float]] = []
     run = Trainer(
         task,
         training,
@@ -517,3 +519,59 @@ def test_a_malicious_checkpoint_does_not_run(tmp_path: Path) -> None:
         assert not trace.exists()
     pickle.loads(path.read_bytes())  # so the file is one that would
     assert trace.exists()
+
+
+# A diagnosis.
+
+
+class Undiagnosable(Regression):
+    def diagnose(self) -> Diagnosis:
+        raise RuntimeError("no idea")
+
+
+def test_a_diagnosis_that_fails_costs_a_warning_and_not_the_run() -> None:
+    training = Training(steps=5, evaluations=1)
+    trainer = Trainer(Undiagnosable(training), training, CPU, lambda _: None, lambda *_: None)
+    assert trainer.run(Interruption()) == ("done", None)
+    assert examine(trainer.task).warnings == ["the diagnosis failed: RuntimeError: no idea"]
+
+
+# The global generators.
+
+
+def test_training_continues_the_global_generators_and_evaluation_does_not_touch_them() -> None:
+    class Drawing(Regression):
+        drawn: list[float]
+
+        def step(self) -> Mapping[str, Tensor]:
+            self.drawn.append(float(torch.rand(1)) + float(np.random.random()))
+            return super().step()
+
+        def evaluate(self) -> Evaluation:
+            torch.rand(3), np.random.random(3)
+            return super().evaluate()
+
+    training = Training(steps=12, evaluations=4)
+    saved: list[dict[str, Any]] = []
+
+    def train(stop_at: int | None, state: dict[str, Any] | None) -> list[float]:
+        task = Drawing(training)
+        task.drawn = []
+        interruption = Interruption()
+
+        def stop(step: int, *_: Any) -> None:
+            if step == stop_at:
+                interruption.signal = 2
+
+        trainer = Trainer(task, training, CPU, lambda s: saved.append(copy.deepcopy(s)), stop)
+        with global_streams(7, CPU):
+            if state is not None:
+                trainer.resume(state)
+            trainer.run(interruption)
+        return task.drawn
+
+    whole = train(None, None)
+    begun = train(6, None)
+    assert len(begun) == 6
+    assert begun + train(None, saved[-1]) == whole
+    assert len(set(whole)) == 12
