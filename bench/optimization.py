@@ -17,6 +17,11 @@ def _constant(progress: float) -> float:
     return 1.0
 
 
+def _stable_decay(progress: float) -> float:
+    """Constant, then linear to 0 over the last fifth (Hu et al., arXiv 2404.06395)."""
+    return min(1.0, 5 * (1 - progress))
+
+
 def _cosine(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * progress))
 
@@ -28,6 +33,7 @@ def _exponential(progress: float) -> float:
 #: Factor on the learning rate as a function of the fraction of Adam's steps done.
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": _constant,
+    "stable-decay": _stable_decay,
     "cosine": _cosine,
     "exponential": _exponential,
 }

@@ -119,7 +119,9 @@ class _Run:
             checkpoint.save(self.store.weights(self.spec.hash), self.task.weights())
         diagnosis = examine(self.task)
         self.measurements = {**diagnosis.measurements, "start": self.log.start}
-        self.warnings.extend(diagnosis.warnings)
+        # Weights that are NaN say nothing; how the run began may say why they are.
+        began = self.log.start["warnings"] if self.status == "diverged" else []
+        self.warnings.extend(dict.fromkeys([*began, *diagnosis.warnings]))
 
     def _save(self, state: dict[str, Any]) -> None:
         marked = {**state, "spec_hash": self.spec.hash, "made_by": self._made_by}

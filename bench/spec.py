@@ -10,7 +10,7 @@ import msgspec
 
 from bench.errors import BadInput, unknown
 
-SCHEDULE_NAMES = ("constant", "cosine", "exponential")
+SCHEDULE_NAMES = ("constant", "stable-decay", "cosine", "exponential")
 
 
 class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,7 +20,8 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         steps: Adam steps.
         lbfgs_steps: L-BFGS steps after them (0: none).
         lr: Learning rate of Adam.
-        schedule: ``constant``, ``cosine`` or ``exponential``.
+        schedule: ``constant``, ``stable-decay`` (constant, then linear to 0 over the last fifth),
+            ``cosine`` or ``exponential``.
         eps: Adam's eps.
         evaluations: How many times the metrics are evaluated, evenly spaced, the last at the end.
     """

@@ -151,7 +151,8 @@ class Trainer:
         saved = time.monotonic()
         if not self.log.history:
             self._evaluate()
-            self.log.start = dict(examine(self.task).measurements)
+            start = examine(self.task)
+            self.log.start = {**start.measurements, "warnings": list(start.warnings)}
         while self.log.step < total:
             following = min(step for step in self._evaluations if step > self.log.step)
             loss = self._block(min(BLOCK, following - self.log.step), interruption)

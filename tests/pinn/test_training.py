@@ -313,3 +313,9 @@ def test_a_layer_without_gradient_is_called_collapsed() -> None:
     first, *_, last = diagnosis.measurements["layer_gradient_rms"]
     assert first < 1e-6 * last
     assert diagnosis.measurements["collapsed"] is True
+
+
+def test_a_start_that_overflows_says_why_the_run_diverged(tmp_path: Path) -> None:
+    record = run(tmp_path, "diffusion-sorption-1d", "irelu", model="fnn:40x6")
+    assert record.status == "diverged"
+    assert any(text.startswith("exploded") and "lsuv" in text for text in record.warnings)
