@@ -38,10 +38,10 @@ def _smoke(problem: Problem) -> Budget:
 #: problems, and they are to take about a minute each on one core.
 _QUICK: dict[str, tuple[int, Points, int]] = {
     "advection-1d": (4000, Points(domain=1000, boundary=200, initial=256), 0),
-    "compressible-flow-1d": (4500, Points(domain=300, boundary=50, initial=100), 0),
-    "diffusion-reaction-2d": (1200, Points(domain=400, boundary=100, initial=200), 250),
+    "compressible-flow-1d": (4000, Points(domain=300, boundary=50, initial=100), 0),
+    "diffusion-reaction-2d": (1000, Points(domain=400, boundary=100, initial=200), 250),
     "diffusion-sorption-1d": (4000, Points(domain=300, boundary=60, initial=100), 250),
-    "shallow-water-2d": (2000, Points(domain=400, boundary=50, initial=300), 500),
+    "shallow-water-2d": (1800, Points(domain=400, boundary=50, initial=300), 500),
 }
 _QUICK["diffusion-reaction-2d-noise"] = _QUICK["diffusion-reaction-2d"]
 _QUICK["diffusion-sorption-1d-relu"] = _QUICK["diffusion-sorption-1d"]
