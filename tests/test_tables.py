@@ -17,8 +17,8 @@ from bench.report.tables import print_tables
 NOW = {"versions": {"torch": "2.11"}}
 
 
-def printed(records: list[Record], further: list[str] | None = None) -> list[str]:
-    console = Console(file=io.StringIO(), width=200, highlight=False)
+def printed(records: list[Record], further: list[str] | None = None, width: int = 200) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, highlight=False)
     print_tables(records, lambda problem: (["L2RE", "skill"], further or []), NOW, console)
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
 
@@ -122,6 +122,17 @@ def test_step_times_say_how_many_runs_ran_side_by_side(jobs: tuple[int, int], he
 
 def test_columns_that_no_run_has_are_left_out() -> None:
     assert "skill" not in "\n".join(printed([of("baseline", 0, 0.1)]))
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_narrow_terminal_gets_more_tables_and_no_shortened_number(width: int) -> None:
+    names = [f"LIC{k}" for k in range(12)]
+    metrics = {name: Metric(0.0123 * (k + 1), 0.0) for k, name in enumerate(["L2RE", *names])}
+    lines = printed([of("baseline", 0, 0.1, metrics=metrics)], names, width)
+    text = "\n".join(lines)
+    for name, metric in metrics.items():
+        assert name in text and number(metric.final) in text.split()
+    assert all(len(line.rstrip()) <= width for line in lines if "LIC" in line or "e-2" in line)
 
 
 def test_problems_have_tables_of_their_own() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from rich import box
 from rich.console import Console
@@ -39,9 +40,11 @@ def print_tables(
         by_arm = {arm: [r for r in of_problem if r.arm == arm] for arm in _arms(of_problem)}
         present = {name for record in of_problem for name in record.metrics}
         main, further = ([name for name in part if name in present] for part in columns(problem))
-        console.print(_main_table(by_arm, main or ["L2RE"], now))
+        columns_of_main = _main_columns(by_arm, main or ["L2RE"], now)
+        _print_columns(_title(of_problem), list(by_arm), columns_of_main, console)
         if further:
-            console.print(_further_table(by_arm, further))
+            terms = [_metric(by_arm, name) for name in further]
+            _print_columns(None, list(by_arm), terms, console)
         for note in _notes(by_arm):
             console.print(f"  {note}", soft_wrap=True, markup=False)
         console.print()
@@ -55,32 +58,70 @@ def render_console() -> Console:
     return console
 
 
-def _main_table(
-    by_arm: Mapping[str, Sequence[Record]], columns: Sequence[str], now: Mapping[str, Any]
-) -> Table:
+@dataclass(frozen=True)
+class _Column:
+    """A header and a cell for each arm."""
+
+    header: str
+    cells: Sequence[str]
+    justify: Literal["left", "right"] = "right"
+
+    @property
+    def width(self) -> int:
+        return max(map(len, (self.header, *self.cells)))
+
+
+def _print_columns(
+    title: str | None, arms: Sequence[str], columns: Sequence[_Column], console: Console
+) -> None:
+    """Print columns beside the arms, in as many tables as the console's width asks for."""
+    first = _Column("arm", arms, "left")
+    waiting = list(columns)
+    while waiting:
+        shown = [first, waiting.pop(0)]
+        # A column takes its width, and three characters between it and the next.
+        while waiting and sum(c.width + 3 for c in (*shown, waiting[0])) <= console.width:
+            shown.append(waiting.pop(0))
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in shown:
+            table.add_column(column.header, justify=column.justify, no_wrap=True)
+        for cells in zip(*(column.cells for column in shown), strict=True):
+            table.add_row(*cells)
+        console.print(table)
+        title = None
+
+
+def _title(records: Sequence[Record]) -> str:
+    first, seeds = records[0], len({record.seed for record in records})
+    over = f"medians over {seeds} seeds" if seeds > 1 else f"seed {first.seed} alone"
+    return f"{first.problem}  {first.model}  {first.budget}, {_training(first)}, {over}"
+
+
+def _main_columns(
+    by_arm: Mapping[str, Sequence[Record]], names: Sequence[str], now: Mapping[str, Any]
+) -> list[_Column]:
     """Errors, change against the baseline, time and status of each arm."""
     records = [record for runs in by_arm.values() for record in runs]
-    seeds = len({record.seed for record in records})
-    first = records[0]
-    over = f"medians over {seeds} seeds" if seeds > 1 else f"seed {first.seed} alone"
-    table = _table(f"{first.problem}  {first.model}  {first.budget}, {_training(first)}, {over}")
-    spread = ["min … max"] if seeds > 1 else []
-    for header in (columns[0], *spread, "vs baseline", *columns[1:], _time_header(records)):
-        table.add_column(header, justify="right")
-    table.add_column("status")
     baseline = {record.seed: record for record in by_arm.get(BASELINE, [])}
-    for arm, runs in by_arm.items():
-        values = [_final(run, columns[0]) for run in runs]
-        table.add_row(
-            arm,
-            number(_median(values)),
-            *[f"{number(min(values))} … {number(max(values))}" for _ in spread],
-            "" if arm == BASELINE else _change(runs, baseline, columns[0]),
-            *_medians(runs, columns[1:]),
-            _milliseconds(runs),
-            _status(runs, now),
-        )
-    return table
+    values = [[_final(run, names[0]) for run in runs] for runs in by_arm.values()]
+    spread = [f"{number(min(of_arm))} … {number(max(of_arm))}" for of_arm in values]
+    changes = [
+        "" if arm == BASELINE else _change(runs, baseline, names[0]) for arm, runs in by_arm.items()
+    ]
+    return [
+        _metric(by_arm, names[0]),
+        *([_Column("min … max", spread)] if len({r.seed for r in records}) > 1 else []),
+        _Column("vs baseline", changes),
+        *(_metric(by_arm, name) for name in names[1:]),
+        _Column(_time_header(records), [_milliseconds(runs) for runs in by_arm.values()]),
+        _Column("status", [_status(runs, now) for runs in by_arm.values()], "left"),
+    ]
+
+
+def _metric(by_arm: Mapping[str, Sequence[Record]], name: str) -> _Column:
+    """A metric's median over the seeds."""
+    medians = [_median([_final(run, name) for run in runs]) for runs in by_arm.values()]
+    return _Column(name, [number(median) for median in medians])
 
 
 def _training(record: Record) -> str:
@@ -95,26 +136,6 @@ def _time_header(records: Sequence[Record]) -> str:
     if jobs == {1}:
         return "ms/step"
     return f"ms/step ({jobs.pop()} jobs)" if len(jobs) == 1 else "ms/step (mixed jobs)"
-
-
-def _further_table(by_arm: Mapping[str, Sequence[Record]], columns: Sequence[str]) -> Table:
-    """The remaining metrics of each arm."""
-    table = _table(None)
-    for header in columns:
-        table.add_column(header, justify="right")
-    for arm, runs in by_arm.items():
-        table.add_row(arm, *_medians(runs, columns))
-    return table
-
-
-def _table(title: str | None) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("arm", no_wrap=True)
-    return table
-
-
-def _medians(runs: Sequence[Record], names: Sequence[str]) -> list[str]:
-    return [number(_median([_final(run, name) for run in runs])) for name in names]
 
 
 def _arms(records: Iterable[Record]) -> list[str]:
