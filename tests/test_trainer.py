@@ -5,129 +5,25 @@ from __future__ import annotations
 import copy
 import math
 import os
-import pickle
 import signal
 import time
-import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from regression_task import CPU, Regression, interrupt_at, start
+from torch import Tensor
 
 from bench import checkpoint, trainer
 from bench.interruption import Interruption
-from bench.optimization import Optimization
 from bench.record import Metric
 from bench.spec import Training
 from bench.streams import global_streams
 from bench.task import Diagnosis, Evaluation
 from bench.trainer import Trainer, evaluation_steps, examine
-
-CPU = torch.device("cpu")
-
-
-@dataclass
-class Regression:
-    """Implements `bench.task.Task`: a tiny network fitted to a sine.
-
-    Attributes:
-        training: How long.
-        before_step: Called with the number of the step before it is done.
-        loss_of: Changes the loss of the step of that number.
-        scores: Error and selection of the evaluations in turn, instead of the real ones.
-        evaluate_seconds: How long an evaluation takes.
-    """
-
-    training: Training
-    before_step: Callable[[int], None] = lambda step: None
-    loss_of: Callable[[int, Tensor], Tensor] = lambda step, loss: loss
-    scores: list[tuple[float, float]] = field(default_factory=list)
-    evaluate_seconds: float = 0.0
-    description: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        generator = torch.Generator().manual_seed(0)
-        self.x = torch.rand(16, 1, generator=generator, dtype=torch.float64)
-        self.net = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1)).double()
-        with torch.no_grad():
-            for parameter in self.net.parameters():
-                parameter.copy_(
-                    torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-                )
-        self.optimization = Optimization(list(self.net.parameters()), self.training)
-        self.evaluations = 0
-        self.steps_asked: list[int] = []
-
-    def unit(self, metric: str) -> str:
-        return "1"
-
-    def _error(self) -> Tensor:
-        return (self.net(self.x) - (6 * self.x).sin()).square().mean()
-
-    def step(self) -> Mapping[str, Tensor]:
-        step = self.optimization.steps_done
-        self.steps_asked.append(step)
-        self.before_step(step)
-
-        def losses() -> dict[str, Tensor]:
-            error = self._error()
-            return {"loss": self.loss_of(step, error), "error": error.detach()}
-
-        return self.optimization.step(losses)
-
-    def evaluate(self) -> Evaluation:
-        time.sleep(self.evaluate_seconds)
-        with torch.no_grad():
-            error = self._error().item()
-        selection = error
-        if self.scores:
-            error, selection = self.scores[self.evaluations]
-        self.evaluations += 1
-        return Evaluation({"error": error, "bias": 2.0}, selection)
-
-    def diagnose(self) -> Diagnosis:
-        return Diagnosis({}, [])
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"net": self.net.state_dict(), "optimization": self.optimization.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.net.load_state_dict(state["net"])
-        self.optimization.load_state_dict(state["optimization"])
-
-    def weights(self) -> dict[str, Tensor]:
-        return dict(self.net.state_dict())
-
-
-@dataclass
-class Run:
-    """A trainer, and what it told."""
-
-    task: Regression
-    trainer: Trainer
-    saved: list[dict[str, Any]] = field(default_factory=list)
-    progress: list[tuple[int, int, float]] = field(default_factory=list)
-    interruption: Interruption = field(default_factory=Interruption)
-
-
-def start(training: Training, **options: Any) -> Run:
-    task = Regression(training, **options)
-    saved: list[dict[str, Any]] = []
-    progress: list[tuple[int, int, float]] = []
-    run = Trainer(
-        task,
-        training,
-        CPU,
-        lambda state: saved.append(copy.deepcopy(state)),
-        lambda *what: progress.append(what),
-    )
-    return Run(task, run, saved, progress)
-
 
 # When the metrics are evaluated.
 
@@ -255,14 +151,6 @@ def test_a_run_whose_last_step_destroys_the_network_has_diverged() -> None:
 
 
 # Interruption and resumption.
-
-
-def interrupt_at(run: Run, step: int) -> None:
-    def raise_flag(at: int) -> None:
-        if at == step:
-            run.interruption.signal = signal.SIGINT
-
-    run.task.before_step = raise_flag
 
 
 PLANS = {
@@ -421,104 +309,6 @@ def test_step_times_leave_the_warm_up_out() -> None:
 def test_there_are_no_step_times_without_steps() -> None:
     timing = trainer.Log().timing(0.25)
     assert (timing.train_s, timing.steps_timed, timing.step_ms_median) == (0, 0, None)
-
-
-# Checkpoint files.
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Path:
-    run = start(Training(steps=20, lbfgs_steps=20, evaluations=2))
-    interrupt_at(run, 30)
-    run.trainer.run(run.interruption)
-    path = tmp_path / "checkpoint.pt"
-    checkpoint.save(path, {**run.saved[0], "spec_hash": "mine", "made_by": "present"})
-    return path
-
-
-def test_no_checkpoint_is_no_refusal(tmp_path: Path) -> None:
-    assert checkpoint.load(tmp_path / "none.pt", "mine", "present") == (None, None)
-
-
-def test_a_checkpoint_is_read_back(written: Path) -> None:
-    state, refused = checkpoint.load(written, "mine", "present")
-    assert refused is None and state is not None
-    assert state["log"]["step"] == 31
-
-
-@pytest.mark.parametrize(
-    ("spec_hash", "code", "reason"),
-    [
-        ("other", "present", "checkpoint of another spec"),
-        ("mine", "edited", "checkpoint written by other code or versions"),
-    ],
-)
-def test_a_checkpoint_of_something_else_is_refused(
-    written: Path, spec_hash: str, code: str, reason: str
-) -> None:
-    state, refused = checkpoint.load(written, spec_hash, code)
-    assert state is None
-    assert refused == f"{reason}, started again"
-
-
-@pytest.mark.parametrize("keep", [0.0, 0.1, 0.5, 0.99])
-def test_a_truncated_checkpoint_is_refused(written: Path, keep: float) -> None:
-    content = written.read_bytes()
-    written.write_bytes(content[: int(keep * len(content))])
-    state, refused = checkpoint.load(written, "mine", "present")
-    assert state is None
-    assert refused and refused.startswith("checkpoint unreadable")
-
-
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-def test_a_file_that_is_something_else_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.pt"
-    for content in (b"text", b"\x80\x04", b"PK\x03\x04 no zip"):
-        path.write_bytes(content)
-        state, refused = checkpoint.load(path, "mine", "present")
-        assert state is None and refused and "unreadable" in refused
-    checkpoint.save(path, [1, 2, 3])  # type: ignore[arg-type]
-    assert checkpoint.load(path, "mine", "present")[1] == (
-        "checkpoint of another spec, started again"
-    )
-
-
-def test_a_checkpoint_names_no_code_but_torchs_tensors(written: Path) -> None:
-    import pickletools
-
-    with zipfile.ZipFile(written) as archive:
-        name = next(name for name in archive.namelist() if name.endswith("data.pkl"))
-        operations = list(pickletools.genops(archive.read(name)))
-    imported = {
-        str(argument) for operation, argument, _ in operations if "GLOBAL" in operation.name
-    }
-    assert imported
-    assert all(
-        text.startswith(("torch._utils ", "torch ", "collections OrderedDict")) for text in imported
-    ), imported
-
-
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-def test_a_malicious_checkpoint_does_not_run(tmp_path: Path) -> None:
-    trace = tmp_path / "executed"
-
-    class Malicious:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return (Path.touch, (trace,))
-
-    path = tmp_path / "checkpoint.pt"
-    state = {"spec_hash": "mine", "made_by": "present", "task": Malicious()}
-    for content in ("torch", "pickle"):
-        if content == "torch":
-            torch.save(state, path)
-        else:
-            path.write_bytes(pickle.dumps(state))
-        loaded, refused = checkpoint.load(path, "mine", "present")
-        assert loaded is None
-        assert refused and "unreadable" in refused
-        assert not trace.exists()
-    pickle.loads(path.read_bytes())  # so the file is one that would
-    assert trace.exists()
 
 
 # A diagnosis.

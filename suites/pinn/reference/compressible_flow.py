@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from suites.pinn.reference.arguments import check_axis, check_cells, check_times
 from suites.pinn.reference.convergence import richardson
 from suites.pinn.reference.finite_volume import (
     Boundary,
@@ -151,12 +152,9 @@ def solve(
         FloatingPointError: The flow reaches a vacuum.
     """
     times, points = np.asarray(times, dtype=float), np.asarray(points, dtype=float)
-    if cells < 16 or cells % 4:
-        raise ValueError(f"cells must be a multiple of 4 of at least 16, not {cells}")
-    if times[0] < 0 or (np.diff(times) <= 0).any():
-        raise ValueError("times must ascend from 0 or later")
-    if points[0] < 0 or points[-1] > 1 or (np.diff(points) <= 0).any():
-        raise ValueError("points must ascend within [0, 1]")
+    check_cells(cells)
+    check_times(times)
+    check_axis(points, 0, 1)
     coarse, medium, fine = (
         evolve(initial, times, points, n, gamma) for n in (cells // 4, cells // 2, cells)
     )

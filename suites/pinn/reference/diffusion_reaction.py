@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import scipy.fft
 
+from suites.pinn.reference.arguments import check_axis, check_times
 from suites.pinn.reference.convergence import relative_l2
 from suites.pinn.reference.method_of_lines import integrate_exponential
 from suites.pinn.reference.reference import Reference
@@ -108,11 +109,9 @@ def solve(
     times, x, y = (np.asarray(axis, dtype=float) for axis in (times, x, y))
     if modes < 8 or modes % 2:
         raise ValueError(f"modes must be even and at least 8, not {modes}")
-    if times[0] < 0 or (np.diff(times) <= 0).any():
-        raise ValueError("times must ascend from 0 or later")
+    check_times(times)
     for axis in (x, y):
-        if np.abs(axis).max() > 1 or (np.diff(axis) <= 0).any():
-            raise ValueError("coordinates must ascend within [-1, 1]")
+        check_axis(axis, -1, 1, "coordinates")
 
     def reaction(fields: np.ndarray) -> np.ndarray:
         u, v = fields

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.interpolate
 import scipy.sparse
 
+from suites.pinn.reference.arguments import check_axis, check_cells, check_times
 from suites.pinn.reference.convergence import relative_l2, richardson
 from suites.pinn.reference.method_of_lines import integrate_stiff
 from suites.pinn.reference.reference import Reference
@@ -155,12 +156,9 @@ def solve(
     """
     times, points = np.asarray(times, dtype=float), np.asarray(points, dtype=float)
     medium = Sorption() if medium is None else medium
-    if cells < 16 or cells % 4:
-        raise ValueError(f"cells must be a multiple of 4 of at least 16, not {cells}")
-    if times[0] < 0 or (np.diff(times) <= 0).any():
-        raise ValueError("times must ascend from 0 or later")
-    if points[0] < 0 or points[-1] > 1 or (np.diff(points) <= 0).any():
-        raise ValueError("points must ascend within [0, 1]")
+    check_cells(cells)
+    check_times(times)
+    check_axis(points, 0, 1)
     start = initial if callable(initial) else _constant(float(initial))
     coarse, middle, fine = (
         evolve(start, times, points, n, medium) for n in (cells // 4, cells // 2, cells)

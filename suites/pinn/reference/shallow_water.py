@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from suites.pinn.reference.arguments import check_axis, check_cells, check_times
 from suites.pinn.reference.convergence import richardson
 from suites.pinn.reference.finite_volume import (
     FiniteVolume,
@@ -206,15 +207,12 @@ def solve(
             or a wave arrives at a wall before the last time.
     """
     times, x, y = (np.asarray(axis, dtype=float) for axis in (times, x, y))
-    if cells < 16 or cells % 4:
-        raise ValueError(f"cells must be a multiple of 4 of at least 16, not {cells}")
+    check_cells(cells)
     if not (min(inner, outer) > 0 and 0 < radius < half_width):
         raise ValueError("depths must be positive and the dam must lie inside the square")
-    if times[0] < 0 or (np.diff(times) <= 0).any():
-        raise ValueError("times must ascend from 0 or later")
+    check_times(times)
     for axis in (x, y):
-        if np.abs(axis).max() > half_width or (np.diff(axis) <= 0).any():
-            raise ValueError(f"coordinates must ascend within ±{half_width}")
+        check_axis(axis, -half_width, half_width, "coordinates")
     distance = np.hypot(x[:, None], y)
     radii, where = np.unique(distance, return_inverse=True)
     along_x = np.divide(x[:, None], distance, out=np.zeros_like(distance), where=distance > 0)
