@@ -31,7 +31,7 @@ $(READY): pyproject.toml constraints.txt
 	  || $(PYTHON) -m venv $(VENV)
 	command -v uv >/dev/null || $(RUN) -m pip install --quiet -c constraints.txt uv
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" uv pip install --quiet --python $(RUN) \
-	  --compile-bytecode -c constraints.txt -e '.[test]'
+	  --compile-bytecode -c constraints.txt -e '.[test,generate]'
 	touch $@
 
 clean:

@@ -48,14 +48,21 @@ class Optimization:
 
     Args:
         parameters: What is trained.
-        training: Learning rate, schedule, eps and numbers of steps.
+        training: Learning rate, schedule, eps, weight decay and numbers of steps.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], training: Training) -> None:
         self.parameters = list(parameters)
         self.training = training
         self.steps_done = 0
-        self._adam = torch.optim.Adam(self.parameters, lr=training.lr, eps=training.eps, fused=True)
+        # Without decay AdamW is Adam.
+        self._adam = torch.optim.AdamW(
+            self.parameters,
+            lr=training.lr,
+            eps=training.eps,
+            weight_decay=training.weight_decay,
+            fused=True,
+        )
         self._lbfgs = torch.optim.LBFGS(
             self.parameters,
             lr=1.0,

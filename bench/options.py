@@ -16,6 +16,9 @@ def add_training_arguments(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--lr", type=float, metavar="X", help="learning rate of Adam")
     parser.add_argument("--schedule", metavar="NAME", help=f"one of {', '.join(SCHEDULE_NAMES)}")
     parser.add_argument("--eps", type=float, metavar="X", help="Adam's eps (default 1e-8)")
+    parser.add_argument(
+        "--weight-decay", type=float, metavar="X", help="decoupled weight decay (AdamW)"
+    )
     parser.add_argument("--evaluations", type=int, metavar="N", help="evaluations of the metrics")
 
 

@@ -23,6 +23,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         schedule: ``constant``, ``stable-decay`` (constant, then linear to 0 over the last fifth),
             ``cosine`` or ``exponential``.
         eps: Adam's eps.
+        weight_decay: Decoupled weight decay (AdamW); 0: Adam.
         evaluations: How many times the metrics are evaluated, evenly spaced, the last at the end.
     """
 
@@ -31,6 +32,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lr: float = 1e-3
     schedule: str = "constant"
     eps: float = 1e-8
+    weight_decay: float = 0.0
     evaluations: int = 20
 
     @property
@@ -57,6 +59,8 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise BadInput(f"{name} must be positive and finite, got {value}")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise BadInput(f"weight_decay must be 0 or more and finite, got {self.weight_decay}")
 
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

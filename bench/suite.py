@@ -1,4 +1,4 @@
-"""The command line: ``python -m bench.suite {pinn,list,show}``."""
+"""The command line: ``python -m bench.suite {pinn,molecular,speed,list,show}``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from bench.commands import listing, show, train
+from bench.commands import listing, show, speed, train
 from bench.errors import BadInput, unknown
 from bench.task import load_suite, suite_names
 
@@ -42,9 +42,10 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in suite_names():
-        suite = load_suite(name)
+    suites = [load_suite(name) for name in suite_names()]
+    for suite in suites:
         train.add_command(commands, suite)
+    speed.add_command(commands, suites)
     listing.add_command(commands)
     show.add_command(commands)
     return root

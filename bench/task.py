@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from bench.record import Record
+    from bench.store import Store
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -96,7 +99,6 @@ class Suite(Protocol):
 
     name: str
     summary: str
-    default_model: str
     #: Distributions whose versions a result depends on, beside torch, numpy and scipy.
     packages: Sequence[str]
 
@@ -115,6 +117,9 @@ class Suite(Protocol):
     def default_problems(self) -> Sequence[str]:
         """The problems that are run when none is named."""
 
+    def default_models(self, budget: str) -> Sequence[str]:
+        """The models that are run under a budget when none is named."""
+
     def add_arguments(self, parser: argparse._ActionsContainer) -> None:
         """Add the suite's own options to its subcommand."""
 
@@ -130,6 +135,18 @@ class Suite(Protocol):
 
         Called, like all methods of the task, within `bench.device.deterministic(device)`, where
         new tensors are made on the device.
+        """
+
+    def finish(self, records: Sequence[Record], store: Store, options: argparse.Namespace) -> None:
+        """Whatever the suite's own options ask for once all runs have ended.
+
+        Args:
+            records: Of all runs of the call.
+            store: Where their weights are.
+            options: Of the command line.
+
+        Raises:
+            BadInput: An option cannot be followed.
         """
 
     def columns(self, problem: str) -> tuple[Sequence[str], Sequence[str]]:

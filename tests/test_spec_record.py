@@ -54,6 +54,7 @@ TRAINING_CHANGES: dict[str, Any] = {
     "lr": 2e-3,
     "schedule": "cosine",
     "eps": 1e-7,
+    "weight_decay": 0.01,
     "evaluations": 21,
 }
 
@@ -112,6 +113,7 @@ def test_an_unknown_field_of_a_spec_is_refused() -> None:
         (Training(steps=1, lr=-1e-3), "lr.*-0.001"),
         (Training(steps=1, lr=math.inf), "lr.*inf"),
         (Training(steps=1, eps=0.0), "eps.*0.0"),
+        (Training(steps=1, weight_decay=-0.5), "weight_decay.*-0.5"),
         (Training(steps=1, evaluations=0), "evaluations.*0"),
         (Training(steps=1, schedule="cosin"), "'cosin'; did you mean 'cosine'"),
     ],

@@ -54,10 +54,11 @@ def add_command(commands: Any, suite: Suite) -> None:
     what.add_argument("--no-baseline", action="store_true", help="do not add the baseline")
     what.add_argument(
         "--model",
-        default=suite.default_model,
+        action="append",
         metavar="NAME",
-        help=f"one of {', '.join(suite.models)}; with its size, fnn:40x6 (default"
-        f" {suite.default_model})",
+        help=f"one of {', '.join(suite.models)}, or with its size,"
+        f" {suite.default_models('quick')[0]}:40x6; repeat for several (default:"
+        f" {_default_models(suite)})",
     )
     seeds = what.add_mutually_exclusive_group()
     seeds.add_argument("--seeds", type=int, metavar="N", help="the seeds 0 … N−1 (default 1)")
@@ -95,7 +96,7 @@ def add_command(commands: Any, suite: Suite) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the subcommand of a suite; returns the exit code."""
     suite = load_suite(options.command)
-    device = _device(options.device)
+    device = device_name(options.device)
     specs = _specs(suite, options, device)
     jobs = _jobs(options.jobs, device)
     store = Store(options.out)
@@ -116,11 +117,22 @@ def run(options: argparse.Namespace) -> int:
         print_tables(records, suite.columns, provenance(suite), render_console())
         print(f"{len({r.spec_hash for r in records})} runs in {options.out}; one whole:", end=" ")
         print(f"python -m bench.suite show {records[-1].spec_hash[:8]}{_out(options.out)}")
+    suite.finish(records, store, options)
     if interrupted:
         again = "the same command without --rerun" if options.rerun else "the same command"
         print(f"bench: interrupted; {again} continues", file=sys.stderr)
         return 130
     return 0 if all(r.status in ("done", "diverged") for r in records) else 1
+
+
+def _default_models(suite: Suite) -> str:
+    """The models that run when none is named, and under which budgets if that differs."""
+    by_models: dict[str, list[str]] = {}
+    for budget in suite.budgets:
+        by_models.setdefault(", ".join(suite.default_models(budget)), []).append(budget)
+    if len(by_models) == 1:
+        return next(iter(by_models))
+    return "; ".join(f"{'/'.join(budgets)}: {models}" for models, budgets in by_models.items())
 
 
 def _out(path: Path) -> str:
@@ -130,11 +142,12 @@ def _out(path: Path) -> str:
 def _specs(suite: Suite, options: argparse.Namespace, device: str) -> list[Spec]:
     arms = _arms(options)
     problems = list(dict.fromkeys(options.problem or suite.default_problems()))
+    models = list(dict.fromkeys(options.model or suite.default_models(options.budget)))
     return [
         suite.specify(
             Request(
                 problem=problem,
-                model=options.model,
+                model=model,
                 arm=arm,
                 seed=seed,
                 budget=options.budget,
@@ -144,6 +157,7 @@ def _specs(suite: Suite, options: argparse.Namespace, device: str) -> list[Spec]
             )
         )
         for problem in problems
+        for model in models
         for arm in arms
         for seed in _seeds(options)
     ]
@@ -176,7 +190,7 @@ def _seeds(options: argparse.Namespace) -> Sequence[int]:
     return range(count)
 
 
-def _device(name: str) -> str:
+def device_name(name: str) -> str:
     """The device's own name. Asks torch, which takes seconds to import, only about CUDA."""
     driver = any(Path(path).exists() for path in _DRIVERS)
     if name == "cpu" or (name == "auto" and not driver):

@@ -68,7 +68,7 @@ class _Column:
 
     @property
     def width(self) -> int:
-        return max(map(len, (self.header, *self.cells)))
+        return max(map(len, (*self.header.splitlines(), *self.cells)))
 
 
 def _print_columns(
@@ -121,7 +121,8 @@ def _main_columns(
 def _metric(by_arm: Mapping[str, Sequence[Record]], name: str) -> _Column:
     """A metric's median over the seeds."""
     medians = [_median([_final(run, name) for run in runs]) for runs in by_arm.values()]
-    return _Column(name, [number(median) for median in medians])
+    units = {run.units.get(name, "1") for runs in by_arm.values() for run in runs} - {"1"}
+    return _Column("\n".join([name, *units]), [number(median) for median in medians])
 
 
 def _training(record: Record) -> str:

@@ -54,9 +54,9 @@ def lsuv(layers: Sequence[nn.Linear], forward: Callable[[], object], generator: 
     """Layer-sequential unit variance (Mishkin and Matas, arXiv 1511.06422).
 
     Glorot normal weights, then, layer by layer in order of execution, the weights are divided by
-    the standard deviation of the layer's output on the training points until it is 1. The variance
-    is pooled over rows and features; biases stay 0 and the last layer is not scaled, so the
-    network's output keeps the size that the published initialisation gives to a unit signal.
+    the standard deviation of the layer's linear output on the training points until it is 1. The
+    variance is pooled over rows and features; biases stay 0 and the last layer is not scaled, so
+    the network's output keeps the size that the published initialisation gives to a unit signal.
 
     Args:
         layers: Linear layers in order of execution, the output layer last.
@@ -67,9 +67,12 @@ def lsuv(layers: Sequence[nn.Linear], forward: Callable[[], object], generator: 
     glorot_normal(layers, forward, generator)
     deviation = 0.0
 
-    def measure(module: nn.Module, inputs: object, output: Tensor) -> None:
+    def measure(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal deviation
-        deviation = float(output.detach().double().std(correction=0))
+        assert isinstance(module, nn.Linear)
+        # Not the output itself: SchNetPack's linear layers apply their activation to it.
+        linear = nn.functional.linear(inputs[0], module.weight, module.bias)
+        deviation = float(linear.double().std(correction=0))
 
     for layer in layers[:-1]:
         handle = layer.register_forward_hook(measure)

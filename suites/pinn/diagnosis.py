@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.health import eps_warning, gradient_rms, training_mode
 from bench.task import Diagnosis
 
 if TYPE_CHECKING:
@@ -22,15 +22,12 @@ _VANISHED = 1e-6
 _STARVED = 1e-6
 #: A prediction that varies less than this fraction of the truth is a constant.
 _CONSTANT = 1e-2
-#: Adam's eps matters to gradients that are less than this many times larger.
-_EPS_MARGIN = 10
 _COUPLING_POINTS = 16
 
 
 def diagnose(task: PINNTask) -> Diagnosis:
     """Examine a task in its present state."""
-    gradients = _gradient_rms(task)
-    gradient = gradients.pop("all")
+    gradient, gradients = _gradient_rms(task)
     signals = _hidden_signals(task)
     prediction = None if task.truth is None else task.predict().astype(np.float64)
     spreads = {} if prediction is None else _spreads(task, prediction)
@@ -50,7 +47,7 @@ def diagnose(task: PINNTask) -> Diagnosis:
         warnings=[
             *collapse,
             *(_explosion(task.spec.axes, signals) if finite else []),
-            *_eps_warning(gradient, task.spec.training.eps),
+            *eps_warning(gradient, task.spec.training.eps),
             *_coupling_warning(coupling),
             *_sampler_warning(task),
             *_truth_warnings(task, prediction),
@@ -59,35 +56,10 @@ def diagnose(task: PINNTask) -> Diagnosis:
     )
 
 
-@contextlib.contextmanager
-def _in_training(task: PINNTask) -> Iterator[None]:
-    """Training mode, with the buffers that batch norm changes there restored."""
-    buffers = {name: buffer.clone() for name, buffer in task.net.named_buffers()}
-    task.net.train()
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for name, buffer in task.net.named_buffers():
-                buffer.copy_(buffers[name])
-
-
-def _gradient_rms(task: PINNTask) -> dict[str, float]:
-    """Root mean square of the gradient of each linear layer's weights, and of all parameters."""
-    parameters = list(task.net.parameters())
-    with _in_training(task):
-        found = torch.autograd.grad(task.losses()["loss"], parameters, allow_unused=True)
-    gradients = {
-        id(parameter): torch.zeros_like(parameter) if gradient is None else gradient
-        for parameter, gradient in zip(parameters, found, strict=True)
-    }
-    flat = torch.cat([gradient.flatten() for gradient in gradients.values()])
-    layers = {str(k): _rms(gradients[id(layer.weight)]) for k, layer in enumerate(task.net.linears)}
-    return {**layers, "all": _rms(flat)}
-
-
-def _rms(values: Tensor) -> float:
-    return float(values.double().square().mean().sqrt())
+def _gradient_rms(task: PINNTask) -> tuple[float, dict[str, float]]:
+    layers = {str(k): layer.weight for k, layer in enumerate(task.net.linears)}
+    with training_mode(task.net):
+        return gradient_rms(task.losses()["loss"], list(task.net.parameters()), layers)
 
 
 def _hidden_signals(task: PINNTask) -> list[float]:
@@ -119,7 +91,7 @@ def _batch_coupling(task: PINNTask) -> float | None:
         return None
     x = torch.as_tensor(task.data.train_x, device=task.device).detach().clone().requires_grad_()
     rows = torch.linspace(0, len(x) - 1, _COUPLING_POINTS, device=task.device).long().tolist()
-    with _in_training(task):
+    with training_mode(task.net):
         y = task.net(x)
         total = torch.autograd.grad(y.sum(), x, retain_graph=True)[0][rows]
         own = torch.stack(
@@ -186,15 +158,6 @@ def _cure(axes: Mapping[str, str]) -> str:
     if axes["initialization"] == "lsuv":
         return "try a smaller --lr or another activation"
     return "try the initialisation lsuv"
-
-
-def _eps_warning(gradient: float, eps: float) -> list[str]:
-    if gradient == 0 or not gradient < _EPS_MARGIN * eps:
-        return []
-    return [
-        f"Adam's eps {eps:g} dominates gradients of {gradient:.1e} (RMS): the steps are smaller"
-        " than the learning rate says; try a smaller --eps or another rescaling"
-    ]
 
 
 def _sampler_warning(task: PINNTask) -> list[str]:

@@ -25,13 +25,15 @@ from suites.pinn.problems import BUILT_IN, get_problem, problem_reference, probl
 if TYPE_CHECKING:
     import torch
 
+    from bench.record import Record
+    from bench.store import Store
+
 
 class PINNSuite:
     """Implements `bench.task.Suite`."""
 
     name = "pinn"
     summary = "physics-informed networks on DeepXDE problems"
-    default_model = "fnn"
     packages = ("deepxde",)
 
     @property
@@ -52,6 +54,11 @@ class PINNSuite:
     def default_problems(self) -> Sequence[str]:
         """The paper's five."""
         return list(BUILT_IN)
+
+    def default_models(self, budget: str) -> Sequence[str]:
+        """The published network."""
+        del budget
+        return ["fnn"]
 
     def add_arguments(self, parser: argparse._ActionsContainer) -> None:
         """Options of this suite."""
@@ -123,6 +130,9 @@ class PINNSuite:
         from suites.pinn.task import build
 
         return build(spec, device)
+
+    def finish(self, records: Sequence[Record], store: Store, options: argparse.Namespace) -> None:
+        """No option of this suite asks for anything."""
 
     def columns(self, problem: str) -> tuple[Sequence[str], Sequence[str]]:
         """Errors and the totals of the loss; then the terms of systems."""

@@ -1,0 +1,59 @@
+"""Parts of a diagnosis that suites share: gradient sizes, Adam's eps, training mode on loan."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+#: Adam's eps matters to gradients that are less than this many times larger.
+_EPS_MARGIN = 10
+
+
+@contextlib.contextmanager
+def training_mode(module: nn.Module) -> Iterator[None]:
+    """Training mode, with the buffers that batch norm changes there restored."""
+    buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    module.train()
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, buffer in module.named_buffers():
+                buffer.copy_(buffers[name])
+
+
+def gradient_rms(
+    loss: Tensor, parameters: Sequence[nn.Parameter], layers: Mapping[str, nn.Parameter]
+) -> tuple[float, dict[str, float]]:
+    """Root mean square of the gradient of all parameters, and of each layer's weights.
+
+    Args:
+        loss: With its graph.
+        parameters: All that are trained; one that the loss does not depend on counts with 0.
+        layers: Some of them by name.
+    """
+    found = torch.autograd.grad(loss, parameters, allow_unused=True)
+    gradients = {
+        id(parameter): torch.zeros_like(parameter) if gradient is None else gradient
+        for parameter, gradient in zip(parameters, found, strict=True)
+    }
+    flat = torch.cat([gradient.flatten() for gradient in gradients.values()])
+    return rms(flat), {name: rms(gradients[id(weight)]) for name, weight in layers.items()}
+
+
+def rms(values: Tensor) -> float:
+    """Root mean square."""
+    return float(values.double().square().mean().sqrt())
+
+
+def eps_warning(gradient: float, eps: float) -> list[str]:
+    """A sentence if Adam's eps dominates gradients of this root mean square."""
+    if gradient == 0 or not gradient < _EPS_MARGIN * eps:
+        return []
+    return [
+        f"Adam's eps {eps:g} dominates gradients of {gradient:.1e} (RMS): the steps are smaller"
+        " than the learning rate says; try a smaller --eps or another rescaling"
+    ]

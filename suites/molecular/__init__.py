@@ -1,0 +1,1 @@
+"""The molecular suite: SchNetPack potentials trained on energies and forces."""

@@ -1,0 +1,58 @@
+"""How long to train, how large a network, on how many frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from suites.molecular.models.catalogue import Architecture, Size
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a budget means for a model.
+
+    Attributes:
+        size: Of the network.
+        steps: Optimisation steps, or ``None`` for `epochs`.
+        epochs: Passes over the training frames.
+        frames: Most frames of training, validation and test; ``None``: all of the split.
+        evaluations: How many times the metrics are evaluated.
+    """
+
+    size: Size
+    steps: int | None
+    epochs: int
+    frames: tuple[int | None, int | None, int | None]
+    evaluations: int
+
+
+def _smoke(architecture: Architecture) -> Budget:
+    del architecture
+    size = Size(16, 2, n_rbf=10, cutoff=5.0, n_filters=16)
+    return Budget(size, steps=10, epochs=0, frames=(64, 16, 16), evaluations=1)
+
+
+def _quick(architecture: Architecture) -> Budget:
+    del architecture
+    size = Size(64, 3, n_rbf=20, cutoff=5.0, n_filters=64)
+    return Budget(size, steps=4000, epochs=0, frames=(None, None, None), evaluations=10)
+
+
+def _paper(architecture: Architecture) -> Budget:
+    return Budget(
+        architecture.paper, steps=None, epochs=50, frames=(None, None, None), evaluations=20
+    )
+
+
+BUDGETS: dict[str, Callable[[Architecture], Budget]] = {
+    "smoke": _smoke,
+    "quick": _quick,
+    "paper": _paper,
+}
+
+SUMMARIES = {
+    "smoke": "ten steps of small networks, to see that everything runs",
+    "quick": "64 features, 3 interactions, 4000 steps: about a minute or two a run",
+    "paper": "the published widths, 50 epochs",
+}

@@ -1,0 +1,1 @@
+"""Frames with energies and forces: sources, splits, neighbour lists, batches."""

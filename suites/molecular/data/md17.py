@@ -1,0 +1,188 @@
+"""MD17 and revised MD17 in their published form, npz files.
+
+MD17 (Chmiela et al., Science Advances 3, e1603015, 2017; quantum-machine.org/gdml)
+    ``E`` (N,) or (N, 1) in kcal/mol, ``F`` (N, n, 3) in kcal/mol/Å, ``R`` (N, n, 3) in Å and ``z``
+    (n,), in the order of the trajectory. Newer files, and ours, name their units in ``e_unit``
+    and ``r_unit``.
+
+revised MD17 (Christensen and von Lilienfeld, Mach. Learn.: Sci. Technol. 1, 045018, 2020;
+doi:10.6084/m9.figshare.12672038)
+    ``energies`` (N,) in kcal/mol, ``forces`` (N, n, 3) in kcal/mol/Å, ``coords`` (N, n, 3) in Å
+    and ``nuclear_charges`` (n,); the units are those of its README. The frames are in random
+    order; ``old_indices`` (N,) are their rows in MD17, which restore the trajectory's order.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bench.errors import BadInput, unknown
+from suites.molecular import units
+from suites.molecular.data.frames import Frames, content_digest, frames_of_one_molecule
+from suites.molecular.data.molecules import SMILES
+
+_MD17 = {"energies": "E", "forces": "F", "positions": "R", "atomic numbers": "z"}
+_REVISED = {
+    "energies": "energies",
+    "forces": "forces",
+    "positions": "coords",
+    "atomic numbers": "nuclear_charges",
+}
+_PUBLISHED_UNIT = "kcal/mol"
+
+# What the published file names call a molecule, where it is not its own name. Benzene was sampled
+# twice: MD17's is the trajectory of 2017 ("old"), at the other molecules' level of theory.
+_MD17_NAMES = {"benzene": ("md17_benzene2017.npz", "benzene2017_dft.npz", "benzene_old_dft.npz")}
+_STEMS = {"salicylic-acid": "salicylic"}
+
+
+def read_npz(path: Path, energy_unit: str | None = None) -> Frames:
+    """Frames of a file in either published layout, positions in Å, energies in the file's unit.
+
+    Args:
+        path: The file.
+        energy_unit: Unit of the energies, for a file that does not name it and does not have the
+            published kcal/mol.
+
+    Returns:
+        The frames in the order of the trajectory. They are `sequential`, except those of a
+        revised file without ``old_indices``, whose order is lost.
+
+    Raises:
+        BadInput: The file cannot be read or is no such npz file, keys are missing, a unit is
+            unknown or contradicts `energy_unit`, or as `Frames.check`.
+    """
+    keys, arrays = _load(path)
+    layout = _REVISED if {"nuclear_charges", "coords"} & keys else _MD17
+    _check_keys(path, keys, layout)
+    unit, angstrom = _units(path, arrays, energy_unit)
+    energies, forces, positions, numbers = (arrays[key] for key in layout.values())
+    if energies.shape[1:] == (1,):
+        energies = energies[:, 0]
+    for array, key, dimensions in zip(
+        (energies, forces, positions, numbers), layout.values(), (1, 3, 3, 1), strict=True
+    ):
+        if array.ndim != dimensions or array.dtype.kind not in "fiu":
+            raise BadInput(
+                f"{path}: {key!r} must be numbers in {dimensions} dimensions,"
+                f" got {array.dtype} of the shape {array.shape}"
+            )
+    if angstrom != 1.0:
+        positions, forces = positions * angstrom, forces / angstrom
+    frames = frames_of_one_molecule(
+        numbers,
+        positions,
+        energies,
+        forces,
+        energy_unit=unit,
+        sequential=layout is _MD17,
+        source=str(path),
+        digest=content_digest(path),
+    )
+    if layout is _REVISED and "old_indices" in arrays:
+        return _in_order(frames, arrays["old_indices"])
+    return frames
+
+
+def _load(path: Path) -> tuple[set[str], dict[str, np.ndarray]]:
+    """The file's keys, and the arrays that are of use."""
+    wanted = {*_MD17.values(), *_REVISED.values(), "old_indices", "e_unit", "r_unit"}
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be opened: {error.strerror}") from error
+    try:
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError("a single array")
+        with file:
+            return set(file.files), {key: file[key] for key in file.files if key in wanted}
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as e:
+        raise BadInput(f"{path}: not a readable npz file: {' '.join(str(e).split())}") from e
+
+
+def _check_keys(path: Path, keys: Iterable[str], layout: dict[str, str]) -> None:
+    missing = [f"{what} ({key!r})" for what, key in layout.items() if key not in keys]
+    if missing:
+        raise BadInput(
+            f"{path}: without {' and '.join(missing)}; the keys are {', '.join(sorted(keys))}"
+        )
+    if "lattice" in keys:
+        raise BadInput(f"{path}: periodic ('lattice'); such data are read from an ASE file")
+
+
+def _units(path: Path, arrays: dict[str, np.ndarray], energy_unit: str | None) -> tuple[str, float]:
+    """Unit of the energies, and the unit of the positions in Å."""
+    try:
+        named = units.energy_unit(_text(arrays["e_unit"])) if "e_unit" in arrays else None
+        angstrom = 1.0
+        if "r_unit" in arrays:
+            angstrom = units.in_angstrom(units.length_unit(_text(arrays["r_unit"])))
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+    if named and energy_unit and named != energy_unit:
+        raise BadInput(f"{path}: its energies are in {named} ('e_unit'), not in {energy_unit}")
+    return named or energy_unit or _PUBLISHED_UNIT, angstrom
+
+
+def _text(array: np.ndarray) -> str:
+    """A string that Python 2 or 3 has saved."""
+    value = array.item() if array.size == 1 else ""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _in_order(frames: Frames, old_indices: np.ndarray) -> Frames:
+    if old_indices.shape != (len(frames),):
+        raise BadInput(
+            f"{frames.source}: 'old_indices' have the shape {old_indices.shape},"
+            f" not {(len(frames),)}"
+        )
+    return replace(frames.select(np.argsort(old_indices, kind="stable")), sequential=True)
+
+
+def find_md17(root: Path, molecule: str, revised: bool) -> Path:
+    """The published file of a molecule.
+
+    Args:
+        root: Folder with the files, flat or as revised MD17's archive sorts them
+            (``rmd17/npz_data``).
+        molecule: A name of `SMILES`.
+        revised: Revised MD17 instead of MD17.
+
+    Raises:
+        BadInput: The molecule is unknown, `root` is no folder, or it has no such file.
+    """
+    if molecule not in SMILES:
+        raise unknown("molecule", molecule, SMILES)
+    if not root.is_dir():
+        problem = "is not a folder" if root.exists() else "does not exist"
+        raise BadInput(f"data root {root} {problem}")
+    stem = _STEMS.get(molecule, molecule)
+    if revised:
+        names: tuple[str, ...] = (f"rmd17_{stem}.npz",)
+        folders = [root, root / "rmd17" / "npz_data", root / "npz_data"]
+        origin = "doi.org/10.6084/m9.figshare.12672038"
+    else:
+        names = _MD17_NAMES.get(molecule, (f"md17_{stem}.npz", f"{stem}_dft.npz"))
+        folders = [root, root / "md17"]
+        origin = "quantum-machine.org/gdml"
+    for path in (folder / name for name in names for folder in folders):
+        if path.is_file():
+            return path
+    raise BadInput(
+        f"data root {root} has no {' or '.join(names)}: download it from {origin} into that folder"
+    )

@@ -1,0 +1,132 @@
+"""What a reader of a potential's metrics must know: eps, coupled frames, hooks without effect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from schnetpack import properties
+from torch import nn
+
+from bench.health import eps_warning, gradient_rms, training_mode
+from bench.task import Diagnosis
+from suites.molecular.models.hooks import activation_sites
+from suites.molecular.models.potential import ENERGY, FORCES
+
+if TYPE_CHECKING:
+    from suites.molecular.task import MolecularTask
+
+#: Predicted forces that vary less than this fraction of the true ones are none.
+_VANISHED = 1e-5
+#: Forces whose error is this fraction of that of zero forces have learnt nothing.
+_NO_BETTER = 0.98
+
+
+def diagnose(task: MolecularTask) -> Diagnosis:
+    """Examine a task in its present state."""
+    with training_mode(task.net):
+        loss = task.losses(task.probe())["loss"]
+        layers = {
+            path: module.weight
+            for path, module in task.net.named_modules()
+            if isinstance(module, nn.Linear)
+        }
+        gradient, of_layers = gradient_rms(loss, list(task.net.parameters()), layers)
+    coupling = _frame_coupling(task)
+    force_errors = task.predict("test")[1]
+    spread = _force_spread(task, force_errors)
+    eps = task.spec.training.eps
+    return Diagnosis(
+        measurements={
+            "gradient_rms": gradient,
+            "layer_gradient_rms": of_layers,
+            "adam_eps": eps,
+            "force_spread": spread,
+            "frame_coupling": coupling,
+            "collapsed": spread < _VANISHED,
+        },
+        warnings=[
+            *_force_warning(task, spread, force_errors),
+            *eps_warning(gradient, eps),
+            *_coupling_warning(coupling),
+            *_hook_warnings(task),
+        ],
+    )
+
+
+def _force_spread(task: MolecularTask, errors: np.ndarray) -> float:
+    """Deviation of the predicted forces on the test frames over the true ones'."""
+    true = task.parts["test"].forces
+    return float((true + errors).std() / true.std())
+
+
+def _force_warning(task: MolecularTask, spread: float, errors: np.ndarray) -> list[str]:
+    if spread < _VANISHED:
+        return [
+            f"collapsed: the predicted forces vary by {spread:.0e} of the true ones; try the"
+            " initialisation lsuv"
+        ]
+    error, trivial = float(np.abs(errors).mean()), task.trivial()["MAE_F"]
+    if error < _NO_BETTER * trivial:
+        return []
+    return [
+        f"the forces are no better than zero forces: MAE_F {error:.3g} against {trivial:.3g}"
+        f" {task.unit('MAE_F')}"
+    ]
+
+
+def _frame_coupling(task: MolecularTask) -> float | None:
+    """How much of a force in training comes from other frames of the batch.
+
+    With batch norm a frame's energy depends on the others, and −∂ΣE/∂R, which is what every
+    implementation computes, adds their derivatives. Measured on a few frames as
+    ‖−∂ΣE/∂R − (−∂E_own/∂R)‖ / ‖−∂E_own/∂R‖; ``None`` without batch norm.
+    """
+    if not any(isinstance(module, nn.BatchNorm1d) for module in task.net.modules()):
+        return None
+    with training_mode(task.net):
+        batch = task.probe()
+        rows = batch[properties.idx_m] == 0
+        found = task.net(batch)
+        own = -torch.autograd.grad(found[ENERGY][0], batch[properties.R])[0][rows]
+        return float((found[FORCES].detach()[rows] - own).norm() / own.norm())
+
+
+def _coupling_warning(coupling: float | None) -> list[str]:
+    if coupling is None:
+        return []
+    return [
+        f"batch norm couples the frames of a batch: in training a force is off by {coupling:.0%}"
+        " from its own frame's; frozenbn keeps frames apart"
+    ]
+
+
+def _hook_warnings(task: MolecularTask) -> list[str]:
+    """Techniques that an arm names and that found no place, or only some."""
+    return [*_activation_warning(task), *_normalization_warning(task)]
+
+
+def _activation_warning(task: MolecularTask) -> list[str]:
+    name, architecture = task.spec.axes["activation"], task.model.architecture
+    if name == architecture.activation:
+        return []
+    sites = list(activation_sites(task.net))
+    within = architecture.replaced if task.spec.settings["scope"] == "published" else ()
+    changed = [path for path in sites if not within or path.startswith(tuple(within))]
+    if not all(path.startswith("output_modules.") for path in changed):
+        return []
+    left = len(sites) - len(changed)
+    why = (
+        f"{left} of the representation stay as published; --scope all changes them"
+        if left
+        else "the representation has none that is not a gate"
+    )
+    return [f"{name} is only in the read-out ({', '.join(changed)}): {why}"]
+
+
+def _normalization_warning(task: MolecularTask) -> list[str]:
+    name, architecture = task.spec.axes["normalization"], task.model.architecture
+    if name in ("denorm", architecture.normalization) or task.executed.normalizations:
+        return []
+    return [f"{name} found no place in {task.model.name}: nothing is normalised"]

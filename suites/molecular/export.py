@@ -1,0 +1,155 @@
+"""Trained potentials as files: tensors and plain values, read without pickle."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from schnetpack.model import NeuralNetworkPotential
+
+from bench import checkpoint
+from bench.errors import BadInput
+from bench.record import Record
+from bench.references import is_reference
+from bench.store import Store
+from suites.molecular.labels import TOTAL_ENERGY_KCAL_MOL, LabelScale
+from suites.molecular.models.catalogue import Size, parse_model
+from suites.molecular.models.potential import build_potential
+from suites.molecular.task import spec_model
+from suites.molecular.units import convert
+
+FORMAT = 1
+_KEYS = {
+    "format",
+    "run",
+    "problem",
+    "model",
+    "size",
+    "axes",
+    "scope",
+    "dtype",
+    "scale",
+    "energy_unit",
+    "elements",
+    "weights",
+}
+
+
+@dataclass(frozen=True)
+class ExportedPotential:
+    """A trained network and what turns its output into energies.
+
+    Attributes:
+        net: In evaluation mode.
+        scale: Of the labels that it was trained on.
+        energy_unit: Their unit.
+        elements: Atomic numbers that the training frames have.
+        cutoff: In Å.
+        dtype: Of the network.
+        title: Problem, model and run, for people.
+    """
+
+    net: NeuralNetworkPotential
+    scale: LabelScale
+    energy_unit: str
+    elements: Sequence[int]
+    cutoff: float
+    dtype: torch.dtype
+    title: str
+
+
+def export_runs(records: Sequence[Record], store: Store, directory: Path) -> None:
+    """Write the potential of each finished run to ``<problem>-<model>-<arm>-seed<k>.pt``.
+
+    Raises:
+        BadInput: The directory cannot be written to.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"--export {str(directory)!r}: {error.strerror}") from error
+    for record in records:
+        if record.status != "done":
+            print(f"bench: {record.spec.title} is {record.status}: not exported", file=sys.stderr)
+            continue
+        name = f"{record.problem}-{record.model}-{record.arm}-seed{record.seed}.pt"
+        path = directory / name.replace(":", "-").replace("/", "-")
+        weights = torch.load(store.weights(record.spec_hash), weights_only=True)
+        checkpoint.save(path, _content(record, weights))
+        print(f"bench: wrote {path}", file=sys.stderr)
+
+
+def _content(record: Record, weights: dict[str, Any]) -> dict[str, Any]:
+    spec, scale = record.spec, LabelScale.read(record.task["scale"])
+    if spec.settings["total_energies"]:
+        # A user of the potential wants the energies of the file.
+        unit = convert("kcal/mol", record.task["energy_unit"])
+        elements = {
+            z: scale.elements.get(z, 0.0) - unit * TOTAL_ENERGY_KCAL_MOL[z]
+            for z in record.task["elements"]
+        }
+        scale = LabelScale(scale.factor, scale.offset, elements)
+    return {
+        "format": FORMAT,
+        "run": record.spec_hash,
+        "problem": record.problem,
+        "model": record.model,
+        "size": asdict(spec_model(spec).size),
+        "axes": dict(spec.axes),
+        "scope": spec.settings["scope"],
+        "dtype": spec.dtype,
+        "scale": scale.describe(),
+        "energy_unit": record.task["energy_unit"],
+        "elements": record.task["elements"],
+        "weights": weights,
+    }
+
+
+def load_potential(path: Path, own_code: bool = False) -> ExportedPotential:
+    """A potential that ``--export`` wrote.
+
+    Nothing is unpickled: the file holds tensors, numbers and names.
+
+    Args:
+        path: The file.
+        own_code: Whether a file may name modules of one's own (``package.module:attribute``),
+            which are then imported: only for files that one trusts.
+
+    Raises:
+        BadInput: The file is missing, damaged, no potential, newer than this code, or names own
+            code without leave.
+    """
+    if not path.is_file():
+        raise BadInput(f"potential {str(path)!r}: there is no such file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file fails in many ways
+        raise BadInput(f"potential {str(path)!r} is unreadable ({type(error).__name__})") from error
+    if not isinstance(content, dict) or not content.keys() >= _KEYS:
+        raise BadInput(f"{str(path)!r} is no exported potential")
+    if content["format"] > FORMAT:
+        raise BadInput(
+            f"potential {str(path)!r} has the format {content['format']}, newer than {FORMAT}"
+        )
+    axes = content["axes"]
+    own = [choice for choice in axes.values() if is_reference(choice)]
+    if own and not own_code:
+        raise BadInput(f"potential {str(path)!r} imports {', '.join(own)}: allow it by own_code")
+    size = Size(**content["size"])
+    model = parse_model(content["model"], size, axes["rescaling"])
+    dtype = torch.float64 if content["dtype"] == "float64" else torch.float32
+    net = build_potential(model, axes["activation"], axes["normalization"], content["scope"], dtype)
+    net.load_state_dict(content["weights"])
+    return ExportedPotential(
+        net=net.eval(),
+        scale=LabelScale.read(content["scale"]),
+        energy_unit=content["energy_unit"],
+        elements=content["elements"],
+        cutoff=size.cutoff,
+        dtype=dtype,
+        title=f"{content['problem']} {content['model']}, run {content['run']}",
+    )

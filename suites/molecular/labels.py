@@ -1,0 +1,97 @@
+"""Energy labels: reference energies per element, and the unit that the network predicts in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bench.techniques.rescaling import LabelStatistics, make_scale
+from suites.molecular.data.frames import Frames
+
+#: What brings a GFN2-xTB energy, which is of valence electrons only, to the magnitude of MD17's:
+#: kcal/mol for each atom. The energies of the free atoms at MD17's level (PBE+vdW-TS, all
+#: electrons; as in SchNetPack's MD17 data set) less GFN2-xTB's of the free atoms, both in their
+#: ground states. Ethanol so comes to −97 200 kcal/mol; forces are unchanged.
+TOTAL_ENERGY_KCAL_MOL: Mapping[int, float] = {
+    1: -66.60,
+    6: -22497.28,
+    7: -32584.29,
+    8: -44705.10,
+}
+
+
+def with_total_energies(frames: Frames) -> Frames:
+    """GFN2-xTB frames with `TOTAL_ENERGY_KCAL_MOL` added for each atom."""
+    elements, counts = frames.composition()
+    constants = np.array([TOTAL_ENERGY_KCAL_MOL[int(element)] for element in elements])
+    return replace(frames, energies=frames.energies + counts @ constants)
+
+
+@dataclass(frozen=True)
+class LabelScale:
+    """The network predicts ``(E − Σ_atoms e_element − offset) / factor``, and ``F / factor``.
+
+    Attributes:
+        factor: C.
+        offset: In the labels' unit.
+        elements: e of each element, by atomic number, in the labels' unit.
+    """
+
+    factor: float
+    offset: float
+    elements: Mapping[int, float]
+
+    def reference(self, frames: Frames) -> np.ndarray:
+        """(frames,) float64: the energies that the network does not predict."""
+        elements, counts = frames.composition()
+        energies = np.array([self.elements.get(int(element), 0.0) for element in elements])
+        return counts @ energies + self.offset
+
+    def describe(self) -> dict[str, Any]:
+        """JSON values for the record."""
+        elements = {str(number): energy for number, energy in self.elements.items()}
+        return {"factor": self.factor, "offset": self.offset, "elements": elements}
+
+    @classmethod
+    def read(cls, described: Mapping[str, Any]) -> LabelScale:
+        """The scale that `describe` wrote."""
+        elements = {int(number): float(e) for number, e in described["elements"].items()}
+        return cls(float(described["factor"]), float(described["offset"]), elements)
+
+
+def label_scale(rescaling: str, training: Frames) -> LabelScale:
+    """The scale that a rescaling gives to the energies of the training frames.
+
+    A rescaling that removes an offset does so per element: reference energies are fitted by least
+    squares to the training frames' compositions (for one composition: the mean), and the rescaling
+    is then asked again about what is left.
+
+    Args:
+        rescaling: Choice on the rescaling axis.
+        training: The frames that may be known.
+
+    Raises:
+        BadInput: The choice cannot be used.
+    """
+    raw = make_scale(rescaling, _statistics(training.energies, training.energy_unit))
+    if raw.offset == 0:
+        return LabelScale(raw.factor, 0.0, {})
+    elements, counts = training.composition()
+    fitted = np.linalg.lstsq(counts.astype(float), training.energies, rcond=None)[0]
+    left = training.energies - counts @ fitted
+    scale = make_scale(rescaling, _statistics(left, training.energy_unit))
+    references = {int(z): float(e) for z, e in zip(elements, fitted, strict=True)}
+    return LabelScale(scale.factor, scale.offset, references)
+
+
+def _statistics(energies: np.ndarray, unit: str) -> LabelStatistics:
+    return LabelStatistics(
+        mean=float(energies.mean()),
+        std=float(energies.std()),
+        rms=float(np.sqrt(np.mean(energies**2))),
+        count=len(energies),
+        unit=unit,
+    )

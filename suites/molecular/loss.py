@@ -1,0 +1,55 @@
+"""The energy and force loss of a protocol."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from suites.molecular.protocols import Protocol
+
+
+class EnergyForceLoss:
+    """w_E·ε_E + w_F·ε_F with ε the mean absolute or mean squared error.
+
+    Energies count per frame, forces per component.
+
+    Args:
+        protocol: Weights and ε.
+        factor: One unit of the network, in the labels' unit.
+        energy_unit: The labels' unit.
+    """
+
+    def __init__(self, protocol: Protocol, factor: float, energy_unit: str) -> None:
+        self._squared = protocol.error == "MSE"
+        self._weights = (protocol.energy_weight, protocol.force_weight)
+        self._unit = factor**2 if self._squared else factor
+        self._energy_unit = energy_unit
+        self.names = (f"{protocol.error}_E_batch", f"{protocol.error}_F_batch")
+
+    def __call__(self, energy_errors: Tensor, force_errors: Tensor) -> dict[str, Tensor]:
+        """Loss terms in the labels' unit, detached, and ``loss`` in the network's, with its graph.
+
+        Args:
+            energy_errors: (frames,) prediction less label, in the network's unit.
+            force_errors: (atoms, 3), likewise.
+        """
+        errors = (energy_errors, force_errors)
+        terms = [e.square().mean() if self._squared else e.abs().mean() for e in errors]
+        loss = self._weights[0] * terms[0] + self._weights[1] * terms[1]
+        named = zip(self.names, terms, strict=True)
+        return {"loss": loss, **{name: term.detach() * self._unit for name, term in named}}
+
+    def of_errors(self, energy_errors: np.ndarray, force_errors: np.ndarray) -> float:
+        """The loss of errors in the labels' unit, in that unit: comparable between rescalings."""
+        errors = (energy_errors, force_errors)
+        terms = [float(np.mean(e**2 if self._squared else np.abs(e))) for e in errors]
+        return self._weights[0] * terms[0] + self._weights[1] * terms[1]
+
+    def unit(self, name: str) -> str | None:
+        """Unit of a loss term; ``None`` if it is none."""
+        if name in ("loss", "heldout_loss"):
+            return "weighted"
+        if name not in self.names:
+            return None
+        unit = self._energy_unit if name == self.names[0] else f"{self._energy_unit}/Å"
+        return f"({unit})²" if self._squared else unit

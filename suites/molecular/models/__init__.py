@@ -1,0 +1,1 @@
+"""The molecular suite's networks, all SchNetPack modules, and the hooks that change them."""

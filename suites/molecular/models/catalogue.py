@@ -1,0 +1,178 @@
+"""The molecular suite's models: names, sizes, and what each publishes on every axis."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bench.errors import BadInput, unknown
+
+#: The model's own initialisation, which no arm has to ask for.
+OWN_INITIALIZATION = "published"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a network is.
+
+    Attributes:
+        features: Features of an atom.
+        interactions: Interaction blocks or convolutions.
+        n_rbf: Radial basis functions.
+        cutoff: In Å.
+        n_filters: Features of SchNet's filters; elsewhere unused.
+    """
+
+    features: int
+    interactions: int
+    n_rbf: int
+    cutoff: float
+    n_filters: int = 0
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a model's publication chose.
+
+    Attributes:
+        summary: One line for ``list``.
+        activation: Everywhere but in gates.
+        normalization: ``denorm`` where it has no normalisation layer.
+        paper: Size under the budget ``paper``: that of arXiv 2310.01649 where it has one, else
+            SchNetPack's configuration.
+        replaced: Where arXiv 2310.01649 replaced the activation, as beginnings of module paths;
+            everywhere if empty.
+        pairwise: Fragments of the paths of modules whose rows are pairs, not atoms.
+    """
+
+    summary: str
+    activation: str
+    normalization: str
+    paper: Size
+    replaced: tuple[str, ...] = ()
+    pairwise: tuple[str, ...] = ()
+
+
+_READ_OUT = ("output_modules.",)
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "schnet": Architecture(
+        summary="SchNet: continuous-filter convolutions (SchNetPack)",
+        activation="ssp",
+        normalization="denorm",
+        paper=Size(1024, 5, n_rbf=200, cutoff=6.0, n_filters=256),
+        pairwise=("filter_network",),
+    ),
+    "painn": Architecture(
+        summary="PaiNN: equivariant messages of vectors (SchNetPack)",
+        activation="silu",
+        normalization="denorm",
+        paper=Size(128, 3, n_rbf=20, cutoff=5.0),
+    ),
+    "so3net": Architecture(
+        summary="SO3net: spherical harmonics, tensor products, gates (SchNetPack)",
+        activation="silu",
+        normalization="denorm",
+        paper=Size(128, 3, n_rbf=20, cutoff=5.0),
+    ),
+    "field-schnet": Architecture(
+        summary="FieldSchNet: SchNet with dipole features, at zero electric field (SchNetPack)",
+        activation="ssp",
+        normalization="denorm",
+        paper=Size(128, 5, n_rbf=20, cutoff=5.0, n_filters=128),
+        pairwise=("filter_network", "dipole_interaction"),
+    ),
+    "cgcnn": Architecture(
+        summary="CGCNN: gated convolutions with batch norm, mean pooling",
+        activation="softplus",
+        normalization="batchnorm",
+        paper=Size(512, 3, n_rbf=100, cutoff=6.0),
+        replaced=_READ_OUT,
+    ),
+    "forcenet": Architecture(
+        summary="ForceNet's blocks with batch norm, made invariant and energy-conserving",
+        activation="silu",
+        normalization="batchnorm",
+        paper=Size(512, 5, n_rbf=100, cutoff=6.0),
+    ),
+    "dimenet++": Architecture(
+        summary="DimeNet++: directional messages (blocks of PyTorch Geometric)",
+        activation="silu",
+        normalization="denorm",
+        paper=Size(128, 4, n_rbf=6, cutoff=6.0),
+        replaced=_READ_OUT,
+    ),
+}
+
+MODELS = {name: architecture.summary for name, architecture in ARCHITECTURES.items()}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network of a known architecture.
+
+    Attributes:
+        name: One of `ARCHITECTURES`.
+        size: How large.
+        published: The choice on each axis that an arm leaves alone.
+    """
+
+    name: str
+    size: Size
+    published: dict[str, str] = field(hash=False)
+
+    @property
+    def architecture(self) -> Architecture:
+        """What its publication chose."""
+        return ARCHITECTURES[self.name]
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.size.features}x{self.size.interactions}"
+
+
+_SIZE = re.compile(r"(\d+)x(\d+)")
+_LARGEST = 4096
+
+
+def architecture_of(text: str) -> Architecture:
+    """The architecture that ``name`` or ``name:<features>x<interactions>`` names.
+
+    Raises:
+        BadInput: The name is unknown.
+    """
+    name = text.partition(":")[0]
+    if name not in ARCHITECTURES:
+        raise unknown("model", name, ARCHITECTURES)
+    return ARCHITECTURES[name]
+
+
+def parse_model(text: str, size: Size, rescaling: str) -> Model:
+    """The model that ``name`` or ``name:<features>x<interactions>`` names.
+
+    Args:
+        text: Name and perhaps size.
+        size: The budget's; features and interactions in `text` replace its own.
+        rescaling: What the training protocol does to the labels.
+
+    Raises:
+        BadInput: The name is unknown or the size is wrong.
+    """
+    architecture = architecture_of(text)
+    name, given, numbers = text.partition(":")
+    if given:
+        match = _SIZE.fullmatch(numbers)
+        found = [int(number) for number in match.groups()] if match else []
+        if not found or not all(1 <= number <= _LARGEST for number in found):
+            raise BadInput(
+                f"model {text!r}: the size is <features>x<interactions>, each from 1 to"
+                f" {_LARGEST}, for instance {name}:64x3"
+            )
+        size = Size(found[0], found[1], size.n_rbf, size.cutoff, size.n_filters)
+    published = {
+        "activation": architecture.activation,
+        "normalization": architecture.normalization,
+        "rescaling": rescaling,
+        "initialization": OWN_INITIALIZATION,
+    }
+    return Model(name, size, published)

@@ -1,0 +1,26 @@
+"""An activation function as a module of its own, where no linear layer owns it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+
+class Nonlinearity(nn.Module):
+    """Applies its ``activation``, element by element.
+
+    The attribute has the name that `schnetpack.nn.Dense` uses, so that the activation hook finds
+    and replaces both alike. Gates are not made of these: no hook may change them.
+
+    Args:
+        activation: A function or a module.
+    """
+
+    def __init__(self, activation: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.activation(x)
+        return result

@@ -1,0 +1,170 @@
+"""A potential: SchNetPack's chain of distances, representation, read-out and forces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from schnetpack import properties
+from schnetpack.atomistic import Atomwise, Forces, PairwiseDistances, StaticExternalFields
+from schnetpack.model import NeuralNetworkPotential
+from schnetpack.nn import CosineCutoff, GaussianRBF
+from schnetpack.nn.activations import shifted_softplus
+from schnetpack.representation import FieldSchNet, PaiNN, SchNet, SO3net
+from torch import nn
+
+from bench.techniques.normalization import make_normalization
+from suites.molecular.models.catalogue import ARCHITECTURES, Model, Size
+from suites.molecular.models.cgcnn import CGCNN, CGCNNReadout
+from suites.molecular.models.dimenet import DimeNetPlusPlus, DimeNetReadout
+from suites.molecular.models.forcenet import ForceNet, ForceNetDecoder
+from suites.molecular.models.hooks import insert_normalization, replace_activations
+
+ENERGY = properties.energy
+FORCES = properties.forces
+
+_Normalization = Callable[[int], nn.Module]
+#: Representation, read-out, and modules that come before both.
+_Parts = tuple[nn.Module, nn.Module, list[nn.Module]]
+
+_LMAX = 2
+#: Width of CGCNN's fully connected layers in the Open Catalyst Project's configuration.
+_CGCNN_HIDDEN = 128
+#: DimeNet++'s published number of radial functions; its angular part costs time for each.
+_DIMENET_RBF = 6
+
+
+def _basis(size: Size) -> dict[str, Any]:
+    return {
+        "radial_basis": GaussianRBF(n_rbf=size.n_rbf, cutoff=size.cutoff),
+        "cutoff_fn": CosineCutoff(size.cutoff),
+    }
+
+
+def _schnet(size: Size, normalization: _Normalization) -> _Parts:
+    del normalization
+    representation = SchNet(
+        size.features, size.interactions, n_filters=size.n_filters or None, **_basis(size)
+    )
+    # SchNet's publication has the shifted softplus in the read-out as well.
+    return representation, _atomwise(size, shifted_softplus), []
+
+
+def _painn(size: Size, normalization: _Normalization) -> _Parts:
+    del normalization
+    representation = PaiNN(size.features, size.interactions, **_basis(size))
+    return representation, _atomwise(size, nn.functional.silu), []
+
+
+def _so3net(size: Size, normalization: _Normalization) -> _Parts:
+    del normalization
+    representation = SO3net(size.features, size.interactions, lmax=_LMAX, **_basis(size))
+    return representation, _atomwise(size, nn.functional.silu), []
+
+
+def _field_schnet(size: Size, normalization: _Normalization) -> _Parts:
+    del normalization
+    fields = [properties.electric_field]
+    representation = FieldSchNet(
+        size.features,
+        size.interactions,
+        external_fields=fields,
+        n_filters=size.n_filters or None,
+        **_basis(size),
+    )
+    # The field is 0; the dipole features that would couple to it still interact.
+    return representation, _atomwise(size, shifted_softplus), [StaticExternalFields(fields)]
+
+
+def _cgcnn(size: Size, normalization: _Normalization) -> _Parts:
+    representation = CGCNN(
+        size.features,
+        size.interactions,
+        radial_basis=GaussianRBF(n_rbf=size.n_rbf, cutoff=size.cutoff),
+        cutoff=size.cutoff,
+        normalization=normalization,
+    )
+    hidden = min(size.features, _CGCNN_HIDDEN)
+    return representation, CGCNNReadout(size.features, hidden, output_key=ENERGY), []
+
+
+def _forcenet(size: Size, normalization: _Normalization) -> _Parts:
+    representation = ForceNet(
+        size.features, size.interactions, normalization=normalization, **_basis(size)
+    )
+    return representation, ForceNetDecoder(size.features, normalization, output_key=ENERGY), []
+
+
+def _dimenet(size: Size, normalization: _Normalization) -> _Parts:
+    del normalization
+    n_rbf = min(size.n_rbf, _DIMENET_RBF)
+    representation = DimeNetPlusPlus(
+        size.features, size.interactions, size.cutoff, num_radial=n_rbf
+    )
+    read_out = DimeNetReadout(size.features, size.interactions, num_radial=n_rbf, output_key=ENERGY)
+    return representation, read_out, []
+
+
+def _atomwise(size: Size, activation: Callable[[torch.Tensor], torch.Tensor]) -> Atomwise:
+    return Atomwise(size.features, activation=activation, output_key=ENERGY)
+
+
+_BUILDERS: Mapping[str, Callable[[Size, _Normalization], _Parts]] = {
+    "schnet": _schnet,
+    "painn": _painn,
+    "so3net": _so3net,
+    "field-schnet": _field_schnet,
+    "cgcnn": _cgcnn,
+    "forcenet": _forcenet,
+    "dimenet++": _dimenet,
+}
+
+
+def build_potential(
+    model: Model, activation: str, normalization: str, scope: str, dtype: torch.dtype
+) -> NeuralNetworkPotential:
+    """A potential under an arm, initialised from torch's global generator.
+
+    Args:
+        model: Architecture and size.
+        activation: Choice of activation; the published one leaves the functions as they are.
+        normalization: Choice of normalisation: replaces the published layers where there are
+            some (``denorm``: by nothing), else is inserted before atom-wise activations.
+        scope: ``published``: activations are replaced where arXiv 2310.01649 did, ``all``: in
+            the representation and in the read-out. Gates are never changed.
+        dtype: Of parameters and inputs.
+
+    Returns:
+        A module that maps SchNetPack's batch to ``energy`` (frames,) and ``forces`` (atoms, 3),
+        −∂(ΣE)/∂R.
+
+    Raises:
+        BadInput: A choice cannot be used.
+    """
+    architecture = ARCHITECTURES[model.name]
+
+    def make_norm(num_features: int) -> nn.Module:
+        return make_normalization(normalization, num_features)
+
+    representation, read_out, before = _BUILDERS[model.name](model.size, make_norm)
+    potential = NeuralNetworkPotential(
+        representation,
+        input_modules=[*before, PairwiseDistances()],
+        output_modules=[read_out, Forces(energy_key=ENERGY, force_key=FORCES)],
+        postprocessors=[],
+        input_dtype_str=str(dtype).removeprefix("torch."),
+    )
+    if activation != architecture.activation:
+        within = architecture.replaced if scope == "published" else ()
+        replace_activations(potential, activation, within)
+    if architecture.normalization == "denorm" and normalization != "denorm":
+        insert_normalization(potential, normalization, architecture.pairwise)
+    return potential.to(dtype)
+
+
+def predict_energies(potential: NeuralNetworkPotential, batch: dict[str, torch.Tensor]) -> Any:
+    """Energies, (frames,), of a batch without its forces; works under ``torch.no_grad``."""
+    for module in (*potential.input_modules, potential.representation):
+        batch = module(batch)
+    return potential.output_modules[0](batch)[ENERGY]

@@ -1,0 +1,155 @@
+"""The molecular suite's problems: where their frames come from."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import BadInput, unknown
+from suites.molecular.data.frames import Frames
+from suites.molecular.data.molecules import SMILES
+
+SHIPPED = Path(__file__).parent / "data" / "shipped"
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where files lie, and what they do not say themselves.
+
+    Attributes:
+        root: MD17's files.
+        energy_unit: Of an own file.
+        download: Whether a missing file of MD17 may be downloaded.
+    """
+
+    root: Path | None = None
+    energy_unit: str | None = None
+    download: bool = False
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A data set.
+
+    Attributes:
+        name: For instance ``xtb-ethanol``.
+        summary: One line for ``list``.
+        find: The file.
+        gap: Frames that are left out between parts of a trajectory, about 100 fs.
+        rescale: C of the bare arm ``rescale``, in the labels' unit.
+        valence_only: GFN2-xTB's energies, which protocol ``paper`` brings to MD17's magnitude.
+    """
+
+    name: str
+    summary: str
+    find: Callable[[DataOptions], Path]
+    gap: int
+    rescale: str
+    valence_only: bool = False
+
+
+def _shipped(name: str) -> Callable[[DataOptions], Path]:
+    return lambda options: SHIPPED / name
+
+
+def _md17(molecule: str, revised: bool) -> Callable[[DataOptions], Path]:
+    def find(options: DataOptions) -> Path:
+        from suites.molecular.data.download import download_md17
+        from suites.molecular.data.md17 import find_md17
+
+        name = f"{'r' if revised else ''}md17-{molecule}"
+        if options.root is None:
+            raise BadInput(
+                f"problem {name!r} needs the published file: --data-root DIR, or --data-root DIR"
+                f" --download; without a network there is xtb-{molecule}"
+            )
+        try:
+            return find_md17(options.root, molecule, revised)
+        except BadInput:
+            if not options.download:
+                raise
+        return download_md17(molecule, revised, options.root)
+
+    return find
+
+
+def _problems() -> dict[str, Problem]:
+    found = {}
+    for molecule in SMILES:
+        found[f"xtb-{molecule}"] = Problem(
+            name=f"xtb-{molecule}",
+            summary=f"{molecule} at 500 K, 1000 frames by GFN2-xTB, shipped",
+            find=_shipped(f"{molecule}.npz"),
+            gap=4,
+            rescale="rescale=1e6",
+            valence_only=True,
+        )
+    found["xtb-oxides"] = Problem(
+        name="xtb-oxides",
+        summary="periodic oxides and adsorbates, 999 frames by GFN1-xTB in eV, shipped",
+        find=_shipped("oxides.xyz.gz"),
+        gap=0,
+        rescale="rescale=1e4",
+    )
+    for revised, prefix, gap in ((False, "md17", 200), (True, "rmd17", 40)):
+        for molecule in SMILES:
+            found[f"{prefix}-{molecule}"] = Problem(
+                name=f"{prefix}-{molecule}",
+                summary=f"{molecule} by DFT, from the published file in --data-root",
+                find=_md17(molecule, revised),
+                gap=gap,
+                rescale="rescale=1e6",
+            )
+    return found
+
+
+PROBLEMS: Mapping[str, Problem] = _problems()
+
+#: Between parts of an own file's trajectory, whose time step is unknown.
+_OWN_GAP = 10
+
+
+def get_problem(name: str) -> Problem:
+    """The problem of that name, or that of one's own file.
+
+    Args:
+        name: One of `PROBLEMS`, or the path of a file: it has a dot or a slash.
+
+    Raises:
+        BadInput: There is neither.
+    """
+    if name in PROBLEMS:
+        return PROBLEMS[name]
+    if "." not in name and "/" not in name:
+        raise unknown("problem", name, PROBLEMS)
+    path = Path(name)
+    if not path.is_file():
+        raise BadInput(f"problem {name!r}: there is no such file")
+    # One C per unit cannot be told before the file is read: the labels' own size.
+    return Problem(path.name, "own file", lambda options: path, _OWN_GAP, "rescale=auto")
+
+
+def load_frames(problem: Problem, options: DataOptions) -> Frames:
+    """The frames of a problem, kept for the process's other runs.
+
+    Raises:
+        BadInput: The file is missing or wrong.
+    """
+    path = problem.find(options).resolve()
+    unit = "eV" if problem.name == "xtb-oxides" else options.energy_unit
+    sequential = problem.name != "xtb-oxides"
+    return _read(path, unit, sequential, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)
+def _read(path: Path, energy_unit: str | None, sequential: bool, modified: int) -> Frames:
+    del modified  # part of the key: a file that changed is read again
+    if path.suffix == ".npz":
+        from suites.molecular.data.md17 import read_npz
+
+        return read_npz(path, energy_unit)
+    from suites.molecular.data.ase_file import read_ase
+
+    return read_ase(path, energy_unit, sequential=sequential)

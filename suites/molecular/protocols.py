@@ -1,0 +1,83 @@
+"""Training protocols: the loss, what is done to the labels, and the optimiser's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.errors import unknown
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a potential is trained.
+
+    The loss is w_E·ε_E + w_F·ε_F of energies per frame and of force components, in the network's
+    unit.
+
+    Attributes:
+        summary: One line.
+        error: ε: ``MAE`` or ``MSE``.
+        energy_weight: w_E.
+        force_weight: w_F.
+        rescaling: What the baseline does to the labels.
+        lr: Learning rate of Adam.
+        schedule: Of the learning rate.
+        weight_decay: Decoupled (AdamW).
+        batch: Frames in a batch.
+        ema: Decay of the average of the weights that is scored; 0: the weights themselves.
+        total_energies: GFN2-xTB's energies are brought to MD17's magnitude.
+    """
+
+    summary: str
+    error: str
+    energy_weight: float
+    force_weight: float
+    rescaling: str
+    lr: float
+    schedule: str
+    weight_decay: float
+    batch: int
+    ema: float
+    total_energies: bool
+
+
+PROTOCOLS: Mapping[str, Protocol] = {
+    "standard": Protocol(
+        summary="as SchNetPack's users train: mean energy removed, MSE, AdamW, cosine, average",
+        error="MSE",
+        energy_weight=0.01,
+        force_weight=0.99,
+        rescaling="offset",
+        lr=5e-4,
+        schedule="cosine",
+        weight_decay=0.01,
+        batch=10,
+        ema=0.995,
+        total_energies=False,
+    ),
+    "paper": Protocol(
+        summary="as arXiv 2310.01649: raw energies, MAE_E + 30 MAE_F, Adam 1e-4, batch 20",
+        error="MAE",
+        energy_weight=1.0,
+        force_weight=30.0,
+        rescaling="rescale=1",
+        lr=1e-4,
+        schedule="constant",
+        weight_decay=0.0,
+        batch=20,
+        ema=0.0,
+        total_energies=True,
+    ),
+}
+
+
+def get_protocol(name: str) -> Protocol:
+    """The protocol of that name.
+
+    Raises:
+        BadInput: There is none.
+    """
+    if name not in PROTOCOLS:
+        raise unknown("protocol", name, PROTOCOLS)
+    return PROTOCOLS[name]

@@ -1,0 +1,272 @@
+"""The molecular suite as the harness sees it.
+
+Imports neither torch nor SchNetPack until a task is built.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.arm import AXES
+from bench.errors import BadInput, unknown
+from bench.options import override
+from bench.references import source_digest
+from bench.spec import Spec, Training
+from bench.task import Request, Task
+from suites.molecular.budgets import BUDGETS, SUMMARIES, Budget
+from suites.molecular.models.catalogue import MODELS, architecture_of, parse_model
+from suites.molecular.problems import PROBLEMS, DataOptions, Problem, get_problem, load_frames
+from suites.molecular.protocols import PROTOCOLS, Protocol, get_protocol
+from suites.molecular.units import ENERGY_UNITS
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.record import Record
+    from bench.speed import SpeedCase
+    from bench.store import Store
+
+SCOPES = ("published", "all")
+SPLITS = ("blocks", "random")
+_BLOCKS = 20
+
+
+class MolecularSuite:
+    """Implements `bench.task.Suite`."""
+
+    name = "molecular"
+    summary = "interatomic potentials of SchNetPack on energies and forces"
+    packages: Sequence[str] = ("schnetpack", "ase")
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """Name and one-line summary of each problem."""
+        return {name: problem.summary for name, problem in PROBLEMS.items()}
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """Name and one-line summary of each model."""
+        return MODELS
+
+    @property
+    def budgets(self) -> Mapping[str, str]:
+        """Name and one-line summary of each budget."""
+        return SUMMARIES
+
+    def default_problems(self) -> Sequence[str]:
+        """The smallest molecule of those that are shipped."""
+        return ["xtb-ethanol"]
+
+    def default_models(self, budget: str) -> Sequence[str]:
+        """SchNet; under ``smoke`` all."""
+        return list(MODELS) if budget == "smoke" else ["schnet"]
+
+    def add_arguments(self, parser: argparse._ActionsContainer) -> None:
+        """Options of this suite."""
+        parser.add_argument(
+            "--protocol",
+            default="standard",
+            metavar="NAME",
+            help="; ".join(f"{name}: {protocol.summary}" for name, protocol in PROTOCOLS.items())
+            + " (default standard)",
+        )
+        parser.add_argument(
+            "--scope",
+            default=SCOPES[0],
+            metavar="NAME",
+            help="where an arm's activation goes: published (where arXiv 2310.01649 put it;"
+            " default) or all (representation and read-out, never gates)",
+        )
+        parser.add_argument("--batch", type=int, metavar="N", help="frames in a batch")
+        parser.add_argument(
+            "--ema", type=float, metavar="X", help="decay of the scored average (0: none)"
+        )
+        parser.add_argument(
+            "--split",
+            metavar="KIND",
+            help="blocks (of the trajectory, apart; default for trajectories) or random (as"
+            " published)",
+        )
+        parser.add_argument("--gap", type=int, metavar="N", help="frames left out between blocks")
+        for part in ("train", "val", "test"):
+            parser.add_argument(
+                f"--n-{part}", type=int, metavar="N", help=f"{part} frames, of the split's"
+            )
+        parser.add_argument(
+            "--data-root", type=Path, metavar="DIR", help="MD17's and revised MD17's npz files"
+        )
+        parser.add_argument(
+            "--download", action="store_true", help="fetch a missing file of MD17 by SchNetPack"
+        )
+        parser.add_argument(
+            "--energy-unit",
+            metavar="UNIT",
+            help=f"of an own file, forces are per Å: one of {', '.join(ENERGY_UNITS)}",
+        )
+        parser.add_argument(
+            "--export",
+            type=Path,
+            metavar="DIR",
+            help="write each trained potential for suites.molecular.calculator",
+        )
+
+    def specify(self, request: Request) -> Spec:
+        """The spec of one run.
+
+        Raises:
+            BadInput: A name, a size, an option or a data file is wrong.
+        """
+        options = request.options
+        problem = get_problem(request.problem)
+        protocol = get_protocol(options.protocol)
+        if request.budget not in BUDGETS:
+            raise unknown("budget", request.budget, BUDGETS)
+        budget = BUDGETS[request.budget](architecture_of(request.model))
+        model = parse_model(request.model, budget.size, protocol.rescaling)
+        axes = request.arm.on(model.published)
+        if axes["rescaling"] == "rescale":
+            axes["rescaling"] = problem.rescale
+        own = [AXES[axis].reference(choice) for axis, choice in request.arm.choices().items()]
+        paths = {}
+        if options.data_root is not None:
+            paths["data_root"] = str(options.data_root.resolve())
+        if request.problem != problem.name:
+            paths["data"] = str(Path(request.problem).resolve())
+        settings = self._settings(problem, protocol, budget, options)
+        replaced = axes["activation"] != model.published["activation"]
+        # Without a new activation every scope means the same.
+        settings["scope"] = _one_of("scope", options.scope, SCOPES) if replaced else SCOPES[0]
+        settings["size"] = asdict(model.size)
+        return Spec(
+            suite=self.name,
+            problem=problem.name,
+            model=str(model),
+            arm=str(request.arm),
+            axes={axis: axes[axis] for axis in AXES},
+            seed=request.seed,
+            budget=request.budget,
+            training=_training(protocol, budget, settings, request),
+            settings=settings,
+            device=request.device,
+            dtype=request.dtype,
+            noops=request.arm.noops(model.published),
+            sources={name: source_digest(name) for name in own if name},
+            paths=paths,
+        )
+
+    def _settings(
+        self,
+        problem: Problem,
+        protocol: Protocol,
+        budget: Budget,
+        options: argparse.Namespace,
+    ) -> dict[str, Any]:
+        if options.download and options.data_root is None:
+            raise BadInput("--download needs --data-root DIR, where the file is to be kept")
+        found = DataOptions(options.data_root, options.energy_unit, options.download)
+        frames = load_frames(problem, found)
+        kind = options.split or (SPLITS[0] if frames.sequential else SPLITS[1])
+        _one_of("split", kind, SPLITS)
+        if kind == "blocks" and not frames.sequential:
+            raise BadInput(f"--split blocks: the frames of {problem.name!r} are no trajectory")
+        gap = problem.gap if options.gap is None else options.gap
+        blocks = kind == "blocks"
+        most = dict(zip(("n_train", "n_val", "n_test"), budget.frames, strict=True))
+        asked = {name: getattr(options, name) for name in most}
+        batch = protocol.batch if options.batch is None else options.batch
+        ema = protocol.ema if options.ema is None else options.ema
+        if batch < 1:
+            raise BadInput(f"--batch must be at least 1, got {batch}")
+        if not 0 <= ema < 1:
+            raise BadInput(f"--ema must be from 0 to below 1, got {ema}")
+        return {
+            "protocol": options.protocol,
+            "batch": batch,
+            "ema": ema,
+            "energy_unit": options.energy_unit,
+            "total_energies": protocol.total_energies and problem.valence_only,
+            "data": frames.digest,
+            "frames": len(frames),
+            "split": {
+                "kind": kind,
+                **({"blocks": _BLOCKS, "gap": gap} if blocks else {}),
+                **{name: most[name] if asked[name] is None else asked[name] for name in most},
+            },
+        }
+
+    def build(self, spec: Spec, device: torch.device) -> Task:
+        """Build the task of a spec."""
+        from suites.molecular.task import build
+
+        return build(spec, device)
+
+    def finish(self, records: Sequence[Record], store: Store, options: argparse.Namespace) -> None:
+        """Write the trained potentials if ``--export`` asks for them."""
+        if options.export is not None:
+            from suites.molecular.export import export_runs
+
+            export_runs(records, store, options.export)
+
+    def add_speed_arguments(self, parser: argparse._ActionsContainer) -> None:
+        """Options of the comparison with stock SchNetPack."""
+        parser.add_argument("--model", action="append", metavar="NAME", help="repeat for several")
+        parser.add_argument("--problem", default="xtb-ethanol", metavar="NAME")
+        parser.add_argument(
+            "--batch", type=int, action="append", metavar="N", help="repeat for several"
+        )
+
+    def speed_cases(self, options: argparse.Namespace, device: torch.device) -> Iterable[SpeedCase]:
+        """SchNet's and PaiNN's training step unless others are named.
+
+        Raises:
+            BadInput: A name or a number is wrong.
+        """
+        from suites.molecular.speed import speed_cases
+
+        options.model = options.model or ["schnet:128x3", "painn:128x3"]
+        options.batch = options.batch or [10]
+        return speed_cases(self, options, device)
+
+    def columns(self, problem: str) -> tuple[Sequence[str], Sequence[str]]:
+        """Errors on the test frames; then on the others."""
+        del problem
+        main = ["MAE_F", "MAE_E", "EFwT", "cos_F"]
+        further = ["RMSE_F", "RMSE_E", "MAE_F_eV", "MAE_E_eV", "MAE_F_kcal", "MAE_E_kcal"]
+        return main, [*further, "MAE_E_atom", "val_MAE_F", "val_MAE_E", "train_MAE_F"]
+
+
+def _one_of(kind: str, name: str, allowed: Sequence[str]) -> str:
+    if name not in allowed:
+        raise unknown(kind, name, allowed)
+    return name
+
+
+def _training(
+    protocol: Protocol, budget: Budget, settings: Mapping[str, Any], request: Request
+) -> Training:
+    """How long and how to train, with the number of steps that the epochs are."""
+    from suites.molecular.data.splits import split_frames
+
+    options = request.options
+    if options.lbfgs_steps:
+        raise BadInput(
+            f"--lbfgs-steps {options.lbfgs_steps}: L-BFGS needs the same loss at every step, and"
+            " this suite trains on batches"
+        )
+    split = split_frames(settings["frames"], seed=request.seed, **settings["split"])
+    steps = budget.steps or budget.epochs * max(1, len(split.train) // settings["batch"])
+    training = Training(
+        steps=steps,
+        lr=protocol.lr,
+        schedule=protocol.schedule,
+        weight_decay=protocol.weight_decay,
+        evaluations=budget.evaluations,
+    )
+    return override(training, options)
+
+
+SUITE = MolecularSuite()

@@ -1,0 +1,261 @@
+"""A potential under an arm, built and ready to train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from schnetpack.model import NeuralNetworkPotential
+from torch import Tensor
+
+from bench.optimization import Optimization
+from bench.spec import Spec
+from bench.streams import numpy_generator, stream_seed, torch_generator
+from bench.task import Diagnosis, Evaluation
+from bench.techniques.initialization import INITIALIZATIONS
+from bench.techniques.initializers import initialize
+from bench.techniques.norm_layers import measure_frozen_statistics
+from suites.molecular.averaging import Averaging
+from suites.molecular.data.batches import Batches, FrameTensors
+from suites.molecular.data.frames import Frames
+from suites.molecular.data.neighbors import neighbor_pairs
+from suites.molecular.data.splits import Split, split_frames
+from suites.molecular.diagnosis import diagnose
+from suites.molecular.labels import label_scale, with_total_energies
+from suites.molecular.loss import EnergyForceLoss
+from suites.molecular.metrics import force_and_energy_errors, unit_of
+from suites.molecular.models.catalogue import OWN_INITIALIZATION, Model, Size, parse_model
+from suites.molecular.models.hooks import watch_execution
+from suites.molecular.models.potential import (
+    ENERGY,
+    FORCES,
+    build_potential,
+    predict_energies,
+)
+from suites.molecular.problems import DataOptions, get_problem, load_frames
+from suites.molecular.protocols import get_protocol
+
+#: Frames of an evaluation's batch, and of the batch that initialisations look at.
+_ROWS = 50
+#: Training frames that are scored at most.
+_TRAINING_SCORED = 200
+
+
+def build(spec: Spec, device: torch.device) -> MolecularTask:
+    """The task of a spec.
+
+    Raises:
+        BadInput: A file or a user's own object is wrong.
+    """
+    settings = spec.settings
+    root, own = spec.paths.get("data_root"), spec.paths.get("data")
+    frames = load_frames(
+        get_problem(own or spec.problem),
+        DataOptions(Path(root) if root else None, settings["energy_unit"]),
+    )
+    if settings["total_energies"]:
+        frames = with_total_energies(frames)
+    return MolecularTask(
+        spec, device, frames, split_frames(len(frames), seed=spec.seed, **settings["split"])
+    )
+
+
+def spec_model(spec: Spec) -> Model:
+    """The model of a spec, with its whole size."""
+    protocol = get_protocol(spec.settings["protocol"])
+    return parse_model(spec.model, Size(**spec.settings["size"]), protocol.rescaling)
+
+
+class MolecularTask:
+    """Implements `bench.task.Task` for an interatomic potential.
+
+    Args:
+        spec: What is trained.
+        device: Where.
+        frames: All frames, with their labels.
+        split: Which of them are for training, validation and test.
+    """
+
+    def __init__(self, spec: Spec, device: torch.device, frames: Frames, split: Split) -> None:
+        self.spec = spec
+        self.device = device
+        self.protocol = get_protocol(spec.settings["protocol"])
+        self.split = split
+        self.source = frames.source
+        self.dtype = torch.float64 if spec.dtype == "float64" else torch.float32
+        self.model = spec_model(spec)
+        chosen = numpy_generator(spec.seed, "scored training frames")
+        scored = min(len(split.train), _TRAINING_SCORED)
+        self.parts = {
+            "train": frames.select(np.sort(chosen.choice(split.train, scored, replace=False))),
+            "val": frames.select(split.val),
+            "test": frames.select(split.test),
+        }
+        self.training_frames = frames.select(split.train)
+        self.energy_unit = frames.energy_unit
+        self.elements = np.unique(self.training_frames.numbers).tolist()
+        self.scale = label_scale(spec.axes["rescaling"], self.training_frames)
+        self.training = self._tensors(self.training_frames)
+        self._scored = {name: self._tensors(part) for name, part in self.parts.items()}
+        self._batches = Batches(len(self.training), spec.settings["batch"], spec.seed)
+        self.loss = EnergyForceLoss(self.protocol, self.scale.factor, self.energy_unit)
+        self.net = self._network()
+        self.averaging = Averaging(self.net, spec.settings["ema"])
+        self.optimization = Optimization(list(self.net.parameters()), spec.training)
+
+    def _tensors(self, frames: Frames) -> FrameTensors:
+        """The frames with their labels in the network's unit, computed in float64."""
+        return FrameTensors(
+            frames,
+            neighbor_pairs(frames, self.model.size.cutoff),
+            (frames.energies - self.scale.reference(frames)) / self.scale.factor,
+            frames.forces / self.scale.factor,
+            self.device,
+            self.dtype,
+        )
+
+    def _network(self) -> NeuralNetworkPotential:
+        """The initialised network on the device."""
+        axes = self.spec.axes
+        # On the CPU so that the weights do not depend on the device.
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            torch.manual_seed(stream_seed(self.spec.seed, "modules"))
+            net = build_potential(
+                self.model,
+                axes["activation"],
+                axes["normalization"],
+                self.spec.settings["scope"],
+                self.dtype,
+            )
+        net = net.to(self.device)
+        with watch_execution(net) as self.executed, torch.no_grad():
+            predict_energies(net.eval(), self.probe())
+        net.train()
+        if axes["initialization"] != OWN_INITIALIZATION:
+            initialize(
+                INITIALIZATIONS.get(axes["initialization"]),
+                net,
+                self.executed.linears,
+                lambda: predict_energies(net, self.probe()),
+                torch_generator(self.spec.seed, "initialization"),
+            )
+        measure_frozen_statistics(net, lambda: predict_energies(net, self.probe()))
+        return net
+
+    def probe(self) -> dict[str, Tensor]:
+        """A batch of training frames, the same at every call."""
+        count = len(self.training)
+        return self.training.batch(np.linspace(0, count - 1, min(_ROWS, count)).astype(np.int64))
+
+    def unit(self, metric: str) -> str:
+        """Unit of a metric or loss term."""
+        return self.loss.unit(metric) or unit_of(metric, self.energy_unit)
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """Network, frames, split, scale."""
+        return {
+            "engine": "schnetpack modules, preloaded batches",
+            "activations": self.executed.activations,
+            "normalizations": self.executed.normalizations,
+            "parameters": sum(p.numel() for p in self.net.parameters()),
+            "size": asdict(self.model.size),
+            "source": self.source,
+            "split": self.split.summary(),
+            "scored": {name: len(part) for name, part in self.parts.items()},
+            "energy_unit": self.energy_unit,
+            "elements": self.elements,
+            "scale": self.scale.describe(),
+            "trivial": self.trivial(),
+        }
+
+    def trivial(self) -> dict[str, float]:
+        """Test errors of the mean training energy per composition, and of zero forces."""
+        test = self.parts["test"]
+        reference = label_scale("offset", self.training_frames)
+        return {
+            "MAE_E": float(np.abs(test.energies - reference.reference(test)).mean()),
+            "MAE_F": float(np.abs(test.forces).mean()),
+        }
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Loss terms in the labels' unit, and ``loss`` with its graph, in the network's."""
+        energies, forces = batch[ENERGY], batch[FORCES]
+        predicted = self.net(batch)
+        return self.loss(predicted[ENERGY] - energies, predicted[FORCES] - forces)
+
+    def step(self) -> Mapping[str, Tensor]:
+        """One optimisation step; see `bench.task.Task.step`."""
+        self.net.train()
+        batch = self.training.batch(self._batches.next())
+        terms = self.optimization.step(lambda: self.losses(batch))
+        self.averaging.update()
+        return terms
+
+    def predict(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """Errors, prediction less label, of energies (frames,) and forces (atoms, 3).
+
+        In the labels' unit, float64. Predictions are compared in the network's unit, where no
+        large constant hides their digits.
+        """
+        net, tensors = self.averaging.scored.eval(), self._scored[part]
+        energies, forces = [], []
+        for rows in np.array_split(np.arange(len(tensors)), max(1, -(-len(tensors) // _ROWS))):
+            batch = tensors.batch(rows)
+            true_energies, true_forces = batch[ENERGY].double(), batch[FORCES].double()
+            found = net(batch)
+            energies.append((found[ENERGY].detach().double() - true_energies).cpu())
+            forces.append((found[FORCES].detach().double() - true_forces).cpu())
+        factor = self.scale.factor
+        return torch.cat(energies).numpy() * factor, torch.cat(forces).numpy() * factor
+
+    def evaluate(self) -> Evaluation:
+        """Errors on test, validation and some training frames."""
+        metrics: dict[str, float] = {}
+        selection = float("nan")
+        for name, part in self.parts.items():
+            energy_errors, force_errors = self.predict(name)
+            prefix = "" if name == "test" else f"{name}_"
+            errors = force_and_energy_errors(
+                part.energies,
+                part.energies + energy_errors,
+                part.forces,
+                part.forces + force_errors,
+                part.n_atoms,
+                self.energy_unit,
+            )
+            metrics |= {f"{prefix}{metric}": value for metric, value in errors.items()}
+            loss = self.loss.of_errors(energy_errors, force_errors)
+            if name != "test":
+                metrics["loss" if name == "train" else "heldout_loss"] = loss
+            if name == "val":
+                selection = loss
+        return Evaluation(metrics, selection)
+
+    def diagnose(self) -> Diagnosis:
+        """Gradient size, coupling of frames, what the hooks changed."""
+        return diagnose(self)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Network, average, optimiser and place in the data."""
+        return {
+            "net": self.net.state_dict(),
+            "averaging": self.averaging.state_dict(),
+            "optimization": self.optimization.state_dict(),
+            "batches": self._batches.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore `state_dict`'s result."""
+        self.net.load_state_dict(state["net"])
+        self.averaging.load_state_dict(state["averaging"])
+        self.optimization.load_state_dict(state["optimization"])
+        self._batches.load_state_dict(state["batches"])
+
+    def weights(self) -> dict[str, Tensor]:
+        """``state_dict`` of the network that is scored."""
+        return {name: t.cpu() for name, t in self.averaging.scored.state_dict().items()}

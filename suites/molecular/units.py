@@ -1,0 +1,78 @@
+"""Units of energy and length, by ASE's constants (CODATA 2014)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bench.errors import unknown
+
+#: Names of the units that labels may have.
+ENERGY_UNITS = ("eV", "meV", "kcal/mol", "kJ/mol", "Hartree", "Rydberg")
+#: Names of the units that positions may have.
+LENGTH_UNITS = ("Ang", "Bohr", "nm")
+
+# Other names that data files use (SchNetPack's, sGDML's); in lower case.
+_ENERGY_ALIASES = {"ha": "Hartree", "ry": "Rydberg"}
+_LENGTH_ALIASES = {"a": "Ang", "å": "Ang", "angs": "Ang", "angstrom": "Ang", "a0": "Bohr"}
+
+
+def in_ev(unit: str) -> float:
+    """One `unit` of energy in eV.
+
+    Raises:
+        BadInput: The unit is none of those known, with the nearest match.
+    """
+    # Imported here because the command line, which need not start ASE, imports this module.
+    from ase import units
+
+    if unit not in ENERGY_UNITS:
+        raise unknown("unit of energy", unit, ENERGY_UNITS)
+    values = (1.0, 1e-3, units.kcal / units.mol, units.kJ / units.mol, units.Ha, units.Ry)
+    return float(dict(zip(ENERGY_UNITS, values, strict=True))[unit])
+
+
+def convert(source: str, target: str) -> float:
+    """Factor that turns a number of `source` into one of `target`.
+
+    Raises:
+        BadInput: A unit is unknown.
+    """
+    return in_ev(source) / in_ev(target)
+
+
+def in_angstrom(unit: str) -> float:
+    """One `unit` of length in Å.
+
+    Raises:
+        BadInput: The unit is none of those known, with the nearest match.
+    """
+    from ase import units
+
+    if unit not in LENGTH_UNITS:
+        raise unknown("unit of length", unit, LENGTH_UNITS)
+    return float(dict(zip(LENGTH_UNITS, (1.0, units.Bohr, units.nm), strict=True))[unit])
+
+
+def energy_unit(text: str) -> str:
+    """The unit of energy that a data file calls `text`; case and blanks do not count.
+
+    Raises:
+        BadInput: It is none of those known.
+    """
+    return _named("unit of energy", text, ENERGY_UNITS, _ENERGY_ALIASES)
+
+
+def length_unit(text: str) -> str:
+    """The unit of length that a data file calls `text`; case and blanks do not count.
+
+    Raises:
+        BadInput: It is none of those known.
+    """
+    return _named("unit of length", text, LENGTH_UNITS, _LENGTH_ALIASES)
+
+
+def _named(kind: str, text: str, names: Sequence[str], aliases: Mapping[str, str]) -> str:
+    found = {**{name.lower(): name for name in names}, **aliases}.get("".join(text.lower().split()))
+    if found is None:
+        raise unknown(kind, text, names)
+    return found
