@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,14 +27,14 @@ def training_mode(module: nn.Module) -> Iterator[None]:
 
 
 def gradient_rms(
-    loss: Tensor, parameters: Sequence[nn.Parameter], layers: Mapping[str, nn.Parameter]
+    loss: Tensor, parameters: Sequence[nn.Parameter], weights: Mapping[str, Any]
 ) -> tuple[float, dict[str, float]]:
-    """Root mean square of the gradient of all parameters, and of each layer's weights.
+    """Root mean square of the gradient of all parameters, and of some of them.
 
     Args:
         loss: With its graph.
         parameters: All that are trained; one that the loss does not depend on counts with 0.
-        layers: Some of them by name.
+        weights: Some of them by name.
     """
     found = torch.autograd.grad(loss, parameters, allow_unused=True)
     gradients = {
@@ -41,7 +42,7 @@ def gradient_rms(
         for parameter, gradient in zip(parameters, found, strict=True)
     }
     flat = torch.cat([gradient.flatten() for gradient in gradients.values()])
-    return rms(flat), {name: rms(gradients[id(weight)]) for name, weight in layers.items()}
+    return rms(flat), {name: rms(gradients[id(weight)]) for name, weight in weights.items()}
 
 
 def rms(values: Tensor) -> float:

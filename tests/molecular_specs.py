@@ -1,4 +1,4 @@
-"""Specs and tasks of the molecular suite for tests, without the command line."""
+"""Specs, tasks and small data files of the molecular suite for tests, without the command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import ase.io
+import numpy as np
 import torch
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from bench.arm import Arm
 from bench.interruption import Interruption
@@ -41,7 +47,9 @@ def specify(
     )
 
 
-def task(model: str = "schnet:8x2", arm: str = "baseline", *arguments: str, **given: Any) -> MolecularTask:
+def task(
+    model: str = "schnet:8x2", arm: str = "baseline", *arguments: str, **given: Any
+) -> MolecularTask:
     """The built task of `specify`."""
     return build(specify(model, arm, *arguments, **given), CPU)
 
@@ -50,3 +58,24 @@ def run(folder: Path, model: str, arm: str = "baseline", *arguments: str, **give
     """Train the spec of `specify` in a store."""
     spec = specify(model, arm, *arguments, **given)
     return execute(spec, Store(folder), CPU, 1, lambda *_: None, Interruption())
+
+
+def alloys(count: int = 60) -> list[Atoms]:
+    """Periodic cells of 4 or 8 atoms of copper and gold, rattled, with EMT's labels in eV."""
+    random = np.random.default_rng(0)
+    frames = []
+    for index in range(count):
+        atoms = bulk("Cu", a=3.8, cubic=True).repeat((1 + index % 2, 1, 1))
+        atoms.numbers[random.random(len(atoms)) < 0.4] = 79
+        atoms.positions += random.normal(0.0, 0.1, atoms.positions.shape)
+        atoms.calc = EMT()
+        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)
+        frames.append(atoms)
+    return frames
+
+
+def write_alloys(path: Path, count: int = 60) -> Path:
+    """`alloys` as extended XYZ, which does not say its units: eV and eV/Å."""
+    ase.io.write(path, alloys(count), format="extxyz")
+    return path

@@ -36,7 +36,7 @@ def add_command(commands: Any, suite: Suite) -> None:
         "--problem",
         action="append",
         metavar="NAME",
-        help="a problem, or package.module:attribute; repeat for several (default: all of "
+        help="a problem, or one's own (see the README); repeat for several (default: "
         f"{', '.join(suite.default_problems())})",
     )
     what.add_argument(

@@ -21,11 +21,13 @@ class DataOptions:
     Attributes:
         root: MD17's files.
         energy_unit: Of an own file.
+        length_unit: Likewise; Å where neither this nor the file says.
         download: Whether a missing file of MD17 may be downloaded.
     """
 
     root: Path | None = None
     energy_unit: str | None = None
+    length_unit: str | None = None
     download: bool = False
 
 
@@ -56,7 +58,7 @@ def _shipped(name: str) -> Callable[[DataOptions], Path]:
 
 def _md17(molecule: str, revised: bool) -> Callable[[DataOptions], Path]:
     def find(options: DataOptions) -> Path:
-        from suites.molecular.data.download import download_md17
+        from suites.molecular.data.download import database_path, download_md17
         from suites.molecular.data.md17 import find_md17
 
         name = f"{'r' if revised else ''}md17-{molecule}"
@@ -68,6 +70,9 @@ def _md17(molecule: str, revised: bool) -> Callable[[DataOptions], Path]:
         try:
             return find_md17(options.root, molecule, revised)
         except BadInput:
+            downloaded = database_path(molecule, revised, options.root)
+            if downloaded.is_file():
+                return downloaded
             if not options.download:
                 raise
         return download_md17(molecule, revised, options.root)
@@ -140,11 +145,13 @@ def load_frames(problem: Problem, options: DataOptions) -> Frames:
     path = problem.find(options).resolve()
     unit = "eV" if problem.name == "xtb-oxides" else options.energy_unit
     sequential = problem.name != "xtb-oxides"
-    return _read(path, unit, sequential, path.stat().st_mtime_ns)
+    return _read(path, unit, options.length_unit, sequential, path.stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=4)
-def _read(path: Path, energy_unit: str | None, sequential: bool, modified: int) -> Frames:
+def _read(
+    path: Path, energy_unit: str | None, length_unit: str | None, sequential: bool, modified: int
+) -> Frames:
     del modified  # part of the key: a file that changed is read again
     if path.suffix == ".npz":
         from suites.molecular.data.md17 import read_npz
@@ -152,4 +159,4 @@ def _read(path: Path, energy_unit: str | None, sequential: bool, modified: int) 
         return read_npz(path, energy_unit)
     from suites.molecular.data.ase_file import read_ase
 
-    return read_ase(path, energy_unit, sequential=sequential)
+    return read_ase(path, energy_unit, length_unit, sequential)

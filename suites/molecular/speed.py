@@ -139,7 +139,9 @@ class StockStep:
             self._optimizer: Any = self._task.configure_optimizers()
             dataset = _database(path, task.training_frames)
         mean = task.training_frames.energies.mean()
-        offsets = RemoveOffsets(ENERGY, remove_mean=True, property_mean=torch.tensor([mean]))
+        offsets = RemoveOffsets(
+            ENERGY, remove_mean=True, is_extensive=False, property_mean=torch.tensor([mean])
+        )
         cast = CastTo64() if task.dtype == torch.float64 else CastTo32()
         dataset.transforms = [
             SubtractCenterOfMass(),

@@ -21,7 +21,7 @@ from suites.molecular.budgets import BUDGETS, SUMMARIES, Budget
 from suites.molecular.models.catalogue import MODELS, architecture_of, parse_model
 from suites.molecular.problems import PROBLEMS, DataOptions, Problem, get_problem, load_frames
 from suites.molecular.protocols import PROTOCOLS, Protocol, get_protocol
-from suites.molecular.units import ENERGY_UNITS
+from suites.molecular.units import ENERGY_UNITS, LENGTH_UNITS
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +105,12 @@ class MolecularSuite:
         parser.add_argument(
             "--energy-unit",
             metavar="UNIT",
-            help=f"of an own file, forces are per Å: one of {', '.join(ENERGY_UNITS)}",
+            help=f"of an own file: one of {', '.join(ENERGY_UNITS)}",
+        )
+        parser.add_argument(
+            "--length-unit",
+            metavar="UNIT",
+            help=f"of an own file: one of {', '.join(LENGTH_UNITS)} (default Ang, or its own)",
         )
         parser.add_argument(
             "--export",
@@ -167,7 +172,9 @@ class MolecularSuite:
     ) -> dict[str, Any]:
         if options.download and options.data_root is None:
             raise BadInput("--download needs --data-root DIR, where the file is to be kept")
-        found = DataOptions(options.data_root, options.energy_unit, options.download)
+        found = DataOptions(
+            options.data_root, options.energy_unit, options.length_unit, options.download
+        )
         frames = load_frames(problem, found)
         kind = options.split or (SPLITS[0] if frames.sequential else SPLITS[1])
         _one_of("split", kind, SPLITS)
@@ -188,6 +195,7 @@ class MolecularSuite:
             "batch": batch,
             "ema": ema,
             "energy_unit": options.energy_unit,
+            "length_unit": options.length_unit,
             "total_energies": protocol.total_energies and problem.valence_only,
             "data": frames.digest,
             "frames": len(frames),

@@ -55,7 +55,7 @@ def build(spec: Spec, device: torch.device) -> MolecularTask:
     root, own = spec.paths.get("data_root"), spec.paths.get("data")
     frames = load_frames(
         get_problem(own or spec.problem),
-        DataOptions(Path(root) if root else None, settings["energy_unit"]),
+        DataOptions(Path(root) if root else None, settings["energy_unit"], settings["length_unit"]),
     )
     if settings["total_energies"]:
         frames = with_total_energies(frames)

@@ -82,7 +82,7 @@ def pairs_of(
             exploded).
     """
     # Imported here because vesin starts torch, which the command line need not.
-    from vesin import NeighborList  # type: ignore[import-untyped]
+    from vesin import NeighborList
 
     _check_cutoff(cutoff)
     _check_geometry(positions, cell, pbc, cutoff)

@@ -98,12 +98,13 @@ class Trajectory:
 def _geometry(smiles: str, seed: int) -> Atoms:
     """A geometry by ETKDG and MMFF (RDKit)."""
     from rdkit import Chem
-    from rdkit.Chem import AllChem
+    from rdkit.Chem.rdDistGeom import EmbedMolecule
+    from rdkit.Chem.rdForceFieldHelpers import MMFFOptimizeMolecule
 
     molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
-    if AllChem.EmbedMolecule(molecule, randomSeed=seed) != 0:
+    if EmbedMolecule(molecule, randomSeed=seed) != 0:
         raise RuntimeError(f"RDKit finds no geometry of {smiles}")
-    AllChem.MMFFOptimizeMolecule(molecule)
+    MMFFOptimizeMolecule(molecule)
     symbols = [atom.GetSymbol() for atom in molecule.GetAtoms()]
     return Atoms(symbols, molecule.GetConformer().GetPositions())
 
