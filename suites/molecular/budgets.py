@@ -27,25 +27,26 @@ class Budget:
     evaluations: int
 
 
-def _smoke(architecture: Architecture) -> Budget:
-    del architecture
+def _smoke(architecture: Architecture, share: float) -> Budget:
+    del architecture, share
     size = Size(16, 2, n_rbf=10, cutoff=5.0, n_filters=16)
     return Budget(size, steps=10, epochs=0, frames=(64, 16, 16), evaluations=1)
 
 
-def _quick(architecture: Architecture) -> Budget:
-    del architecture
-    size = Size(64, 3, n_rbf=20, cutoff=5.0, n_filters=64)
-    return Budget(size, steps=4000, epochs=0, frames=(None, None, None), evaluations=10)
+def _quick(architecture: Architecture, share: float) -> Budget:
+    steps = round(share * architecture.quick_steps)
+    return Budget(architecture.quick, steps, epochs=0, frames=(None, None, None), evaluations=10)
 
 
-def _paper(architecture: Architecture) -> Budget:
+def _paper(architecture: Architecture, share: float) -> Budget:
+    del share
     return Budget(
         architecture.paper, steps=None, epochs=50, frames=(None, None, None), evaluations=20
     )
 
 
-BUDGETS: dict[str, Callable[[Architecture], Budget]] = {
+#: Called with the model's architecture and the problem's share of ``quick``'s steps.
+BUDGETS: dict[str, Callable[[Architecture, float], Budget]] = {
     "smoke": _smoke,
     "quick": _quick,
     "paper": _paper,
@@ -53,6 +54,6 @@ BUDGETS: dict[str, Callable[[Architecture], Budget]] = {
 
 SUMMARIES = {
     "smoke": "ten steps of small networks, to see that everything runs",
-    "quick": "64 features, 3 interactions, 4000 steps: about a minute or two a run",
+    "quick": "64 features, 3 interactions, 4000 steps (fewer where they cost more): a minute or two",
     "paper": "the published widths, 50 epochs",
 }

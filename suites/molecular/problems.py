@@ -41,6 +41,8 @@ class Problem:
         find: The file.
         gap: Frames that are left out between parts of a trajectory, about 100 fs.
         rescale: C of the bare arm ``rescale``, in the labels' unit.
+        quick_share: Of the steps of the budget ``quick``, where a frame has many more pairs than
+            a small molecule.
         valence_only: GFN2-xTB's energies, which protocol ``paper`` brings to MD17's magnitude.
     """
 
@@ -49,6 +51,7 @@ class Problem:
     find: Callable[[DataOptions], Path]
     gap: int
     rescale: str
+    quick_share: float = 1.0
     valence_only: bool = False
 
 
@@ -97,6 +100,7 @@ def _problems() -> dict[str, Problem]:
         find=_shipped("oxides.xyz.gz"),
         gap=0,
         rescale="rescale=1e4",
+        quick_share=0.25,
     )
     for revised, prefix, gap in ((False, "md17", 200), (True, "rmd17", 40)):
         for molecule in SMILES:

@@ -130,7 +130,7 @@ class MolecularSuite:
         protocol = get_protocol(options.protocol)
         if request.budget not in BUDGETS:
             raise unknown("budget", request.budget, BUDGETS)
-        budget = BUDGETS[request.budget](architecture_of(request.model))
+        budget = BUDGETS[request.budget](architecture_of(request.model), problem.quick_share)
         model = parse_model(request.model, budget.size, protocol.rescaling)
         axes = request.arm.on(model.published)
         if axes["rescaling"] == "rescale":

@@ -31,6 +31,11 @@ class Size:
     n_filters: int = 0
 
 
+_QUICK = Size(64, 3, n_rbf=20, cutoff=5.0, n_filters=64)
+#: Of those whose step costs most.
+_SMALLER = Size(32, 2, n_rbf=20, cutoff=5.0)
+
+
 @dataclass(frozen=True)
 class Architecture:
     """What a model's publication chose.
@@ -40,7 +45,10 @@ class Architecture:
         activation: Everywhere but in gates.
         normalization: ``denorm`` where it has no normalisation layer.
         paper: Size under the budget ``paper``: that of arXiv 2310.01649 where it has one, else
-            SchNetPack's configuration.
+            the library's configuration.
+        quick_steps: Steps under the budget ``quick``: what a step costs differs by a factor of
+            ten, and on ethanol they are to take a minute or two on one core.
+        quick: Size under the budget ``quick``.
         replaced: Where arXiv 2310.01649 replaced the activation, as beginnings of module paths;
             everywhere if empty.
         pairwise: Fragments of the paths of modules whose rows are pairs, not atoms.
@@ -50,6 +58,8 @@ class Architecture:
     activation: str
     normalization: str
     paper: Size
+    quick_steps: int
+    quick: Size = _QUICK
     replaced: tuple[str, ...] = ()
     pairwise: tuple[str, ...] = ()
 
@@ -62,6 +72,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         activation="ssp",
         normalization="denorm",
         paper=Size(1024, 5, n_rbf=200, cutoff=6.0, n_filters=256),
+        quick_steps=4000,
         pairwise=("filter_network",),
     ),
     "painn": Architecture(
@@ -69,18 +80,22 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         activation="silu",
         normalization="denorm",
         paper=Size(128, 3, n_rbf=20, cutoff=5.0),
+        quick_steps=3000,
     ),
     "so3net": Architecture(
         summary="SO3net: spherical harmonics, tensor products, gates (SchNetPack)",
         activation="silu",
         normalization="denorm",
         paper=Size(128, 3, n_rbf=20, cutoff=5.0),
+        quick_steps=700,
+        quick=_SMALLER,
     ),
     "field-schnet": Architecture(
         summary="FieldSchNet: SchNet with dipole features, at zero electric field (SchNetPack)",
         activation="ssp",
         normalization="denorm",
         paper=Size(128, 5, n_rbf=20, cutoff=5.0, n_filters=128),
+        quick_steps=1500,
         pairwise=("filter_network", "dipole_interaction"),
     ),
     "cgcnn": Architecture(
@@ -88,6 +103,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         activation="softplus",
         normalization="batchnorm",
         paper=Size(512, 3, n_rbf=100, cutoff=6.0),
+        quick_steps=3000,
         replaced=_READ_OUT,
     ),
     "forcenet": Architecture(
@@ -95,12 +111,15 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         activation="silu",
         normalization="batchnorm",
         paper=Size(512, 5, n_rbf=100, cutoff=6.0),
+        quick_steps=2000,
     ),
     "dimenet++": Architecture(
         summary="DimeNet++: directional messages (blocks of PyTorch Geometric)",
         activation="silu",
         normalization="denorm",
         paper=Size(128, 4, n_rbf=6, cutoff=6.0),
+        quick_steps=2000,
+        quick=_SMALLER,
         replaced=_READ_OUT,
     ),
 }
