@@ -54,6 +54,6 @@ BUDGETS: dict[str, Callable[[Architecture, float], Budget]] = {
 
 SUMMARIES = {
     "smoke": "ten steps of small networks, to see that everything runs",
-    "quick": "64 features, 3 interactions, 4000 steps (fewer where they cost more): a minute or two",
+    "quick": "64 features, 3 interactions, 4000 steps, fewer where they cost more: some minutes",
     "paper": "the published widths, 50 epochs",
 }
