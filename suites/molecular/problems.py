@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.errors import BadInput, unknown
 from suites.molecular.data.frames import Frames
-from suites.molecular.data.molecules import SMILES
+from suites.molecular.data.molecules import FORMULAS
 
 SHIPPED = Path(__file__).parent / "data" / "shipped"
 
@@ -43,6 +43,7 @@ class Problem:
         rescale: C of the bare arm ``rescale``, in the labels' unit.
         quick_share: Of the steps of the budget ``quick``, where a frame has many more pairs than
             a small molecule.
+        formula: Of the molecule that all frames must be of.
         valence_only: GFN2-xTB's energies, which protocol ``paper`` brings to MD17's magnitude.
     """
 
@@ -52,6 +53,7 @@ class Problem:
     gap: int
     rescale: str
     quick_share: float = 1.0
+    formula: str | None = None
     valence_only: bool = False
 
 
@@ -85,13 +87,14 @@ def _md17(molecule: str, revised: bool) -> Callable[[DataOptions], Path]:
 
 def _problems() -> dict[str, Problem]:
     found = {}
-    for molecule in SMILES:
+    for molecule in FORMULAS:
         found[f"xtb-{molecule}"] = Problem(
             name=f"xtb-{molecule}",
             summary=f"{molecule} at 500 K, 1000 frames by GFN2-xTB, shipped",
             find=_shipped(f"{molecule}.npz"),
             gap=4,
             rescale="rescale=1e6",
+            formula=FORMULAS[molecule],
             valence_only=True,
         )
     found["xtb-oxides"] = Problem(
@@ -103,13 +106,14 @@ def _problems() -> dict[str, Problem]:
         quick_share=0.25,
     )
     for revised, prefix, gap in ((False, "md17", 200), (True, "rmd17", 40)):
-        for molecule in SMILES:
+        for molecule in FORMULAS:
             found[f"{prefix}-{molecule}"] = Problem(
                 name=f"{prefix}-{molecule}",
                 summary=f"{molecule} by DFT, from the published file in --data-root",
                 find=_md17(molecule, revised),
                 gap=gap,
                 rescale="rescale=1e6",
+                formula=FORMULAS[molecule],
             )
     return found
 
@@ -149,7 +153,8 @@ def load_frames(problem: Problem, options: DataOptions) -> Frames:
     path = problem.find(options).resolve()
     unit = "eV" if problem.name == "xtb-oxides" else options.energy_unit
     sequential = problem.name != "xtb-oxides"
-    return _read(path, unit, options.length_unit, sequential, path.stat().st_mtime_ns)
+    frames = _read(path, unit, options.length_unit, sequential, path.stat().st_mtime_ns)
+    return frames if problem.formula is None else frames.require_molecule(problem.formula)
 
 
 @functools.lru_cache(maxsize=4)

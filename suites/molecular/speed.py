@@ -37,6 +37,9 @@ from suites.molecular.data.frames import Frames
 from suites.molecular.models.potential import ENERGY, FORCES
 from suites.molecular.task import MolecularTask, build
 
+#: Rows of SchNetPack's tables by atomic number.
+_ELEMENTS = 100
+
 
 def speed_cases(
     suite: Suite, options: argparse.Namespace, device: torch.device
@@ -138,10 +141,10 @@ class StockStep:
             ).to(device)
             self._optimizer: Any = self._task.configure_optimizers()
             dataset = _database(path, task.training_frames)
-        mean = task.training_frames.energies.mean()
-        offsets = RemoveOffsets(
-            ENERGY, remove_mean=True, is_extensive=False, property_mean=torch.tensor([mean])
-        )
+        atomrefs = torch.zeros(_ELEMENTS, dtype=torch.float64)
+        for number, energy in task.scale.elements.items():
+            atomrefs[number] = energy
+        offsets = RemoveOffsets(ENERGY, remove_atomrefs=True, atomrefs=atomrefs)
         cast = CastTo64() if task.dtype == torch.float64 else CastTo32()
         dataset.transforms = [
             SubtractCenterOfMass(),

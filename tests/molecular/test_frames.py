@@ -67,14 +67,19 @@ def test_mixed_frames_pass_and_count() -> None:
 
 def test_uniform_means_the_same_atoms_in_the_same_order() -> None:
     assert molecule().uniform
-    assert molecule().require_uniform()
     frames = mixed()
     assert not frames.uniform
     waters = frames.select(np.array([0, 2]))
     assert waters.n_atoms.tolist() == [3, 3]
     assert not waters.uniform
     with pytest.raises(BadInput, match="one composition is required"):
-        waters.require_uniform()
+        waters.require_molecule("H2O")
+
+
+def test_a_molecule_is_required_by_its_formula() -> None:
+    assert molecule().require_molecule("H2O").uniform
+    with pytest.raises(BadInput, match=r"of H2O, not of C2H6O"):
+        molecule().require_molecule("C2H6O")
 
 
 def test_select_takes_each_frames_own_rows() -> None:

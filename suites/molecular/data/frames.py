@@ -127,16 +127,25 @@ class Frames:
             raise BadInput(f"{self.source}: frame {frame} is periodic without a lattice vector")
         return self
 
-    def require_uniform(self) -> Frames:
-        """These frames, if all have the same atoms in the same order.
+    def require_molecule(self, formula: str) -> Frames:
+        """These frames, if all are of one molecule, its atoms in the same order.
+
+        Args:
+            formula: The molecule's, in Hill order.
 
         Raises:
-            BadInput: They have not.
+            BadInput: They are not.
         """
+        # Imported here because the command line, which need not start ASE, imports this module.
+        from ase.symbols import Symbols
+
         if not self.uniform:
             raise BadInput(
                 f"{self.source}: the frames differ in their atoms, and one composition is required"
             )
+        found = Symbols(self.numbers[: self.first[1]]).get_chemical_formula()
+        if found != formula:
+            raise BadInput(f"{self.source}: the frames are of {found}, not of {formula}")
         return self
 
 

@@ -13,3 +13,15 @@ SMILES = {
     "toluene": "Cc1ccccc1",
     "uracil": "O=c1cc[nH]c(=O)[nH]1",
 }
+
+#: Name and formula in Hill order.
+FORMULAS = {
+    "aspirin": "C9H8O4",
+    "benzene": "C6H6",
+    "ethanol": "C2H6O",
+    "malonaldehyde": "C3H4O2",
+    "naphthalene": "C10H8",
+    "salicylic-acid": "C7H6O3",
+    "toluene": "C7H8",
+    "uracil": "C4H4N2O2",
+}

@@ -103,7 +103,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         activation="softplus",
         normalization="batchnorm",
         paper=Size(512, 3, n_rbf=100, cutoff=6.0),
-        quick_steps=3000,
+        quick_steps=2000,
         replaced=_READ_OUT,
     ),
     "forcenet": Architecture(

@@ -1,0 +1,119 @@
+"""The comparison with a stock library: order, medians, differences, the command."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+
+from bench.speed import SpeedCase, measure, relative_difference
+from bench.suite import main
+
+CPU = torch.device("cpu")
+
+
+def test_both_sides_run_in_turn_and_the_first_round_is_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = 0.0
+    calls: list[str] = []
+
+    def side(name: str, seconds: float, slow_start: float) -> SpeedCase:
+        def step() -> None:
+            nonlocal clock
+            clock += seconds if name in calls else slow_start
+            calls.append(name)
+
+        return step  # type: ignore[return-value]
+
+    monkeypatch.setattr("bench.speed.time.perf_counter", lambda: clock)
+    case = SpeedCase("case", side("ours", 0.002, 9.0), side("stock", 0.006, 7.0), 1e-15)  # type: ignore[arg-type]
+    speed = measure(case, rounds=3, steps=2, device=CPU)
+    assert calls == [
+        *["stock", "stock", "ours", "ours"],
+        *["ours", "ours", "stock", "stock"],
+        *["stock", "stock", "ours", "ours"],
+        *["ours", "ours", "stock", "stock"],
+    ]
+    assert (speed.ours_ms, speed.stock_ms) == (pytest.approx(2.0), pytest.approx(6.0))
+    assert speed.ratio == speed.ratio_low == speed.ratio_high == pytest.approx(3.0)
+
+
+def test_the_ratio_is_the_median_over_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+    times = {"ours": iter([1.0, 1.0, 1.0, 1.0]), "stock": iter([1.0, 2.0, 3.0, 100.0])}
+
+    def step(name: str) -> None:
+        nonlocal clock
+        clock += next(times[name])
+
+    monkeypatch.setattr("bench.speed.time.perf_counter", lambda: clock)
+    case = SpeedCase("case", lambda: step("ours"), lambda: step("stock"), 0.0)
+    assert measure(case, rounds=3, steps=1, device=CPU).ratio == pytest.approx(3.0)
+
+
+def test_relative_difference_is_the_worst_of_all_tensors() -> None:
+    ours = [torch.tensor([1.0, 0.0]), torch.tensor(2.0), torch.zeros(2)]
+    stock = [torch.tensor([1.0, 0.0]), torch.tensor(1.0), torch.zeros(2)]
+    assert relative_difference(ours, stock) == pytest.approx(1.0)
+    assert relative_difference(stock, stock) == 0
+    assert relative_difference([torch.ones(1)], [torch.zeros(1)]) == math.inf
+    assert math.isnan(relative_difference([torch.tensor(math.nan)], [torch.ones(())]))
+    with pytest.raises(ValueError, match="shorter|longer"):
+        relative_difference(ours, stock[:1])
+
+
+def test_a_step_of_the_molecular_suite_is_stocks_to_rounding(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = "speed molecular --model schnet:16x2 --model painn:16x2 --batch 4 --batch 7"
+    code = main([*command.split(), *["--rounds", "1", "--steps", "1", "--device", "cpu", "--json"]])
+    found = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert [speed["name"] for speed in found] == [
+        f"{model} xtb-ethanol b{batch}"
+        for model in ("schnet:16x2", "painn:16x2")
+        for batch in (4, 7)
+    ]
+    for speed in found:
+        assert 0 < speed["difference"] < 1e-10
+        assert speed["ours_ms"] > 0 and speed["stock_ms"] > 0
+
+
+def test_periodic_frames_of_many_sizes_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    command = "speed molecular --problem xtb-oxides --model schnet:8x2 --batch 9 --rounds 1"
+    assert main([*command.split(), *["--steps", "1", "--device", "cpu", "--json"]]) == 0
+    (speed,) = json.loads(capsys.readouterr().out)
+    assert 0 < speed["difference"] < 1e-10
+
+
+def test_a_loss_that_differs_is_said_by_the_exit_code(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from suites.molecular.protocols import PROTOCOLS
+
+    # Stock's weight of the forces is read after our loss has taken its own.
+    monkeypatch.setattr(
+        "suites.molecular.speed.torch.nn.MSELoss", lambda: torch.nn.SmoothL1Loss(beta=0.1)
+    )
+    command = "speed molecular --model schnet:8x2 --rounds 1 --steps 1 --device cpu"
+    assert main(command.split()) == 1
+    assert "schnet:8x2" in capsys.readouterr().out
+    assert PROTOCOLS["standard"].error == "MSE"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ("speed molecular --rounds 0", "--rounds must be at least 1, got 0"),
+        ("speed molecular --steps -1", "--steps must be at least 1, got -1"),
+        ("speed molecular --model schnett", "did you mean 'schnet'"),
+        ("speed molecular --batch 0", "--batch must be at least 1, got 0"),
+        ("speed moleculer", "did you mean 'molecular'"),
+    ],
+)
+def test_bad_input(arguments: str, named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments.split()) == 2
+    assert named in capsys.readouterr().err
