@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import molecular_specs
 import pytest
 import torch
 from pinn_specs import specify
@@ -12,6 +13,8 @@ from bench.device import StepTimer, deterministic, resolve
 from bench.interruption import Interruption
 from bench.run import execute
 from bench.store import Store
+from bench.suite import main
+from suites.molecular.models.catalogue import ARCHITECTURES
 from suites.pinn.problems import BUILT_IN
 from suites.pinn.task import build
 
@@ -53,3 +56,25 @@ def test_the_timer_measures_the_device_and_not_the_launch() -> None:
             for _ in range(20):
                 a @ a
     assert min(timer.flush()) > 20 * 2 * 4096**3 / 1e15
+
+
+@pytest.mark.parametrize("model", ARCHITECTURES)
+@pytest.mark.parametrize("arm", ["baseline", "irelu+denorm+rescale"])
+def test_potentials_train_as_on_the_cpu(model: str, arm: str) -> None:
+    spec = molecular_specs.specify(f"{model}:8x2", arm)
+    found = {}
+    for device in (torch.device("cpu"), resolve("cuda")):
+        with deterministic(device):
+            task = molecular_specs.build(spec, device)
+            losses = [float(task.step()["loss"]) for _ in range(3)]
+            found[device.type] = [*losses, task.evaluate().selection]
+            assert all(p.device.type == device.type for p in task.net.parameters())
+    assert found["cuda"] == pytest.approx(found["cpu"], rel=1e-7)
+
+
+def test_a_step_of_a_potential_is_stocks_on_the_gpu_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = "speed molecular --model schnet:16x2 --batch 4 --rounds 1 --steps 1 --device cuda"
+    assert main(command.split()) == 0
+    assert "schnet:16x2" in capsys.readouterr().out

@@ -61,7 +61,7 @@ def test_relative_difference_is_the_worst_of_all_tensors() -> None:
     assert relative_difference(stock, stock) == 0
     assert relative_difference([torch.ones(1)], [torch.zeros(1)]) == math.inf
     assert math.isnan(relative_difference([torch.tensor(math.nan)], [torch.ones(())]))
-    with pytest.raises(ValueError, match="shorter|longer"):
+    with pytest.raises(ValueError, match=r"shorter|longer"):
         relative_difference(ours, stock[:1])
 
 
