@@ -62,7 +62,7 @@ class PotentialCalculator(Calculator):
         )
         output = self._net(tensors.batch(np.array([0])))
         scale, unit = self.potential.scale, in_ev(self.potential.energy_unit)
-        energy = float(output[ENERGY][0]) * scale.factor + float(scale.reference(found)[0])
+        energy = float(output[ENERGY][0].detach()) * scale.factor + float(scale.reference(found)[0])
         forces = output[FORCES].detach().double().cpu().numpy() * scale.factor
         self.results = {"energy": energy * unit, "forces": forces * unit}
 

@@ -34,8 +34,8 @@ def diagnose(task: MolecularTask) -> Diagnosis:
         }
         gradient, of_layers = gradient_rms(loss, list(task.net.parameters()), layers)
     coupling = _frame_coupling(task)
-    force_errors = task.predict("test")[1]
-    spread = _force_spread(task, force_errors)
+    forces = task.predict("test")[1]
+    spread = float(forces.std() / task.parts["test"].forces.std())
     eps = task.spec.training.eps
     return Diagnosis(
         measurements={
@@ -47,7 +47,7 @@ def diagnose(task: MolecularTask) -> Diagnosis:
             "collapsed": spread < _VANISHED,
         },
         warnings=[
-            *_force_warning(task, spread, force_errors),
+            *_force_warning(task, spread, forces),
             *eps_warning(gradient, eps),
             *_coupling_warning(coupling),
             *_hook_warnings(task),
@@ -55,19 +55,21 @@ def diagnose(task: MolecularTask) -> Diagnosis:
     )
 
 
-def _force_spread(task: MolecularTask, errors: np.ndarray) -> float:
-    """Deviation of the predicted forces on the test frames over the true ones'."""
-    true = task.parts["test"].forces
-    return float((true + errors).std() / true.std())
+def _force_warning(task: MolecularTask, spread: float, forces: np.ndarray) -> list[str]:
+    """A sentence about predicted forces, (atoms, 3), that vanish or are worth nothing.
 
-
-def _force_warning(task: MolecularTask, spread: float, errors: np.ndarray) -> list[str]:
+    Args:
+        task: The task.
+        spread: Their deviation over the true ones'.
+        forces: Of the test frames.
+    """
     if spread < _VANISHED:
         return [
             f"collapsed: the predicted forces vary by {spread:.0e} of the true ones; try the"
             " initialisation lsuv"
         ]
-    error, trivial = float(np.abs(errors).mean()), task.trivial()["MAE_F"]
+    error = float(np.abs(forces - task.parts["test"].forces).mean())
+    trivial = task.trivial()["MAE_F"]
     if error < _NO_BETTER * trivial:
         return []
     return [

@@ -63,7 +63,9 @@ class ExportedPotential:
 
 
 def export_runs(records: Sequence[Record], store: Store, directory: Path) -> None:
-    """Write the potential of each finished run to ``<problem>-<model>-<arm>-seed<k>.pt``.
+    """Write the potential of each finished run, named after it.
+
+    ``<problem>-<model>-<arm>-seed<k>-<first digits of the run's name>.pt``
 
     Raises:
         BadInput: The directory cannot be written to.
@@ -76,7 +78,8 @@ def export_runs(records: Sequence[Record], store: Store, directory: Path) -> Non
         if record.status != "done":
             print(f"bench: {record.spec.title} is {record.status}: not exported", file=sys.stderr)
             continue
-        name = f"{record.problem}-{record.model}-{record.arm}-seed{record.seed}.pt"
+        title = f"{record.problem}-{record.model}-{record.arm}-seed{record.seed}"
+        name = f"{title}-{record.spec_hash[:8]}.pt"
         path = directory / name.replace(":", "-").replace("/", "-")
         weights = torch.load(store.weights(record.spec_hash), weights_only=True)
         checkpoint.save(path, _content(record, weights))
@@ -129,12 +132,24 @@ def load_potential(path: Path, own_code: bool = False) -> ExportedPotential:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in many ways
         raise BadInput(f"potential {str(path)!r} is unreadable ({type(error).__name__})") from error
-    if not isinstance(content, dict) or not content.keys() >= _KEYS:
+    written = content.get("format") if isinstance(content, dict) else None
+    if isinstance(written, int) and written > FORMAT:
+        raise BadInput(f"potential {str(path)!r} has the format {written}, newer than {FORMAT}")
+    if written != FORMAT or not content.keys() >= _KEYS:
         raise BadInput(f"{str(path)!r} is no exported potential")
-    if content["format"] > FORMAT:
+    try:
+        return _rebuilt(path, content, own_code)
+    except BadInput:
+        raise
+    except Exception as error:  # content that does not fit together fails in many ways
+        reason = " ".join(str(error).split())
         raise BadInput(
-            f"potential {str(path)!r} has the format {content['format']}, newer than {FORMAT}"
-        )
+            f"potential {str(path)!r} does not fit together: {type(error).__name__}: {reason}"
+        ) from error
+
+
+def _rebuilt(path: Path, content: dict[str, Any], own_code: bool) -> ExportedPotential:
+    """The network with its weights."""
     axes = content["axes"]
     own = [choice for choice in axes.values() if is_reference(choice)]
     if own and not own_code:

@@ -67,7 +67,7 @@ def label_scale(rescaling: str, training: Frames) -> LabelScale:
 
     A rescaling that removes an offset does so per element: reference energies are fitted by least
     squares to the training frames' compositions (for one composition: the mean), and the rescaling
-    is then asked again about what is left.
+    is then asked again about what is left, whose mean these references stand for.
 
     Args:
         rescaling: Choice on the rescaling axis.
@@ -82,7 +82,8 @@ def label_scale(rescaling: str, training: Frames) -> LabelScale:
     elements, counts = training.composition()
     fitted = np.linalg.lstsq(counts.astype(float), training.energies, rcond=None)[0]
     left = training.energies - counts @ fitted
-    scale = make_scale(rescaling, _statistics(left, training.energy_unit))
+    # The small mean that a mixture leaves is no offset: it would not grow with a frame's size.
+    scale = make_scale(rescaling, replace(_statistics(left, training.energy_unit), mean=0.0))
     references = {int(z): float(e) for z, e in zip(elements, fitted, strict=True)}
     return LabelScale(scale.factor, scale.offset, references)
 

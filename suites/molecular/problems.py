@@ -43,6 +43,8 @@ class Problem:
         rescale: C of the bare arm ``rescale``, in the labels' unit.
         quick_share: Of the steps of the budget ``quick``, where a frame has many more pairs than
             a small molecule.
+        energy_unit: Of the shipped file, where it does not say so itself.
+        sequential: The frames are those of a trajectory, in its order.
         formula: Of the molecule that all frames must be of.
         valence_only: GFN2-xTB's energies, which protocol ``paper`` brings to MD17's magnitude.
     """
@@ -53,6 +55,8 @@ class Problem:
     gap: int
     rescale: str
     quick_share: float = 1.0
+    energy_unit: str | None = None
+    sequential: bool = True
     formula: str | None = None
     valence_only: bool = False
 
@@ -104,6 +108,8 @@ def _problems() -> dict[str, Problem]:
         gap=0,
         rescale="rescale=1e4",
         quick_share=0.25,
+        energy_unit="eV",
+        sequential=False,
     )
     for revised, prefix, gap in ((False, "md17", 200), (True, "rmd17", 40)):
         for molecule in FORMULAS:
@@ -151,9 +157,11 @@ def load_frames(problem: Problem, options: DataOptions) -> Frames:
         BadInput: The file is missing or wrong.
     """
     path = problem.find(options).resolve()
-    unit = "eV" if problem.name == "xtb-oxides" else options.energy_unit
-    sequential = problem.name != "xtb-oxides"
-    frames = _read(path, unit, options.length_unit, sequential, path.stat().st_mtime_ns)
+    unit = options.energy_unit or problem.energy_unit
+    if problem.energy_unit not in (None, unit):
+        raise BadInput(f"problem {problem.name!r} is in {problem.energy_unit}, not in {unit!r}")
+    modified = path.stat().st_mtime_ns
+    frames = _read(path, unit, options.length_unit, problem.sequential, modified)
     return frames if problem.formula is None else frames.require_molecule(problem.formula)
 
 
@@ -165,6 +173,8 @@ def _read(
     if path.suffix == ".npz":
         from suites.molecular.data.md17 import read_npz
 
+        if length_unit is not None:
+            raise BadInput(f"--length-unit {length_unit}: {path.name} has a unit of its own, or Å")
         return read_npz(path, energy_unit)
     from suites.molecular.data.ase_file import read_ase
 

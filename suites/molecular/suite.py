@@ -91,6 +91,9 @@ class MolecularSuite:
             help="blocks (of the trajectory, apart; default for trajectories) or random (as"
             " published)",
         )
+        parser.add_argument(
+            "--blocks", type=int, metavar="N", help=f"of the trajectory (default {_BLOCKS})"
+        )
         parser.add_argument("--gap", type=int, metavar="N", help="frames left out between blocks")
         for part in ("train", "val", "test"):
             parser.add_argument(
@@ -126,6 +129,7 @@ class MolecularSuite:
             BadInput: A name, a size, an option or a data file is wrong.
         """
         options = request.options
+        _one_of("scope", options.scope, SCOPES)
         problem = get_problem(request.problem)
         protocol = get_protocol(options.protocol)
         if request.budget not in BUDGETS:
@@ -139,12 +143,12 @@ class MolecularSuite:
         paths = {}
         if options.data_root is not None:
             paths["data_root"] = str(options.data_root.resolve())
-        if request.problem != problem.name:
+        if request.problem not in PROBLEMS:
             paths["data"] = str(Path(request.problem).resolve())
         settings = self._settings(problem, protocol, budget, options)
         replaced = axes["activation"] != model.published["activation"]
         # Without a new activation every scope means the same.
-        settings["scope"] = _one_of("scope", options.scope, SCOPES) if replaced else SCOPES[0]
+        settings["scope"] = options.scope if replaced else SCOPES[0]
         settings["size"] = asdict(model.size)
         return Spec(
             suite=self.name,
@@ -180,8 +184,17 @@ class MolecularSuite:
         _one_of("split", kind, SPLITS)
         if kind == "blocks" and not frames.sequential:
             raise BadInput(f"--split blocks: the frames of {problem.name!r} are no trajectory")
-        gap = problem.gap if options.gap is None else options.gap
-        blocks = kind == "blocks"
+        apart: dict[str, Any] = {
+            name: value
+            for name, value in (("blocks", options.blocks), ("gap", options.gap))
+            if value is not None
+        }
+        if kind == "blocks":
+            apart = {"blocks": _BLOCKS, "gap": problem.gap, **apart}
+        elif apart:
+            raise BadInput(f"--{next(iter(apart))}: a random split has no blocks")
+        if options.export is not None and options.export.exists() and not options.export.is_dir():
+            raise BadInput(f"--export {str(options.export)!r} is there and no directory")
         most = dict(zip(("n_train", "n_val", "n_test"), budget.frames, strict=True))
         asked = {name: getattr(options, name) for name in most}
         batch = protocol.batch if options.batch is None else options.batch
@@ -194,14 +207,14 @@ class MolecularSuite:
             "protocol": options.protocol,
             "batch": batch,
             "ema": ema,
-            "energy_unit": options.energy_unit,
+            "energy_unit": frames.energy_unit,
             "length_unit": options.length_unit,
             "total_energies": protocol.total_energies and problem.valence_only,
             "data": frames.digest,
             "frames": len(frames),
             "split": {
                 "kind": kind,
-                **({"blocks": _BLOCKS, "gap": gap} if blocks else {}),
+                **apart,
                 **{name: most[name] if asked[name] is None else asked[name] for name in most},
             },
         }

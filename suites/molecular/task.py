@@ -197,39 +197,36 @@ class MolecularTask:
         return terms
 
     def predict(self, part: str) -> tuple[np.ndarray, np.ndarray]:
-        """Errors, prediction less label, of energies (frames,) and forces (atoms, 3).
+        """Predicted energies (frames,) and forces (atoms, 3) of a part of the split.
 
-        In the labels' unit, float64. Predictions are compared in the network's unit, where no
-        large constant hides their digits.
+        In the labels' unit, float64.
         """
         net, tensors = self.averaging.scored.eval(), self._scored[part]
         energies, forces = [], []
         for rows in np.array_split(np.arange(len(tensors)), max(1, -(-len(tensors) // _ROWS))):
-            batch = tensors.batch(rows)
-            true_energies, true_forces = batch[ENERGY].double(), batch[FORCES].double()
-            found = net(batch)
-            energies.append((found[ENERGY].detach().double() - true_energies).cpu())
-            forces.append((found[FORCES].detach().double() - true_forces).cpu())
-        factor = self.scale.factor
-        return torch.cat(energies).numpy() * factor, torch.cat(forces).numpy() * factor
+            found = net(tensors.batch(rows))
+            energies.append(found[ENERGY].detach().double().cpu())
+            forces.append(found[FORCES].detach().double().cpu())
+        factor, reference = self.scale.factor, self.scale.reference(self.parts[part])
+        return torch.cat(energies).numpy() * factor + reference, torch.cat(forces).numpy() * factor
 
     def evaluate(self) -> Evaluation:
         """Errors on test, validation and some training frames."""
         metrics: dict[str, float] = {}
         selection = float("nan")
         for name, part in self.parts.items():
-            energy_errors, force_errors = self.predict(name)
+            energies, forces = self.predict(name)
             prefix = "" if name == "test" else f"{name}_"
             errors = force_and_energy_errors(
                 part.energies,
-                part.energies + energy_errors,
+                energies,
                 part.forces,
-                part.forces + force_errors,
+                forces,
                 part.n_atoms,
                 self.energy_unit,
             )
             metrics |= {f"{prefix}{metric}": value for metric, value in errors.items()}
-            loss = self.loss.of_errors(energy_errors, force_errors)
+            loss = self.loss.of_errors(energies - part.energies, forces - part.forces)
             if name != "test":
                 metrics["loss" if name == "train" else "heldout_loss"] = loss
             if name == "val":

@@ -9,6 +9,7 @@ import argparse
 import gzip
 import io
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -21,7 +22,7 @@ import numpy as np
 from bench.errors import BadInput, unknown
 from bench.files import write_atomically
 from suites.molecular.data import oxides, trajectory
-from suites.molecular.data.molecules import SMILES
+from suites.molecular.data.molecules import CONFORMERS, SMILES
 
 SHIPPED = Path(__file__).parent / "shipped"
 OXIDES = "oxides"
@@ -39,20 +40,22 @@ def _progress(name: str, frames: int) -> Callable[[int], None]:
 
 def write_molecule(path: Path, name: str, frames: int, spacing_fs: float, seed: int) -> None:
     """Sample a molecule and write it with MD17's keys and units."""
-    run = trajectory.Trajectory(SMILES[name], seed)
+    conformers = CONFORMERS.get(name, 1)
+    run = trajectory.Trajectory(SMILES[name], seed, conformers)
     sampled = run.sample(frames, spacing_fs, _progress(name, frames))
     correlation = trajectory.autocorrelation(sampled["path"])
     step = round(spacing_fs / trajectory.TIMESTEP_FS)
     provenance = {
         "method": "GFN2-xTB, Langevin dynamics",
         "smiles": SMILES[name],
+        "conformers": conformers,
         "temperature_K": trajectory.TEMPERATURE_K,
         "friction_per_fs": trajectory.FRICTION_PER_FS,
         "timestep_fs": trajectory.TIMESTEP_FS,
         "equilibration_fs": trajectory.EQUILIBRATION_FS,
         "spacing_fs": spacing_fs,
         "energy_correlation_time_fs": trajectory.correlation_time_fs(sampled["path"]),
-        "energy_correlation_of_neighbours": float(correlation[step]),
+        "energy_correlation_of_neighbours": float(correlation[step]) if frames > 1 else None,
         "seed": seed,
         "versions": {package: version(package) for package in ("tblite", "ase", "rdkit")},
     }
@@ -104,11 +107,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in options.name:
             if name not in names:
                 raise unknown("data set", name, names)
-        if options.frames < 1 or options.spacing < trajectory.TIMESTEP_FS:
+        if options.frames < 1:
+            raise BadInput(f"--frames must be at least 1, got {options.frames}")
+        if not trajectory.TIMESTEP_FS <= options.spacing < math.inf:
             raise BadInput(
-                f"--frames must be at least 1 and --spacing at least {trajectory.TIMESTEP_FS} fs,"
-                f" got {options.frames} and {options.spacing}"
+                f"--spacing must be at least {trajectory.TIMESTEP_FS} fs, got {options.spacing}"
             )
+        if options.seed < 0:
+            # RDKit takes -1 for a seed of its own choice.
+            raise BadInput(f"--seed must be 0 or more, got {options.seed}")
         for name in options.name or names:
             path = options.out / (f"{name}.xyz.gz" if name == OXIDES else f"{name}.npz")
             if path.exists():

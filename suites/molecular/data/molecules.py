@@ -14,6 +14,10 @@ SMILES = {
     "uracil": "O=c1cc[nH]c(=O)[nH]1",
 }
 
+#: How many geometries a trajectory's start is chosen from, by energy; one if not named. From a
+#: single one salicylic acid starts without its hydrogen bond, and forms it after 6 ps.
+CONFORMERS = {"salicylic-acid": 10}
+
 #: Name and formula in Hill order.
 FORMULAS = {
     "aspirin": "C9H8O4",

@@ -32,15 +32,13 @@ class Trajectory:
 
     Args:
         smiles: The molecule.
-        seed: Root of the geometry's, the momenta's and the thermostat's random numbers.
+        seed: Root of the geometry's, the momenta's and the thermostat's random numbers; 0 or more.
+        conformers: How many geometries are relaxed; the one of the lowest energy is taken.
     """
 
-    def __init__(self, smiles: str, seed: int) -> None:
-        from tblite.ase import TBLite
-
-        self.atoms = _geometry(smiles, seed)
-        self.atoms.calc = TBLite(method="GFN2-xTB", verbosity=0)
-        BFGS(self.atoms, logfile=None).run(fmax=0.02, steps=500)
+    def __init__(self, smiles: str, seed: int, conformers: int = 1) -> None:
+        relaxed = [_relaxed(_geometry(smiles, seed + k)) for k in range(conformers)]
+        self.atoms = min(relaxed, key=lambda atoms: float(atoms.get_potential_energy()))
         self._bonds = _bonds(self.atoms)
         thermalize_momenta(
             self.atoms, temperature_K=TEMPERATURE_K, rng=numpy_generator(seed, "momenta")
@@ -93,6 +91,15 @@ class Trajectory:
             "F": np.array(forces) / kcal,
             "path": np.array(path) / kcal,
         }
+
+
+def _relaxed(atoms: Atoms) -> Atoms:
+    """The atoms at the nearest minimum of GFN2-xTB, which is their calculator from now on."""
+    from tblite.ase import TBLite
+
+    atoms.calc = TBLite(method="GFN2-xTB", verbosity=0)
+    BFGS(atoms, logfile=None).run(fmax=0.02, steps=500)
+    return atoms
 
 
 def _geometry(smiles: str, seed: int) -> Atoms:
