@@ -51,7 +51,9 @@ class Architecture:
         quick: Size under the budget ``quick``.
         replaced: Where arXiv 2310.01649 replaced the activation, as beginnings of module paths;
             everywhere if empty.
-        pairwise: Fragments of the paths of modules whose rows are pairs, not atoms.
+        unnormalized: Fragments of the paths of hidden layers before whose activation no
+            normalisation is inserted: their rows are pairs, or, as those of FieldSchNet's dipole
+            interaction, all alike at first, which a normalisation would blow up.
     """
 
     summary: str
@@ -61,7 +63,7 @@ class Architecture:
     quick_steps: int
     quick: Size = _QUICK
     replaced: tuple[str, ...] = ()
-    pairwise: tuple[str, ...] = ()
+    unnormalized: tuple[str, ...] = ()
 
 
 _READ_OUT = ("output_modules.",)
@@ -73,7 +75,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         normalization="denorm",
         paper=Size(1024, 5, n_rbf=200, cutoff=6.0, n_filters=256),
         quick_steps=4000,
-        pairwise=("filter_network",),
+        unnormalized=("filter_network",),
     ),
     "painn": Architecture(
         summary="PaiNN: equivariant messages of vectors (SchNetPack)",
@@ -96,7 +98,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         normalization="denorm",
         paper=Size(128, 5, n_rbf=20, cutoff=5.0, n_filters=128),
         quick_steps=1500,
-        pairwise=("filter_network", "dipole_interaction"),
+        unnormalized=("filter_network", "dipole_interaction"),
     ),
     "cgcnn": Architecture(
         summary="CGCNN: gated convolutions with batch norm, mean pooling",

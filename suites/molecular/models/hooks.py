@@ -70,13 +70,13 @@ def replace_activations(model: nn.Module, token: str, within: Sequence[str] = ()
     return changed
 
 
-def insert_normalization(model: nn.Module, token: str, pairwise: Sequence[str]) -> list[str]:
+def insert_normalization(model: nn.Module, token: str, excluded: Sequence[str]) -> list[str]:
     """Put a normalisation layer before the activation of every atom-wise hidden layer.
 
     Args:
         model: The network, without any; changed in place.
         token: Choice of normalisation.
-        pairwise: Fragments of the paths of layers whose rows are pairs; left alone.
+        excluded: Fragments of the paths of layers that are left alone.
 
     Returns:
         The paths of what was changed.
@@ -86,7 +86,7 @@ def insert_normalization(model: nn.Module, token: str, pairwise: Sequence[str]) 
     """
     changed = []
     for path, module in activation_sites(model).items():
-        if isinstance(module, Dense) and not any(fragment in path for fragment in pairwise):
+        if isinstance(module, Dense) and not any(fragment in path for fragment in excluded):
             norm = make_normalization(token, module.out_features)
             module.activation = Normalized(norm, module.activation)
             changed.append(path)

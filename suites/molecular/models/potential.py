@@ -159,7 +159,7 @@ def build_potential(
         within = architecture.replaced if scope == "published" else ()
         replace_activations(potential, activation, within)
     if architecture.normalization == "denorm" and normalization != "denorm":
-        insert_normalization(potential, normalization, architecture.pairwise)
+        insert_normalization(potential, normalization, architecture.unnormalized)
     return potential.to(dtype)
 
 
