@@ -42,12 +42,15 @@ def resolve(name: str) -> torch.device:
 def deterministic(device: torch.device) -> Iterator[None]:
     """One CPU thread and deterministic kernels, so that a result depends only on its spec.
 
-    New tensors are made on `device` inside the context, which DeepXDE's conditions rely on.
+    New tensors are made on `device` inside the context, which DeepXDE's conditions rely on, and are
+    float32 until a suite says otherwise, whatever ran before in the process.
     """
+    dtype = torch.get_default_dtype()
     threads = torch.get_num_threads()
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float32)
     # cuBLAS is deterministic only with a workspace of fixed size.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
@@ -55,6 +58,7 @@ def deterministic(device: torch.device) -> Iterator[None]:
         with _placed_on(device):
             yield
     finally:
+        torch.set_default_dtype(dtype)
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
 

@@ -37,6 +37,14 @@ def session_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         yield
 
 
+@pytest.fixture(autouse=True)
+def default_dtype() -> Iterator[None]:
+    """DeepXDE's dtype is torch's default, which ends with the test that has set it."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_default_dtype(torch.float32)
+
+
 @pytest.fixture
 def own_module(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -420,3 +420,14 @@ def test_own_code_needs_leave(
     atoms.calc = PotentialCalculator(path, own_code=True)
     expected = built.predict("test")[0][0]
     assert atoms.get_potential_energy() == pytest.approx(expected * KCAL, abs=1e-9)
+
+
+def test_a_caller_s_default_dtype_does_not_matter(ethanol: Path) -> None:
+    wanted = PotentialCalculator(ethanol)
+    torch.set_default_dtype(torch.float64)
+    found = PotentialCalculator(ethanol)
+    for mine, other in zip(
+        found.potential.net.parameters(), wanted.potential.net.parameters(), strict=True
+    ):
+        assert torch.equal(mine, other)
+    assert torch.get_default_dtype() == torch.float64

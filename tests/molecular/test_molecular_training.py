@@ -487,3 +487,12 @@ def test_what_a_hook_did_not_reach_is_said() -> None:
     assert text.startswith("irelu")
     assert warnings(task("schnet:8x2", "irelu"), "only in the read-out") == []
     assert warnings(task("schnet:8x2"), "only in the read-out") == []
+
+
+def test_what_ran_before_in_the_process_does_not_matter(tmp_path: Path) -> None:
+    plain = run(tmp_path / "plain", "field-schnet:8x1", dtype="float32")
+    # What a PINN in float64 leaves behind.
+    torch.set_default_dtype(torch.float64)
+    after = run(tmp_path / "after", "field-schnet:8x1", dtype="float32")
+    assert after.status == "done", after.reason
+    assert after.metrics == plain.metrics

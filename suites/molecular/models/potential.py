@@ -147,7 +147,13 @@ def build_potential(
     def make_norm(num_features: int) -> nn.Module:
         return make_normalization(normalization, num_features)
 
-    representation, read_out, before = _BUILDERS[model.name](model.size, make_norm)
+    default = torch.get_default_dtype()
+    # SchNetPack's tables are made of float32, which a caller's default must not contradict.
+    torch.set_default_dtype(torch.float32)
+    try:
+        representation, read_out, before = _BUILDERS[model.name](model.size, make_norm)
+    finally:
+        torch.set_default_dtype(default)
     potential = NeuralNetworkPotential(
         representation,
         input_modules=[*before, PairwiseDistances()],
