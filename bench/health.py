@@ -17,10 +17,12 @@ _EPS_MARGIN = 10
 def training_mode(module: nn.Module) -> Iterator[None]:
     """Training mode, with the buffers that batch norm changes there restored."""
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    before = module.training
     module.train()
     try:
         yield
     finally:
+        module.train(before)
         with torch.no_grad():
             for name, buffer in module.named_buffers():
                 buffer.copy_(buffers[name])

@@ -108,6 +108,9 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         content = msgspec.to_builtins(self)
         for label in ("arm", "budget", "noops", "paths"):
             del content[label]
+        if not self.training.weight_decay:
+            # Runs from before the field existed keep their names.
+            del content["training"]["weight_decay"]
         canonical = msgspec.json.encode(content, order="sorted")
         return hashlib.sha256(canonical).hexdigest()[:16]
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from bench.arm import Arm
 from bench.errors import BadInput, unknown
@@ -44,6 +44,20 @@ class Diagnosis:
 
     measurements: Mapping[str, Any]
     warnings: Sequence[str]
+
+
+class Columns(NamedTuple):
+    """The metrics that the final tables show for a problem. One that no run has is left out.
+
+    Attributes:
+        main: Those of the first table; arms are compared by the first, an error.
+        further: Those of a second table.
+        scores: Those of both of which more is better.
+    """
+
+    main: Sequence[str]
+    further: Sequence[str]
+    scores: Sequence[str] = ()
 
 
 class Task(Protocol):
@@ -149,13 +163,8 @@ class Suite(Protocol):
             BadInput: An option cannot be followed.
         """
 
-    def columns(self, problem: str) -> tuple[Sequence[str], Sequence[str]]:
-        """The metrics that the final tables show for a problem.
-
-        Returns:
-            Those of the first table, of which the first is what arms are compared by, and those
-            of a second table. A metric that no run has is left out.
-        """
+    def columns(self, problem: str) -> Columns:
+        """The metrics that the final tables show for a problem."""
 
 
 def suite_names() -> list[str]:

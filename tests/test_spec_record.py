@@ -226,3 +226,8 @@ def test_another_label_for_the_same_run() -> None:
     assert other.spec.hash == other.spec_hash == original.spec_hash
     assert decode(encode(other)) == other
     assert original.labelled(original.spec) == original
+
+
+def test_a_field_that_came_later_leaves_the_names_of_runs_alone() -> None:
+    # The name that this spec had before there was a weight decay.
+    assert SPEC.hash == "8fb671d6c72ba057"

@@ -13,13 +13,16 @@ from sample_records import SPEC, of, record
 from bench.record import Metric, Record
 from bench.report.format import number
 from bench.report.tables import print_tables
+from bench.task import Columns
 
 NOW = {"versions": {"torch": "2.11"}}
 
 
 def printed(records: list[Record], further: list[str] | None = None, width: int = 200) -> list[str]:
     console = Console(file=io.StringIO(), width=width, highlight=False)
-    print_tables(records, lambda problem: (["L2RE", "skill"], further or []), NOW, console)
+    print_tables(
+        records, lambda problem: Columns(["L2RE", "skill"], further or [], ["skill"]), NOW, console
+    )
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
 
 

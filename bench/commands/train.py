@@ -143,7 +143,7 @@ def _specs(suite: Suite, options: argparse.Namespace, device: str) -> list[Spec]
     arms = _arms(options)
     problems = list(dict.fromkeys(options.problem or suite.default_problems()))
     models = list(dict.fromkeys(options.model or suite.default_models(options.budget)))
-    return [
+    specs = [
         suite.specify(
             Request(
                 problem=problem,
@@ -161,6 +161,12 @@ def _specs(suite: Suite, options: argparse.Namespace, device: str) -> list[Spec]
         for arm in arms
         for seed in _seeds(options)
     ]
+    named: dict[tuple[str, str, str, int], str] = {}
+    for spec in specs:
+        label = (spec.problem, spec.model, spec.arm, spec.seed)
+        if named.setdefault(label, spec.hash) != spec.hash:
+            raise BadInput(f"two problems are called {spec.problem!r}: run them one by one")
+    return specs
 
 
 def _arms(options: argparse.Namespace) -> list[Arm]:

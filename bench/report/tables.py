@@ -15,13 +15,14 @@ from rich.table import Table
 from bench.arm import BASELINE
 from bench.record import Record
 from bench.report.format import number
+from bench.task import Columns
 
 _WIDTH = 200
 
 
 def print_tables(
     records: Sequence[Record],
-    columns: Callable[[str], tuple[Sequence[str], Sequence[str]]],
+    columns: Callable[[str], Columns],
     now: Mapping[str, Any],
     console: Console,
 ) -> None:
@@ -29,9 +30,7 @@ def print_tables(
 
     Args:
         records: All records of a call.
-        columns: The metrics to show for a problem: those of the first table, of which the first
-            is what arms are compared by, and those of a second one. Those that no record has are
-            left out.
+        columns: The metrics to show for a problem.
         now: Present code and versions (`bench.environment.provenance`): runs of others are marked.
         console: Where to.
     """
@@ -39,14 +38,16 @@ def print_tables(
         of_problem = [r for r in records if (r.problem, r.model) == (problem, model)]
         by_arm = {arm: [r for r in of_problem if r.arm == arm] for arm in _arms(of_problem)}
         present = {name for record in of_problem for name in record.metrics}
-        main, further = ([name for name in part if name in present] for part in columns(problem))
-        columns_of_main = _main_columns(by_arm, main or ["L2RE"], now)
+        asked = columns(problem)
+        main = [name for name in asked.main if name in present] or [asked.main[0]]
+        further = [name for name in asked.further if name in present]
+        columns_of_main = _main_columns(by_arm, main, asked.scores, now)
         _print_columns(_title(of_problem), list(by_arm), columns_of_main, console)
         if further:
-            terms = [_metric(by_arm, name) for name in further]
+            terms = [_metric(by_arm, name, asked.scores) for name in further]
             _print_columns(None, list(by_arm), terms, console)
         for note in _notes(by_arm):
-            console.print(f"  {note}", soft_wrap=True, markup=False)
+            console.print(f"  {note}", soft_wrap=True, markup=False, emoji=False)
         console.print()
 
 
@@ -98,7 +99,10 @@ def _title(records: Sequence[Record]) -> str:
 
 
 def _main_columns(
-    by_arm: Mapping[str, Sequence[Record]], names: Sequence[str], now: Mapping[str, Any]
+    by_arm: Mapping[str, Sequence[Record]],
+    names: Sequence[str],
+    scores: Sequence[str],
+    now: Mapping[str, Any],
 ) -> list[_Column]:
     """Errors, change against the baseline, time and status of each arm."""
     records = [record for runs in by_arm.values() for record in runs]
@@ -109,18 +113,21 @@ def _main_columns(
         "" if arm == BASELINE else _change(runs, baseline, names[0]) for arm, runs in by_arm.items()
     ]
     return [
-        _metric(by_arm, names[0]),
+        _metric(by_arm, names[0], scores),
         *([_Column("min … max", spread)] if len({r.seed for r in records}) > 1 else []),
         _Column("vs baseline", changes),
-        *(_metric(by_arm, name) for name in names[1:]),
+        *(_metric(by_arm, name, scores) for name in names[1:]),
         _Column(_time_header(records), [_milliseconds(runs) for runs in by_arm.values()]),
         _Column("status", [_status(runs, now) for runs in by_arm.values()], "left"),
     ]
 
 
-def _metric(by_arm: Mapping[str, Sequence[Record]], name: str) -> _Column:
+def _metric(by_arm: Mapping[str, Sequence[Record]], name: str, scores: Sequence[str]) -> _Column:
     """A metric's median over the seeds."""
-    medians = [_median([_final(run, name) for run in runs]) for runs in by_arm.values()]
+    missing = -math.inf if name in scores else math.inf
+    medians = [
+        statistics.median(_final(run, name, missing) for run in runs) for runs in by_arm.values()
+    ]
     units = {run.units.get(name, "1") for runs in by_arm.values() for run in runs} - {"1"}
     return _Column("\n".join([name, *units]), [number(median) for median in medians])
 
@@ -143,18 +150,12 @@ def _arms(records: Iterable[Record]) -> list[str]:
     return list(dict.fromkeys(record.arm for record in records))
 
 
-def _final(record: Record, name: str) -> float:
-    """A metric at the end; infinite where the run has none, so that it ranks last."""
+def _final(record: Record, name: str, missing: float = math.inf) -> float:
+    """A metric at the end; `missing`, the worst, where the run has none, so that it ranks last."""
     metric = record.metrics.get(name)
-    missing = metric is None or metric.final is None or record.status != "done"
-    if missing:
-        return -math.inf if name.startswith("skill") else math.inf
-    assert metric is not None and metric.final is not None
+    if metric is None or metric.final is None or record.status != "done":
+        return missing
     return metric.final
-
-
-def _median(values: Sequence[float]) -> float:
-    return statistics.median(values)
 
 
 def _change(runs: Sequence[Record], baseline: dict[int, Record], name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -21,11 +22,13 @@ class Averaging:
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self._module = module
-        self._average = (
-            AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-            if decay
-            else None
-        )
+        self._average: AveragedModel | None = None
+        if decay:
+            # Its counter is looked at in every step: on a GPU each look would wait for the device.
+            with torch.device("cpu"):
+                self._average = AveragedModel(
+                    module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True
+                )
 
     @property
     def scored(self) -> nn.Module:

@@ -16,7 +16,7 @@ class Budget:
         size: Of the network.
         steps: Optimisation steps, or ``None`` for `epochs`.
         epochs: Passes over the training frames.
-        frames: Most frames of training, validation and test; ``None``: all of the split.
+        frames: Most frames of training, validation and test; ``None``: all of the split's.
         evaluations: How many times the metrics are evaluated.
     """
 
@@ -28,14 +28,15 @@ class Budget:
 
 
 def _smoke(architecture: Architecture, share: float) -> Budget:
-    del architecture, share
-    size = Size(16, 2, n_rbf=10, cutoff=5.0, n_filters=16)
+    del share
+    n_rbf = min(10, architecture.quick.n_rbf)
+    size = Size(16, 2, n_rbf=n_rbf, cutoff=5.0, n_filters=16)
     return Budget(size, steps=10, epochs=0, frames=(64, 16, 16), evaluations=1)
 
 
 def _quick(architecture: Architecture, share: float) -> Budget:
     steps = round(share * architecture.quick_steps)
-    return Budget(architecture.quick, steps, epochs=0, frames=(None, None, None), evaluations=10)
+    return Budget(architecture.quick, steps, epochs=0, frames=(50_000, 1000, 1000), evaluations=10)
 
 
 def _paper(architecture: Architecture, share: float) -> Budget:
@@ -54,6 +55,6 @@ BUDGETS: dict[str, Callable[[Architecture, float], Budget]] = {
 
 SUMMARIES = {
     "smoke": "ten steps of small networks, to see that everything runs",
-    "quick": "64 features, 3 interactions, 4000 steps, fewer where they cost more: some minutes",
+    "quick": "small networks, up to 4000 steps, fewer where they cost more: some minutes",
     "paper": "the published widths, 50 epochs",
 }

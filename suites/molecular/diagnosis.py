@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _VANISHED = 1e-5
 #: Forces whose error is this fraction of that of zero forces have learnt nothing.
 _NO_BETTER = 0.98
+#: Forces in training that other frames change by less than this fraction are their own.
+_COUPLED = 0.01
 
 
 def diagnose(task: MolecularTask) -> Diagnosis:
@@ -92,11 +94,12 @@ def _frame_coupling(task: MolecularTask) -> float | None:
         rows = batch[properties.idx_m] == 0
         found = task.net(batch)
         own = -torch.autograd.grad(found[ENERGY][0], batch[properties.R])[0][rows]
-        return float((found[FORCES].detach()[rows] - own).norm() / own.norm())
+        difference = float((found[FORCES].detach()[rows] - own).norm())
+        return difference / float(own.norm()) if difference else 0.0
 
 
 def _coupling_warning(coupling: float | None) -> list[str]:
-    if coupling is None:
+    if coupling is None or coupling < _COUPLED:
         return []
     return [
         f"batch norm couples the frames of a batch: in training a force is off by {coupling:.0%}"

@@ -78,6 +78,9 @@ def export_runs(records: Sequence[Record], store: Store, directory: Path) -> Non
         if record.status != "done":
             print(f"bench: {record.spec.title} is {record.status}: not exported", file=sys.stderr)
             continue
+        if not store.weights(record.spec_hash).is_file():
+            print(f"bench: {record.spec.title} has no weights: --rerun", file=sys.stderr)
+            continue
         title = f"{record.problem}-{record.model}-{record.arm}-seed{record.seed}"
         name = f"{title}-{record.spec_hash[:8]}.pt"
         path = directory / name.replace(":", "-").replace("/", "-")
@@ -151,7 +154,7 @@ def load_potential(path: Path, own_code: bool = False) -> ExportedPotential:
 def _rebuilt(path: Path, content: dict[str, Any], own_code: bool) -> ExportedPotential:
     """The network with its weights."""
     axes = content["axes"]
-    own = [choice for choice in axes.values() if is_reference(choice)]
+    own = [axes[axis] for axis in ("activation", "normalization") if is_reference(axes[axis])]
     if own and not own_code:
         raise BadInput(f"potential {str(path)!r} imports {', '.join(own)}: allow it by own_code")
     size = Size(**content["size"])

@@ -65,9 +65,10 @@ class LabelScale:
 def label_scale(rescaling: str, training: Frames) -> LabelScale:
     """The scale that a rescaling gives to the energies of the training frames.
 
-    A rescaling that removes an offset does so per element: reference energies are fitted by least
-    squares to the training frames' compositions (for one composition: the mean), and the rescaling
-    is then asked again about what is left, whose mean these references stand for.
+    A rescaling that removes an offset does so per element: reference energies, which are fitted by
+    least squares to the training frames' compositions, stand for the mean energy (and for one
+    composition are it). What the offset is beyond the mean stays one, and the factor is that of
+    what is left.
 
     Args:
         rescaling: Choice on the rescaling axis.
@@ -76,16 +77,16 @@ def label_scale(rescaling: str, training: Frames) -> LabelScale:
     Raises:
         BadInput: The choice cannot be used.
     """
-    raw = make_scale(rescaling, _statistics(training.energies, training.energy_unit))
+    statistics = _statistics(training.energies, training.energy_unit)
+    raw = make_scale(rescaling, statistics)
     if raw.offset == 0:
         return LabelScale(raw.factor, 0.0, {})
     elements, counts = training.composition()
     fitted = np.linalg.lstsq(counts.astype(float), training.energies, rcond=None)[0]
     left = training.energies - counts @ fitted
-    # The small mean that a mixture leaves is no offset: it would not grow with a frame's size.
-    scale = make_scale(rescaling, replace(_statistics(left, training.energy_unit), mean=0.0))
+    scale = make_scale(rescaling, _statistics(left, training.energy_unit))
     references = {int(z): float(e) for z, e in zip(elements, fitted, strict=True)}
-    return LabelScale(scale.factor, scale.offset, references)
+    return LabelScale(scale.factor, raw.offset - statistics.mean, references)
 
 
 def _statistics(energies: np.ndarray, unit: str) -> LabelStatistics:

@@ -42,12 +42,13 @@ class EnergyForceLoss:
     def of_errors(self, energy_errors: np.ndarray, force_errors: np.ndarray) -> float:
         """The loss of errors in the labels' unit, in that unit: comparable between rescalings."""
         errors = (energy_errors, force_errors)
-        terms = [float(np.mean(e**2 if self._squared else np.abs(e))) for e in errors]
+        with np.errstate(over="ignore", invalid="ignore"):
+            terms = [float(np.mean(e**2 if self._squared else np.abs(e))) for e in errors]
         return self._weights[0] * terms[0] + self._weights[1] * terms[1]
 
     def unit(self, name: str) -> str | None:
         """Unit of a loss term; ``None`` if it is none."""
-        if name in ("loss", "heldout_loss"):
+        if name in ("loss", "heldout_loss", "test_loss"):
             return "weighted"
         if name not in self.names:
             return None

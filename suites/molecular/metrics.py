@@ -36,8 +36,8 @@ def force_and_energy_errors(
 
     ``MAE_E``, ``RMSE_E``: of the energy of a frame. ``MAE_E_atom``, ``RMSE_E_atom``: of the energy
     divided by the frame's number of atoms. ``MAE_F``, ``RMSE_F``: of the forces, over all
-    components. Each also in the other unit: with ``_kcal`` attached in kcal/mol(/Å) where
-    `energy_unit` is eV, else with ``_eV`` in eV(/Å).
+    components. Each also, unless that is `energy_unit`, with ``_kcal`` attached in kcal/mol(/Å) and
+    with ``_eV`` in eV(/Å).
 
     ``EFwT``: share of frames with an energy error of at most 0.02 eV and no force component
     wrong by more than 0.03 eV/Å, the Open Catalyst Project's "energy and forces within threshold"
@@ -74,9 +74,10 @@ def force_and_energy_errors(
         for name, error in errors.items():
             metrics[f"MAE_{name}"] = float(np.mean(np.abs(error)))
             metrics[f"RMSE_{name}"] = float(np.sqrt(np.mean(error**2)))
-        suffix, other_unit = _other_unit(energy_unit)
-        factor = convert(energy_unit, other_unit)
-        metrics |= {f"{name}_{suffix}": value * factor for name, value in metrics.items()}
+        own = dict(metrics)
+        for suffix, unit in _other_units(energy_unit).items():
+            factor = convert(energy_unit, unit)
+            metrics |= {f"{name}_{suffix}": value * factor for name, value in own.items()}
         metrics["EFwT"] = _within_thresholds(
             energy_error, force_error, n_atoms, convert(energy_unit, "eV")
         )
@@ -94,17 +95,18 @@ def unit_of(metric: str, energy_unit: str) -> str:
     Raises:
         KeyError: No metric of labels in that unit has this name.
     """
-    suffix, other_unit = _other_unit(energy_unit)
     units = dict.fromkeys(_SHARES, "1")
     for name, per in _PER.items():
         units[name] = energy_unit + per
-        units[f"{name}_{suffix}"] = other_unit + per
+        for suffix, unit in _other_units(energy_unit).items():
+            units[f"{name}_{suffix}"] = unit + per
     return units[metric.removeprefix("train_").removeprefix("val_")]
 
 
-def _other_unit(energy_unit: str) -> tuple[str, str]:
-    """Suffix and unit of the errors that are given in a second unit."""
-    return ("kcal", "kcal/mol") if energy_unit == "eV" else ("eV", "eV")
+def _other_units(energy_unit: str) -> dict[str, str]:
+    """Suffix and unit of the errors that are given in another unit than the labels'."""
+    both = {"eV": "eV", "kcal": "kcal/mol"}
+    return {suffix: unit for suffix, unit in both.items() if unit != energy_unit}
 
 
 def _finite_or_nan(prediction: np.ndarray) -> np.ndarray:

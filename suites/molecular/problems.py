@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import BadInput, unknown
 from suites.molecular.data.frames import Frames
-from suites.molecular.data.molecules import FORMULAS
+from suites.molecular.data.molecules import FORMULAS, MD17_FRAMES
 
 SHIPPED = Path(__file__).parent / "data" / "shipped"
 
@@ -22,12 +23,16 @@ class DataOptions:
         root: MD17's files.
         energy_unit: Of an own file.
         length_unit: Likewise; Å where neither this nor the file says.
+        energy_key: Name of an own file's energies, ``energy`` if not given.
+        forces_key: Likewise, ``forces``.
         download: Whether a missing file of MD17 may be downloaded.
     """
 
     root: Path | None = None
     energy_unit: str | None = None
     length_unit: str | None = None
+    energy_key: str | None = None
+    forces_key: str | None = None
     download: bool = False
 
 
@@ -43,7 +48,7 @@ class Problem:
         rescale: C of the bare arm ``rescale``, in the labels' unit.
         quick_share: Of the steps of the budget ``quick``, where a frame has many more pairs than
             a small molecule.
-        energy_unit: Of the shipped file, where it does not say so itself.
+        energy_unit: ``None`` for an own file, whose unit is asked for.
         sequential: The frames are those of a trajectory, in its order.
         formula: Of the molecule that all frames must be of.
         valence_only: GFN2-xTB's energies, which protocol ``paper`` brings to MD17's magnitude.
@@ -98,6 +103,7 @@ def _problems() -> dict[str, Problem]:
             find=_shipped(f"{molecule}.npz"),
             gap=4,
             rescale="rescale=1e6",
+            energy_unit="kcal/mol",
             formula=FORMULAS[molecule],
             valence_only=True,
         )
@@ -111,14 +117,17 @@ def _problems() -> dict[str, Problem]:
         energy_unit="eV",
         sequential=False,
     )
-    for revised, prefix, gap in ((False, "md17", 200), (True, "rmd17", 40)):
+    for revised, prefix in ((False, "md17"), (True, "rmd17")):
         for molecule in FORMULAS:
+            # 100 fs; revised MD17 is 100 000 frames of MD17's.
+            gap = math.ceil(200 * 1e5 / MD17_FRAMES[molecule]) if revised else 200
             found[f"{prefix}-{molecule}"] = Problem(
                 name=f"{prefix}-{molecule}",
                 summary=f"{molecule} by DFT, from the published file in --data-root",
                 find=_md17(molecule, revised),
                 gap=gap,
                 rescale="rescale=1e6",
+                energy_unit="kcal/mol",
                 formula=FORMULAS[molecule],
             )
     return found
@@ -159,23 +168,32 @@ def load_frames(problem: Problem, options: DataOptions) -> Frames:
     path = problem.find(options).resolve()
     unit = options.energy_unit or problem.energy_unit
     if problem.energy_unit not in (None, unit):
-        raise BadInput(f"problem {problem.name!r} is in {problem.energy_unit}, not in {unit!r}")
-    modified = path.stat().st_mtime_ns
-    frames = _read(path, unit, options.length_unit, problem.sequential, modified)
+        raise BadInput(f"problem {problem.name!r} is in {problem.energy_unit}, not in {unit}")
+    if problem.energy_unit is not None and options.length_unit is not None:
+        raise BadInput(f"--length-unit {options.length_unit}: problem {problem.name!r} is in Å")
+    asked = replace(options, energy_unit=unit)
+    frames = _read(path, asked, problem.sequential, path.stat().st_mtime_ns)
     return frames if problem.formula is None else frames.require_molecule(problem.formula)
 
 
 @functools.lru_cache(maxsize=4)
-def _read(
-    path: Path, energy_unit: str | None, length_unit: str | None, sequential: bool, modified: int
-) -> Frames:
+def _read(path: Path, options: DataOptions, sequential: bool, modified: int) -> Frames:
     del modified  # part of the key: a file that changed is read again
     if path.suffix == ".npz":
         from suites.molecular.data.md17 import read_npz
 
-        if length_unit is not None:
-            raise BadInput(f"--length-unit {length_unit}: {path.name} has a unit of its own, or Å")
-        return read_npz(path, energy_unit)
+        for option in ("length_unit", "energy_key", "forces_key"):
+            if getattr(options, option) is not None:
+                name = option.replace("_", "-")
+                raise BadInput(f"--{name}: {path.name} is an npz file, whose keys and Å are fixed")
+        return read_npz(path, options.energy_unit)
     from suites.molecular.data.ase_file import read_ase
 
-    return read_ase(path, energy_unit, length_unit, sequential)
+    return read_ase(
+        path,
+        options.energy_unit,
+        options.length_unit,
+        sequential,
+        energy_key=options.energy_key or "energy",
+        forces_key=options.forces_key or "forces",
+    )

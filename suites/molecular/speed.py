@@ -105,7 +105,8 @@ def _first_rows(task: MolecularTask) -> np.ndarray:
 
 def _loss_and_gradients(task: MolecularTask) -> list[Tensor]:
     loss = task.losses(task.training.batch(_first_rows(task)))["loss"]
-    return [loss.detach(), *torch.autograd.grad(loss, list(task.net.parameters()))]
+    parameters = list(task.net.parameters())
+    return [loss.detach(), *torch.autograd.grad(loss, parameters, materialize_grads=True)]
 
 
 class StockStep:
@@ -122,7 +123,7 @@ class StockStep:
     def __init__(self, task: MolecularTask, path: Path, device: torch.device) -> None:
         path.mkdir()
         self._device = device
-        protocol, settings = task.protocol, task.spec.settings
+        protocol = task.protocol
         net: NeuralNetworkPotential = copy.deepcopy(task.net).train()
         metrics = {
             "mae": torchmetrics.regression.MeanAbsoluteError(),
@@ -140,6 +141,13 @@ class StockStep:
                 optimizer_args={"lr": protocol.lr, "weight_decay": protocol.weight_decay},
             ).to(device)
             self._optimizer: Any = self._task.configure_optimizers()
+        # Its transforms make tensors without naming a device, and theirs is the CPU.
+        with torch.device("cpu"):
+            self._load(task, path)
+
+    def _load(self, task: MolecularTask, path: Path) -> None:
+        """Database, transforms and loader."""
+        with _quiet():
             dataset = _database(path, task.training_frames)
         atomrefs = torch.zeros(_ELEMENTS, dtype=torch.float64)
         for number, energy in task.scale.elements.items():
@@ -152,7 +160,7 @@ class StockStep:
             MatScipyNeighborList(cutoff=task.model.size.cutoff),
             cast,
         ]
-        size = settings["batch"]
+        size = task.spec.settings["batch"]
         self._in_order = AtomsLoader(dataset, batch_size=size)
         generator = torch.Generator("cpu").manual_seed(0)
         self._loader = AtomsLoader(
@@ -162,7 +170,11 @@ class StockStep:
 
     def _endless(self) -> Iterator[dict[str, Tensor]]:
         while True:
-            yield from self._loader
+            batches = iter(self._loader)
+            for _ in range(len(self._loader)):
+                with torch.device("cpu"):
+                    batch = next(batches)
+                yield batch
 
     def _loss(self, batch: dict[str, Tensor]) -> Tensor:
         moved = {name: tensor.to(self._device) for name, tensor in batch.items()}
@@ -172,9 +184,11 @@ class StockStep:
     def loss_and_gradients(self) -> list[Tensor]:
         """Loss on the first frames, and its gradient by each parameter."""
         with _quiet():
-            loss = self._loss(next(iter(self._in_order)))
+            with torch.device("cpu"):
+                batch = next(iter(self._in_order))
+            loss = self._loss(batch)
         parameters = list(self._task.model.parameters())
-        return [loss.detach(), *torch.autograd.grad(loss, parameters)]
+        return [loss.detach(), *torch.autograd.grad(loss, parameters, materialize_grads=True)]
 
     def __call__(self) -> None:
         """One step."""

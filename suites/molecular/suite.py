@@ -16,8 +16,10 @@ from bench.errors import BadInput, unknown
 from bench.options import override
 from bench.references import source_digest
 from bench.spec import Spec, Training
-from bench.task import Request, Task
+from bench.task import Columns, Request, Task
 from suites.molecular.budgets import BUDGETS, SUMMARIES, Budget
+from suites.molecular.data.frames import Frames
+from suites.molecular.data.splits import BLOCKS, KINDS, split_frames
 from suites.molecular.models.catalogue import MODELS, architecture_of, parse_model
 from suites.molecular.problems import PROBLEMS, DataOptions, Problem, get_problem, load_frames
 from suites.molecular.protocols import PROTOCOLS, Protocol, get_protocol
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
     from bench.store import Store
 
 SCOPES = ("published", "all")
-SPLITS = ("blocks", "random")
-_BLOCKS = 20
+#: Options about an own file, named as the fields of `DataOptions`.
+_FILE_OPTIONS = ("energy_unit", "length_unit", "energy_key", "forces_key")
 
 
 class MolecularSuite:
@@ -40,7 +42,7 @@ class MolecularSuite:
 
     name = "molecular"
     summary = "interatomic potentials of SchNetPack on energies and forces"
-    packages: Sequence[str] = ("schnetpack", "ase")
+    packages: Sequence[str] = ("schnetpack", "ase", "vesin", "torch_geometric")
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -92,7 +94,7 @@ class MolecularSuite:
             " published)",
         )
         parser.add_argument(
-            "--blocks", type=int, metavar="N", help=f"of the trajectory (default {_BLOCKS})"
+            "--blocks", type=int, metavar="N", help=f"of the trajectory (default {BLOCKS})"
         )
         parser.add_argument("--gap", type=int, metavar="N", help="frames left out between blocks")
         for part in ("train", "val", "test"):
@@ -115,6 +117,8 @@ class MolecularSuite:
             metavar="UNIT",
             help=f"of an own file: one of {', '.join(LENGTH_UNITS)} (default Ang, or its own)",
         )
+        parser.add_argument("--energy-key", metavar="NAME", help="of an own file (default energy)")
+        parser.add_argument("--forces-key", metavar="NAME", help="of an own file (default forces)")
         parser.add_argument(
             "--export",
             type=Path,
@@ -129,7 +133,9 @@ class MolecularSuite:
             BadInput: A name, a size, an option or a data file is wrong.
         """
         options = request.options
-        _one_of("scope", options.scope, SCOPES)
+        _check_one_of("scope", options.scope, SCOPES)
+        if options.export is not None and options.export.exists() and not options.export.is_dir():
+            raise BadInput(f"--export {str(options.export)!r} is there and no directory")
         problem = get_problem(request.problem)
         protocol = get_protocol(options.protocol)
         if request.budget not in BUDGETS:
@@ -145,10 +151,11 @@ class MolecularSuite:
             paths["data_root"] = str(options.data_root.resolve())
         if request.problem not in PROBLEMS:
             paths["data"] = str(Path(request.problem).resolve())
-        settings = self._settings(problem, protocol, budget, options)
+        settings = self._settings(problem, budget, request)
         replaced = axes["activation"] != model.published["activation"]
-        # Without a new activation every scope means the same.
-        settings["scope"] = options.scope if replaced else SCOPES[0]
+        # Elsewhere every scope means the same.
+        scoped = replaced and bool(model.architecture.replaced)
+        settings["scope"] = options.scope if scoped else SCOPES[0]
         settings["size"] = asdict(model.size)
         return Spec(
             suite=self.name,
@@ -158,7 +165,7 @@ class MolecularSuite:
             axes={axis: axes[axis] for axis in AXES},
             seed=request.seed,
             budget=request.budget,
-            training=_training(protocol, budget, settings, request),
+            training=_training(protocol, budget, settings, options),
             settings=settings,
             device=request.device,
             dtype=request.dtype,
@@ -167,56 +174,34 @@ class MolecularSuite:
             paths=paths,
         )
 
-    def _settings(
-        self,
-        problem: Problem,
-        protocol: Protocol,
-        budget: Budget,
-        options: argparse.Namespace,
-    ) -> dict[str, Any]:
+    def _settings(self, problem: Problem, budget: Budget, request: Request) -> dict[str, Any]:
+        """Data, split and protocol."""
+        options = request.options
+        protocol = get_protocol(options.protocol)
         if options.download and options.data_root is None:
             raise BadInput("--download needs --data-root DIR, where the file is to be kept")
-        found = DataOptions(
-            options.data_root, options.energy_unit, options.length_unit, options.download
+        file = {name: getattr(options, name) for name in _FILE_OPTIONS}
+        frames = load_frames(
+            problem, DataOptions(options.data_root, download=options.download, **file)
         )
-        frames = load_frames(problem, found)
-        kind = options.split or (SPLITS[0] if frames.sequential else SPLITS[1])
-        _one_of("split", kind, SPLITS)
-        if kind == "blocks" and not frames.sequential:
-            raise BadInput(f"--split blocks: the frames of {problem.name!r} are no trajectory")
-        apart: dict[str, Any] = {
-            name: value
-            for name, value in (("blocks", options.blocks), ("gap", options.gap))
-            if value is not None
-        }
-        if kind == "blocks":
-            apart = {"blocks": _BLOCKS, "gap": problem.gap, **apart}
-        elif apart:
-            raise BadInput(f"--{next(iter(apart))}: a random split has no blocks")
-        if options.export is not None and options.export.exists() and not options.export.is_dir():
-            raise BadInput(f"--export {str(options.export)!r} is there and no directory")
-        most = dict(zip(("n_train", "n_val", "n_test"), budget.frames, strict=True))
-        asked = {name: getattr(options, name) for name in most}
+        # The unit in force: what a file says itself may be said again without another run.
+        file["energy_unit"] = frames.energy_unit
+        split = _split_settings(problem, frames, budget, request)
+        n_train = split["n_train"]
         batch = protocol.batch if options.batch is None else options.batch
         ema = protocol.ema if options.ema is None else options.ema
-        if batch < 1:
-            raise BadInput(f"--batch must be at least 1, got {batch}")
+        if not 1 <= batch <= n_train:
+            raise BadInput(f"--batch must be from 1 to {n_train}, the training frames, got {batch}")
         if not 0 <= ema < 1:
             raise BadInput(f"--ema must be from 0 to below 1, got {ema}")
         return {
             "protocol": options.protocol,
             "batch": batch,
             "ema": ema,
-            "energy_unit": frames.energy_unit,
-            "length_unit": options.length_unit,
+            "file": file,
             "total_energies": protocol.total_energies and problem.valence_only,
             "data": frames.digest,
-            "frames": len(frames),
-            "split": {
-                "kind": kind,
-                **apart,
-                **{name: most[name] if asked[name] is None else asked[name] for name in most},
-            },
+            "split": split,
         }
 
     def build(self, spec: Spec, device: torch.device) -> Task:
@@ -248,40 +233,67 @@ class MolecularSuite:
         """
         from suites.molecular.speed import speed_cases
 
+        if options.problem not in PROBLEMS or "md17" in options.problem:
+            shipped = [name for name in PROBLEMS if "md17" not in name]
+            raise unknown("problem", options.problem, shipped)
         options.model = options.model or ["schnet:128x3", "painn:128x3"]
         options.batch = options.batch or [10]
         return speed_cases(self, options, device)
 
-    def columns(self, problem: str) -> tuple[Sequence[str], Sequence[str]]:
+    def columns(self, problem: str) -> Columns:
         """Errors on the test frames; then on the others."""
         del problem
         main = ["MAE_F", "MAE_E", "EFwT", "cos_F"]
         further = ["RMSE_F", "RMSE_E", "MAE_F_eV", "MAE_E_eV", "MAE_F_kcal", "MAE_E_kcal"]
-        return main, [*further, "MAE_E_atom", "val_MAE_F", "val_MAE_E", "train_MAE_F"]
+        further += ["MAE_E_atom", "val_MAE_F", "val_MAE_E", "train_MAE_F"]
+        return Columns(main, further, ["EFwT", "cos_F"])
 
 
-def _one_of(kind: str, name: str, allowed: Sequence[str]) -> str:
+def _check_one_of(kind: str, name: str, allowed: Sequence[str]) -> None:
     if name not in allowed:
         raise unknown(kind, name, allowed)
-    return name
+
+
+def _split_settings(
+    problem: Problem, frames: Frames, budget: Budget, request: Request
+) -> dict[str, Any]:
+    """The arguments of `split_frames` but the seed, with how many frames each part has."""
+    options = request.options
+    kind = options.split or ("blocks" if frames.sequential else "random")
+    _check_one_of("split", kind, KINDS)
+    if kind == "blocks" and not frames.sequential:
+        raise BadInput(f"--split blocks: the frames of {problem.name!r} are no trajectory")
+    apart: dict[str, Any] = {
+        name: getattr(options, name)
+        for name in ("blocks", "gap")
+        if getattr(options, name) is not None
+    }
+    if kind == "blocks":
+        apart = {"blocks": BLOCKS, "gap": problem.gap, **apart}
+    elif apart:
+        raise BadInput(f"--{next(iter(apart))}: a random split has no blocks")
+    whole = split_frames(len(frames), kind=kind, seed=request.seed, **apart).summary()
+    sizes = {}
+    for name, most in zip(("n_train", "n_val", "n_test"), budget.frames, strict=True):
+        asked = getattr(options, name)
+        sizes[name] = min(most or whole[name], whole[name]) if asked is None else asked
+    settings = {"kind": kind, **apart, **sizes}
+    # Refuses more frames than there are.
+    split_frames(len(frames), seed=request.seed, **settings)
+    return settings
 
 
 def _training(
-    protocol: Protocol, budget: Budget, settings: Mapping[str, Any], request: Request
+    protocol: Protocol, budget: Budget, settings: Mapping[str, Any], options: argparse.Namespace
 ) -> Training:
     """How long and how to train, with the number of steps that the epochs are."""
-    from suites.molecular.data.splits import split_frames
-
-    options = request.options
     if options.lbfgs_steps:
         raise BadInput(
             f"--lbfgs-steps {options.lbfgs_steps}: L-BFGS needs the same loss at every step, and"
             " this suite trains on batches"
         )
-    split = split_frames(settings["frames"], seed=request.seed, **settings["split"])
-    steps = budget.steps or budget.epochs * max(1, len(split.train) // settings["batch"])
     training = Training(
-        steps=steps,
+        steps=budget.steps or budget.epochs * (settings["split"]["n_train"] // settings["batch"]),
         lr=protocol.lr,
         schedule=protocol.schedule,
         weight_decay=protocol.weight_decay,

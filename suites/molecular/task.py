@@ -12,6 +12,7 @@ import torch
 from schnetpack.model import NeuralNetworkPotential
 from torch import Tensor
 
+from bench.errors import BadInput
 from bench.optimization import Optimization
 from bench.spec import Spec
 from bench.streams import numpy_generator, stream_seed, torch_generator
@@ -39,8 +40,11 @@ from suites.molecular.models.potential import (
 from suites.molecular.problems import DataOptions, get_problem, load_frames
 from suites.molecular.protocols import get_protocol
 
-#: Frames of an evaluation's batch, and of the batch that initialisations look at.
-_ROWS = 50
+#: Frames of the batch that initialisations and the diagnosis look at.
+_PROBE = 50
+#: Frames of an evaluation's batch: what fits a core's cache, and what keeps a GPU busy.
+_ROWS = {"cpu": 50, "cuda": 400}
+_LOSS_NAMES = {"train": "loss", "val": "heldout_loss", "test": "test_loss"}
 #: Training frames that are scored at most.
 _TRAINING_SCORED = 200
 
@@ -55,8 +59,10 @@ def build(spec: Spec, device: torch.device) -> MolecularTask:
     root, own = spec.paths.get("data_root"), spec.paths.get("data")
     frames = load_frames(
         get_problem(own or spec.problem),
-        DataOptions(Path(root) if root else None, settings["energy_unit"], settings["length_unit"]),
+        DataOptions(Path(root) if root else None, **settings["file"]),
     )
+    if frames.digest != settings["data"]:
+        raise BadInput(f"{frames.source}: the file has changed since the run was asked for")
     if settings["total_energies"]:
         frames = with_total_energies(frames)
     return MolecularTask(
@@ -149,7 +155,7 @@ class MolecularTask:
     def probe(self) -> dict[str, Tensor]:
         """A batch of training frames, the same at every call."""
         count = len(self.training)
-        return self.training.batch(np.linspace(0, count - 1, min(_ROWS, count)).astype(np.int64))
+        return self.training.batch(np.linspace(0, count - 1, min(_PROBE, count)).astype(np.int64))
 
     def unit(self, metric: str) -> str:
         """Unit of a metric or loss term."""
@@ -203,7 +209,8 @@ class MolecularTask:
         """
         net, tensors = self.averaging.scored.eval(), self._scored[part]
         energies, forces = [], []
-        for rows in np.array_split(np.arange(len(tensors)), max(1, -(-len(tensors) // _ROWS))):
+        batches = -(-len(tensors) // _ROWS[self.device.type])
+        for rows in np.array_split(np.arange(len(tensors)), batches):
             found = net(tensors.batch(rows))
             energies.append(found[ENERGY].detach().double().cpu())
             forces.append(found[FORCES].detach().double().cpu())
@@ -227,8 +234,7 @@ class MolecularTask:
             )
             metrics |= {f"{prefix}{metric}": value for metric, value in errors.items()}
             loss = self.loss.of_errors(energies - part.energies, forces - part.forces)
-            if name != "test":
-                metrics["loss" if name == "train" else "heldout_loss"] = loss
+            metrics[_LOSS_NAMES[name]] = loss
             if name == "val":
                 selection = loss
         return Evaluation(metrics, selection)

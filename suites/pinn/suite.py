@@ -16,7 +16,7 @@ from bench.errors import BadInput, unknown
 from bench.options import override
 from bench.references import source_digest
 from bench.spec import Spec
-from bench.task import Request, Task
+from bench.task import Columns, Request, Task
 from suites.pinn.budgets import BUDGETS, SUMMARIES
 from suites.pinn.models import MODELS, parse_model
 from suites.pinn.problem import TOTALS, Problem
@@ -134,13 +134,13 @@ class PINNSuite:
     def finish(self, records: Sequence[Record], store: Store, options: argparse.Namespace) -> None:
         """No option of this suite asks for anything."""
 
-    def columns(self, problem: str) -> tuple[Sequence[str], Sequence[str]]:
+    def columns(self, problem: str) -> Columns:
         """Errors and the totals of the loss; then the terms of systems."""
         found = get_problem(problem)
         terms = (*found.terms, *found.data_terms(range(len(found.outputs))))
         totals = list(TOTALS.values())
         single = [term.name for term in terms if term.name not in totals]
-        return ["L2RE", "L2RE_unseen", "skill", "MSE", *totals], single
+        return Columns(["L2RE", "L2RE_unseen", "skill", "MSE", *totals], single, ["skill"])
 
 
 def _supervised(problem: Problem, most: int | None, asked: float | None) -> dict[str, Any]:

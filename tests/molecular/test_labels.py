@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -267,3 +267,21 @@ def test_one_s_own_files_are_total_already(tmp_path: Path) -> None:
     path = heavy(tmp_path / "heavy.npz", -7_150.0)
     built = task("schnet:8x2", "baseline", "--protocol", "paper", problem=str(path))
     assert built.training_frames.energies.mean() == pytest.approx(-7_150.0, abs=5)
+
+
+def test_a_user_s_own_offset_is_the_contract_s(
+    own_module: Callable[[str, str], None],
+) -> None:
+    own_module(
+        "own_offset",
+        "from bench.techniques.rescaling import Scale\n"
+        "def constant(labels):\n    return Scale(offset=-7000.0)\n"
+        "def above(labels):\n    return Scale(factor=2.0, offset=labels.mean + 5)\n",
+    )
+    energies = np.random.default_rng(0).normal(-7100.0, 5.0, size=50)
+    frames = frames_of([[6, 1, 1, 8]] * 50, energies)
+    constant = label_scale("own_offset:constant", frames)
+    np.testing.assert_allclose(constant.reference(frames), -7000.0, rtol=1e-12)
+    above = label_scale("own_offset:above", frames)
+    np.testing.assert_allclose(above.reference(frames), energies.mean() + 5, rtol=1e-12)
+    assert above.factor == 2.0

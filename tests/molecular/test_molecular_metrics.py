@@ -63,7 +63,6 @@ def test_a_perfect_prediction() -> None:
     [
         ("eV", "_kcal", units.mol / units.kcal),
         ("kcal/mol", "_eV", units.kcal / units.mol),
-        ("Hartree", "_eV", units.Ha),
     ],
 )
 def test_errors_also_in_the_other_unit(unit: str, suffix: str, factor: float) -> None:
@@ -72,6 +71,16 @@ def test_errors_also_in_the_other_unit(unit: str, suffix: str, factor: float) ->
     for name in NAMES:
         assert found[name] > 0
         assert found[name + suffix] == pytest.approx(found[name] * factor, rel=1e-12)
+
+
+def test_labels_in_neither_unit_have_errors_in_both() -> None:
+    found = errors(ENERGIES + np.array([0.5, -0.25]), FORCES * 1.5, "Hartree")
+    assert len(found) == 3 * len(NAMES) + 2
+    for name in NAMES:
+        assert found[f"{name}_eV"] == pytest.approx(found[name] * units.Ha, rel=1e-12)
+        kcal = found[name] * units.Ha * units.mol / units.kcal
+        assert found[f"{name}_kcal"] == pytest.approx(kcal, rel=1e-12)
+        assert unit_of(f"val_{name}_kcal", "Hartree").startswith("kcal/mol")
 
 
 def test_energies_lose_no_digits_at_the_size_of_md17() -> None:

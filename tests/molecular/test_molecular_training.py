@@ -332,6 +332,7 @@ def test_every_metric_is_reported_on_every_part() -> None:
         *(f"{part}{name}" for part in ("", "train_", "val_") for name in METRICS),
         "loss",
         "heldout_loss",
+        "test_loss",
     }
     assert all(np.isfinite(value) for value in metrics.values())
     units = {name: built.unit(name) for name in metrics}
@@ -395,7 +396,7 @@ def test_the_batches_of_an_evaluation_do_not_matter(
         built.step()
     whole = built.evaluate()
     for rows in (1, 7, 1000):
-        monkeypatch.setattr(task_module, "_ROWS", rows)
+        monkeypatch.setitem(task_module._ROWS, "cpu", rows)
         again = built.evaluate()
         assert again.metrics == pytest.approx(dict(whole.metrics), rel=1e-9, abs=1e-12)
         assert again.selection == pytest.approx(whole.selection, rel=1e-9)

@@ -23,8 +23,8 @@ from bench.errors import BadInput, unknown
 from bench.files import write_atomically
 from suites.molecular.data import oxides, trajectory
 from suites.molecular.data.molecules import CONFORMERS, SMILES
+from suites.molecular.problems import SHIPPED
 
-SHIPPED = Path(__file__).parent / "shipped"
 OXIDES = "oxides"
 
 

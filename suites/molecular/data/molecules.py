@@ -14,6 +14,18 @@ SMILES = {
     "uracil": "O=c1cc[nH]c(=O)[nH]1",
 }
 
+#: Frames of MD17's trajectories, at 0.5 fs.
+MD17_FRAMES = {
+    "aspirin": 211_762,
+    "benzene": 627_983,
+    "ethanol": 555_092,
+    "malonaldehyde": 993_237,
+    "naphthalene": 326_250,
+    "salicylic-acid": 320_231,
+    "toluene": 442_790,
+    "uracil": 133_770,
+}
+
 #: How many geometries a trajectory's start is chosen from, by energy; one if not named. From a
 #: single one salicylic acid starts without its hydrogen bond, and forms it after 6 ps.
 CONFORMERS = {"salicylic-acid": 10}

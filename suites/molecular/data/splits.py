@@ -15,6 +15,8 @@ import numpy as np
 from bench.errors import BadInput, unknown
 from bench.streams import numpy_generator
 
+#: Blocks of a trajectory, unless told otherwise.
+BLOCKS = 20
 #: Kinds of split.
 KINDS = ("blocks", "random")
 _TRAIN, _VAL, _TEST = range(3)
@@ -68,7 +70,7 @@ def split_frames(
     n_train: int | None = None,
     n_val: int | None = None,
     n_test: int | None = None,
-    blocks: int = 20,
+    blocks: int = BLOCKS,
     gap: int = 0,
 ) -> Split:
     """Split `count` frames 80/10/10.

@@ -121,7 +121,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         normalization="denorm",
         paper=Size(128, 4, n_rbf=6, cutoff=6.0),
         quick_steps=2000,
-        quick=_SMALLER,
+        quick=Size(32, 2, n_rbf=6, cutoff=5.0),
         replaced=_READ_OUT,
     ),
 }

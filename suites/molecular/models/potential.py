@@ -31,8 +31,6 @@ _Parts = tuple[nn.Module, nn.Module, list[nn.Module]]
 _LMAX = 2
 #: Width of CGCNN's fully connected layers in the Open Catalyst Project's configuration.
 _CGCNN_HIDDEN = 128
-#: DimeNet++'s published number of radial functions; its angular part costs time for each.
-_DIMENET_RBF = 6
 
 
 def _basis(size: Size) -> dict[str, Any]:
@@ -98,11 +96,12 @@ def _forcenet(size: Size, normalization: _Normalization) -> _Parts:
 
 def _dimenet(size: Size, normalization: _Normalization) -> _Parts:
     del normalization
-    n_rbf = min(size.n_rbf, _DIMENET_RBF)
     representation = DimeNetPlusPlus(
-        size.features, size.interactions, size.cutoff, num_radial=n_rbf
+        size.features, size.interactions, size.cutoff, num_radial=size.n_rbf
     )
-    read_out = DimeNetReadout(size.features, size.interactions, num_radial=n_rbf, output_key=ENERGY)
+    read_out = DimeNetReadout(
+        size.features, size.interactions, num_radial=size.n_rbf, output_key=ENERGY
+    )
     return representation, read_out, []
 
 
