@@ -125,7 +125,11 @@ class MolecularTask:
         )
 
     def _network(self) -> NeuralNetworkPotential:
-        """The initialised network on the device."""
+        """The initialised network on the device.
+
+        LSUV leaves the last linear layer unscaled; DimeNet++ has one read-out a block, and those
+        before the last are scaled like any other layer.
+        """
         axes = self.spec.axes
         # On the CPU so that the weights do not depend on the device.
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):

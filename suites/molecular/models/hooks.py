@@ -48,7 +48,7 @@ def activation_sites(model: nn.Module) -> dict[str, Any]:
     }
 
 
-def replace_activations(model: nn.Module, token: str, within: Sequence[str] = ()) -> list[str]:
+def replace_activations(model: nn.Module, token: str, within: Sequence[str] = ()) -> None:
     """Put a new activation at every site.
 
     Args:
@@ -56,21 +56,15 @@ def replace_activations(model: nn.Module, token: str, within: Sequence[str] = ()
         token: Choice of activation.
         within: Beginnings of the paths of the sites that are changed; all if empty.
 
-    Returns:
-        The paths of what was changed.
-
     Raises:
         BadInput: The token names nothing usable.
     """
-    changed = []
     for path, module in activation_sites(model).items():
         if not within or path.startswith(tuple(within)):
             module.activation = make_activation(token)
-            changed.append(path)
-    return changed
 
 
-def insert_normalization(model: nn.Module, token: str, excluded: Sequence[str]) -> list[str]:
+def insert_normalization(model: nn.Module, token: str, excluded: Sequence[str]) -> None:
     """Put a normalisation layer before the activation of every atom-wise hidden layer.
 
     Args:
@@ -78,19 +72,13 @@ def insert_normalization(model: nn.Module, token: str, excluded: Sequence[str]) 
         token: Choice of normalisation.
         excluded: Fragments of the paths of layers that are left alone.
 
-    Returns:
-        The paths of what was changed.
-
     Raises:
         BadInput: The token names nothing usable.
     """
-    changed = []
     for path, module in activation_sites(model).items():
         if isinstance(module, Dense) and not any(fragment in path for fragment in excluded):
             norm = make_normalization(token, module.out_features)
             module.activation = Normalized(norm, module.activation)
-            changed.append(path)
-    return changed
 
 
 class Executed:
