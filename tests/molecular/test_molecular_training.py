@@ -22,6 +22,7 @@ from bench.record import Record
 from bench.run import execute
 from bench.store import Store
 from suites.molecular import task as task_module
+from suites.molecular.suite import SUITE
 from suites.molecular.task import MolecularTask, build
 
 #: Enough to learn something from 64 frames in seconds.
@@ -497,3 +498,12 @@ def test_what_ran_before_in_the_process_does_not_matter(tmp_path: Path) -> None:
     after = run(tmp_path / "after", "field-schnet:8x1", dtype="float32")
     assert after.status == "done", after.reason
     assert after.metrics == plain.metrics
+
+
+@pytest.mark.parametrize("problem", ["xtb-ethanol", "xtb-oxides"])
+def test_the_tables_columns_are_metrics(problem: str) -> None:
+    metrics = task("schnet:4x1", problem=problem).evaluate().metrics
+    shown = SUITE.columns(problem)
+    columns = {*shown.main, *shown.further}
+    assert columns - metrics.keys() in ({"MAE_E_kcal", "MAE_F_kcal"}, {"MAE_E_eV", "MAE_F_eV"})
+    assert set(shown.scores) <= columns and shown.main[0] == "MAE_F"
