@@ -89,7 +89,7 @@ def evaluate(potential: nn.Module, geometries: list[Atoms], cutoff: float) -> tu
     return found[ENERGY].detach(), found[FORCES].detach()
 
 
-def close(found: Tensor, expected: Tensor, rtol: float = 1e-10) -> None:
+def assert_close(found: Tensor, expected: Tensor, rtol: float = 1e-10) -> None:
     """Equal up to `rtol` of the largest number."""
     torch.testing.assert_close(found, expected, rtol=0, atol=rtol * float(expected.abs().max()))
 
@@ -174,7 +174,7 @@ class ForceContract:
             energies, forces = subject.evaluate(FRAMES)
             expected = torch.zeros_like(forces)
             with torch.no_grad():
-                close(predict_energies(potential, dict(batch)), energies)
+                assert_close(predict_energies(potential, dict(batch)), energies)
                 for atom, axis in np.ndindex(*forces.shape):
                     sums = []
                     for displacement in (-step, step):
@@ -183,7 +183,7 @@ class ForceContract:
                         moved = {**batch, properties.R: positions}
                         sums.append(predict_energies(potential, moved).sum())
                     expected[atom, axis] = (sums[0] - sums[1]) / (2 * step)
-            close(forces, expected, rtol=1e-6)
+            assert_close(forces, expected, rtol=1e-6)
 
 
 class InvarianceContract:
@@ -195,7 +195,7 @@ class InvarianceContract:
         for atoms in moved:
             atoms.positions += [3.0, -2.0, 1.0]
         for found, before in zip(subject.evaluate(moved), expected, strict=True):
-            close(found, before)
+            assert_close(found, before)
 
     @pytest.mark.parametrize("sign", [1, -1], ids=["rotation", "reflection"])
     def test_rotation_and_reflection(self, subject: Subject, sign: int) -> None:
@@ -206,8 +206,8 @@ class InvarianceContract:
             atoms.set_cell(atoms.cell.array @ matrix.T)
             atoms.positions = atoms.positions @ matrix.T
         found = subject.evaluate(turned)
-        close(found[0], energies, subject.rotation_error)
-        close(found[1], forces @ torch.tensor(matrix.T), subject.rotation_error)
+        assert_close(found[0], energies, subject.rotation_error)
+        assert_close(found[1], forces @ torch.tensor(matrix.T), subject.rotation_error)
 
     def test_permutation(self, subject: Subject) -> None:
         energies, forces = subject.evaluate(FRAMES)
@@ -219,8 +219,8 @@ class InvarianceContract:
         )
         first = np.cumsum([0, *(len(atoms) for atoms in FRAMES[:-1])])
         rows = np.concatenate([order + start for order, start in zip(orders, first, strict=True)])
-        close(found[0], energies)
-        close(found[1], forces[torch.tensor(rows)])
+        assert_close(found[0], energies)
+        assert_close(found[1], forces[torch.tensor(rows)])
 
 
 class BatchingContract:
@@ -231,7 +231,7 @@ class BatchingContract:
         alone = [evaluate(subject.potential, [atoms], subject.cutoff) for atoms in frames]
         together = subject.evaluate(frames)
         for found, parts in zip(together, zip(*alone, strict=True), strict=True):
-            close(found, torch.cat(parts))
+            assert_close(found, torch.cat(parts))
 
     def test_an_atom_without_neighbours_feels_no_force(self, subject: Subject) -> None:
         energies, forces = evaluate(subject.potential, [LONELY], subject.cutoff)
@@ -256,7 +256,7 @@ class SmoothnessContract:
         assert pairs == [6, 4]
         before, after = subject.evaluate([inside]), subject.evaluate([outside])
         for found, expected in zip(after, before, strict=True):
-            close(found, expected, rtol=1e-5)
+            assert_close(found, expected, rtol=1e-5)
 
     def test_pairs_count_up_to_the_cutoff_and_not_beyond(self, subject: Subject) -> None:
         near, cutoff = self._leaving(subject.cutoff - 0.5), subject.cutoff
@@ -268,7 +268,7 @@ class SmoothnessContract:
         expected = subject.evaluate(FRAMES)
         longer = evaluate(subject.potential, FRAMES, cutoff + 1)
         for found, before in zip(longer, expected, strict=True):
-            close(found, before)
+            assert_close(found, before)
 
 
 class PeriodicContract:
@@ -281,15 +281,15 @@ class PeriodicContract:
         found = evaluate(subject.potential, [BRASS.repeat(repeats)], subject.cutoff)
         # An intensive energy is that of one cell, and one atom moves it the less.
         of_energy, of_forces = (count, 1.0) if subject.extensive else (1, 1 / count)
-        close(found[0], of_energy * energies)
-        close(found[1], of_forces * forces.repeat(count, 1))
+        assert_close(found[0], of_energy * energies)
+        assert_close(found[1], of_forces * forces.repeat(count, 1))
 
     def test_atoms_may_lie_in_any_cell(self, subject: Subject) -> None:
         expected = subject.evaluate([BRASS])
         wrapped = BRASS.copy()
         wrapped.positions += np.array([[1, 0, -2], [0, 3, 0]]) @ BRASS.cell.array
         for found, before in zip(subject.evaluate([wrapped]), expected, strict=True):
-            close(found, before)
+            assert_close(found, before)
 
 
 class DoubleBackwardContract:
@@ -365,7 +365,7 @@ class DtypeContract:
         for key, double in zip((ENERGY, FORCES), expected, strict=True):
             assert double.dtype == torch.float64
             assert found[key].dtype == torch.float32
-            close(found[key].detach().double(), double, rtol=1e-4)
+            assert_close(found[key].detach().double(), double, rtol=1e-4)
 
 
 class StateContract:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from potential_contract import CPU, FRAMES, LONELY, METHANOL, batch_of, close, evaluate
+from potential_contract import CPU, FRAMES, LONELY, METHANOL, assert_close, batch_of, evaluate
 from schnetpack import properties
 from schnetpack.atomistic import Forces, PairwiseDistances
 from schnetpack.model import NeuralNetworkPotential
@@ -65,7 +65,7 @@ def test_energy_is_that_of_the_published_equations() -> None:
     expected = torch.tensor(dense("output_modules.0.linear", y))
 
     # The Gaussians' buffers come from float32.
-    close(evaluate(model, [METHANOL], CUTOFF)[0], expected, rtol=1e-6)
+    assert_close(evaluate(model, [METHANOL], CUTOFF)[0], expected, rtol=1e-6)
 
 
 def test_activation_sites_and_normalisation_layers() -> None:

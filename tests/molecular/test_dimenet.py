@@ -15,7 +15,7 @@ import torch
 from ase import Atoms
 from ase.build import molecule
 from ase.neighborlist import neighbor_list
-from potential_contract import BRASS, CPU, METHANOL, batch_of, close, evaluate
+from potential_contract import BRASS, CPU, METHANOL, assert_close, batch_of, evaluate
 from schnetpack import properties
 from schnetpack.atomistic import Forces, PairwiseDistances
 from schnetpack.model import NeuralNetworkPotential
@@ -117,8 +117,8 @@ def test_energy_and_forces_are_those_of_the_librarys_model(
 
     energies, forces = evaluate(model, [METHANOL], CUTOFF)
     # The library's zeros of the Bessel functions are in float32.
-    close(energies, expected.detach().reshape(1), rtol=1e-6)
-    close(forces, -gradient, rtol=1e-5)
+    assert_close(energies, expected.detach().reshape(1), rtol=1e-6)
+    assert_close(forces, -gradient, rtol=1e-5)
 
 
 def test_spherical_basis_is_the_published_one() -> None:
@@ -260,7 +260,7 @@ def test_float32_keeps_its_digits_at_short_distances() -> None:
     found = single(d.float(), cosine.float(), torch.tensor([0]))
 
     assert found.dtype == torch.float32
-    close(found.double(), double, rtol=1e-6)
+    assert_close(found.double(), double, rtol=1e-6)
 
 
 def test_the_heaviest_elements_are_known() -> None:

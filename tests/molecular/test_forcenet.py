@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from ase.data import covalent_radii
-from potential_contract import CPU, LONELY, METHANOL, batch_of, close, evaluate
+from potential_contract import CPU, LONELY, METHANOL, assert_close, batch_of, evaluate
 from schnetpack import properties
 from schnetpack.atomistic import Forces, PairwiseDistances
 from schnetpack.model import NeuralNetworkPotential
@@ -79,7 +79,7 @@ def test_energy_is_that_of_the_stated_equations() -> None:
     expected = torch.tensor(dense("output_modules.0.network.linear", h).sum(axis=0))
 
     # The buffers of Gaussians and radii come from float32.
-    close(evaluate(model, [METHANOL], CUTOFF)[0], expected, rtol=1e-5)
+    assert_close(evaluate(model, [METHANOL], CUTOFF)[0], expected, rtol=1e-5)
 
 
 def test_activation_sites_and_normalisation_layers() -> None:

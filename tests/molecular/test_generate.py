@@ -20,23 +20,11 @@ from suites.molecular.data import generate, trajectory
 from suites.molecular.data.ase_file import read_ase
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.md17 import read_npz
-from suites.molecular.data.molecules import SMILES
+from suites.molecular.data.molecules import FORMULAS, SMILES
 from suites.molecular.problems import SHIPPED
 
 KCAL = ase.units.kcal / ase.units.mol
 KT = 500 * ase.units.kB / KCAL
-
-#: Of MD17 (Chmiela et al. 2017).
-FORMULAS = {
-    "aspirin": "C9H8O4",
-    "benzene": "C6H6",
-    "ethanol": "C2H6O",
-    "malonaldehyde": "C3H4O2",
-    "naphthalene": "C10H8",
-    "salicylic-acid": "C7H6O3",
-    "toluene": "C7H8",
-    "uracil": "C4H4N2O2",
-}
 
 ELEMENTS = {4, 3, 11, 12, 22, 30, 8, 1, 6}
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from molecular_specs import task
-from potential_contract import CPU, FRAMES, batch_of, close, enliven, evaluate
+from potential_contract import CPU, FRAMES, assert_close, batch_of, enliven, evaluate
 from schnetpack import properties
 from schnetpack.atomistic import Atomwise, Forces, PairwiseDistances, StaticExternalFields
 from schnetpack.model import NeuralNetworkPotential
@@ -358,7 +358,7 @@ def test_inserted_normalisation_is_applied(name: str, activation: str | None) ->
         bias = torch.full((1, site.out_features), 0.7, dtype=torch.float64)
         of_atom = last(activation_sites(plain)["output_modules.0.outnet.0"].activation(bias))
     counts = torch.tensor([len(atoms) for atoms in FRAMES])
-    close(energies(potential), counts * of_atom.squeeze())
+    assert_close(energies(potential), counts * of_atom.squeeze())
 
 
 @pytest.mark.parametrize("name", [*INSERTED, *NORMALIZED])
@@ -374,8 +374,8 @@ def test_statistics_of_frozen_batch_norm_are_measured(name: str) -> None:
 
     assert inputs.keys() == layers.keys()
     for path, layer in layers.items():
-        close(layer.mean, inputs[path].mean(0))
-        close(layer.var, inputs[path].var(0, correction=0))
+        assert_close(layer.mean, inputs[path].mean(0))
+        assert_close(layer.var, inputs[path].var(0, correction=0))
 
 
 # --- tasks ------------------------------------------------------------------------------------
@@ -421,8 +421,8 @@ def test_a_task_measures_frozen_statistics_after_its_initialisation() -> None:
 
     assert len(seen) == len(layers) == 3
     for layer, rows in seen:
-        close(layer.mean, rows.mean(0))
-        close(layer.var, rows.var(0, correction=0))
+        assert_close(layer.mean, rows.mean(0))
+        assert_close(layer.var, rows.var(0, correction=0))
 
 
 def test_the_record_names_what_executed() -> None:

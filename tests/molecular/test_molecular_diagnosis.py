@@ -1,0 +1,88 @@
+"""What a potential's diagnosis finds: eps, collapse, coupled frames, hooks without effect."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from molecular_specs import task
+
+from suites.molecular.task import MolecularTask
+
+
+def warnings(built: MolecularTask, about: str) -> list[str]:
+    return [text for text in built.diagnose().warnings if about in text]
+
+
+def in_large_units(*arguments: str) -> MolecularTask:
+    """A network that has learnt how small its labels are, and no more: raw energies and C = 1e6."""
+    built = task("schnet:8x2", "rescale=1e6", *arguments, "--ema", "0", dtype="float32")
+    energies = built.training.batch(np.arange(len(built.training)))["energy"]
+    last = built.executed.linears[-1]
+    with torch.no_grad():
+        last.weight.div_(1e6)
+        last.bias.fill_(energies.mean() / 9)  # atoms
+    return built
+
+
+def test_a_squared_loss_in_large_units_meets_adam_s_eps() -> None:
+    built = in_large_units()
+    (text,) = warnings(built, "Adam's eps")
+    assert "--eps" in text
+    assert 0 < built.diagnose().measurements["gradient_rms"] < 1e-7
+    assert built.diagnose().measurements["adam_eps"] == 1e-8
+    assert warnings(in_large_units("--eps", "1e-20"), "Adam's eps") == []
+
+
+def test_the_paper_s_loss_does_not() -> None:
+    built = in_large_units("--protocol", "paper")
+    assert warnings(built, "Adam's eps") == []
+    assert built.diagnose().measurements["gradient_rms"] > 1e-3
+
+
+def test_the_gradient_is_that_of_the_loss() -> None:
+    built = task("schnet:8x1", "baseline", "--n-train", "40", "--batch", "40")
+    found = built.diagnose().measurements
+    built.step()
+    gradients = {name: p.grad for name, p in built.net.named_parameters()}
+    flat = torch.cat([gradient.flatten() for gradient in gradients.values()])
+    assert found["gradient_rms"] == pytest.approx(float(flat.square().mean().sqrt()), rel=1e-9)
+    layers = found["layer_gradient_rms"]
+    assert "output_modules.0.outnet.1" in layers
+    for name, value in layers.items():
+        weight = gradients[f"{name}.weight"]
+        assert value == pytest.approx(float(weight.square().mean().sqrt()), rel=1e-9)
+
+
+@pytest.mark.parametrize("factor", [0.0, 1e-9])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_forces_that_vanish_are_called_collapsed(dtype: str, factor: float) -> None:
+    built = task("schnet:8x2", "baseline", "--ema", "0", dtype=dtype)
+    assert built.diagnose().measurements["collapsed"] is False
+    with torch.no_grad():
+        built.executed.linears[-1].weight.mul_(factor)
+    diagnosis = built.diagnose()
+    assert diagnosis.measurements["collapsed"] is True
+    assert diagnosis.measurements["force_spread"] < 1e-6
+    (text,) = (text for text in diagnosis.warnings if text.startswith("collapsed"))
+    assert "lsuv" in text
+    assert not any("no better" in text for text in diagnosis.warnings)
+
+
+def test_batch_norm_couples_frames_and_its_frozen_form_does_not() -> None:
+    coupled = task("cgcnn:8x2")
+    assert coupled.diagnose().measurements["frame_coupling"] > 0.01
+    (text,) = warnings(coupled, "couples the frames")
+    assert "frozenbn" in text
+    for arm in ("frozenbn", "denorm"):
+        apart = task("cgcnn:8x2", arm)
+        assert not apart.diagnose().measurements["frame_coupling"], arm
+        assert warnings(apart, "couples the frames") == []
+    assert task("schnet:8x2").diagnose().measurements["frame_coupling"] is None
+
+
+def test_what_a_hook_did_not_reach_is_said() -> None:
+    (text,) = warnings(task("cgcnn:8x2", "irelu"), "only in the read-out")
+    assert text.startswith("irelu")
+    assert warnings(task("schnet:8x2", "irelu"), "only in the read-out") == []
+    assert warnings(task("schnet:8x2"), "only in the read-out") == []
