@@ -16,6 +16,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk, molecule
+from sample_frames import frames_of
 from schnetpack import properties
 from schnetpack.model import NeuralNetworkPotential
 from scipy.spatial.transform import Rotation
@@ -23,7 +24,6 @@ from torch import Tensor, nn
 
 from bench.streams import numpy_generator, torch_generator
 from suites.molecular.data.batches import FrameTensors
-from suites.molecular.data.frames import Frames
 from suites.molecular.data.neighbors import neighbor_pairs
 from suites.molecular.models.potential import ENERGY, FORCES, predict_energies
 
@@ -49,24 +49,6 @@ FRAMES = [METHANOL, WATER, BRASS]
 SYMMETRIC = [molecule("CO2"), molecule("H2O"), bulk("CuZn", "cesiumchloride", a=2.9)]
 #: No two atoms are near.
 LONELY = Atoms("O", positions=[[0.0, 0.0, 0.0]])
-
-
-def frames_of(geometries: list[Atoms]) -> Frames:
-    """The geometries, with labels of 0."""
-    first = np.concatenate([[0], np.cumsum([len(atoms) for atoms in geometries])])
-    return Frames(
-        numbers=np.concatenate([atoms.numbers for atoms in geometries]),
-        positions=np.concatenate([atoms.positions for atoms in geometries]),
-        energies=np.zeros(len(geometries)),
-        forces=np.zeros((first[-1], 3)),
-        first=first,
-        cells=np.stack([atoms.cell.array for atoms in geometries]),
-        pbc=np.stack([atoms.pbc for atoms in geometries]),
-        energy_unit="eV",
-        sequential=False,
-        source="geometries of a test",
-        digest="0" * 16,
-    ).check()
 
 
 def batch_of(

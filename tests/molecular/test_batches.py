@@ -12,6 +12,7 @@ import schnetpack.properties as structure
 import torch
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
+from sample_frames import frames_of
 from schnetpack.data import AtomsLoader
 from schnetpack.data.atoms import ASEAtomsData
 from schnetpack.transform import ASENeighborList, CastTo32, MatScipyNeighborList
@@ -49,22 +50,12 @@ def one_molecule() -> list[Atoms]:
     return [displaced(molecule("CH3CH2OH"), seed) for seed in range(6)]
 
 
-def frames_of(atoms: list[Atoms]) -> Frames:
+def labelled(structures: list[Atoms]) -> Frames:
+    """The structures with random labels."""
     random = np.random.default_rng(7)
-    first = np.concatenate([[0], np.cumsum([len(each) for each in atoms])])
-    return Frames(
-        numbers=np.concatenate([each.numbers for each in atoms]),
-        positions=np.concatenate([each.positions for each in atoms]),
-        energies=random.normal(0, 10, len(atoms)),
-        forces=random.normal(0, 1, (first[-1], 3)),
-        first=first,
-        cells=np.stack([each.cell.array for each in atoms]),
-        pbc=np.stack([each.pbc for each in atoms]),
-        energy_unit="eV",
-        sequential=False,
-        source="here",
-        digest="0" * 16,
-    ).check()
+    frames = frames_of(structures)
+    energies = random.normal(0, 10, len(frames))
+    return replace(frames, energies=energies, forces=random.normal(0, 1, frames.forces.shape))
 
 
 def tensors_of(frames: Frames, dtype: torch.dtype = torch.float64) -> FrameTensors:
@@ -109,7 +100,7 @@ def test_a_batch_is_that_of_schnetpack(
     tmp_path: Path, make: Callable[[], list[Atoms]], dtype: torch.dtype, neighbor_list: type
 ) -> None:
     atoms = make()
-    frames = frames_of(atoms)
+    frames = labelled(atoms)
     cast = [CastTo32()] if dtype == torch.float32 else []
     transforms = [neighbor_list(cutoff=CUTOFF), *cast]
     expected = in_order(schnetpack_batch(tmp_path, atoms, frames, transforms))
@@ -129,7 +120,7 @@ def test_a_batch_is_that_of_schnetpack(
 
 @pytest.mark.parametrize("make", [one_molecule, mixed])
 def test_a_frame_may_come_twice_and_in_any_order(make: Callable[[], list[Atoms]]) -> None:
-    tensors = tensors_of(frames_of(make()))
+    tensors = tensors_of(labelled(make()))
     rows = np.array([4, 1, 4])
     batch = tensors.batch(rows)
     alone = [tensors.batch(np.array([row])) for row in rows]
@@ -145,13 +136,13 @@ def test_a_frame_may_come_twice_and_in_any_order(make: Callable[[], list[Atoms]]
 
 def test_frames_of_one_size_may_differ_in_their_atoms() -> None:
     atoms = [displaced(molecule(name), 0) for name in ("H2O", "CO2", "O3", "HCN")]
-    batch = tensors_of(frames_of(atoms)).batch(np.array([3, 1]))
+    batch = tensors_of(labelled(atoms)).batch(np.array([3, 1]))
     assert batch[structure.Z].tolist() == [*atoms[3].numbers, *atoms[1].numbers]
     np.testing.assert_array_equal(batch[structure.R][3:].numpy(), atoms[1].positions)
 
 
 def test_labels_are_those_given_and_not_those_of_the_frames() -> None:
-    frames = frames_of(mixed())
+    frames = labelled(mixed())
     # float32 resolves 0.03 near such energies, but the labels have lost their offset before.
     raw = replace(frames, energies=frames.energies - 4e5)
     pairs = neighbor_pairs(frames, CUTOFF)
@@ -165,7 +156,7 @@ def test_labels_are_those_given_and_not_those_of_the_frames() -> None:
 
 @pytest.mark.parametrize("make", [one_molecule, mixed])
 def test_a_batch_may_be_changed_in_place(make: Callable[[], list[Atoms]]) -> None:
-    frames = frames_of(make())
+    frames = labelled(make())
     pairs = neighbor_pairs(frames, CUTOFF)
     energies, forces = frames.energies.copy(), frames.forces.copy()
     tensors = FrameTensors(frames, pairs, energies, forces, CPU, torch.float64)
@@ -195,7 +186,7 @@ def test_a_batch_may_be_changed_in_place(make: Callable[[], list[Atoms]]) -> Non
 
 
 def test_no_pairs_at_all() -> None:
-    tensors = tensors_of(frames_of([Atoms("He", [[0, 0, 0]]), Atoms("He", [[1, 0, 0]])]))
+    tensors = tensors_of(labelled([Atoms("He", [[0, 0, 0]]), Atoms("He", [[1, 0, 0]])]))
     batch = tensors.batch(np.array([1, 0]))
     assert len(tensors) == 2
     assert batch[structure.idx_i].shape == batch[structure.idx_j].shape == (0,)
@@ -204,7 +195,7 @@ def test_no_pairs_at_all() -> None:
 
 
 def test_labels_of_another_shape_are_refused() -> None:
-    frames = frames_of(mixed())
+    frames = labelled(mixed())
     pairs = neighbor_pairs(frames, CUTOFF)
 
     def make(pairs: Pairs, energies: np.ndarray, forces: np.ndarray) -> FrameTensors:
@@ -222,7 +213,7 @@ def test_labels_of_another_shape_are_refused() -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("make", [one_molecule, mixed])
 def test_a_batch_on_the_gpu_is_that_of_the_cpu(make: Callable[[], list[Atoms]]) -> None:
-    frames = frames_of(make())
+    frames = labelled(make())
     pairs = neighbor_pairs(frames, CUTOFF)
     device = torch.device("cuda")
     on_gpu = FrameTensors(frames, pairs, frames.energies, frames.forces, device, torch.float64)

@@ -9,9 +9,9 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.neighborlist import neighbor_list
+from sample_frames import frames_of
 
 from bench.errors import BadInput
-from suites.molecular.data.frames import Frames
 from suites.molecular.data.neighbors import neighbor_pairs, pairs_of
 
 SKEWED = np.array([[3.0, 0.0, 0.0], [2.5, 2.8, 0.0], [-2.0, 1.5, 3.5]])
@@ -59,23 +59,6 @@ STRUCTURES = {
     "slab below its cell": Atoms(slab(), positions=slab().positions - [0, 0, 40]),
     **{f"skewed {pbc}": skewed(pbc) for pbc in itertools.product((0, 1), repeat=3)},
 }
-
-
-def frames_of(structures: list[Atoms]) -> Frames:
-    atoms = sum(len(structure) for structure in structures)
-    return Frames(
-        numbers=np.concatenate([structure.numbers for structure in structures]),
-        positions=np.concatenate([structure.positions for structure in structures]),
-        energies=np.zeros(len(structures)),
-        forces=np.zeros((atoms, 3)),
-        first=np.concatenate([[0], np.cumsum([len(structure) for structure in structures])]),
-        cells=np.stack([structure.cell.array for structure in structures]),
-        pbc=np.stack([structure.pbc for structure in structures]),
-        energy_unit="eV",
-        sequential=False,
-        source="structures.xyz",
-        digest="0" * 16,
-    ).check()
 
 
 def as_rows(idx_i: np.ndarray, idx_j: np.ndarray, images: np.ndarray) -> list[list[int]]:
