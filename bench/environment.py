@@ -29,7 +29,8 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _cpu() -> str:
+def cpu_model() -> str:
+    """The processor's name as the kernel gives it; empty where it gives none."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -44,8 +45,17 @@ def _version(package: str) -> str | None:
         return None
 
 
-#: Parts of the harness that show results and do not make them.
-_PRESENTATION = ("commands", "progress.py", "report", "suite.py")
+#: Parts of the harness that show or compare results and do not make them.
+_PRESENTATION = (
+    "asv_benchmarks",
+    "command_line.py",
+    "commands",
+    "nightly.py",
+    "progress.py",
+    "report",
+    "suite.py",
+    "tracking",
+)
 
 
 @functools.cache
@@ -72,7 +82,7 @@ def machine() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpu": _cpu(),
+        "cpu": cpu_model(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "commit": commit,
         "dirty": bool(_git("status", "--porcelain")) if commit else None,

@@ -6,37 +6,16 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
+from bench.command_line import Parser
 from bench.commands import listing, show, speed, train
-from bench.errors import BadInput, unknown
+from bench.errors import BadInput
 from bench.task import load_suite, suite_names
-
-
-class _Parser(argparse.ArgumentParser):
-    """Raises one clear line, with the nearest match, instead of printing the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        raise BadInput(message)
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:
-            name = action.option_strings[0] if action.option_strings else str(action.metavar)
-            raise unknown(name.lower(), str(value), action.choices)
-
-    def parse_known_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        found, rest = super().parse_known_args(args, namespace)
-        for text in rest:
-            if text.startswith("--"):
-                raise unknown("option", text.partition("=")[0], self._option_string_actions)
-        return found, rest
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line's parser: a subcommand for each installed suite, and the common ones."""
-    root = _Parser(
+    root = Parser(
         prog="python -m bench.suite",
         description="Benchmarks of training techniques for derivative-constrained networks.",
         allow_abbrev=False,

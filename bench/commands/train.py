@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the subcommand of a suite; returns the exit code."""
     suite = load_suite(options.command)
     device = device_name(options.device)
-    specs = _specs(suite, options, device)
+    specs = specify(suite, options, device)
     jobs = _jobs(options.jobs, device)
     store = Store(options.out)
     store.prepare()
@@ -139,7 +139,17 @@ def _out(path: Path) -> str:
     return "" if path == DEFAULT_OUT else f" --out {path}"
 
 
-def _specs(suite: Suite, options: argparse.Namespace, device: str) -> list[Spec]:
+def specify(suite: Suite, options: argparse.Namespace, device: str) -> list[Spec]:
+    """The specs that the options of the command line ask for.
+
+    Args:
+        suite: Of the command.
+        options: Parsed.
+        device: Name of the device.
+
+    Raises:
+        BadInput: A name, a size or an option is wrong.
+    """
     arms = _arms(options)
     problems = list(dict.fromkeys(options.problem or suite.default_problems()))
     models = list(dict.fromkeys(options.model or suite.default_models(options.budget)))

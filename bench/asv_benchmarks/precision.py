@@ -1,0 +1,64 @@
+"""What single precision costs: a loss of digits shows here long before an error shows it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .describe import describe
+from .profile import cases
+from .tasks import built
+
+
+class SinglePrecision:
+    """The metrics of an untrained network in single against double precision, same weights."""
+
+    version = "1"
+    timeout = 600
+    param_names = ["case"]
+    params = [
+        cases(
+            ["pinn advection-1d fnn baseline", "molecular xtb-ethanol schnet:32x2 baseline"],
+            ["pinn diffusion-sorption-1d fnn baseline"],
+            [
+                "pinn compressible-flow-1d fnn baseline",
+                "pinn shallow-water-2d fnn baseline",
+                "molecular xtb-aspirin painn:32x2 baseline",
+                "molecular xtb-oxides cgcnn:32x2 baseline",
+            ],
+        )
+    ]
+
+    def setup_cache(self) -> dict[str, float]:
+        """Evaluate all cases in one process."""
+        return {case: rounding(*case.split()) for case in self.params[0]}
+
+    @describe("single precision: largest relative difference of a metric", "1")
+    def track_rounding(self, found: dict[str, float], case: str) -> float:
+        """Largest relative difference of a metric or loss term to double precision."""
+        return found[case]
+
+
+def rounding(suite: str, problem: str, model: str, arm: str) -> float:
+    """Largest |single − double| / |double| over the metrics of a task."""
+    network = f"{model} {arm}"
+    double = built(suite, problem, network, "cpu", "--dtype", "float64")
+    single = built(suite, problem, network, "cpu", "--dtype", "float32")
+    single.load_state_dict(_single(double.state_dict()))
+    exact = double.evaluate().metrics
+    rounded = single.evaluate().metrics
+    found = [abs(rounded[name] / value - 1) for name, value in exact.items() if value]
+    if not all(map(math.isfinite, found)):
+        raise RuntimeError(f"{problem} {network}: a metric is not finite")
+    return max(found)
+
+
+def _single(state: Any) -> Any:
+    """A state dict in single precision."""
+    import torch
+
+    if isinstance(state, dict):
+        return {name: _single(value) for name, value in state.items()}
+    if isinstance(state, torch.Tensor) and state.dtype == torch.float64:
+        return state.float()
+    return state

@@ -1,0 +1,57 @@
+"""Tasks, built as the command line builds them."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.task import Task
+
+#: The harness's context of a task stays open until the process ends.
+_open = contextlib.ExitStack()
+atexit.register(_open.close)
+
+
+@functools.cache
+def built(suite_name: str, problem: str, network: str, device: str, *arguments: str) -> Task:
+    """A task of budget ``quick``, ready to train.
+
+    asv sets a benchmark up before each single sample, so a task is kept for the process.
+
+    Args:
+        suite_name: Name of the suite.
+        problem: Name of the problem.
+        network: Model and arm, separated by a space.
+        device: ``cpu`` or ``cuda``.
+        arguments: Further ones of the suite's command line.
+    """
+    import torch
+
+    from bench.arm import Arm
+    from bench.device import deterministic
+    from bench.streams import global_streams
+    from bench.suite import parser
+    from bench.task import Request, load_suite
+
+    suite = load_suite(suite_name)
+    model, arm = network.split()
+    options = parser().parse_args([suite_name, *arguments])
+    spec = suite.specify(
+        Request(
+            problem=problem,
+            model=model,
+            arm=Arm.parse(arm),
+            seed=0,
+            budget=options.budget,
+            device=device,
+            dtype=options.dtype,
+            options=options,
+        )
+    )
+    where = torch.device(device)
+    _open.enter_context(deterministic(where))
+    _open.enter_context(global_streams(spec.seed, where))
+    return suite.build(spec, where)

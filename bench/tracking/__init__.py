@@ -1,0 +1,1 @@
+"""Tracking regressions across commits with asv: what `bench.nightly` is made of."""

@@ -1,0 +1,145 @@
+"""asv's own commands, as a person would call them, with their output kept."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BadInput
+from bench.tracking.configuration import Configuration
+
+
+class Asv:
+    """Runs asv with one configuration.
+
+    Args:
+        configuration: Of the checkout.
+        profile: What is measured, see `bench.asv_benchmarks.profile`.
+        machine: Name under which results are kept.
+        logs: Folder of the outputs; each command has a file.
+    """
+
+    def __init__(
+        self, configuration: Configuration, profile: str, machine: str, logs: Path
+    ) -> None:
+        self.logs = logs
+        self._configuration = configuration
+        self._environment = {**os.environ, "DCBENCH_PROFILE": profile}
+        self._machine = machine
+        self._config = logs.parent / "nightly.conf.json"
+
+    def introduce_machine(self) -> None:
+        """Tell asv about this machine, which it would ask a person for."""
+        self._call("machine", "machine", "--yes", "--machine", self._machine)
+
+    def discover(self, commit: str) -> None:
+        """List the benchmarks in ``benchmarks.json``."""
+        self._call("discover", "run", "--bench", "just-discover", *self._where(f"{commit}^!"))
+
+    def measure(self, commit: str, regex: str, again: bool = False) -> None:
+        """Run the benchmarks that match, and keep their results.
+
+        Args:
+            commit: Full hash.
+            regex: Of the benchmark's name with its parameters.
+            again: Run also those that have succeeded before.
+        """
+        more = [] if again else ["--skip-existing-successful"]
+        self._call(
+            f"{commit[:8]} {regex}", "run", "--bench", regex, *more, *self._where(f"{commit}^!")
+        )
+
+    def measure_in_turn(self, commits: Sequence[str], names: Sequence[str], rounds: int) -> None:
+        """Measure benchmarks of several commits anew, all commits in each round.
+
+        A slow phase of the machine then meets all of them.
+
+        Args:
+            commits: Full hashes.
+            names: Of the benchmarks, with their parameters.
+            rounds: How many.
+        """
+        hashes = self.logs / "commits.txt"
+        hashes.write_text("\n".join(commits))
+        benches = [word for name in names for word in ("--bench", f"^{re.escape(name)}$")]
+        rest = ["--interleave-rounds", "--attribute", f"rounds={rounds}"]
+        self._call("in turn", "run", *benches, *rest, *self._where(f"HASHFILE:{hashes}"))
+
+    def publish(self) -> None:
+        """Write the pages."""
+        self._call("publish", "publish", "--no-pull")
+
+    def failures(self) -> list[str]:
+        """Last lines of the tracebacks that benchmarks left in the logs, each once."""
+        found = {
+            line.strip()
+            for log in sorted(self.logs.glob("*.log"))
+            for line in log.read_text(errors="replace").splitlines()
+            if re.match(r"\s*[\w.]+(Error|Exception): |\s*asv: benchmark timed out", line)
+        }
+        return sorted(found)
+
+    def _where(self, commits: str) -> list[str]:
+        return ["--show-stderr", "--no-pull", "--machine", self._machine, commits]
+
+    def _call(self, title: str, *arguments: str) -> None:
+        """Run asv; its output goes to a log and, as it comes, to stderr.
+
+        Raises:
+            BadInput: asv could not begin. That benchmarks failed (2) shows in their results.
+        """
+        self._configuration.write(self._config)
+        self.logs.mkdir(parents=True, exist_ok=True)
+        number = len(list(self.logs.glob("*.log")))
+        name = "".join(c if c.isalnum() else "-" for c in title).strip("-")[:60]
+        log = self.logs / f"{number:03d}-{name}.log"
+        command = [sys.executable, "-m", "asv", "--config", str(self._config), *arguments]
+        start = time.monotonic()
+        print(f"nightly: {title} …", file=sys.stderr, flush=True)
+        with log.open("wb") as output:
+            code = _run(command, self._configuration.root, self._environment, output)
+        print(f"nightly: {title}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+        if code not in (0, 2):
+            lines = log.read_text(errors="replace").strip().splitlines()
+            last = lines[-1].strip() if lines else "it said nothing"
+            raise BadInput(f"asv {arguments[0]} ended with {code}: {last} (all of it: {log})")
+
+
+def _run(command: list[str], folder: Path, environment: dict[str, str], output: Any) -> int:
+    """Exit code of a command, which does not outlive this process."""
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        # Ctrl-C on a terminal reaches this process, which passes it on once.
+        start_new_session=True,
+        preexec_fn=_interrupt_with_parent,
+    )
+    try:
+        return process.wait()
+    except BaseException:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
+
+
+def _interrupt_with_parent() -> None:
+    """Linux: a killed nightly interrupts its asv, which ends its benchmarks."""
+    set_parent_death_signal = 1
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGINT)

@@ -1,0 +1,262 @@
+"""Results kept on a git branch of their own, which shares no history with the code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.errors import BadInput, unknown
+
+_NAME, _EMAIL = "dcbench nightly", "nightly@localhost"
+
+#: Set by git for its hooks; they would name another repository than ours.
+_LOCATIONS = {
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_WORK_TREE",
+}
+
+#: The first commit is the same in every clone, so that branches begun in two of them are related.
+_FIRST = {
+    f"GIT_{role}_{part}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for part, value in {"NAME": _NAME, "EMAIL": _EMAIL, "DATE": "2000-01-01T00:00:00Z"}.items()
+}
+
+
+class ResultsBranch:
+    """A branch that is checked out in a git worktree of its own.
+
+    The main checkout's HEAD, index and files are never touched. What a killed job leaves in the
+    worktree stays there, and the next `save` commits it.
+    """
+
+    def __init__(self, root: Path, branch: str, remote: str | None = "origin") -> None:
+        """Check the names; nothing is changed.
+
+        Args:
+            root: A checkout of the repository.
+            branch: The branch's name, without ``refs/heads/``.
+            remote: Where the branch is shared. A repository without any remote keeps it locally,
+                and so does None.
+
+        Raises:
+            BadInput: `root` is in no git repository, or a name is invalid.
+        """
+        self._root = root.resolve()
+        self._branch = branch
+        self._ref = f"refs/heads/{branch}"
+        self._folder: Path | None = None
+        self._identity: list[str] = []
+        if not self._root.is_dir() or self._run(self._root, "rev-parse", "--git-dir").returncode:
+            raise BadInput(f"{root} is in no git repository")
+        # The name of a branch and not, like "@{-1}", an expression for one.
+        found = self._run(self._root, "check-ref-format", "--branch", branch)
+        if found.returncode or found.stdout.strip() != branch:
+            raise BadInput(f"{branch!r} is not a valid name of a branch")
+        remotes = self._git("remote").split()
+        if remote is not None and remotes and remote not in remotes:
+            raise unknown("git remote", remote, remotes)
+        self._remote = remote if remotes else None
+        keys = ("user.name", "user.email")
+        if any(self._run(self._root, "config", "--get", key).returncode for key in keys):
+            self._identity = ["-c", f"user.name={_NAME}", "-c", f"user.email={_EMAIL}"]
+
+    def open(self, folder: Path) -> Path:
+        """Check the branch out, up to date with the remote.
+
+        A branch that exists neither here nor on the remote begins with an empty commit.
+
+        Args:
+            folder: Where; a worktree of an earlier `open`, or nothing, or an empty folder.
+
+        Returns:
+            `folder` as an absolute path.
+
+        Raises:
+            BadInput: The folder or the branch is in use otherwise, the remote cannot be reached,
+                or branch and remote have diverged.
+        """
+        folder = folder.resolve()
+        self._git("worktree", "prune")
+        worktrees = self._worktrees()
+        reopened = folder in worktrees
+        if reopened:
+            self._end_rebase(folder)
+            worktrees = self._worktrees()
+            if worktrees[folder] != self._ref:
+                raise BadInput(f"{folder} is not a worktree of branch {self._branch!r}")
+        elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise BadInput(f"{folder} exists and is no worktree of {self._root}: move it away")
+        for other, ref in worktrees.items():
+            if ref == self._ref and other != folder:
+                raise BadInput(f"branch {self._branch!r} is checked out in {other}")
+        self._update(folder if reopened else None)
+        if not reopened:
+            self._git("worktree", "add", "--quiet", str(folder), self._branch)
+        self._folder = folder
+        return folder
+
+    def save(self, message: str, push: bool) -> bool:
+        """Commit everything in the worktree, ignored files too, if something changed.
+
+        Args:
+            message: Of the commit.
+            push: Push the branch, with earlier commits that were not pushed. Where the remote has
+                moved, the commits are put on top of its own, and of a file that both have changed
+                this one's version is kept as a whole.
+
+        Returns:
+            Whether there was a commit.
+
+        Raises:
+            BadInput: The branch is to be pushed and there is no remote, or it does not accept it;
+                the commit is kept. Or the worktree is gone.
+        """
+        folder = self._folder
+        if folder is None:
+            raise RuntimeError("save() before open()")
+        if push and self._remote is None:
+            raise BadInput(f"branch {self._branch!r} cannot be pushed: no git remote")
+        # Without the file git would go up to the repository around the folder.
+        if not (folder / ".git").exists():
+            raise BadInput(f"{folder} is no git worktree any more")
+        self._git("add", "--all", "--force", ".", folder=folder)
+        changed = bool(self._run(folder, "diff", "--cached", "--quiet").returncode)
+        if changed:
+            self._git("commit", "--quiet", "-m", message, folder=folder)
+        if push:
+            self._push(folder)
+        return changed
+
+    def _update(self, worktree: Path | None) -> None:
+        """Bring the local branch to the remote's state, in its worktree if there is one."""
+        here, there = self._tip(), self._fetch()
+        if here is None:
+            self._git("update-ref", self._ref, there or self._first_commit(), "")
+        elif there is None or self._is_ancestor(there, here):
+            return
+        elif not self._is_ancestor(here, there):
+            where = worktree or self._root
+            raise BadInput(
+                f"branch {self._branch!r} and {self._remote}'s have diverged: keep one of them, or"
+                f" rebase it in {where}"
+            )
+        elif worktree is None:
+            self._git("update-ref", self._ref, there, here)
+        else:
+            self._git("merge", "--quiet", "--ff-only", there, folder=worktree)
+
+    def _push(self, folder: Path) -> None:
+        command = ("push", "--quiet", str(self._remote), f"{self._ref}:{self._ref}")
+        try:
+            self._git(*command)
+        except BadInput:
+            there = self._fetch()
+            if there is None or self._is_ancestor(there, self._ref):
+                raise  # not because the remote has moved
+            self._rebase(folder, there)
+            self._git(*command)
+
+    def _rebase(self, folder: Path, onto: str) -> None:
+        with tempfile.NamedTemporaryFile("w", suffix=".attributes") as attributes:
+            attributes.write("* -merge\n")  # files are taken whole, never mixed
+            attributes.flush()
+            whole = ("-c", f"core.attributesFile={attributes.name}")
+            try:
+                # To a rebase "theirs" are the commits that it moves, which are ours.
+                self._git(*whole, "rebase", "--quiet", "-X", "theirs", onto, folder=folder)
+            except BadInput:
+                self._end_rebase(folder)
+                raise
+
+    def _end_rebase(self, folder: Path) -> None:
+        """Go back to before a rebase that has failed, or whose process was killed."""
+        state = self._git(
+            "rev-parse", "--path-format=absolute", "--git-path", "rebase-merge", folder=folder
+        )
+        if Path(state).exists():
+            self._git("rebase", "--abort", folder=folder)
+
+    def _fetch(self) -> str | None:
+        """The commit of the remote's branch; None if there is no remote, or no such branch."""
+        if self._remote is None:
+            return None
+        listed = self._run(self._root, "ls-remote", "--exit-code", self._remote, self._ref)
+        if listed.returncode == 2:
+            return None
+        tracked = f"refs/remotes/{self._remote}/{self._branch}"
+        self._git(
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            self._remote,
+            f"+{self._ref}:{tracked}",
+        )
+        return self._git("rev-parse", "--verify", tracked)
+
+    def _first_commit(self) -> str:
+        tree = self._git("mktree")
+        return self._git("commit-tree", tree, "-m", "Results begin", environment=_FIRST)
+
+    def _tip(self) -> str | None:
+        found = self._run(self._root, "rev-parse", "--verify", "--quiet", self._ref)
+        return found.stdout.strip() or None
+
+    def _is_ancestor(self, older: str, newer: str) -> bool:
+        found = self._run(self._root, "merge-base", "--is-ancestor", older, newer)
+        return found.returncode == 0
+
+    def _worktrees(self) -> dict[Path, str]:
+        """The branch, as a full reference, of each worktree; empty for a detached HEAD."""
+        found: dict[Path, str] = {}
+        folder = self._root
+        for line in self._git("worktree", "list", "--porcelain", "-z").split("\0"):
+            kind, _, value = line.partition(" ")
+            if kind == "worktree":
+                folder = Path(value).resolve()
+                found[folder] = ""
+            elif kind == "branch":
+                found[folder] = value
+        return found
+
+    def _git(
+        self, *arguments: str, folder: Path | None = None, environment: Mapping[str, str] = {}
+    ) -> str:
+        """What a git command prints.
+
+        Raises:
+            BadInput: It failed.
+        """
+        done = self._run(folder or self._root, *arguments, environment=environment)
+        if done.returncode:
+            lines = done.stderr.splitlines() or done.stdout.splitlines() or ["no message"]
+            marks = ("fatal:", "error:", " ! [")
+            line = next((line for line in lines if line.startswith(marks)), lines[-1])
+            raise BadInput(f"git {' '.join(arguments)}: {line.strip()}")
+        return done.stdout.strip()
+
+    def _run(
+        self, folder: Path, *arguments: str, environment: Mapping[str, str] = {}
+    ) -> subprocess.CompletedProcess[str]:
+        # No hooks: they are meant for the code. No questions: nobody is there to answer.
+        settings = ("-c", f"core.hooksPath={os.devnull}", "-c", "commit.gpgSign=false")
+        inherited = {name: value for name, value in os.environ.items() if name not in _LOCATIONS}
+        try:
+            return subprocess.run(
+                ["git", "-C", str(folder), *settings, *self._identity, *arguments],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                env={**inherited, "GIT_TERMINAL_PROMPT": "0", **environment},
+            )
+        except FileNotFoundError:
+            raise BadInput("git is not on PATH") from None

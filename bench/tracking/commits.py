@@ -1,0 +1,72 @@
+"""Commits of the repository whose results are tracked."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from bench.errors import BadInput
+
+
+class Repository:
+    """A git checkout.
+
+    Args:
+        root: Its folder.
+
+    Raises:
+        BadInput: There is no git repository, or no commit.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.head = self.resolve("HEAD")
+
+    def git(self, *arguments: str) -> str:
+        """Output of a git command, without the last newline.
+
+        Raises:
+            BadInput: git says no; with its words.
+        """
+        done = subprocess.run(
+            ["git", "-C", str(self.root), *arguments], capture_output=True, text=True
+        )
+        if done.returncode:
+            said = " ".join(done.stderr.split())
+            raise BadInput(f"git {' '.join(arguments)} failed in {str(self.root)!r}: {said}")
+        return done.stdout.rstrip("\n")
+
+    def resolve(self, revision: str) -> str:
+        """Full hash of a revision.
+
+        Raises:
+            BadInput: There is no such commit.
+        """
+        try:
+            return self.git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        except BadInput as error:
+            raise BadInput(f"no commit {revision!r} in {str(self.root)!r}") from error
+
+    def title(self, commit: str) -> str:
+        """Short hash and subject."""
+        return self.git("log", "-1", "--format=%h %s", commit)
+
+    def lineage(self, commit: str) -> list[str]:
+        """Full hashes of a commit and of what it builds on, newest first, along first parents."""
+        return self.git("rev-list", "--first-parent", commit).splitlines()
+
+    def is_dirty(self, *paths: str) -> bool:
+        """Whether tracked or new files below `paths` differ from the commit."""
+        return bool(self.git("status", "--porcelain", "--", *paths))
+
+
+def spread(commits: list[str], count: int) -> list[str]:
+    """At most `count` of the commits, evenly spaced, the last always among them.
+
+    Args:
+        commits: Oldest first.
+        count: At least 1.
+    """
+    if len(commits) <= count:
+        return commits
+    return [commits[(k + 1) * len(commits) // count - 1] for k in range(count)]

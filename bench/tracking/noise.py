@@ -1,0 +1,128 @@
+"""How much of a tracked error is noise: ``python -m bench.tracking.noise``.
+
+A harmless change (a reordered sum, another matrix library) does to a training what a change of the
+last digits of its initial weights does. So every tracked training is repeated from weights whose
+last digits are changed, and the spread of the tracked median is what a threshold must exceed. The
+spread between groups of seeds is printed beside it: a change that draws other random numbers moves
+an error by as much, and is reported as a change, which it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+from bench.asv_benchmarks import metrics as tracked
+from bench.asv_benchmarks.runs import SEEDS
+from bench.spec import Spec
+from bench.suite import parser
+from bench.task import load_suite
+
+_CLASSES = (tracked.PINN, tracked.Molecular)
+#: Groups of seeds, of which the first is the tracked one.
+_GROUPS = 3
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: a spec, and which change of last digits (0: none)."""
+
+    benchmark: str
+    metrics: tuple[str, ...]
+    spec: Spec
+    change: int
+
+
+def trainings(changes: int) -> Iterator[Training]:
+    """All trainings of the profile in force.
+
+    Args:
+        changes: How many changes of the last digits, each of all weights.
+    """
+    from bench.commands.train import specify
+
+    for cls in _CLASSES:
+        for arguments in cls.calls():
+            seeds = ["--seeds", str(SEEDS * _GROUPS), "--device", "cpu"]
+            options = parser().parse_args([*arguments, *seeds])
+            for spec in specify(load_suite(cls.suite), options, "cpu"):
+                for change in range(1 + changes if spec.seed < SEEDS else 1):
+                    yield Training(cls.__name__, cls.metrics, spec, change)
+
+
+def train(training: Training) -> dict[str, float]:
+    """The metrics at the end, with the weights' last digits changed before the first step."""
+    import torch
+
+    from bench.device import deterministic
+    from bench.streams import global_streams
+
+    spec, cpu = training.spec, torch.device("cpu")
+    with deterministic(cpu), global_streams(spec.seed, cpu):
+        task = load_suite(spec.suite).build(spec, cpu)
+        if training.change:
+            generator = torch.Generator().manual_seed(training.change)
+            task.load_state_dict(_changed(task.state_dict(), generator))
+        for _ in range(spec.training.total_steps):
+            task.step()
+        found = task.evaluate().metrics
+    return {name: float(found[name]) for name in training.metrics}
+
+
+def _changed(state: Any, generator: Any) -> Any:
+    """A state dict with every floating-point tensor times 1 + eps·N(0, 1)."""
+    import torch
+
+    if isinstance(state, dict):
+        return {name: _changed(value, generator) for name, value in state.items()}
+    if isinstance(state, torch.Tensor) and state.is_floating_point():
+        noise = torch.randn(state.shape, generator=generator, dtype=state.dtype)
+        return state * (1 + torch.finfo(state.dtype).eps * noise)
+    return state
+
+
+def spreads(
+    results: Sequence[tuple[Training, dict[str, float]]],
+) -> Iterator[tuple[str, float, float, float]]:
+    """Name, tracked median, its largest relative change by last digits, and between seeds."""
+    values: dict[str, dict[tuple[int, int], list[float]]] = {}
+    for training, metrics in results:
+        spec = training.spec
+        group = (spec.seed // SEEDS, training.change)
+        for metric, value in metrics.items():
+            network = f"{spec.model} {spec.arm}"
+            name = f"{training.benchmark} {metric} {spec.problem} {network}"
+            values.setdefault(name, {}).setdefault(group, []).append(value)
+    for name, groups in values.items():
+        medians = {group: statistics.median(found) for group, found in groups.items()}
+        median = medians[0, 0]
+        digits = [abs(m / median - 1) for (seeds, change), m in medians.items() if change]
+        seeds = [abs(m / median - 1) for (seeds, change), m in medians.items() if seeds]
+        yield name, median, max(digits), max(seeds)
+
+
+def main() -> int:
+    """Print a line for each tracked error; the profile is that of ``DCBENCH_PROFILE``."""
+    options = argparse.ArgumentParser(prog="python -m bench.tracking.noise", description=__doc__)
+    options.add_argument("--changes", type=int, default=3, help="of the last digits (default 3)")
+    todo = list(trainings(options.parse_args().changes))
+    cores = len(os.sched_getaffinity(0))
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(ProcessPoolExecutor(cores, mp_context=get_context("spawn")))
+        results = list(zip(todo, pool.map(train, todo), strict=True))
+    print(f"{'tracked error':<78} {'median':>9} {'digits':>8} {'seeds':>8}")
+    for name, median, digits, seeds in spreads(results):
+        print(f"{name:<78} {median:>9.3g} {digits:>8.1e} {seeds:>8.1e}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

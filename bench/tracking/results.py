@@ -1,0 +1,227 @@
+"""What asv measured: its result files, read by value and kept whole."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asv import util
+from asv.benchmarks import Benchmarks
+from asv.machine import Machine
+from asv.results import Results
+
+from bench.errors import BadInput
+
+#: A benchmark, as benchmarks.json describes it.
+Benchmark = Mapping[str, Any]
+
+#: What reading a file of another form raises somewhere in asv.
+_DAMAGE = (util.UserError, ValueError, TypeError, KeyError, IndexError, AttributeError)
+
+
+@dataclass(frozen=True)
+class Value:
+    """One measured value of a commit.
+
+    Attributes:
+        benchmark: Name of the benchmark.
+        parameters: As asv writes them, ``repr`` of each; empty without parameters.
+        value: In `unit`. None where the benchmark failed or returned no number, NaN where it was
+            skipped.
+        low: Lower end of the 99 % confidence interval; None where asv has no finite one.
+        high: Upper end, likewise.
+        version: Of the benchmark when it was measured; None in files of old versions of asv.
+        unit: ``seconds``, ``bytes``, or whatever the benchmark says.
+        kind: ``time``, ``peakmemory``, ``track``, or another one of asv.
+    """
+
+    benchmark: str
+    parameters: tuple[str, ...]
+    value: float | None
+    low: float | None
+    high: float | None
+    version: str | None
+    unit: str
+    kind: str
+
+    @property
+    def name(self) -> str:
+        """``benchmark`` or ``benchmark('a', 'b')``, as asv names the entries of its pages."""
+        if not self.parameters:
+            return self.benchmark
+        return f"{self.benchmark}({', '.join(self.parameters)})"
+
+
+def read(results_dir: Path, machine: str, commit: str) -> dict[str, Value]:
+    """All values of a commit, by name.
+
+    Only those that can still be measured: of benchmarks that benchmarks.json has, with parameters
+    that they have there. A combination of parameters that the commit was not measured with is
+    absent, while asv itself shows it as failed. Of results in several environments, which are left
+    when the configuration changes, those are taken that were measured last.
+
+    Args:
+        results_dir: asv's folder of results.
+        machine: asv's name of the machine.
+        commit: Full hash.
+
+    Returns:
+        Empty where the commit was not measured.
+
+    Raises:
+        BadInput: A file is damaged, see `set_aside_damaged`, or benchmarks.json is missing.
+    """
+    measured = [r for r in _results(results_dir, machine, commit[:8]) if r.commit_hash == commit]
+    if not measured:
+        return {}
+    last = max(measured, key=_started)
+    benchmarks = _loaded(_benchmarks, results_dir / "benchmarks.json")
+    values = (
+        value
+        for name in last.get_all_result_keys()
+        if name in benchmarks
+        for value in _values(last, benchmarks[name])
+    )
+    return {value.name: value for value in values}
+
+
+def modules(results_dir: Path) -> list[str]:
+    """The modules that benchmarks are in, sorted.
+
+    Raises:
+        BadInput: benchmarks.json is damaged or missing.
+    """
+    benchmarks = _loaded(_benchmarks, results_dir / "benchmarks.json")
+    return sorted({name.partition(".")[0] for name in benchmarks})
+
+
+def measured_commits(results_dir: Path, machine: str) -> set[str]:
+    """Full hashes of the commits that have results, failed ones included, on a machine.
+
+    Raises:
+        BadInput: A file is damaged, see `set_aside_damaged`.
+    """
+    return {r.commit_hash for r in _results(results_dir, machine) if r.get_all_result_keys()}
+
+
+def set_aside_damaged(results_dir: Path) -> list[Path]:
+    """Rename damaged files, so that asv can go on.
+
+    asv writes its files in place: a run that is killed can leave half a file, on which later runs
+    stop. Every ``.json`` file below the folder that is not a whole result file, machine.json or
+    benchmarks.json of asv's present format gets the name NAME.damaged, or NAME.damaged.1 and so on.
+    The next ``asv run`` writes machine.json and benchmarks.json anew.
+
+    No asv may be writing meanwhile.
+
+    Returns:
+        The new paths, in the order of the old ones.
+    """
+    damaged = []
+    for path in sorted(results_dir.rglob("*.json")):
+        if path.is_file() and not _is_whole(path):
+            damaged.append(path.rename(_free_name(path)))
+    return damaged
+
+
+def _free_name(path: Path) -> Path:
+    first = path.with_name(f"{path.name}.damaged")
+    numbered = (first.with_name(f"{first.name}.{number}") for number in itertools.count(1))
+    return next(name for name in itertools.chain([first], numbered) if not name.exists())
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        {"machine.json": _machine, "benchmarks.json": _benchmarks}.get(path.name, _result)(path)
+    except _DAMAGE:
+        return False
+    return True
+
+
+def _machine(path: Path) -> str:
+    name = util.load_json(str(path), Machine.api_version)["machine"]
+    if not isinstance(name, str):
+        raise TypeError(f"a machine is named {name!r}")
+    return name
+
+
+def _benchmarks(path: Path) -> dict[str, Benchmark]:
+    benchmarks: dict[str, Benchmark] = util.load_json(str(path), Benchmarks.api_version)
+    for name, benchmark in benchmarks.items():
+        list(itertools.product(*benchmark["params"]))
+        if benchmark["name"] != name or not all(key in benchmark for key in ("type", "unit")):
+            raise ValueError(f"not the description of {name}")
+    return benchmarks
+
+
+def _result(path: Path) -> Results:
+    result = Results.load(str(path))
+    if not isinstance(result.commit_hash, str) or not isinstance(result.params["machine"], str):
+        raise ValueError("of no commit or no machine")
+    # Loading looks at the file's outer form only.
+    for name in result.get_all_result_keys():
+        _measured(result, name)
+    return result
+
+
+def _loaded[T](load: Callable[[Path], T], path: Path) -> T:
+    try:
+        return load(path)
+    except FileNotFoundError:
+        raise BadInput(f"{path} is missing") from None
+    except _DAMAGE as error:
+        raise BadInput(f"{path} is damaged: {error}") from error
+
+
+def _results(results_dir: Path, machine: str, prefix: str = "") -> Iterator[Results]:
+    for path in sorted((results_dir / machine).glob(f"{prefix}*.json")):
+        if path.name != "machine.json":
+            yield _loaded(_result, path)
+
+
+def _started(result: Results) -> float:
+    """When the last of its benchmarks was started, in ms since 1970; -inf where no file says."""
+    times = (time for time in result.started_at.values() if time is not None)
+    return max(times, default=-math.inf)
+
+
+def _measured(
+    result: Results, name: str
+) -> dict[tuple[str, ...], tuple[float | None, float | None, float | None]]:
+    """Value and interval by parameters, of all parameters that the file has."""
+    parameters = result.get_result_params(name)
+    values = result.get_result_value(name, parameters)
+    statistics = result.get_result_stats(name, parameters)
+    return {
+        combination: (_number(value), *_interval(of_value or {}))
+        for combination, value, of_value in zip(
+            itertools.product(*parameters), values, statistics, strict=True
+        )
+    }
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _interval(statistics: Mapping[str, float]) -> tuple[float | None, float | None]:
+    low, high = statistics.get("ci_99_a"), statistics.get("ci_99_b")
+    # A single sample has an infinite one, which asv ignores when it compares.
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return None, None
+    return low, high
+
+
+def _values(result: Results, benchmark: Benchmark) -> Iterator[Value]:
+    name = benchmark["name"]
+    measured = _measured(result, name)
+    for parameters in itertools.product(*benchmark["params"]):
+        if parameters in measured:
+            value, low, high = measured[parameters]
+            version = result.benchmark_version.get(name)
+            unit, kind = benchmark["unit"], benchmark["type"]
+            yield Value(name, parameters, value, low, high, version, unit, kind)

@@ -1,0 +1,511 @@
+"""asv's configuration and result files, as asv itself reads and writes them."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asv import util
+from asv.benchmarks import Benchmarks
+from asv.config import Config
+from asv.machine import MachineCollection
+from asv.results import Results, iter_results
+from asv.runner import BenchmarkResult
+
+from bench.errors import BadInput
+from bench.tracking.configuration import Configuration
+from bench.tracking.results import measured_commits, read, set_aside_damaged
+
+MACHINE = {"machine": "box", "os": "", "arch": "", "cpu": "", "num_cpu": "1", "ram": "1"}
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+BENCHMARKS = """
+class Suite:
+    version = "3"
+    params = [["fnn baseline", "fnn irelu"], [1, 2]]
+    param_names = ["network", "order"]
+
+    def setup(self, network, order):
+        if (network, order) == ("fnn baseline", 2):
+            raise NotImplementedError
+
+    def track_error(self, network, order):
+        if (network, order) == ("fnn irelu", 1):
+            raise RuntimeError("diverged")
+        return 0.25 * order
+
+    track_error.unit = "kcal/mol"
+
+
+def track_flops():
+    return 12345678
+
+
+def time_sum():
+    sum(range(1000))
+
+
+time_sum.number, time_sum.repeat, time_sum.warmup_time = 1, 12, 0
+
+
+def peakmem_list():
+    return [0] * 1000
+"""
+
+#: A plugin that only the checkout has, and that asv can be seen to load.
+PLUGIN = """
+from pathlib import Path
+
+
+def setup():
+    (Path(__file__).parent / "loaded").write_text(__name__)
+"""
+
+
+def checkout(root: Path, **settings: Any) -> Path:
+    """A repository of one commit, with benchmarks and a plugin."""
+    for package, files in {
+        "marks": {"__init__.py": "", "suite.py": BENCHMARKS},
+        "extra": {"__init__.py": "", "plugin.py": PLUGIN},
+    }.items():
+        (root / package).mkdir(parents=True)
+        for name, text in files.items():
+            (root / package / name).write_text(text)
+    content = {
+        "version": 1,
+        "project": "tiny",
+        "repo": ".",
+        "branches": ["HEAD"],
+        "benchmark_dir": "marks",
+        "env_dir": "work/env",
+        "results_dir": "work/results",
+        "html_dir": "work/html",
+        "plugins": [".extra.plugin"],
+        "environment_type": "virtualenv",
+        "launch_method": "spawn",
+        **settings,
+    }
+    (root / "asv.conf.json").write_text("// A comment.\n" + json.dumps(content))
+    git(root, "init", "--quiet")
+    git(root, "add", ".")
+    git(root, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "One")
+    return root
+
+
+def git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def asv(*arguments: str, cwd: Path, home: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HOME": str(home), "PYTHONSAFEPATH": "1"}
+    environment.pop("PYTHONPATH", None)
+    command = [sys.executable, "-m", "asv", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Configuration, str]:
+    """asv's run of the checkout's commit, from elsewhere: the configuration, the commit."""
+    folder = tmp_path_factory.mktemp("run")
+    root = checkout(folder / "checkout")
+    configuration = Configuration.load(root, folder / "kept" / "results")
+    path = folder / "state" / "asv.json"
+    configuration.write(path)
+    (folder / "home").mkdir()
+    MachineCollection.save("box", dict(MACHINE), _path=str(folder / "home" / ".asv-machine.json"))
+    commit = git(root, "rev-parse", "HEAD")
+    done = asv(
+        *("run", "--config", str(path), "--python=same", "--machine", "box"),
+        *("--set-commit-hash", commit),
+        cwd=folder,
+        home=folder / "home",
+    )
+    # 2: a benchmark failed, as one of them should.
+    assert done.returncode == 2, done.stdout + done.stderr
+    return configuration, commit
+
+
+# The configuration.
+
+
+def test_paths_are_absolute_and_comments_are_allowed(tmp_path: Path) -> None:
+    root = checkout(tmp_path / "checkout", regressions_thresholds={"suite": 0.5})
+    configuration = Configuration.load(root)
+    assert configuration.root == root
+    assert configuration.results_dir == root / "work" / "results"
+    assert configuration.html_dir == root / "work" / "html"
+    assert configuration.env_dir == root / "work" / "env"
+    assert configuration.thresholds.of("suite.time_sum") == 0.5
+
+
+def test_results_elsewhere_take_the_pages_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = checkout(tmp_path / "checkout")
+    monkeypatch.chdir(tmp_path)
+    configuration = Configuration.load(Path("checkout"), Path("kept/results"))
+    assert configuration.results_dir == tmp_path / "kept" / "results"
+    assert configuration.html_dir == tmp_path / "kept" / "html"
+    assert configuration.env_dir == root / "work" / "env"
+
+
+def test_asv_reads_what_is_written(tmp_path: Path) -> None:
+    root = checkout(tmp_path / "checkout", regressions_thresholds={"suite": 0.5})
+    path = tmp_path / "new" / "asv.json"
+    Configuration.load(root).write(path)
+    written = Config.load(str(path))
+    assert written.repo == str(root)
+    assert written.benchmark_dir == str(root / "marks")
+    assert written.results_dir == str(root / "work" / "results")
+    assert written.branches == ["HEAD"] and written.launch_method == "spawn"
+    assert written.regressions_thresholds == {"suite": 0.5}
+
+
+def test_a_remote_repository_keeps_its_address(tmp_path: Path) -> None:
+    root = checkout(tmp_path / "checkout", repo="https://example.org/tiny.git")
+    assert Configuration.load(root).content["repo"] == "https://example.org/tiny.git"
+
+
+def test_the_plugin_of_the_checkout_is_loaded_from_elsewhere(
+    run: tuple[Configuration, str],
+) -> None:
+    configuration, _ = run
+    assert (configuration.root / "extra" / "loaded").read_text() == "extra.plugin"
+
+
+def test_asv_stops_at_a_plugin_that_the_checkout_lacks(tmp_path: Path) -> None:
+    root = checkout(tmp_path / "checkout", plugins=[".extra.absent"])
+    path = tmp_path / "state" / "asv.json"
+    Configuration.load(root).write(path)
+    done = asv("check", "--config", str(path), "--python=same", cwd=tmp_path, home=tmp_path)
+    assert done.returncode == 1
+    assert "No module named 'extra.absent'" in done.stderr
+
+
+def test_the_configuration_of_this_checkout() -> None:
+    root = Path(__file__).parents[1]
+    configuration = Configuration.load(root)
+    assert configuration.content["benchmark_dir"] == str(root / "bench" / "asv_benchmarks")
+    assert (root / "bench" / "asv_benchmarks" / "__init__.py").exists()
+    # asv says nothing of a setting that it does not know.
+    assert set(configuration.content) <= set(vars(Config()))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "No such file"),
+        ('{"version": 1, "repo": ', "not JSON"),
+        ("[1]", "not a JSON object"),
+        ('{"repo": "."}', "version is None"),
+        ('{"version": 2, "repo": "."}', "version is 2"),
+        ('{"version": 1}', "No repo specified"),
+        ('{"version": 1, "repo": ".", "results_dir": 3}', "results_dir is 3"),
+        ('{"version": 1, "repo": ".", "regressions_thresholds": [1]}', "regressions_thresholds"),
+        ('{"version": 1, "repo": ".", "regressions_thresholds": {"a": "x"}}', "'x' of 'a'"),
+    ],
+)
+def test_a_bad_configuration_is_named(tmp_path: Path, text: str | None, reason: str) -> None:
+    path = tmp_path / "asv.conf.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(BadInput, match=reason) as caught:
+        Configuration.load(tmp_path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+# What a real run leaves.
+
+
+def test_values_of_a_run(run: tuple[Configuration, str]) -> None:
+    configuration, commit = run
+    values = read(configuration.results_dir, "box", commit)
+    assert all(value.name == name for name, value in values.items())
+    error = {name: value for name, value in values.items() if value.kind == "track"}
+    flops = error.pop("suite.track_flops")
+    assert flops.value == 12345678 and flops.parameters == () and flops.unit == "unit"
+    assert list(error) == [
+        "suite.Suite.track_error('fnn baseline', 1)",
+        "suite.Suite.track_error('fnn baseline', 2)",
+        "suite.Suite.track_error('fnn irelu', 1)",
+        "suite.Suite.track_error('fnn irelu', 2)",
+    ]
+    measured, skipped, failed, last = error.values()
+    assert measured.value == 0.25 and last.value == 0.5
+    assert skipped.value is not None and math.isnan(skipped.value)
+    assert failed.value is None
+    assert measured.benchmark == "suite.Suite.track_error"
+    assert measured.parameters == ("'fnn baseline'", "1")
+    assert {(v.unit, v.version, v.low, v.high) for v in error.values()} == {
+        ("kcal/mol", "3", None, None)
+    }
+
+
+def test_times_have_intervals_and_memory_has_none(run: tuple[Configuration, str]) -> None:
+    configuration, commit = run
+    values = read(configuration.results_dir, "box", commit)
+    time, memory = values["suite.time_sum"], values["suite.peakmem_list"]
+    assert (time.kind, time.unit) == ("time", "seconds")
+    assert (memory.kind, memory.unit) == ("peakmemory", "bytes")
+    assert time.value is not None and time.low is not None and time.high is not None
+    assert 0 < time.low <= time.value <= time.high
+    assert memory.value is not None and memory.value > 1e6
+    assert memory.low is None and memory.high is None
+
+
+def test_a_run_is_measured_and_whole(run: tuple[Configuration, str]) -> None:
+    configuration, commit = run
+    assert measured_commits(configuration.results_dir, "box") == {commit}
+    assert read(configuration.results_dir, "box", "f" * 40) == {}
+    assert read(configuration.results_dir, "other", commit) == {}
+    assert measured_commits(configuration.results_dir, "other") == set()
+    assert set_aside_damaged(configuration.results_dir) == []
+
+
+# Results that asv's own classes write.
+
+
+def benchmark(name: str, *params: list[str], kind: str = "track", version: str = "1") -> Any:
+    unit = {"time": "seconds", "track": "1"}[kind]
+    names = [f"p{index}" for index in range(len(params))]
+    return {
+        **{"name": name, "params": list(params), "param_names": names, "type": kind},
+        **{"unit": unit, "version": version, "code": "", "timeout": 60},
+    }
+
+
+class Folder:
+    """A results folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        util.write_json(str(path / "box" / "machine.json"), dict(MACHINE), 1)
+
+    def has(self, *benchmarks: Any) -> None:
+        """Say which benchmarks there are now."""
+        table = {one["name"]: one for one in benchmarks}
+        util.write_json(str(self.path / "benchmarks.json"), table, Benchmarks.api_version)
+
+    def add(
+        self,
+        results: dict[str, tuple[Any, list[Any]]],
+        commit: str = COMMIT,
+        env: str = "env",
+        day: int = 1,
+    ) -> Path:
+        """Save results: benchmark and a value, or a list of samples, for each combination."""
+        result = Results(dict(MACHINE), {}, commit, 0, "3.12", env, {})
+        for one, values in results.values():
+            samples = [value if isinstance(value, list) else None for value in values]
+            number = [1 if isinstance(value, list) else None for value in values]
+            result.add_result(
+                one,
+                BenchmarkResult(values, samples, number, 0, "", None),
+                started_at=datetime.datetime(2026, 1, day, tzinfo=datetime.UTC),
+            )
+        result.save(str(self.path))
+        return self.path / "box" / f"{commit[:8]}-{env}.json"
+
+    def of(self, commit: str = COMMIT) -> dict[str, float | None]:
+        return {name: value.value for name, value in read(self.path, "box", commit).items()}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path / "results")
+
+
+def test_removed_benchmarks_and_parameters_are_not_read(folder: Folder) -> None:
+    old = benchmark("m.track_a", ["'x'", "'y'"])
+    gone = benchmark("m.track_gone")
+    folder.add({"a": (old, [1.0, 2.0]), "gone": (gone, [3.0])})
+    folder.has(old, gone)
+    assert folder.of() == {"m.track_a('x')": 1.0, "m.track_a('y')": 2.0, "m.track_gone": 3.0}
+    folder.has(benchmark("m.track_a", ["'y'", "'z'"]))
+    # 'z' was never measured: it is absent, which asv does not tell from a failure.
+    assert folder.of() == {"m.track_a('y')": 2.0}
+    folder.has(benchmark("m.track_a"))
+    assert folder.of() == {}
+
+
+def test_parameters_that_a_commit_lacks_are_absent_where_all_others_failed(folder: Folder) -> None:
+    folder.add({"a": (benchmark("m.track_a", ["1", "2"]), [None, None])})
+    folder.has(benchmark("m.track_a", ["2", "3"]))
+    assert folder.of() == {"m.track_a(2)": None}
+
+
+def test_failed_is_none_and_skipped_is_nan(folder: Folder) -> None:
+    one = benchmark("m.track_a", ["1", "2", "3", "4"])
+    folder.has(one)
+    folder.add({"a": (one, [None, math.nan, 0, "text"])})
+    failed, skipped, zero, text = folder.of().values()
+    assert failed is None and zero == 0.0 and text is None
+    assert skipped is not None and math.isnan(skipped)
+
+
+def test_the_interval_is_asvs_and_a_single_sample_has_none(folder: Folder) -> None:
+    one = benchmark("m.time_a", ["1", "2"], kind="time")
+    folder.has(one)
+    path = folder.add({"a": (one, [[float(n) for n in range(1, 21)], [5.0]])})
+    many, single = read(folder.path, "box", COMMIT).values()
+    stored = json.loads(path.read_text())["results"]["m.time_a"]
+    assert (many.value, many.low, many.high) == (10.5, stored[5][0], stored[6][0])
+    assert many.low is not None and many.high is not None and 1 <= many.low < 10 < many.high <= 20
+    assert math.isinf(stored[5][1])
+    assert (single.value, single.low, single.high) == (5.0, None, None)
+
+
+def test_the_version_is_that_of_the_measurement(folder: Folder) -> None:
+    folder.add({"a": (benchmark("m.track_a", version="1"), [1.0])})
+    folder.has(benchmark("m.track_a", version="2"))
+    assert read(folder.path, "box", COMMIT)["m.track_a"].version == "1"
+
+
+def test_of_several_environments_the_last_measured_counts(folder: Folder) -> None:
+    one = benchmark("m.track_a")
+    folder.has(one)
+    for env, day, value in [("a", 2, 1.0), ("b", 3, 2.0), ("c", 1, 3.0)]:
+        folder.add({"a": (one, [value])}, env=env, day=day)
+    assert folder.of() == {"m.track_a": 2.0}
+
+
+def test_commits_are_told_apart_by_the_full_hash(folder: Folder) -> None:
+    one = benchmark("m.track_a")
+    folder.has(one)
+    alike = COMMIT[:8] + "f" * 32
+    folder.add({"a": (one, [1.0])})
+    folder.add({"a": (one, [2.0])}, commit=alike, env="other")
+    folder.add({}, commit="e" * 40)
+    assert folder.of() == {"m.track_a": 1.0} and folder.of(alike) == {"m.track_a": 2.0}
+    assert measured_commits(folder.path, "box") == {COMMIT, alike}
+
+
+def test_reading_needs_whole_files(folder: Folder) -> None:
+    one = benchmark("m.track_a")
+    path = folder.add({"a": (one, [1.0])})
+    with pytest.raises(BadInput, match=r"benchmarks\.json is missing"):
+        folder.of()
+    folder.has(one)
+    path.write_text(path.read_text()[:-1])
+    with pytest.raises(BadInput, match=f"{path.name} is damaged"):
+        folder.of()
+    with pytest.raises(BadInput, match=f"{path.name} is damaged"):
+        measured_commits(folder.path, "box")
+
+
+# Damaged files.
+
+
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What asv warns of while it loads results."""
+    seen: list[str] = []
+    monkeypatch.setattr("asv.results.log.warning", seen.append)
+    yield seen
+
+
+def cut(source: Path, names: Iterator[Path]) -> list[Path]:
+    """Every prefix of a file, the whole one last."""
+    content = source.read_bytes()
+    paths = list(itertools.islice(names, len(content) + 1))
+    for length, path in enumerate(paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content[:length])
+    return paths
+
+
+def test_every_prefix_of_a_result_file_is_whole_or_set_aside(
+    run: tuple[Configuration, str], tmp_path: Path, warnings: list[str]
+) -> None:
+    configuration, commit = run
+    (source,) = (configuration.results_dir / "box").glob(f"{commit[:8]}-*.json")
+    results = tmp_path / "results"
+    shutil.copytree(configuration.results_dir, results)
+    (results / "box" / source.name).unlink()
+    paths = cut(source, (results / "box" / f"{n:08x}-env.json" for n in itertools.count()))
+    assert len(list(iter_results(str(results)))) == 1 and len(warnings) == len(paths) - 1
+    warnings.clear()
+
+    damaged = set_aside_damaged(results)
+    assert damaged == [path.with_name(f"{path.name}.damaged") for path in paths[:-1]]
+    assert [path.stat().st_size for path in damaged] == list(range(len(damaged)))
+    assert [loaded.commit_hash for loaded in iter_results(str(results))] == [commit]
+    assert warnings == []
+    assert measured_commits(results, "box") == {commit}
+    assert set_aside_damaged(results) == []
+
+
+@pytest.mark.parametrize("name", ["benchmarks.json", "box/machine.json"])
+def test_every_prefix_of_asvs_other_files_is_whole_or_set_aside(
+    run: tuple[Configuration, str], tmp_path: Path, name: str
+) -> None:
+    source = run[0].results_dir / name
+    paths = cut(source, (tmp_path / f"{n:05}" / source.name for n in itertools.count()))
+    damaged = set_aside_damaged(tmp_path)
+    assert damaged == [path.with_name(f"{path.name}.damaged") for path in paths[:-1]]
+    assert paths[-1].read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0" * 300,
+        b"\xff\xfe{}",
+        b"[]",
+        b"3",
+        b"{}",
+        b'{"version": "2", "commit_hash": "a"}',
+    ],
+)
+@pytest.mark.parametrize("name", ["box/01234567-env.json", "box/machine.json", "benchmarks.json"])
+def test_what_asv_never_wrote_is_set_aside(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    (damaged,) = set_aside_damaged(tmp_path)
+    assert damaged == path.with_name(f"{path.name}.damaged")
+    assert damaged.read_bytes() == content and not path.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 1},
+        {"version": 3},
+        {"params": []},
+        {"commit_hash": None},
+        {"results": {"m.track_a": [1.0, [], "1"]}},
+        {"result_columns": ["result", "params", "version", "unheard"]},
+    ],
+)
+def test_a_result_file_of_another_form_is_set_aside(folder: Folder, change: Any) -> None:
+    one = benchmark("m.track_a")
+    folder.has(one)
+    path = folder.add({"a": (one, [1.0])})
+    content = json.loads(path.read_text())
+    assert content["version"] == 2 and set(change) <= set(content)
+    assert set_aside_damaged(folder.path) == []
+    path.write_text(json.dumps({**content, **change}))
+    assert [found.name for found in set_aside_damaged(folder.path)] == [f"{path.name}.damaged"]
+
+
+def test_nothing_that_was_set_aside_is_overwritten(folder: Folder) -> None:
+    path = folder.path / "box" / "01234567-env.json"
+    for content in ["first", "second", "third"]:
+        path.write_text(content)
+        set_aside_damaged(folder.path)
+    names = [f"{path.name}.damaged{suffix}" for suffix in ("", ".1", ".2")]
+    assert [(path.parent / name).read_text() for name in names] == ["first", "second", "third"]
+    assert set_aside_damaged(folder.path / "nowhere") == []
