@@ -6,7 +6,20 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 
-.PHONY: bench test lint format clean
+# What `compare`, `nightly` and `accept` take; all may be empty.
+BASE    ?= HEAD~1
+PROFILE ?=
+MACHINE ?=
+BRANCH  ?=
+PUSH    ?=
+GPU     ?=
+COMMIT  ?=
+REASON  ?=
+export COMMIT REASON
+WHERE = $(if $(MACHINE),--machine "$(MACHINE)") $(if $(BRANCH),--branch "$(BRANCH)") \
+  $(if $(PUSH),--push)
+
+.PHONY: bench test lint format clean track compare nightly accept
 
 bench: $(READY)
 	$(RUN) -m bench.suite pinn --arm irelu --arm irelu+lsuv
@@ -22,6 +35,25 @@ lint: $(READY)
 format: $(READY)
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
+
+# Measures the last commit, once each: to see that asv works here.
+track: $(READY)
+	$(VENV)/bin/asv machine --yes
+	$(VENV)/bin/asv run --quick --show-stderr HEAD^!
+
+# Measures BASE and the last commit, and says what got worse.
+compare: $(READY)
+	$(RUN) -m bench.nightly --base "$(BASE)" --profile $(or $(PROFILE),fast) --no-publish \
+	  $(if $(MACHINE),--machine "$(MACHINE)")
+
+# Measures new commits, compares with the last good one, publishes the pages in .asv/html.
+nightly: $(READY)
+	$(RUN) -m bench.nightly --profile $(or $(PROFILE),nightly) $(WHERE) \
+	  $(if $(GPU),--require-gpu) $(if $(filter-out HEAD~1,$(BASE)),--base "$(BASE)")
+
+accept: $(READY)
+	$(RUN) -m bench.nightly --profile $(or $(PROFILE),nightly) $(WHERE) \
+	  --accept "$$COMMIT" --reason "$$REASON"
 
 # Compiled bytecode halves the start-up of torch and DeepXDE.
 $(READY): pyproject.toml constraints.txt

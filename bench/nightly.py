@@ -21,7 +21,7 @@ from typing import Literal
 from asv.machine import Machine as AsvMachine
 from filelock import FileLock, Timeout
 
-from bench.asv_benchmarks.profile import PROFILES
+from bench.asv_benchmarks.profile import DEFAULT, PROFILES
 from bench.command_line import Parser
 from bench.errors import BadInput, unknown
 from bench.tracking.asv_commands import Asv
@@ -34,6 +34,7 @@ from bench.tracking.machine import Machine, examine, require_gpu
 from bench.tracking.results import (
     Value,
     measured_commits,
+    missing,
     modules,
     read,
     set_aside_damaged,
@@ -72,7 +73,12 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--require-gpu", action="store_true", help="refuse to run without a GPU")
     where = root.add_mutually_exclusive_group()
-    where.add_argument("--results", type=Path, metavar="DIR", help="default .asv/results")
+    where.add_argument(
+        "--results",
+        type=Path,
+        metavar="DIR",
+        help="default .asv/results, with other profiles than fast .asv/PROFILE/results",
+    )
     where.add_argument("--branch", metavar="NAME", help="keep results on this branch")
     root.add_argument("--push", action="store_true", help="push the branch to origin")
     root.add_argument(
@@ -151,6 +157,9 @@ class _Session:
         results = options.results and options.results.resolve()
         if self.branch:
             results = self.branch.open(self.folder / "branch") / "results"
+        elif results is None and options.profile != DEFAULT:
+            # Of one commit a profile with fewer parameters would replace the results of others.
+            results = self.folder / options.profile / "results"
         self.configuration = Configuration.load(self.repository.root, results)
         self.results = self.configuration.results_dir
         self.results.mkdir(parents=True, exist_ok=True)
@@ -186,6 +195,7 @@ class _Session:
             self.options.profile,
             self.machine,
             logs=self.asv.logs,
+            config=self.asv.config.relative_to(repository.root),
         )
         found.notes += facts.warnings()
         if repository.is_dirty("bench/asv_benchmarks", "asv.conf.json"):
@@ -203,14 +213,16 @@ class _Session:
             self._measure(commit)
         if base and good and good.facts and not self.options.base:
             self._measure_again_where_the_machine_changed(base, good.facts, facts, found)
-        self._judge(found, base, between)
+        self._judge(found, base, self._since(lineage, base))
         if base and not self.options.base:
             self._judge_steps(found, lineage)
         if not self.options.no_publish:
             self.asv.publish()
             found.pages = self.configuration.html_dir
-        verdicts = [change.describe() for change in (*found.worse, *found.crept)]
-        self._write(repository.head, "bad" if found.red else "good", base, facts, verdicts)
+        if not self.options.base:
+            # A comparison with any commit says nothing about the next night's.
+            verdicts = [change.describe() for change in (*found.worse, *found.crept)]
+            self._write(repository.head, "bad" if found.red else "good", base, facts, verdicts)
         self._tell(found)
         return 1 if found.red else 0
 
@@ -228,7 +240,10 @@ class _Session:
 
     def _measure(self, commit: str) -> None:
         """Run what has no result yet, a module at a time, so that little is lost by a kill."""
+        names = missing(self.results, self.machine, commit)
         for regex in self._parts():
+            if not any(re.search(regex, name) for name in names):
+                continue
             self.asv.measure(commit, regex)
             self._keep(f"{commit[:10]}: {regex}")
 
@@ -250,7 +265,14 @@ class _Session:
         if noisy:
             self.asv.measure_in_turn([base], noisy, rounds=1)
 
-    def _judge(self, found: Findings, base: str | None, between: Sequence[str]) -> None:
+    def _since(self, lineage: Sequence[str], base: str | None) -> list[str]:
+        """The measured commits after the base, oldest first."""
+        if base not in lineage:
+            return [lineage[0]]
+        known = measured_commits(self.results, self.machine)
+        return [c for c in reversed(lineage[: lineage.index(base)]) if c in known]
+
+    def _judge(self, found: Findings, base: str | None, since: Sequence[str]) -> None:
         """Compare with the base; times that seem worse are measured again in turn."""
         found.measured = sum(
             value.value is not None and not math.isnan(value.value)
@@ -272,7 +294,7 @@ class _Session:
             found.worse = worse(found.changes)
             confirmed = {change.name for change in found.worse}
             found.refuted = [c.name for c in suspected if c.name not in confirmed]
-            for commit in between:
+            for commit in since:
                 for change in worse(self._compare(base, commit)):
                     if change.name in confirmed:
                         found.first_bad.setdefault(change.name, commit[:10])

@@ -156,7 +156,7 @@ def test_results_elsewhere_take_the_pages_along(
     monkeypatch.chdir(tmp_path)
     configuration = Configuration.load(Path("checkout"), Path("kept/results"))
     assert configuration.results_dir == tmp_path / "kept" / "results"
-    assert configuration.html_dir == tmp_path / "kept" / "html"
+    assert configuration.html_dir == root / "work" / "html"
     assert configuration.env_dir == root / "work" / "env"
 
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 VARIABLE = "DCBENCH_PROFILE"
 PROFILES = ("smoke", "fast", "nightly")
+DEFAULT = "fast"
 
 
 def profile() -> str:
@@ -25,7 +26,7 @@ def profile() -> str:
     Raises:
         ValueError: The variable names none.
     """
-    name = os.environ.get(VARIABLE, "fast")
+    name = os.environ.get(VARIABLE, DEFAULT)
     if name not in PROFILES:
         raise ValueError(f"unknown {VARIABLE} {name!r} (allowed: {', '.join(PROFILES)})")
     return name

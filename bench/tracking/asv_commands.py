@@ -35,7 +35,7 @@ class Asv:
         self._configuration = configuration
         self._environment = {**os.environ, "DCBENCH_PROFILE": profile}
         self._machine = machine
-        self._config = logs.parent / "nightly.conf.json"
+        self.config = configuration.root / ".asv" / "nightly.conf.json"
 
     def introduce_machine(self) -> None:
         """Tell asv about this machine, which it would ask a person for."""
@@ -97,12 +97,12 @@ class Asv:
         Raises:
             BadInput: asv could not begin. That benchmarks failed (2) shows in their results.
         """
-        self._configuration.write(self._config)
+        self._configuration.write(self.config)
         self.logs.mkdir(parents=True, exist_ok=True)
         number = len(list(self.logs.glob("*.log")))
         name = "".join(c if c.isalnum() else "-" for c in title).strip("-")[:60]
         log = self.logs / f"{number:03d}-{name}.log"
-        command = [sys.executable, "-m", "asv", "--config", str(self._config), *arguments]
+        command = [sys.executable, "-m", "asv", "--config", str(self.config), *arguments]
         start = time.monotonic()
         print(f"nightly: {title} …", file=sys.stderr, flush=True)
         with log.open("wb") as output:

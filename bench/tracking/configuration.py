@@ -124,8 +124,7 @@ class Configuration:
 
         Args:
             root: The checkout.
-            results: Keep results in this folder instead, and the pages beside it, in a folder
-                ``html``.
+            results: Keep results in this folder instead.
 
         Raises:
             BadInput: There is no such file, or it is not one that asv can use.
@@ -150,7 +149,6 @@ class Configuration:
             paths[name] = root / settings[name]
         if results is not None:
             paths["results_dir"] = results.absolute()
-            paths["html_dir"] = paths["results_dir"].parent / "html"
         absolute = {name: str(folder) for name, folder in paths.items()}
         if not paths["repo"].exists():
             # The address of a remote repository.

@@ -99,6 +99,22 @@ def modules(results_dir: Path) -> list[str]:
     return sorted({name.partition(".")[0] for name in benchmarks})
 
 
+def missing(results_dir: Path, machine: str, commit: str) -> set[str]:
+    """Names of the values that a commit has no result of, or only a failure.
+
+    Raises:
+        BadInput: A file is damaged, or benchmarks.json is missing.
+    """
+    benchmarks = _loaded(_benchmarks, results_dir / "benchmarks.json")
+    found = read(results_dir, machine, commit)
+    expected = {
+        f"{name}({', '.join(parameters)})" if parameters else name
+        for name, benchmark in benchmarks.items()
+        for parameters in itertools.product(*benchmark["params"])
+    }
+    return {name for name in expected if name not in found or found[name].value is None}
+
+
 def measured_commits(results_dir: Path, machine: str) -> set[str]:
     """Full hashes of the commits that have results, failed ones included, on a machine.
 

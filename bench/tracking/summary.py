@@ -31,6 +31,7 @@ class Findings:
         reasons: Last lines of what failed benchmarks said.
         logs: Where asv's output is.
         pages: Where the pages are.
+        config: asv's configuration with which the results are found.
     """
 
     commit: str
@@ -50,6 +51,7 @@ class Findings:
     reasons: list[str] = field(default_factory=list)
     logs: Path | None = None
     pages: Path | None = None
+    config: Path = Path("asv.conf.json")
 
     @property
     def red(self) -> bool:
@@ -124,9 +126,10 @@ def _how_to_go_on(found: Findings) -> str:
     worst = found.worse[0]
     range_ = f"{(found.base_hash or '')[:10]}..{found.commit_hash[:10]}"
     variable = f"DCBENCH_PROFILE={found.profile}"
+    config = found.config
     return (
         "To find the commit, where several are in between:\n\n"
-        f"    {variable} asv find {range_} '{worst.name.partition('(')[0]}$'\n\n"
+        f"    {variable} asv --config {config} find {range_} '{worst.name.partition('(')[0]}$'\n\n"
         "If the change is wanted:\n\n"
         f"    python -m bench.nightly --accept {found.commit_hash[:10]}"
         f" --reason '…' --profile {found.profile} --machine {found.machine}"

@@ -1,0 +1,188 @@
+"""Faults, put into commits of a copy of this repository: the nightly must find each, with asv.
+
+And what is no fault must stay green: a commit that changes nothing, and a reordered sum, which
+changes the last digits of every training.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from toy_repository import tracking_environment
+
+from bench.tracking.results import Value, read
+
+ROOT = Path(__file__).resolve().parent.parent
+ERRORS = "metrics.PINN.track_L2RE('advection-1d', 'fnn baseline')"
+TIME = "steps.PINNStep.time_step('advection-1d', 'fnn baseline')"
+OPERATORS = "steps.PINNCounts.track_operators('advection-1d', 'fnn baseline')"
+
+#: One string of a file for another.
+Edit = tuple[str, str, str]
+
+UNCHANGED: Edit = ("suites/pinn/task.py", '"""A PINN, built', '"""A  PINN, built')
+REORDERED: Edit = (
+    "suites/pinn/task.py",
+    '"loss": (terms * self._weights).sum()',
+    '"loss": (terms * self._weights).flip(0).sum()',
+)
+WRONG_SIGN: Edit = (
+    "suites/pinn/problems/advection.py",
+    "return u_t + BETA * u_x",
+    "return u_t - BETA * u_x",
+)
+SLOWER: Edit = (
+    "suites/pinn/task.py",
+    "        return self.optimization.step(self.losses)",
+    "        import time\n\n"
+    "        start = time.perf_counter()\n"
+    "        found = self.optimization.step(self.losses)\n"
+    "        end = 3 * time.perf_counter() - 2 * start\n"
+    "        while time.perf_counter() < end:\n"
+    "            pass\n"
+    "        return found",
+)
+MORE_OPERATORS: Edit = (
+    "suites/pinn/task.py",
+    "        terms = self.evaluation(training=True)\n",
+    "        terms = self.evaluation(training=True)\n"
+    "        for _ in range(30):\n"
+    "            terms = terms * 1\n",
+)
+
+
+class Copy:
+    """A copy of the working tree with a history of its own, tracked from its first commit on."""
+
+    def __init__(self, root: Path, home: Path) -> None:
+        self.root = root
+        self._environment = tracking_environment(home)
+        listed = self._output("git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard")
+        for name in listed.splitlines():
+            if (ROOT / name).is_file():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, root / name)
+        self._borrow_packages()
+        self.git("init", "-q", "-b", "main")
+        self.first = self.commit()
+
+    def _borrow_packages(self) -> None:
+        """Take torch and the rest from this environment, instead of 5 GB for each test."""
+        path = self.root / "asv.conf.json"
+        text = re.sub(r"^\s*//.*$", "", path.read_text(), flags=re.MULTILINE)
+        settings = json.loads(text)
+        borrow = (
+            "import sysconfig, pathlib;"
+            " pathlib.Path(sysconfig.get_paths()['purelib'], 'borrowed.pth')"
+            f".write_text({sysconfig.get_paths()['purelib']!r})"
+        )
+        settings["matrix"] = {}
+        settings["install_command"] = [
+            "in-dir={env_dir} python -m pip install --quiet --no-deps {wheel_file}",
+            f'in-dir={{env_dir}} python -c "{borrow}"',
+        ]
+        settings["uninstall_command"] = ["return-code=any python -m pip uninstall -y dcbench"]
+        path.write_text(json.dumps(settings))
+
+    def _output(self, *command: str) -> str:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def git(self, *arguments: str) -> str:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
+        return self._output("git", *identity, "-C", str(self.root), *arguments)
+
+    def commit(self, edit: Edit | None = None) -> str:
+        """Commit an edit; the full hash."""
+        if edit:
+            name, old, new = edit
+            text = (self.root / name).read_text()
+            assert text.count(old) == 1, f"{name} no longer has {old!r}"
+            (self.root / name).write_text(text.replace(old, new))
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", "a commit")
+        return self.git("rev-parse", "HEAD")
+
+    def night(self, *benchmarks: str) -> tuple[int, str]:
+        """Exit code and standard output of a nightly."""
+        chosen = [word for name in benchmarks for word in ("--bench", f"^{re.escape(name)}$")]
+        command = [sys.executable, "-m", "bench.nightly", "--profile", "smoke", "--no-publish"]
+        done = subprocess.run(
+            [*command, "--machine", "here", "--rounds", "2", *chosen],
+            cwd=self.root,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=540,
+        )
+        assert done.returncode in (0, 1), done.stderr
+        return done.returncode, done.stdout
+
+    def value(self, commit: str, name: str) -> float:
+        found: Value = read(self.root / ".asv" / "results", "here", commit)[name]
+        assert found.value is not None
+        return found.value
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+    """Tracked, with a first commit that was found good."""
+    folder = tmp_path_factory.mktemp("tracked")
+    (folder / "home").mkdir()
+    copy = Copy(folder / "copy", folder / "home")
+    code, said = copy.night(ERRORS, TIME, OPERATORS)
+    assert code == 0, said
+    yield copy
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def on_the_first_commit(copy: Copy) -> Iterator[None]:
+    """Each test commits on top of the first."""
+    yield
+    copy.git("reset", "-q", "--hard", copy.first)
+
+
+def test_an_unchanged_commit_and_a_reordered_sum_are_green(copy: Copy) -> None:
+    unchanged = copy.commit(UNCHANGED)
+    reordered = copy.commit(REORDERED)
+    code, said = copy.night(ERRORS, TIME, OPERATORS)
+    assert code == 0, said
+    assert said.startswith("Green")
+    before = copy.value(copy.first, ERRORS)
+    assert copy.value(unchanged, ERRORS) == before
+    after = copy.value(reordered, ERRORS)
+    assert after != before
+    assert after == pytest.approx(before, rel=1e-6)
+
+
+def test_a_wrong_sign_in_a_derivative_is_reported(copy: Copy) -> None:
+    copy.commit(WRONG_SIGN)
+    code, said = copy.night(ERRORS)
+    assert code == 1
+    assert f"regression: {ERRORS}" in said
+
+
+def test_a_step_three_times_slower_is_reported(copy: Copy) -> None:
+    slow = copy.commit(SLOWER)
+    code, said = copy.night(TIME)
+    assert code == 1
+    assert f"regression: {TIME}" in said
+    ratio = copy.value(slow, TIME) / copy.value(copy.first, TIME)
+    assert ratio > 2
+
+
+def test_more_operators_are_reported_while_the_error_stays(copy: Copy) -> None:
+    commit = copy.commit(MORE_OPERATORS)
+    code, said = copy.night(OPERATORS, ERRORS)
+    assert code == 1
+    assert f"regression: {OPERATORS}" in said
+    assert copy.value(commit, OPERATORS) > 1.3 * copy.value(copy.first, OPERATORS)
+    assert ERRORS not in said
