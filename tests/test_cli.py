@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,11 +50,13 @@ def suite(
 
 
 def test_help_takes_less_than_a_second(tmp_path: Path) -> None:
+    """Of processor time: other tests run beside this one."""
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = os.times()
         done = suite(tmp_path, "--help")
-        seconds.append(time.perf_counter() - start)
+        end = os.times()
+        seconds.append(sum(end[2:4]) - sum(start[2:4]))
         assert done.returncode == 0 and done.stderr == ""
         assert {"pinn", "list", "show"} <= set(re.findall(r"\w+", done.stdout))
     assert min(seconds) < 1

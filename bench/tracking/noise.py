@@ -117,7 +117,10 @@ def main() -> int:
     cores = len(os.sched_getaffinity(0))
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(ProcessPoolExecutor(cores, mp_context=get_context("spawn")))
-        results = list(zip(todo, pool.map(train, todo), strict=True))
+        results = []
+        for training, found in zip(todo, pool.map(train, todo), strict=True):
+            results.append((training, found))
+            print(f"{len(results)} of {len(todo)}", end="\r", file=sys.stderr, flush=True)
     print(f"{'tracked error':<78} {'median':>9} {'digits':>8} {'seeds':>8}")
     for name, median, digits, seeds in spreads(results):
         print(f"{name:<78} {median:>9.3g} {digits:>8.1e} {seeds:>8.1e}")
