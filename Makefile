@@ -6,8 +6,9 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 
-# What `compare`, `nightly` and `accept` take; all may be empty.
-BASE    ?= HEAD~1
+# What `compare`, `nightly` and `accept` take; all may be empty. A reason with a $ in it must come by
+# the environment: make would expand it.
+BASE    ?=
 PROFILE ?=
 MACHINE ?=
 BRANCH  ?=
@@ -39,17 +40,17 @@ format: $(READY)
 # Measures the last commit, once each: to see that asv works here.
 track: $(READY)
 	$(VENV)/bin/asv machine --yes
-	$(VENV)/bin/asv run --quick --show-stderr HEAD^!
+	$(VENV)/bin/asv run --quick --dry-run --show-stderr HEAD^!
 
 # Measures BASE and the last commit, and says what got worse.
 compare: $(READY)
-	$(RUN) -m bench.nightly --base "$(BASE)" --profile $(or $(PROFILE),fast) --no-publish \
+	$(RUN) -m bench.nightly --base "$(or $(BASE),HEAD~1)" --profile $(or $(PROFILE),fast) --no-publish \
 	  $(if $(MACHINE),--machine "$(MACHINE)")
 
 # Measures new commits, compares with the last good one, publishes the pages in .asv/html.
 nightly: $(READY)
 	$(RUN) -m bench.nightly --profile $(or $(PROFILE),nightly) $(WHERE) \
-	  $(if $(GPU),--require-gpu) $(if $(filter-out HEAD~1,$(BASE)),--base "$(BASE)")
+	  $(if $(GPU),--require-gpu) $(if $(BASE),--base "$(BASE)")
 
 accept: $(READY)
 	$(RUN) -m bench.nightly --profile $(or $(PROFILE),nightly) $(WHERE) \

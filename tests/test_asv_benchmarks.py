@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench.arm import Arm
 from bench.asv_benchmarks import activations, data, gpu, truths
 from bench.asv_benchmarks.counting import Counts, count
 from bench.asv_benchmarks.profile import PROFILES, VARIABLE, cases, profile
@@ -118,6 +120,22 @@ def test_every_benchmark_has_its_own_pretty_name(
     pretty = {name: found["pretty_name"] for name, found in discovered["nightly"].items()}
     assert [name for name, text in pretty.items() if not text or ": " not in text] == []
     assert len(set(pretty.values())) == len(pretty)
+
+
+def test_networks_are_named_as_records_name_them(
+    discovered: dict[str, dict[str, dict[str, Any]]],
+) -> None:
+    """An arm has one canonical name, by which a benchmark finds its records."""
+    networks = {
+        ast.literal_eval(text)
+        for name, benchmark in discovered["nightly"].items()
+        if name.startswith(("metrics.", "steps.", "gpu."))
+        for text in benchmark["params"][1]
+    }
+    assert len(networks) > 5
+    for network in networks:
+        _, arm = network.split()
+        assert str(Arm.parse(arm)) == arm
 
 
 def test_every_tracked_value_has_a_unit(

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from toy_repository import ToyRepository, tracking_environment
 
+from bench.tracking.results import read
+
 MACHINE = "here"
 
 
@@ -55,8 +57,22 @@ class Nights:
         out, err = process.communicate(timeout=240)
         return process.returncode, out, err
 
+    def run_command(self, summary: str, start: str) -> str:
+        """What the command prints that the summary tells the reader to run."""
+        (line,) = {line.strip() for line in summary.splitlines() if start in line}
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=self.toy.root,
+            env=tracking_environment(self.home),
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
     def verdicts(self) -> list[str]:
-        path = self.results / "nights.jsonl"
+        path = self.results / f"nights-{MACHINE}.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
         return [json.loads(line)["verdict"] for line in lines]
 
@@ -101,7 +117,8 @@ def test_red_until_repaired_or_accepted(toy: ToyRepository, night: Nights) -> No
     assert "regression: errors.Errors.track_error('b'): 2 → 2.4 (+20 %" in out
     text = night.summary.read_text()
     assert "# Red: 2 benchmarks worse" in text
-    assert f"asv --config .asv/nightly.conf.json find {toy.git('rev-parse', 'HEAD~1')[:10]}" in text
+    found = night.run_command(text, "asv --config .asv/nightly.conf.json find")
+    assert f"Greatest regression found: {worse[:8]}" in found
 
     # A bad commit is no measure of the next one.
     toy.commit("a comment", error=1.2)
@@ -109,7 +126,10 @@ def test_red_until_repaired_or_accepted(toy: ToyRepository, night: Nights) -> No
     assert code == 1
     assert f"first seen in {worse[:10]}" in out
 
+    assert "accepted: " in night.run_command(text, "python -m bench.nightly --accept")
     assert night("--accept", "HEAD", "--reason", "a harder problem")[0] == 0
+    code, out, _ = night()
+    assert (code, out.split(":")[0]) == (0, "Green")
     toy.commit("another comment", error=1.2)
     code, out, _ = night()
     assert (code, out.split(":")[0]) == (0, "Green")
@@ -118,7 +138,7 @@ def test_red_until_repaired_or_accepted(toy: ToyRepository, night: Nights) -> No
     code, _, _ = night()
     assert code == 0
     assert "## Better" in night.summary.read_text()
-    assert night.verdicts() == ["good", "bad", "bad", "accepted", "good", "good"]
+    assert night.verdicts() == ["good", "bad", "bad", "accepted", "accepted", "good", "good"]
 
 
 def test_a_failing_benchmark_is_red_and_says_why(toy: ToyRepository, night: Nights) -> None:
@@ -154,6 +174,26 @@ def test_a_slower_call_is_red_and_a_slow_moment_is_not(
     exit_code, out, err = night()
     assert exit_code == 1
     assert "regression: times.Times.time_call: 10" in out and "in turn" in err
+
+
+def test_what_cannot_be_measured_again_is_no_reason_to_be_green(
+    toy: ToyRepository, night: Nights, tmp_path: Path
+) -> None:
+    """The base fails from the second process on, as when its build loses the network."""
+    used = tmp_path / "used"
+    code = (
+        "import os, pathlib; p = pathlib.Path(" + repr(str(used)) + "); "
+        "p.exists() or p.write_text(str(os.getpid())); "
+        "assert p.read_text() == str(os.getpid()), 'gone'; return 0.01"
+    )
+    base = toy.commit("works once", code=code)
+    assert night()[0] == 0
+    toy.commit("slow", code="return 0.05")
+    exit_code, out, _ = night()
+    assert exit_code == 1 and "regression: times.Times.time_call: 10" in out
+    assert "could not be measured again: times.Times.time_call" in night.summary.read_text()
+    kept = read(night.results, MACHINE, base)["times.Times.time_call"].value
+    assert kept == pytest.approx(0.01, rel=0.5)
 
 
 def test_small_steps_add_up(toy: ToyRepository, night: Nights) -> None:
@@ -217,6 +257,29 @@ def test_an_interrupted_nightly_says_so(toy: ToyRepository, night: Nights) -> No
     wait_for(lambda: not running(str(toy.root / "benchmarks")), 30)
 
 
+def test_a_history_that_was_rewritten_needs_a_person(toy: ToyRepository, night: Nights) -> None:
+    toy.commit("before", error=1.0)
+    assert night()[0] == 0
+    here = toy.git("rev-parse", "HEAD")
+    toy.git("reset", "-q", "--hard", "HEAD~1")
+    toy.commit("rewritten", error=1.5)
+    code, _, err = night()
+    toy.git("reset", "-q", "--hard", here)
+    assert code == 2
+    assert "builds on none of the commits that are known to be good" in err
+    assert "# Not measured" in night.summary.read_text()
+    assert night.verdicts() == ["good"]
+
+
+def test_a_selection_of_benchmarks_gives_no_verdict(toy: ToyRepository, night: Nights) -> None:
+    toy.commit("good", error=1.0)
+    assert night()[0] == 0
+    toy.commit("worse, in what is not looked at", error=1.5)
+    assert night("--bench", "^times")[0] == 0
+    assert night.verdicts() == ["good"]
+    assert night()[0] == 1
+
+
 def test_a_given_base_is_measured_and_no_verdict_is_kept(toy: ToyRepository, night: Nights) -> None:
     base = toy.commit("base", error=2.0)
     toy.commit("head", error=2.1)
@@ -245,8 +308,8 @@ def test_results_on_a_branch_are_shared_between_clones(
         capture_output=True,
         text=True,
     ).stdout.split()
-    assert f"results/{MACHINE}/{first[:8]}" in " ".join(names)
-    assert "results/nights.jsonl" in names
+    assert f"results/nightly/{MACHINE}/{first[:8]}" in " ".join(names)
+    assert f"results/nightly/nights-{MACHINE}.jsonl" in names
 
     # The next night, elsewhere.
     clone = tmp_path / "clone"

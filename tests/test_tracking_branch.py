@@ -409,8 +409,28 @@ def test_a_conflict_leaves_the_worktree_as_it_was(
     assert git(two, "status", "--porcelain") == ""
     assert log(two)[0] == "deleted"
     # From here on only a person can tell what is right.
-    with pytest.raises(BadInput, match="have diverged"):
+    with pytest.raises(BadInput, match="rebase"):
         ResultsBranch(clones[1], BRANCH).open(two)
+
+
+def test_what_a_killed_night_left_is_put_on_top_of_the_remote(
+    clones: tuple[Path, Path], tmp_path: Path, remote: Path
+) -> None:
+    """A commit that was not pushed, and a file that was not committed."""
+    (first, one), (second, two) = both_open(clones, tmp_path)
+    (two / "b.json").write_text("committed")
+    second.save("not pushed", push=False)
+    (two / "c.json").write_text("not committed")
+    (one / "a.json").write_text("1")
+    first.save("meanwhile", push=True)
+    reopened = ResultsBranch(clones[1], BRANCH)
+    assert sorted(p.name for p in reopened.open(two).glob("*.json")) == [
+        "a.json",
+        "b.json",
+        "c.json",
+    ]
+    reopened.save("the night goes on", push=True)
+    assert files(remote) == ["a.json", "b.json", "c.json"]
 
 
 def test_a_rebase_that_was_killed_is_undone(

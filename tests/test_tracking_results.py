@@ -24,7 +24,15 @@ from asv.runner import BenchmarkResult
 
 from bench.errors import BadInput
 from bench.tracking.configuration import Configuration
-from bench.tracking.results import measured_commits, read, set_aside_damaged
+from bench.tracking.results import (
+    adopt,
+    files,
+    missing,
+    read,
+    removed,
+    restore,
+    set_aside_damaged,
+)
 
 MACHINE = {"machine": "box", "os": "", "arch": "", "cpu": "", "num_cpu": "1", "ram": "1"}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -74,12 +82,12 @@ def setup():
 
 def checkout(root: Path, **settings: Any) -> Path:
     """A repository of one commit, with benchmarks and a plugin."""
-    for package, files in {
+    for package, modules in {
         "marks": {"__init__.py": "", "suite.py": BENCHMARKS},
         "extra": {"__init__.py": "", "plugin.py": PLUGIN},
     }.items():
         (root / package).mkdir(parents=True)
-        for name, text in files.items():
+        for name, text in modules.items():
             (root / package / name).write_text(text)
     content = {
         "version": 1,
@@ -266,10 +274,12 @@ def test_times_have_intervals_and_memory_has_none(run: tuple[Configuration, str]
 
 def test_a_run_is_measured_and_whole(run: tuple[Configuration, str]) -> None:
     configuration, commit = run
-    assert measured_commits(configuration.results_dir, "box") == {commit}
+    failed = "suite.Suite.track_error('fnn irelu', 1)"
+    assert missing(configuration.results_dir, "box", commit) == {failed}
+    assert missing(configuration.results_dir, "box", commit, failures=False) == set()
     assert read(configuration.results_dir, "box", "f" * 40) == {}
     assert read(configuration.results_dir, "other", commit) == {}
-    assert measured_commits(configuration.results_dir, "other") == set()
+    assert len(missing(configuration.results_dir, "other", commit)) == 7
     assert set_aside_damaged(configuration.results_dir) == []
 
 
@@ -388,7 +398,6 @@ def test_commits_are_told_apart_by_the_full_hash(folder: Folder) -> None:
     folder.add({"a": (one, [2.0])}, commit=alike, env="other")
     folder.add({}, commit="e" * 40)
     assert folder.of() == {"m.track_a": 1.0} and folder.of(alike) == {"m.track_a": 2.0}
-    assert measured_commits(folder.path, "box") == {COMMIT, alike}
 
 
 def test_reading_needs_whole_files(folder: Folder) -> None:
@@ -400,8 +409,68 @@ def test_reading_needs_whole_files(folder: Folder) -> None:
     path.write_text(path.read_text()[:-1])
     with pytest.raises(BadInput, match=f"{path.name} is damaged"):
         folder.of()
-    with pytest.raises(BadInput, match=f"{path.name} is damaged"):
-        measured_commits(folder.path, "box")
+
+
+def test_what_is_missing_is_what_has_no_number(folder: Folder) -> None:
+    one, two = benchmark("m.track_a", ["'x'", "'y'", "'z'"]), benchmark("m.track_b")
+    folder.has(one, two)
+    folder.add({"a": (one, [1.0, None, math.nan])})
+    assert missing(folder.path, "box", COMMIT) == {"m.track_a('y')", "m.track_b"}
+    assert missing(folder.path, "box", COMMIT, failures=False) == {"m.track_b"}
+
+
+def test_benchmarks_that_are_there_no_more_are_named(folder: Folder) -> None:
+    one, two = benchmark("m.track_a"), benchmark("m.track_b")
+    folder.has(two)
+    folder.add({"a": (one, [1.0]), "b": (two, [1.0])})
+    assert removed(folder.path, "box", COMMIT) == {"m.track_a"}
+    assert removed(folder.path, "box", "f" * 40) == set()
+
+
+def test_named_values_are_taken_over_with_their_statistics(folder: Folder, tmp_path: Path) -> None:
+    """The rest of the file stays, and asv reads it as its own."""
+    time = benchmark("m.time_a", ["'x'", "'y'"], kind="time")
+    track = benchmark("m.track_b", ["'x'", "'y'"])
+    folder.has(time, track)
+    slow, quick = [3.0 + 0.01 * k for k in range(9)], [1.0 + 0.01 * k for k in range(9)]
+    path = folder.add({"a": (time, [slow, slow]), "b": (track, [1.0, 2.0])})
+    other = Folder(tmp_path / "again")
+    other.has(time, track)
+    # As asv writes a run of one combination of two: the other is skipped.
+    other.add({"a": (time, [math.nan, quick]), "b": (track, [7.0, 8.0])})
+    adopt(folder.path, other.path, "box", COMMIT, {"m.time_a('y')", "m.track_b('x')"})
+    values = read(folder.path, "box", COMMIT)
+    assert {name: value.value for name, value in values.items()} == pytest.approx(
+        {"m.time_a('x')": 3.04, "m.time_a('y')": 1.04, "m.track_b('x')": 7.0, "m.track_b('y')": 2.0}
+    )
+    taken = read(other.path, "box", COMMIT)["m.time_a('y')"]
+    assert values["m.time_a('y')"] == taken
+    assert values["m.time_a('x')"].low == pytest.approx(3.0, abs=0.02)
+    assert Results.load(str(path)).get_result_stats("m.time_a", time["params"])[1]["repeat"] == 9
+    assert set_aside_damaged(folder.path) == []
+
+
+def test_nothing_is_taken_over_of_another_commit_or_machine(folder: Folder, tmp_path: Path) -> None:
+    one = benchmark("m.track_a")
+    folder.has(one)
+    path = folder.add({"a": (one, [1.0])})
+    other = Folder(tmp_path / "again")
+    other.has(one)
+    other.add({"a": (one, [2.0])}, commit="f" * 40)
+    before = path.read_bytes()
+    adopt(folder.path, other.path, "box", COMMIT, {"m.track_a"})
+    assert path.read_bytes() == before
+
+
+def test_files_are_put_back_as_they_were(folder: Folder) -> None:
+    one = benchmark("m.track_a")
+    folder.has(one)
+    path = folder.add({"a": (one, [1.0])})
+    kept = files(folder.path, "box", COMMIT)
+    folder.add({"a": (one, [None])})
+    assert folder.of() == {"m.track_a": None}
+    restore(kept)
+    assert list(kept) == [path] and folder.of() == {"m.track_a": 1.0}
 
 
 # Damaged files.
@@ -442,7 +511,6 @@ def test_every_prefix_of_a_result_file_is_whole_or_set_aside(
     assert [path.stat().st_size for path in damaged] == list(range(len(damaged)))
     assert [loaded.commit_hash for loaded in iter_results(str(results))] == [commit]
     assert warnings == []
-    assert measured_commits(results, "box") == {commit}
     assert set_aside_damaged(results) == []
 
 

@@ -76,7 +76,7 @@ class Activation:
                 *("relu", "elu", "gelu", "silu", "softplus", "ssp", "sigmoid", "sin"),
             ],
         ),
-        list(_ORDERS),
+        cases(["second derivative"], [], ["value", "first derivative"]),
     ]
 
     def setup(self, activation: str, order: str) -> None:

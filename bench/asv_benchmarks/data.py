@@ -63,9 +63,9 @@ class Reading:
     version = "1"
     timeout = 120
     rounds = 1
-    repeat = (5, 50, 5.0)
+    repeat = (5, 50, 2.0)
     param_names = ["file"]
-    params = [cases(["xtb-ethanol"], list(_OWN), ["xtb-aspirin", "xtb-oxides"])]
+    params = [cases(["xtb-ethanol"], ["MD17 npz"], ["extended XYZ", "xtb-aspirin", "xtb-oxides"])]
 
     def setup_cache(self) -> dict[str, str]:
         """Write the files that are not shipped: 5000 and 200 frames of 9 atoms."""
@@ -113,7 +113,7 @@ class Neighbors:
     version = "1"
     timeout = 120
     rounds = 1
-    repeat = (5, 50, 5.0)
+    repeat = (5, 50, 2.0)
     param_names = ["problem"]
     params = [_SHIPPED]
 

@@ -76,13 +76,13 @@ class PINN(Trained):
     params = [
         cases(
             ["advection-1d"],
-            ["compressible-flow-1d", "diffusion-sorption-1d"],
-            ["diffusion-reaction-2d", "shallow-water-2d"],
+            ["compressible-flow-1d"],
+            ["diffusion-reaction-2d", "diffusion-sorption-1d", "shallow-water-2d"],
         ),
         cases(
             ["fnn baseline"],
             ["fnn irelu+lsuv"],
-            ["fnn isilu+lsuv", "fnn rescale", "fnn-bn baseline", "fnn-bn denorm+irelu+lsuv"],
+            ["fnn isilu+lsuv", "fnn rescale", "fnn-bn baseline", "fnn-bn irelu+denorm+lsuv"],
         ),
     ]
     training = ("--steps", "100", "--lr", "6e-3", "--dtype", "float64")
@@ -117,8 +117,11 @@ class Molecular(Trained):
         cases(["xtb-ethanol"], [], ["xtb-oxides"]),
         cases(
             ["schnet:32x2 baseline"],
-            ["cgcnn:32x2 baseline", "cgcnn:32x2 denorm+irelu"],
-            ["schnet:32x2 irelu", "painn:32x2 baseline", "forcenet:32x2 denorm"],
+            ["cgcnn:32x2 irelu+denorm"],
+            [
+                *("schnet:32x2 irelu", "painn:32x2 baseline"),
+                *("cgcnn:32x2 baseline", "forcenet:32x2 denorm"),
+            ],
         ),
     ]
     training = ("--steps", "100", "--lr", "2e-3", "--dtype", "float64")

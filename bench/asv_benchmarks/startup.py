@@ -28,7 +28,7 @@ class CommandLine:
     timeout = 120
     warmup_time = 0
     rounds = 1
-    repeat = (5, 30, 10.0)
+    repeat = (5, 30, 3.0)
     number = 1
     param_names = ["command"]
     params = [

@@ -15,19 +15,19 @@ from .tasks import built
 
 _PINN_PROBLEMS = cases(
     ["advection-1d"],
-    ["compressible-flow-1d", "diffusion-reaction-2d", "diffusion-sorption-1d", "shallow-water-2d"],
-    [],
+    ["diffusion-reaction-2d"],
+    ["compressible-flow-1d", "diffusion-sorption-1d", "shallow-water-2d"],
 )
 _PINN_NETWORKS = cases(["fnn baseline"], [], ["fnn irelu", "fnn-bn baseline"])
 _MOLECULAR_PROBLEMS = cases(["xtb-ethanol"], [], ["xtb-oxides"])
 _MOLECULAR_NETWORKS = cases(
     ["schnet baseline"],
-    ["painn baseline", "cgcnn baseline"],
-    ["schnet irelu", "so3net baseline", "forcenet baseline", "dimenet++ baseline"],
+    [],
+    [
+        *("painn baseline", "cgcnn baseline", "schnet irelu", "so3net baseline"),
+        *("forcenet baseline", "dimenet++ baseline"),
+    ],
 )
-
-#: Few samples first, more as long as they are quick: a step takes 5 to 100 ms.
-_REPEAT = (10, 200, 3.0)
 
 Counts = dict[tuple[str, str], Any]
 
@@ -46,7 +46,8 @@ class _Step:
     version = "1"
     timeout = 300
     warmup_time = 0.5
-    repeat = _REPEAT
+    #: Few samples first, more as long as they are quick: a step takes 5 to 100 ms.
+    repeat = (10, 200, 2.0)
     rounds = len(cases([0], [], [1]))
     suite = ""
 
@@ -66,11 +67,6 @@ class PINNStep(_Step):
         """Loss, gradients, update of the weights."""
         self.task.step()
 
-    @describe("PINN: peak memory of a training process")
-    def peakmem_step(self, problem: str, network: str) -> None:
-        """Peak resident memory of a process that trains."""
-        self.task.step()
-
 
 class MolecularStep(_Step):
     """A training step of a potential, budget ``quick``."""
@@ -84,9 +80,30 @@ class MolecularStep(_Step):
         """Next batch, loss, gradients, update of the weights."""
         self.task.step()
 
+
+class PINNMemory(_Step):
+    """A process that trains a PINN, budget ``quick``."""
+
+    param_names = ["problem", "network"]
+    params = [cases(["diffusion-reaction-2d"], [], ["advection-1d"]), ["fnn baseline"]]
+    suite = "pinn"
+
+    @describe("PINN: peak memory of a training process")
+    def peakmem_step(self, problem: str, network: str) -> None:
+        """Peak resident memory, Python and torch included."""
+        self.task.step()
+
+
+class MolecularMemory(_Step):
+    """A process that trains a potential, budget ``quick``."""
+
+    param_names = ["problem", "network"]
+    params = [["xtb-ethanol"], cases(["schnet baseline"], [], ["painn baseline"])]
+    suite = "molecular"
+
     @describe("potentials: peak memory of a training process")
     def peakmem_step(self, problem: str, network: str) -> None:
-        """Peak resident memory of a process that trains."""
+        """Peak resident memory, Python and torch included."""
         self.task.step()
 
 
@@ -96,7 +113,14 @@ class PINNCounts:
     version = "1"
     timeout = 600
     param_names = ["problem", "network"]
-    params = [_PINN_PROBLEMS, _PINN_NETWORKS]
+    params = [
+        cases(
+            ["advection-1d"],
+            ["compressible-flow-1d", "diffusion-reaction-2d", "shallow-water-2d"],
+            ["diffusion-sorption-1d"],
+        ),
+        _PINN_NETWORKS,
+    ]
 
     def setup_cache(self) -> Counts:
         """Count all steps in one process."""
@@ -119,7 +143,14 @@ class MolecularCounts:
     version = "1"
     timeout = 600
     param_names = ["problem", "network"]
-    params = [_MOLECULAR_PROBLEMS, _MOLECULAR_NETWORKS]
+    params = [
+        _MOLECULAR_PROBLEMS,
+        cases(
+            ["schnet baseline"],
+            ["painn baseline", "cgcnn baseline"],
+            ["schnet irelu", "so3net baseline", "forcenet baseline", "dimenet++ baseline"],
+        ),
+    ]
 
     def setup_cache(self) -> Counts:
         """Count all steps in one process."""

@@ -26,16 +26,17 @@ class Asv:
         profile: What is measured, see `bench.asv_benchmarks.profile`.
         machine: Name under which results are kept.
         logs: Folder of the outputs; each command has a file.
+        config: Where the configuration is written for asv.
     """
 
     def __init__(
-        self, configuration: Configuration, profile: str, machine: str, logs: Path
+        self, configuration: Configuration, profile: str, machine: str, logs: Path, config: Path
     ) -> None:
         self.logs = logs
         self._configuration = configuration
         self._environment = {**os.environ, "DCBENCH_PROFILE": profile}
         self._machine = machine
-        self.config = configuration.root / ".asv" / "nightly.conf.json"
+        self.config = config
 
     def introduce_machine(self) -> None:
         """Tell asv about this machine, which it would ask a person for."""

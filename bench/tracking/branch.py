@@ -70,9 +70,10 @@ class ResultsBranch:
             self._identity = ["-c", f"user.name={_NAME}", "-c", f"user.email={_EMAIL}"]
 
     def open(self, folder: Path) -> Path:
-        """Check the branch out, up to date with the remote.
+        """Check the branch out, with all that the remote has.
 
-        A branch that exists neither here nor on the remote begins with an empty commit.
+        Commits that were not pushed are put on top of the remote's, as in `save`. A branch that
+        exists neither here nor on the remote begins with an empty commit.
 
         Args:
             folder: Where; a worktree of an earlier `open`, or nothing, or an empty folder.
@@ -82,7 +83,7 @@ class ResultsBranch:
 
         Raises:
             BadInput: The folder or the branch is in use otherwise, the remote cannot be reached,
-                or branch and remote have diverged.
+                or what branch and remote changed cannot be put together.
         """
         folder = folder.resolve()
         self._git("worktree", "prune")
@@ -98,9 +99,15 @@ class ResultsBranch:
         for other, ref in worktrees.items():
             if ref == self._ref and other != folder:
                 raise BadInput(f"branch {self._branch!r} is checked out in {other}")
-        self._update(folder if reopened else None)
-        if not reopened:
+        here, there = self._tip(), self._fetch()
+        if here is None:
+            self._git("update-ref", self._ref, there or self._first_commit(), "")
+        if reopened:
+            self._commit(folder, "Left by a night that was ended")
+        else:
             self._git("worktree", "add", "--quiet", str(folder), self._branch)
+        if there is not None and not self._is_ancestor(there, self._ref):
+            self._rebase(folder, there)
         self._folder = folder
         return folder
 
@@ -128,31 +135,17 @@ class ResultsBranch:
         # Without the file git would go up to the repository around the folder.
         if not (folder / ".git").exists():
             raise BadInput(f"{folder} is no git worktree any more")
-        self._git("add", "--all", "--force", ".", folder=folder)
-        changed = bool(self._run(folder, "diff", "--cached", "--quiet").returncode)
-        if changed:
-            self._git("commit", "--quiet", "-m", message, folder=folder)
+        changed = self._commit(folder, message)
         if push:
             self._push(folder)
         return changed
 
-    def _update(self, worktree: Path | None) -> None:
-        """Bring the local branch to the remote's state, in its worktree if there is one."""
-        here, there = self._tip(), self._fetch()
-        if here is None:
-            self._git("update-ref", self._ref, there or self._first_commit(), "")
-        elif there is None or self._is_ancestor(there, here):
-            return
-        elif not self._is_ancestor(here, there):
-            where = worktree or self._root
-            raise BadInput(
-                f"branch {self._branch!r} and {self._remote}'s have diverged: keep one of them, or"
-                f" rebase it in {where}"
-            )
-        elif worktree is None:
-            self._git("update-ref", self._ref, there, here)
-        else:
-            self._git("merge", "--quiet", "--ff-only", there, folder=worktree)
+    def _commit(self, folder: Path, message: str) -> bool:
+        self._git("add", "--all", "--force", ".", folder=folder)
+        changed = bool(self._run(folder, "diff", "--cached", "--quiet").returncode)
+        if changed:
+            self._git("commit", "--quiet", "-m", message, folder=folder)
+        return changed
 
     def _push(self, folder: Path) -> None:
         command = ("push", "--quiet", str(self._remote), f"{self._ref}:{self._ref}")

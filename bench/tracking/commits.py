@@ -15,12 +15,14 @@ class Repository:
         root: Its folder.
 
     Raises:
-        BadInput: There is no git repository, or no commit.
+        BadInput: There is no git repository, no commit, or not the whole history.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.head = self.resolve("HEAD")
+        if self.git("rev-parse", "--is-shallow-repository") == "true":
+            raise BadInput(f"{str(root)!r} is a shallow clone: git fetch --unshallow")
 
     def git(self, *arguments: str) -> str:
         """Output of a git command, without the last newline.
@@ -51,9 +53,14 @@ class Repository:
         """Short hash and subject."""
         return self.git("log", "-1", "--format=%h %s", commit)
 
-    def lineage(self, commit: str) -> list[str]:
-        """Full hashes of a commit and of what it builds on, newest first, along first parents."""
-        return self.git("rev-list", "--first-parent", commit).splitlines()
+    def ancestors(self, commit: str) -> list[str]:
+        """Full hashes of a commit and of all that it builds on, newest first."""
+        return self.git("rev-list", "--topo-order", commit).splitlines()
+
+    def between(self, base: str, commit: str) -> list[str]:
+        """Full hashes of the commits after a base, along first parents, oldest first."""
+        found = self.git("rev-list", "--first-parent", "--reverse", f"{base}..{commit}")
+        return found.splitlines()
 
     def is_dirty(self, *paths: str) -> bool:
         """Whether tracked or new files below `paths` differ from the commit."""

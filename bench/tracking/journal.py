@@ -20,7 +20,6 @@ class Night(msgspec.Struct, frozen=True):
         commit: Full hash.
         verdict: ``good``, ``bad``, or ``accepted`` by a person.
         profile: What was measured; the profiles have histories of their own.
-        machine: asv's name of the machine, for the same reason.
         when: UTC, ISO 8601.
         base: Commit that it was compared with, if there was one.
         facts: What the machine was like.
@@ -30,7 +29,6 @@ class Night(msgspec.Struct, frozen=True):
     commit: str
     verdict: Literal["good", "bad", "accepted"]
     profile: str
-    machine: str
     when: str
     base: str | None = None
     facts: Machine | None = None
@@ -38,61 +36,67 @@ class Night(msgspec.Struct, frozen=True):
 
 
 class Journal:
-    """The nights of a results folder, in a file that asv does not take for results.
+    """The nights of a machine, in a file beside its results that asv does not take for one.
+
+    Machines that share a branch have a file each, so that none undoes another's verdicts.
 
     Args:
         results: asv's results folder.
+        machine: asv's name of the machine.
+        profile: What is measured.
 
     Raises:
         BadInput: The file is damaged; it is never thrown away, since all verdicts are in it.
     """
 
-    def __init__(self, results: Path) -> None:
-        self._path = results / "nights.jsonl"
-        self._nights: list[Night] = []
+    def __init__(self, results: Path, machine: str, profile: str) -> None:
+        self._path = results / f"nights-{machine}.jsonl"
+        self._profile = profile
+        self._read()  # a damaged file is refused before anything is measured
+
+    def _read(self) -> list[Night]:
+        found = []
         if self._path.exists():
-            lines = self._path.read_bytes().splitlines()
-            for number, line in enumerate(lines, 1):
+            for number, line in enumerate(self._path.read_bytes().splitlines(), 1):
                 try:
-                    self._nights.append(msgspec.json.decode(line, type=Night))
+                    found.append(msgspec.json.decode(line, type=Night))
                 except msgspec.MsgspecError as error:
                     raise BadInput(f"{self._path}, line {number}: {error}") from error
+        return found
 
     def add(self, night: Night) -> None:
         """Write a verdict; a later one of the same commit stands above an earlier."""
-        self._nights.append(night)
-        lines = [msgspec.json.encode(one) for one in self._nights]
+        lines = [msgspec.json.encode(one) for one in [*self._read(), night]]
         write_atomically(self._path, b"".join(line + b"\n" for line in lines))
 
-    def find(self, commit: str, profile: str, machine: str) -> Night | None:
+    def find(self, commit: str) -> Night | None:
         """The last verdict on a commit."""
-        return self._last(profile, machine).get(commit)
+        return self._last().get(commit)
 
-    def last_good(self, lineage: Sequence[str], profile: str, machine: str) -> Night | None:
-        """The newest of the commits that is good or accepted.
+    def good(self, ancestors: Sequence[str]) -> list[Night]:
+        """The nights of the commits that are good or accepted, the newest first.
 
         Args:
-            lineage: Full hashes, newest first.
-            profile: Of the measurement.
-            machine: asv's name of the machine.
+            ancestors: Full hashes, newest first.
         """
-        good = self._good(profile, machine)
-        return next((good[commit] for commit in lineage if commit in good), None)
+        last = self._last()
+        found = (last[commit] for commit in ancestors if commit in last)
+        return [night for night in found if night.verdict != "bad"]
 
-    def reference(self, lineage: Sequence[str], profile: str, machine: str) -> Night | None:
-        """The commit from which small steps are added up: the last accepted, or the first good."""
-        good = self._good(profile, machine)
-        found = [good[commit] for commit in lineage if commit in good]
-        accepted = next((night for night in found if night.verdict == "accepted"), None)
-        return accepted or (found[-1] if found else None)
+    def knows_good(self, besides: str) -> bool:
+        """Whether a commit beside one is good or accepted, on whatever branch."""
+        last = self._last().values()
+        return any(night.verdict != "bad" and night.commit != besides for night in last)
 
-    def _last(self, profile: str, machine: str) -> dict[str, Night]:
-        return {
-            night.commit: night
-            for night in self._nights
-            if (night.profile, night.machine) == (profile, machine)
-        }
+    def _last(self) -> dict[str, Night]:
+        return {night.commit: night for night in self._read() if night.profile == self._profile}
 
-    def _good(self, profile: str, machine: str) -> dict[str, Night]:
-        last = self._last(profile, machine)
-        return {commit: night for commit, night in last.items() if night.verdict != "bad"}
+
+def since_acceptance(good: Sequence[Night]) -> list[Night]:
+    """Of good nights, newest first, those up to the last accepted one, the oldest first."""
+    kept = []
+    for night in good:
+        kept.append(night)
+        if night.verdict == "accepted":
+            break
+    return kept[::-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,9 +16,22 @@ from asv.machine import Machine
 from asv.results import Results
 
 from bench.errors import BadInput
+from bench.files import write_atomically
 
 #: A benchmark, as benchmarks.json describes it.
 Benchmark = Mapping[str, Any]
+
+#: Columns of a result file that have an entry for each combination of parameters.
+_PER_VALUE = (
+    "result",
+    "stats_ci_99_a",
+    "stats_ci_99_b",
+    "stats_q_25",
+    "stats_q_75",
+    "stats_number",
+    "stats_repeat",
+    "samples",
+)
 
 #: What reading a file of another form raises somewhere in asv.
 _DAMAGE = (util.UserError, ValueError, TypeError, KeyError, IndexError, AttributeError)
@@ -89,18 +103,91 @@ def read(results_dir: Path, machine: str, commit: str) -> dict[str, Value]:
     return {value.name: value for value in values}
 
 
-def modules(results_dir: Path) -> list[str]:
-    """The modules that benchmarks are in, sorted.
+def removed(results_dir: Path, machine: str, commit: str) -> set[str]:
+    """Names of the benchmarks that a commit was measured by, and that are there no more.
 
     Raises:
-        BadInput: benchmarks.json is damaged or missing.
+        BadInput: A file is damaged, or benchmarks.json is missing.
     """
-    benchmarks = _loaded(_benchmarks, results_dir / "benchmarks.json")
-    return sorted({name.partition(".")[0] for name in benchmarks})
+    present = _loaded(_benchmarks, results_dir / "benchmarks.json")
+    measured = [r for r in _results(results_dir, machine, commit[:8]) if r.commit_hash == commit]
+    return {name for r in measured for name in r.get_all_result_keys()} - set(present)
 
 
-def missing(results_dir: Path, machine: str, commit: str) -> set[str]:
-    """Names of the values that a commit has no result of, or only a failure.
+def adopt(results_dir: Path, others: Path, machine: str, commit: str, names: set[str]) -> None:
+    """Take values of a commit from another folder of results, whole or not at all.
+
+    Args:
+        results_dir: The folder that is changed; it has results of the commit.
+        others: The folder that they are taken from.
+        machine: asv's name of the machine.
+        commit: Full hash.
+        names: Of the values, see `Value.name`.
+
+    Raises:
+        BadInput: A file is damaged.
+    """
+    for path in sorted((others / machine).glob(f"{commit[:8]}-*.json")):
+        target = results_dir / machine / path.name
+        taken, kept = _loaded(_rows, path), _loaded(_rows, target)
+        for benchmark, new in taken["results"].items():
+            old = kept["results"].get(benchmark)
+            if old is None:
+                continue
+            where = {n: k for k, n in enumerate(_entries(benchmark, old))}
+            for k, name in enumerate(_entries(benchmark, new)):
+                if name in names and name in where:
+                    for column in _PER_VALUE:
+                        of_new = (new.get(column) or {k: None})[k]
+                        of_old = old.get(column) or [None] * len(where)
+                        of_old[where[name]] = of_new
+                        old[column] = of_old
+        columns = kept["result_columns"]
+        rows = {name: [row.get(c) for c in columns] for name, row in kept["results"].items()}
+        content = {**kept, "results": rows}
+        write_atomically(target, json.dumps(content).encode())
+
+
+def _rows(path: Path) -> dict[str, Any]:
+    """A result file, each of its rows by column."""
+    content: dict[str, Any] = json.loads(path.read_bytes())
+    columns = content["result_columns"]
+    # asv leaves out what is empty at the end of a row.
+    content["results"] = {
+        name: dict(zip(columns, row, strict=False)) for name, row in content["results"].items()
+    }
+    return content
+
+
+def _entries(benchmark: str, row: Mapping[str, Any]) -> list[str]:
+    """Names of a row's values."""
+    parameters = row.get("params") or []
+    return [
+        f"{benchmark}({', '.join(combination)})" if combination else benchmark
+        for combination in itertools.product(*parameters)
+    ]
+
+
+def files(results_dir: Path, machine: str, commit: str) -> dict[Path, bytes]:
+    """The result files of a commit, to be put back by `restore`."""
+    paths = (results_dir / machine).glob(f"{commit[:8]}-*.json")
+    return {path: path.read_bytes() for path in paths}
+
+
+def restore(kept: Mapping[Path, bytes]) -> None:
+    """Write files as they were."""
+    for path, content in kept.items():
+        write_atomically(path, content)
+
+
+def missing(results_dir: Path, machine: str, commit: str, failures: bool = True) -> set[str]:
+    """Names of the values that a commit has no result of.
+
+    Args:
+        results_dir: asv's folder of results.
+        machine: asv's name of the machine.
+        commit: Full hash.
+        failures: A failure is no result either.
 
     Raises:
         BadInput: A file is damaged, or benchmarks.json is missing.
@@ -112,16 +199,9 @@ def missing(results_dir: Path, machine: str, commit: str) -> set[str]:
         for name, benchmark in benchmarks.items()
         for parameters in itertools.product(*benchmark["params"])
     }
-    return {name for name in expected if name not in found or found[name].value is None}
-
-
-def measured_commits(results_dir: Path, machine: str) -> set[str]:
-    """Full hashes of the commits that have results, failed ones included, on a machine.
-
-    Raises:
-        BadInput: A file is damaged, see `set_aside_damaged`.
-    """
-    return {r.commit_hash for r in _results(results_dir, machine) if r.get_all_result_keys()}
+    return {
+        name for name in expected if name not in found or (failures and found[name].value is None)
+    }
 
 
 def set_aside_damaged(results_dir: Path) -> list[Path]:

@@ -23,8 +23,8 @@ class Findings:
         measured: How many values the commit has.
         changes: Of all benchmarks, against the base.
         worse: Those that make the verdict red.
-        crept: Those that got worse since the reference in steps too small to be seen.
-        reference: Short hash and subject of the reference.
+        crept: Those that got worse over several nights, in steps too small to be seen.
+        since: Short hash of the commit from which such steps are added up, by name.
         refuted: Names of suspected times that a second measurement did not confirm.
         first_bad: Short hash of the first measured commit that has a regression, by its name.
         notes: Sentences about the machine and the measurement.
@@ -32,6 +32,7 @@ class Findings:
         logs: Where asv's output is.
         pages: Where the pages are.
         config: asv's configuration with which the results are found.
+        accept: Command that accepts the commit as it is.
     """
 
     commit: str
@@ -44,7 +45,7 @@ class Findings:
     changes: Sequence[Change] = ()
     worse: Sequence[Change] = ()
     crept: Sequence[Change] = ()
-    reference: str | None = None
+    since: dict[str, str] = field(default_factory=dict)
     refuted: Sequence[str] = ()
     first_bad: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -52,6 +53,7 @@ class Findings:
     logs: Path | None = None
     pages: Path | None = None
     config: Path = Path("asv.conf.json")
+    accept: str = ""
 
     @property
     def red(self) -> bool:
@@ -67,9 +69,9 @@ def markdown(found: Findings) -> str:
     if found.reasons:
         parts += ["## What failed benchmarks said", *(f"    {line}" for line in found.reasons)]
     if found.crept:
-        title = f"## Worse in small steps since {found.reference}"
-        parts += [title, _table(found.crept, {})]
-    if found.worse and found.base_hash:
+        since = ", ".join(sorted({found.since[change.name] for change in found.crept}))
+        parts += [f"## Worse in small steps since {since}", _table(found.crept, {})]
+    if found.red:
         parts.append(_how_to_go_on(found))
     better = [c for c in found.changes if c.verdict in (Verdict.IMPROVEMENT, Verdict.FIXED)]
     if better:
@@ -93,7 +95,7 @@ def lines(found: Findings) -> Iterable[str]:
         first = found.first_bad.get(change.name)
         yield f"  {change.describe()}" + (f", first seen in {first}" if first else "")
     for change in found.crept:
-        yield f"  {change.describe()}, in small steps since {found.reference}"
+        yield f"  {change.describe()}, in small steps since {found.since[change.name]}"
     for reason in found.reasons:
         yield f"    {reason}"
 
@@ -123,14 +125,15 @@ def _table(changes: Iterable[Change], first_bad: dict[str, str]) -> str:
 
 
 def _how_to_go_on(found: Findings) -> str:
-    worst = found.worse[0]
-    range_ = f"{(found.base_hash or '')[:10]}..{found.commit_hash[:10]}"
-    variable = f"DCBENCH_PROFILE={found.profile}"
-    config = found.config
-    return (
-        "To find the commit, where several are in between:\n\n"
-        f"    {variable} asv --config {config} find {range_} '{worst.name.partition('(')[0]}$'\n\n"
-        "If the change is wanted:\n\n"
-        f"    python -m bench.nightly --accept {found.commit_hash[:10]}"
-        f" --reason '…' --profile {found.profile} --machine {found.machine}"
-    )
+    parts = []
+    regressions = [c for c in found.worse if c.verdict is Verdict.REGRESSION]
+    if regressions and found.base_hash:
+        # The good commit is the end of the search that is known, so it belongs to the range.
+        range_ = f"{found.base_hash[:10]}~1..{found.commit_hash[:10]}"
+        benchmark = regressions[0].name.partition("(")[0]
+        parts += [
+            "To find the commit, where several are in between:",
+            f"    DCBENCH_PROFILE={found.profile} asv --config {found.config} find"
+            f" --machine {found.machine} {range_} {benchmark}",
+        ]
+    return "\n\n".join([*parts, "If the change is wanted:", f"    {found.accept}"])
