@@ -26,7 +26,7 @@ bench: $(READY)
 	$(RUN) -m bench.suite pinn --arm irelu --arm irelu+lsuv
 
 test: $(READY)
-	$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(RUN) -m ruff check .

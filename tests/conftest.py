@@ -17,7 +17,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gpu: needs a CUDA device")
 
 
+#: Files that take minutes and so begin first; the others fill the time beside them.
+LONG = ("test_fault_injection.py", "test_nightly.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -60,10 +61,12 @@ class Nights:
     def run_command(self, summary: str, start: str) -> str:
         """What the command prints that the summary tells the reader to run."""
         (line,) = {line.strip() for line in summary.splitlines() if start in line}
+        environment = tracking_environment(self.home)
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
         done = subprocess.run(
             ["bash", "-c", line],
             cwd=self.toy.root,
-            env=tracking_environment(self.home),
+            env=environment,
             capture_output=True,
             text=True,
             timeout=240,
@@ -258,6 +261,7 @@ def test_an_interrupted_nightly_says_so(toy: ToyRepository, night: Nights) -> No
 
 
 def test_a_history_that_was_rewritten_needs_a_person(toy: ToyRepository, night: Nights) -> None:
+    toy.commit("what both histories have")
     toy.commit("before", error=1.0)
     assert night()[0] == 0
     here = toy.git("rev-parse", "HEAD")

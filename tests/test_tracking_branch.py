@@ -140,7 +140,6 @@ def test_a_worktree_is_opened_again_with_what_a_killed_job_left(
     branch = ResultsBranch(alone, BRANCH)
     branch.open(folder)
     assert (folder / "half.json").read_text() == "{"
-    assert branch.save("kept", push=False)
     assert files(alone) == ["a.json", "half.json"]
     assert content(alone, "a.json") == "2"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from .describe import describe
@@ -31,7 +32,11 @@ class SinglePrecision:
 
     def setup_cache(self) -> dict[str, float]:
         """Evaluate all cases in one process."""
-        return {case: rounding(*case.split()) for case in self.params[0]}
+        found = {}
+        for case in self.params[0]:
+            suite, problem, model, arm = case.split()
+            found[case] = rounding(suite, problem, model, arm)
+        return found
 
     @describe("single precision: largest relative difference of a metric", "1")
     def track_rounding(self, found: dict[str, float], case: str) -> float:
@@ -39,11 +44,30 @@ class SinglePrecision:
         return found[case]
 
 
-def rounding(suite: str, problem: str, model: str, arm: str) -> float:
-    """Largest |single − double| / |double| over the metrics of a task."""
+def rounding(
+    suite: str,
+    problem: str,
+    model: str,
+    arm: str,
+    change: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> float:
+    """Largest |single − double| / |double| over the metrics of a task.
+
+    Args:
+        suite: Name of the suite.
+        problem: Name of the problem.
+        model: Name and size of the model.
+        arm: Name of the arm.
+        change: Of the task's state in double precision, which both are given.
+
+    Raises:
+        RuntimeError: A metric is not finite.
+    """
     network = f"{model} {arm}"
     double = built(suite, problem, network, "cpu", "--dtype", "float64")
     single = built(suite, problem, network, "cpu", "--dtype", "float32")
+    start = double.state_dict()
+    double.load_state_dict(change(start))
     single.load_state_dict(_single(double.state_dict()))
     exact = double.evaluate().metrics
     rounded = single.evaluate().metrics

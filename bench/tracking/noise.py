@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import statistics
 import sys
@@ -21,6 +22,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from bench.asv_benchmarks import metrics as tracked
+from bench.asv_benchmarks.precision import SinglePrecision, rounding
 from bench.asv_benchmarks.runs import SEEDS
 from bench.spec import Spec
 from bench.suite import parser
@@ -77,15 +79,22 @@ def train(training: Training) -> dict[str, float]:
     return {name: float(found[name]) for name in training.metrics}
 
 
-def _changed(state: Any, generator: Any) -> Any:
-    """A state dict with every floating-point tensor times 1 + eps·N(0, 1)."""
+def _changed(state: Any, generator: Any, eps: float | None = None) -> Any:
+    """A state dict with every floating-point tensor times 1 + eps·N(0, 1).
+
+    Args:
+        state: Tensors in dicts, or whatever else.
+        generator: Of the normal numbers.
+        eps: By default that of each tensor's own type.
+    """
     import torch
 
     if isinstance(state, dict):
-        return {name: _changed(value, generator) for name, value in state.items()}
+        return {name: _changed(value, generator, eps) for name, value in state.items()}
     if isinstance(state, torch.Tensor) and state.is_floating_point():
         noise = torch.randn(state.shape, generator=generator, dtype=state.dtype)
-        return state * (1 + torch.finfo(state.dtype).eps * noise)
+        size = torch.finfo(state.dtype).eps if eps is None else eps
+        return state * (1 + size * noise)
     return state
 
 
@@ -109,11 +118,27 @@ def spreads(
         yield name, median, max(digits), max(seeds)
 
 
+def rounding_spreads(changes: int) -> Iterator[tuple[str, float, float]]:
+    """Name, tracked difference of single to double precision, its largest ratio by last digits."""
+    import torch
+
+    for case in SinglePrecision.params[0]:
+        suite, problem, model, arm = case.split()
+        found = []
+        for seed in range(1 + changes):
+            generator = torch.Generator().manual_seed(seed)
+            eps = 2.0**-23 if seed else 0.0
+            change = functools.partial(_changed, generator=generator, eps=eps)
+            found.append(rounding(suite, problem, model, arm, change))
+        yield case, found[0], max(found) / min(found)
+
+
 def main() -> int:
     """Print a line for each tracked error; the profile is that of ``DCBENCH_PROFILE``."""
     options = argparse.ArgumentParser(prog="python -m bench.tracking.noise", description=__doc__)
     options.add_argument("--changes", type=int, default=3, help="of the last digits (default 3)")
-    todo = list(trainings(options.parse_args().changes))
+    changes = options.parse_args().changes
+    todo = list(trainings(changes))
     cores = len(os.sched_getaffinity(0))
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(ProcessPoolExecutor(cores, mp_context=get_context("spawn")))
@@ -124,6 +149,9 @@ def main() -> int:
     print(f"{'tracked error':<78} {'median':>9} {'digits':>8} {'seeds':>8}")
     for name, median, digits, seeds in spreads(results):
         print(f"{name:<78} {median:>9.3g} {digits:>8.1e} {seeds:>8.1e}")
+    print(f"\n{'single precision':<78} {'now':>9} {'digits':>8}")
+    for name, now, ratio in rounding_spreads(changes):
+        print(f"{name:<78} {now:>9.1e} {'×':>3}{ratio:.2f}")
     return 0
 
 

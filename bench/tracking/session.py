@@ -280,7 +280,9 @@ class Session:
         ]
         self._note_what_was_not_compared(found, base)
         verdicts = {change.name: change.verdict for change in found.worse}
-        for commit in self.repository.between(base, self.head):
+        after = self.repository.between(base, self.head)
+        found.distance = len(after)
+        for commit in after:
             if commit == self.head or not self._missing(commit, failures=False):
                 for change in self._compare(base, commit):
                     if verdicts.get(change.name) is change.verdict:

@@ -20,6 +20,7 @@ class Findings:
         commit_hash: Full hash of what was judged.
         profile: What was measured.
         machine: asv's name of the machine.
+        distance: How many commits there are from the base to the commit.
         measured: How many values the commit has.
         changes: Of all benchmarks, against the base.
         worse: Those that make the verdict red.
@@ -41,6 +42,7 @@ class Findings:
     machine: str
     base: str | None = None
     base_hash: str | None = None
+    distance: int = 0
     measured: int = 0
     changes: Sequence[Change] = ()
     worse: Sequence[Change] = ()
@@ -128,12 +130,12 @@ def _how_to_go_on(found: Findings) -> str:
     parts = []
     regressions = [c for c in found.worse if c.verdict is Verdict.REGRESSION]
     if regressions and found.base_hash:
-        # The good commit is the end of the search that is known, so it belongs to the range.
-        range_ = f"{found.base_hash[:10]}~1..{found.commit_hash[:10]}"
+        # As many commits as there are up to the good one, which asv has to start from.
+        range_ = f"'{found.commit_hash[:10]} -{found.distance + 1}'"
         benchmark = regressions[0].name.partition("(")[0]
         parts += [
             "To find the commit, where several are in between:",
-            f"    DCBENCH_PROFILE={found.profile} asv --config {found.config} find"
+            f"    DCBENCH_PROFILE={found.profile} asv --config {found.config} find --skip-save"
             f" --machine {found.machine} {range_} {benchmark}",
         ]
     return "\n\n".join([*parts, "If the change is wanted:", f"    {found.accept}"])
