@@ -1,4 +1,4 @@
-"""asv's configuration and result files, as asv itself reads and writes them."""
+"""asv's result files, as asv itself writes and reads them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import datetime
 import itertools
 import json
 import math
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,10 +14,9 @@ from typing import Any
 import pytest
 from asv import util
 from asv.benchmarks import Benchmarks
-from asv.config import Config
-from asv.machine import MachineCollection
 from asv.results import Results, iter_results
 from asv.runner import BenchmarkResult
+from asv_checkout import MACHINE, measured
 
 from bench.errors import BadInput
 from bench.tracking.configuration import Configuration
@@ -34,203 +30,13 @@ from bench.tracking.results import (
     set_aside_damaged,
 )
 
-MACHINE = {"machine": "box", "os": "", "arch": "", "cpu": "", "num_cpu": "1", "ram": "1"}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-BENCHMARKS = """
-class Suite:
-    version = "3"
-    params = [["fnn baseline", "fnn irelu"], [1, 2]]
-    param_names = ["network", "order"]
-
-    def setup(self, network, order):
-        if (network, order) == ("fnn baseline", 2):
-            raise NotImplementedError
-
-    def track_error(self, network, order):
-        if (network, order) == ("fnn irelu", 1):
-            raise RuntimeError("diverged")
-        return 0.25 * order
-
-    track_error.unit = "kcal/mol"
-
-
-def track_flops():
-    return 12345678
-
-
-def time_sum():
-    sum(range(1000))
-
-
-time_sum.number, time_sum.repeat, time_sum.warmup_time = 1, 12, 0
-
-
-def peakmem_list():
-    return [0] * 1000
-"""
-
-#: A plugin that only the checkout has, and that asv can be seen to load.
-PLUGIN = """
-from pathlib import Path
-
-
-def setup():
-    (Path(__file__).parent / "loaded").write_text(__name__)
-"""
-
-
-def checkout(root: Path, **settings: Any) -> Path:
-    """A repository of one commit, with benchmarks and a plugin."""
-    for package, modules in {
-        "marks": {"__init__.py": "", "suite.py": BENCHMARKS},
-        "extra": {"__init__.py": "", "plugin.py": PLUGIN},
-    }.items():
-        (root / package).mkdir(parents=True)
-        for name, text in modules.items():
-            (root / package / name).write_text(text)
-    content = {
-        "version": 1,
-        "project": "tiny",
-        "repo": ".",
-        "branches": ["HEAD"],
-        "benchmark_dir": "marks",
-        "env_dir": "work/env",
-        "results_dir": "work/results",
-        "html_dir": "work/html",
-        "plugins": [".extra.plugin"],
-        "environment_type": "virtualenv",
-        "launch_method": "spawn",
-        **settings,
-    }
-    (root / "asv.conf.json").write_text("// A comment.\n" + json.dumps(content))
-    git(root, "init", "--quiet")
-    git(root, "add", ".")
-    git(root, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "One")
-    return root
-
-
-def git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def asv(*arguments: str, cwd: Path, home: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "HOME": str(home), "PYTHONSAFEPATH": "1"}
-    environment.pop("PYTHONPATH", None)
-    command = [sys.executable, "-m", "asv", *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Configuration, str]:
-    """asv's run of the checkout's commit, from elsewhere: the configuration, the commit."""
-    folder = tmp_path_factory.mktemp("run")
-    root = checkout(folder / "checkout")
-    configuration = Configuration.load(root, folder / "kept" / "results")
-    path = folder / "state" / "asv.json"
-    configuration.write(path)
-    (folder / "home").mkdir()
-    MachineCollection.save("box", dict(MACHINE), _path=str(folder / "home" / ".asv-machine.json"))
-    commit = git(root, "rev-parse", "HEAD")
-    done = asv(
-        *("run", "--config", str(path), "--python=same", "--machine", "box"),
-        *("--set-commit-hash", commit),
-        cwd=folder,
-        home=folder / "home",
-    )
-    # 2: a benchmark failed, as one of them should.
-    assert done.returncode == 2, done.stdout + done.stderr
-    return configuration, commit
-
-
-# The configuration.
-
-
-def test_paths_are_absolute_and_comments_are_allowed(tmp_path: Path) -> None:
-    root = checkout(tmp_path / "checkout", regressions_thresholds={"suite": 0.5})
-    configuration = Configuration.load(root)
-    assert configuration.root == root
-    assert configuration.results_dir == root / "work" / "results"
-    assert configuration.html_dir == root / "work" / "html"
-    assert configuration.env_dir == root / "work" / "env"
-    assert configuration.thresholds.of("suite.time_sum") == 0.5
-
-
-def test_results_elsewhere_take_the_pages_along(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = checkout(tmp_path / "checkout")
-    monkeypatch.chdir(tmp_path)
-    configuration = Configuration.load(Path("checkout"), Path("kept/results"))
-    assert configuration.results_dir == tmp_path / "kept" / "results"
-    assert configuration.html_dir == root / "work" / "html"
-    assert configuration.env_dir == root / "work" / "env"
-
-
-def test_asv_reads_what_is_written(tmp_path: Path) -> None:
-    root = checkout(tmp_path / "checkout", regressions_thresholds={"suite": 0.5})
-    path = tmp_path / "new" / "asv.json"
-    Configuration.load(root).write(path)
-    written = Config.load(str(path))
-    assert written.repo == str(root)
-    assert written.benchmark_dir == str(root / "marks")
-    assert written.results_dir == str(root / "work" / "results")
-    assert written.branches == ["HEAD"] and written.launch_method == "spawn"
-    assert written.regressions_thresholds == {"suite": 0.5}
-
-
-def test_a_remote_repository_keeps_its_address(tmp_path: Path) -> None:
-    root = checkout(tmp_path / "checkout", repo="https://example.org/tiny.git")
-    assert Configuration.load(root).content["repo"] == "https://example.org/tiny.git"
-
-
-def test_the_plugin_of_the_checkout_is_loaded_from_elsewhere(
-    run: tuple[Configuration, str],
-) -> None:
-    configuration, _ = run
-    assert (configuration.root / "extra" / "loaded").read_text() == "extra.plugin"
-
-
-def test_asv_stops_at_a_plugin_that_the_checkout_lacks(tmp_path: Path) -> None:
-    root = checkout(tmp_path / "checkout", plugins=[".extra.absent"])
-    path = tmp_path / "state" / "asv.json"
-    Configuration.load(root).write(path)
-    done = asv("check", "--config", str(path), "--python=same", cwd=tmp_path, home=tmp_path)
-    assert done.returncode == 1
-    assert "No module named 'extra.absent'" in done.stderr
-
-
-def test_the_configuration_of_this_checkout() -> None:
-    root = Path(__file__).parents[1]
-    configuration = Configuration.load(root)
-    assert configuration.content["benchmark_dir"] == str(root / "bench" / "asv_benchmarks")
-    assert (root / "bench" / "asv_benchmarks" / "__init__.py").exists()
-    # asv says nothing of a setting that it does not know.
-    assert set(configuration.content) <= set(vars(Config()))
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        (None, "No such file"),
-        ('{"version": 1, "repo": ', "not JSON"),
-        ("[1]", "not a JSON object"),
-        ('{"repo": "."}', "version is None"),
-        ('{"version": 2, "repo": "."}', "version is 2"),
-        ('{"version": 1}', "No repo specified"),
-        ('{"version": 1, "repo": ".", "results_dir": 3}', "results_dir is 3"),
-        ('{"version": 1, "repo": ".", "regressions_thresholds": [1]}', "regressions_thresholds"),
-        ('{"version": 1, "repo": ".", "regressions_thresholds": {"a": "x"}}', "'x' of 'a'"),
-    ],
-)
-def test_a_bad_configuration_is_named(tmp_path: Path, text: str | None, reason: str) -> None:
-    path = tmp_path / "asv.conf.json"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(BadInput, match=reason) as caught:
-        Configuration.load(tmp_path)
-    assert str(caught.value).startswith(f"{path}: ")
+    """A real run: the configuration, the commit."""
+    return measured(tmp_path_factory.mktemp("run"))
 
 
 # What a real run leaves.

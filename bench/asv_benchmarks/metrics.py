@@ -2,7 +2,7 @@
 
 Trainings are deterministic: the same code gives the same error on the same machine. They are in
 double precision, because in single precision a reordered sum moves the error of an unstable arm by
-per cents within 200 steps; in double precision last digits are nowhere seen, and a small threshold
+up to 20 % within 300 steps; in double precision last digits are nowhere seen, and a small threshold
 tells a change of the mathematics from one of the rounding. `precision` watches single precision.
 
 Errors only, no scores: to asv a regression is an upward step. A training that diverges makes its
@@ -92,12 +92,12 @@ class PINN(Trained):
         """Train everything once for all benchmarks of the class."""
         return self.trained()
 
-    @describe("PINN: relative L2 error after 100 steps", "1")
+    @describe("PINN: relative L2 error after 100 steps", "relative error")
     def track_L2RE(self, results: Results, problem: str, network: str) -> float:
         """Relative L2 error on the whole space–time grid, median of the seeds."""
         return median_error(results[problem][network], "L2RE")
 
-    @describe("PINN: mean squared error after 100 steps", "1")
+    @describe("PINN: mean squared error after 100 steps", "squared error")
     def track_MSE(self, results: Results, problem: str, network: str) -> float:
         """Mean squared error on the whole space–time grid, median of the seeds."""
         return median_error(results[problem][network], "MSE")

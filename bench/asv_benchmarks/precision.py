@@ -38,7 +38,7 @@ class SinglePrecision:
             found[case] = rounding(suite, problem, model, arm)
         return found
 
-    @describe("single precision: largest relative difference of a metric", "1")
+    @describe("single precision: largest relative difference of a metric", "relative difference")
     def track_rounding(self, found: dict[str, float], case: str) -> float:
         """Largest relative difference of a metric or loss term to double precision."""
         return found[case]

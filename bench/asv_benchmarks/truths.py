@@ -73,7 +73,7 @@ class Accuracy(_Solver):
 
     params = [_SOLVED]
 
-    @describe("ground truth: estimated relative L2 error of a coarse solution", "1")
+    @describe("ground truth: estimated relative L2 error of a coarse solution", "relative error")
     def track_truth_error(self, problem: str) -> float:
         """Largest of the outputs.
 
