@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -263,7 +263,15 @@ def test_an_interruption_lets_the_step_end() -> None:
     assert run.trainer.log.step == run.task.optimization.steps_done == 5
 
 
-def test_the_second_signal_acts_as_usual() -> None:
+@pytest.fixture
+def usual_interrupt() -> Iterator[None]:
+    """Python's own handler, also where the tests were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_second_signal_acts_as_usual(usual_interrupt: None) -> None:
     before = signal.getsignal(signal.SIGINT)
     with Interruption() as interruption:
         os.kill(os.getpid(), signal.SIGINT)

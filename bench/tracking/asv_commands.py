@@ -141,6 +141,8 @@ def _run(command: list[str], folder: Path, environment: dict[str, str], output: 
 
 def _interrupt_with_parent() -> None:
     """Linux: a killed nightly interrupts its asv, which ends its benchmarks."""
+    # Ignored in what a script starts in the background, and so in all that this starts.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     set_parent_death_signal = 1
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGINT)
