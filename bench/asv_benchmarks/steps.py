@@ -41,10 +41,11 @@ def _counts(suite: str, problems: list[str], networks: list[str]) -> Counts:
 
 
 class _Step:
-    """A step's time and peak memory; a subclass says of what."""
+    """A task that is stepped; a subclass says which, and what is measured."""
 
     version = "1"
     timeout = 300
+    param_names = ["problem", "network"]
     warmup_time = 0.5
     #: Few samples first, more as long as they are quick: a step takes 5 to 100 ms.
     repeat = (10, 200, 2.0)
@@ -58,7 +59,6 @@ class _Step:
 class PINNStep(_Step):
     """A training step of a PINN, budget ``quick``."""
 
-    param_names = ["problem", "network"]
     params = [_PINN_PROBLEMS, _PINN_NETWORKS]
     suite = "pinn"
 
@@ -71,7 +71,6 @@ class PINNStep(_Step):
 class MolecularStep(_Step):
     """A training step of a potential, budget ``quick``."""
 
-    param_names = ["problem", "network"]
     params = [_MOLECULAR_PROBLEMS, _MOLECULAR_NETWORKS]
     suite = "molecular"
 
@@ -84,7 +83,6 @@ class MolecularStep(_Step):
 class PINNMemory(_Step):
     """A process that trains a PINN, budget ``quick``."""
 
-    param_names = ["problem", "network"]
     params = [cases(["diffusion-reaction-2d"], [], ["advection-1d"]), ["fnn baseline"]]
     suite = "pinn"
 
@@ -97,7 +95,6 @@ class PINNMemory(_Step):
 class MolecularMemory(_Step):
     """A process that trains a potential, budget ``quick``."""
 
-    param_names = ["problem", "network"]
     params = [["xtb-ethanol"], cases(["schnet baseline"], [], ["painn baseline"])]
     suite = "molecular"
 

@@ -13,8 +13,6 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from bench.environment import cpu_model
 from bench.errors import BadInput
 
@@ -154,22 +152,6 @@ class Machine:
         if before.gpus and self.gpus:
             pairs["driver"] = (_drivers(before.gpus), _drivers(self.gpus))
         return [f"{fact} {old} → {new}" for fact, (old, new) in pairs.items() if old != new]
-
-    def to_json(self) -> bytes:
-        """The facts as an indented JSON object."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
-
-    @classmethod
-    def from_json(cls, content: bytes | str) -> Machine:
-        """The inverse of `to_json`.
-
-        Raises:
-            BadInput: `content` is not what `to_json` writes.
-        """
-        try:
-            return msgspec.json.decode(content, type=cls)
-        except msgspec.DecodeError as error:
-            raise BadInput(f"not the facts of a machine: {error}") from None
 
 
 def examine() -> Machine:
