@@ -1,4 +1,4 @@
-"""Normalisation layers that torch does not have."""
+"""Normalisation layers that torch does not have, or whose third derivatives it gets wrong."""
 
 from __future__ import annotations
 
@@ -12,6 +12,47 @@ def none(num_features: int) -> nn.Module:
     """No normalisation: the identity."""
     del num_features
     return nn.Identity()
+
+
+class LayerNorm(nn.LayerNorm):
+    """`torch.nn.LayerNorm` over the last axis, composed of operators with exact derivatives.
+
+    The third derivative of torch's own operator takes mean and deviation for constants (torch 2.13):
+    a loss with second derivatives by the inputs gets a wrong gradient, by 1 % to 100 %.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(self.normalized_shape) != 1:
+            raise ValueError(f"normalises one axis, not the shape {self.normalized_shape}")
+        center = x - x.mean(-1, keepdim=True)
+        y = center * torch.rsqrt(center.square().mean(-1, keepdim=True) + self.eps)
+        if self.weight is not None:
+            y = y * self.weight
+        return y if self.bias is None else y + self.bias
+
+
+class BatchNorm1d(nn.BatchNorm1d):
+    """`torch.nn.BatchNorm1d`, composed of operators with exact derivatives.
+
+    As for `LayerNorm`: with torch's own operator a loss with second derivatives by the inputs gets a
+    gradient that is off by up to 1e-3. In training it takes ``(rows, num_features)``.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or x.ndim != 2 or len(x) < 2 or self.momentum is None:
+            y: Tensor = super().forward(x)
+            return y
+        mean = x.mean(0)
+        center = x - mean
+        var = center.square().mean(0)
+        if self.running_mean is not None and self.running_var is not None:
+            with torch.no_grad():
+                unbiased = var * (len(x) / (len(x) - 1))
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(unbiased, self.momentum)
+                self.num_batches_tracked.add_(1)
+        y = center * torch.rsqrt(var + self.eps)
+        return y * self.weight + self.bias if self.affine else y
 
 
 class FrozenBatchNorm(nn.Module):

@@ -25,8 +25,8 @@ NORMALIZATIONS = Registry(
     "normalization",
     {
         "denorm": Choice("bench.techniques.norm_layers:none", "no normalisation layers"),
-        "batchnorm": Choice("torch.nn:BatchNorm1d", "batch normalisation"),
-        "layernorm": Choice("torch.nn:LayerNorm", "layer normalisation"),
+        "batchnorm": Choice("bench.techniques.norm_layers:BatchNorm1d", "batch normalisation"),
+        "layernorm": Choice("bench.techniques.norm_layers:LayerNorm", "layer normalisation"),
         "frozenbn": Choice(
             "bench.techniques.norm_layers:FrozenBatchNorm",
             "batch norm whose statistics are measured once and then kept",

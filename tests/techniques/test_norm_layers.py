@@ -159,3 +159,58 @@ def test_denorm_is_the_identity(batch: Tensor) -> None:
 def test_an_unknown_normalization() -> None:
     with pytest.raises(BadInput, match="'batchnrm'; did you mean 'batchnorm'"):
         make_normalization("batchnrm", FEATURES)
+
+
+def _loss_of_second_derivatives(net: nn.Module, x: Tensor) -> Tensor:
+    """A residual with second derivatives by the inputs: the mean of (Σᵢ ∂²y/∂xᵢ²)²."""
+    x = x.clone().requires_grad_()
+    (first,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
+    total = torch.zeros(len(x), dtype=x.dtype)
+    for i in range(x.shape[1]):
+        (second,) = torch.autograd.grad(first[:, i].sum(), x, create_graph=True)
+        total = total + second[:, i]
+    return total.square().mean()
+
+
+@pytest.mark.parametrize("token", ["layernorm", "batchnorm", "frozenbn"])
+def test_a_loss_of_second_derivatives_has_the_gradient_of_finite_differences(token: str) -> None:
+    """What torch's own layers fail: they take mean and deviation for constants there."""
+    torch.manual_seed(0)
+    norms = [make_normalization(token, 6) for _ in range(2)]
+    net = nn.Sequential(
+        *(nn.Linear(3, 6), nn.Tanh(), norms[0], nn.Linear(6, 6), nn.Tanh(), norms[1]),
+        nn.Linear(6, 1),
+    ).double()
+    x = torch.randn(9, 3, dtype=torch.float64)
+    measure_frozen_statistics(net, lambda: net(x))
+    weight = net[0].weight
+    (gradient,) = torch.autograd.grad(_loss_of_second_derivatives(net, x), weight)
+    direction, step = torch.randn_like(weight), 1e-5
+    losses = []
+    for sign in (1, -2, 1):
+        with torch.no_grad():
+            weight += sign * step * direction
+        losses.append(_loss_of_second_derivatives(net, x).item())
+    expected = (losses[0] - losses[1]) / (2 * step)
+    assert float((gradient * direction).sum()) == pytest.approx(expected, rel=1e-7)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("token", "kind"), [("layernorm", nn.LayerNorm), ("batchnorm", nn.BatchNorm1d)]
+)
+def test_layers_are_torchs_but_for_derivatives(
+    batch: Tensor, token: str, kind: type[nn.Module], training: bool
+) -> None:
+    ours, theirs = make_normalization(token, FEATURES), kind(FEATURES)
+    assert isinstance(ours, kind)
+    for layer in (ours, theirs):
+        layer.train(training)
+        with torch.no_grad():
+            layer.weight.copy_(torch.linspace(0.5, 2, FEATURES))
+            layer.bias.copy_(torch.linspace(-1, 1, FEATURES))
+    for scale in (1.0, 3.0):
+        torch.testing.assert_close(ours(scale * batch), theirs(scale * batch))
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value)
