@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from bench.arm import Arm
 from bench.errors import BadInput, unknown
@@ -94,6 +94,27 @@ class Task(Protocol):
         """The network's own ``state_dict``, on the CPU."""
 
 
+class Batch(Protocol):
+    """Tasks that differ in their seeds alone, built as one model and stepped in lockstep."""
+
+    @property
+    def tasks(self) -> Sequence[Task]:
+        """One a spec, in order.
+
+        Each is, on its seed's part, what `Suite.build` makes of its spec, but that its own ``step``
+        is not called. States are exchanged with tasks built alone; all tasks of a batch are given
+        theirs at the same step.
+        """
+
+    def step(self) -> Mapping[str, Tensor]:
+        """One optimisation step of every task.
+
+        Returns:
+            As of `Task.step`, but with a value for each task: tensors of shape ``(tasks,)``, which
+            later steps leave as they are. A task whose loss is no longer finite disturbs no other.
+        """
+
+
 @dataclass(frozen=True)
 class Request:
     """What the command line asks of a suite for one run."""
@@ -165,6 +186,21 @@ class Suite(Protocol):
 
     def columns(self, problem: str) -> Columns:
         """The metrics that the final tables show for a problem."""
+
+
+@runtime_checkable
+class Batchable(Protocol):
+    """What a `Suite` also has that can train several seeds as one model."""
+
+    def together(self, specs: Sequence[Spec]) -> bool:
+        """Whether runs of these specs, which differ in their seeds alone, can be one model.
+
+        Decided from the specs, without torch. If they can, so can a part of them, and their
+        training draws nothing from the global generators, of which there is one for all.
+        """
+
+    def build_together(self, specs: Sequence[Spec], device: torch.device) -> Batch:
+        """Build the tasks of specs and the step that they share; called as `Suite.build` is."""
 
 
 def suite_names() -> list[str]:
