@@ -30,6 +30,9 @@ class Metric(msgspec.Struct, frozen=True):
 class Timing(msgspec.Struct, frozen=True):
     """Seconds, except the step times, which are milliseconds after warm-up.
 
+    Seeds that were trained together were built and stepped together: those times are then of all of
+    them at once, in the record of each, and not divided by their number.
+
     Attributes:
         build_s: Building the task: network, points, ground truth.
         train_s: Optimisation steps alone.
@@ -65,11 +68,12 @@ class Record(msgspec.Struct, frozen=True):
         history: Metrics by name at the steps ``step`` and training seconds ``seconds``.
         timing: Where the time went.
         peak_memory_mb: Peak resident memory of the process on a CPU, peak allocated memory of the
-            device on CUDA; MB of 1e6 bytes.
+            device on CUDA; MB of 1e6 bytes. Of seeds that were trained together: of all.
         diagnostics: What the task measured of itself: gradient size, signal sizes, scales, …
         task: What was built: numbers of points and parameters, engine, ground truth.
         warnings: What a reader of the metrics must know, in sentences.
-        environment: Machine, versions, commit.
+        environment: Machine, versions, commit; ``jobs``, the processes side by side, and
+            ``seeds_together``, the seeds that were trained as one model.
         started: UTC time, ISO 8601.
         resumed: How many times the run was continued from a checkpoint.
     """

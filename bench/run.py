@@ -1,10 +1,10 @@
-"""One run, from its spec to its record."""
+"""Runs, from their specs to their records."""
 
 from __future__ import annotations
 
 import datetime
 import time
-import traceback
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -13,12 +13,15 @@ from bench import checkpoint
 from bench.device import deterministic, peak_memory_mb, reset_peak_memory
 from bench.environment import environment
 from bench.interruption import Interruption
-from bench.record import FINAL, SCHEMA, Record, Status
+from bench.record import FINAL, SCHEMA, Record
 from bench.spec import Spec
 from bench.store import Store
-from bench.streams import global_streams
-from bench.task import Task, load_suite
-from bench.trainer import Log, Progress, Trainer, examine
+from bench.streams import global_state, global_streams
+from bench.task import Batch, Batchable, Suite, Task, load_suite
+from bench.trainer import Alone, Lockstep, Log, Outcome, Progress, Trainer, failure
+
+#: Called with the spec of a run and what `Progress` is called with.
+ProgressOf = Callable[[Spec, int, int, float], None]
 
 
 def execute(
@@ -29,50 +32,124 @@ def execute(
     progress: Progress,
     interruption: Interruption,
 ) -> Record:
-    """Train and score a spec, continuing from its checkpoint if there is one.
+    """Train and score a spec alone; see `execute_together`."""
+    ended: list[Record] = []
+    execute_together(
+        [spec], store, device, jobs, lambda _, *what: progress(*what), ended.append, interruption
+    )
+    return ended[0]
 
-    The record is written to the store before it is returned. An exception of the suite becomes a
-    record with the status ``failed`` and the reason.
+
+def execute_together(
+    specs: Sequence[Spec],
+    store: Store,
+    device: torch.device,
+    jobs: int,
+    progress: ProgressOf,
+    ended: Callable[[Record], None],
+    interruption: Interruption,
+) -> None:
+    """Train and score specs as one model, each continuing from its checkpoint if there is one.
+
+    Those whose checkpoints are at one step are in lockstep; after a kill there may be several such
+    steps, and each has its turn. A record is written to the store when its run has ended. An
+    exception of the suite becomes a record with the status ``failed`` and the reason.
 
     Args:
-        spec: What to run.
-        store: Where the checkpoint, the weights and the record go.
+        specs: What to run: one, or several of a suite that takes them together.
+        store: Where the checkpoints, the weights and the records go.
         device: Where to train.
-        jobs: How many runs run side by side, for the record.
+        jobs: How many processes run side by side, for the record.
         progress: Told of the progress.
-        interruption: Looked at between steps.
+        ended: Told of each record that was written.
+        interruption: Looked at between steps. What has not begun by then leaves no record.
     """
-    started = _now()
-    run = _Run(spec, store, device, environment(load_suite(spec.suite), str(device), jobs))
-    with deterministic(device), global_streams(spec.seed, device):
-        try:
-            run.train(interruption, progress)
-        except KeyboardInterrupt:
-            run.status, run.reason = "interrupted", "interrupted before its state was saved"
-        except Exception as error:  # whatever a suite or a user's technique raises is a result
-            run.status = "failed"
-            run.reason = _reason(error)
-    record = run.record(started)
-    store.write(record)
-    if record.status in FINAL:
-        store.checkpoint(spec.hash).unlink(missing_ok=True)
-    return record
+    suite = load_suite(specs[0].suite)
+    by_step: dict[int, list[_Run]] = {}
+    for spec in specs:
+        run = _Run(spec, store, device, environment(suite, str(device), jobs))
+        run.find_checkpoint()
+        by_step.setdefault(run.steps_saved, []).append(run)
+    for runs in by_step.values():
+        _train(runs, suite, device, progress, ended, interruption)
+        if interruption:
+            return
 
 
 def record_of_failure(spec: Spec, store: Store, reason: str) -> Record:
     """The record of a run that could not leave one itself."""
     run = _Run(spec, store, torch.device("cpu"), environment(load_suite(spec.suite), "cpu", 1))
-    run.reason = reason
-    return run.record(_now())
+    run.outcome = "failed", reason
+    return run.record()
 
 
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _reason(error: Exception) -> str:
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({last.filename}:{last.lineno})"
+def _train(
+    runs: Sequence[_Run],
+    suite: Suite,
+    device: torch.device,
+    progress: ProgressOf,
+    ended: Callable[[Record], None],
+    interruption: Interruption,
+) -> None:
+    """Train runs that are at the same step, and write the record of each when it has ended."""
+    left = list(runs)
+    for run in runs:
+        run.started, run.together = _now(), len(runs)
+
+    def write(run: _Run) -> None:
+        left.remove(run)
+        record = run.record()
+        run.store.write(record)
+        if record.status in FINAL:
+            run.store.checkpoint(run.spec.hash).unlink(missing_ok=True)
+        ended(record)
+
+    with deterministic(device), global_streams(runs[0].spec.seed, device):
+        try:
+            for run in _endings(runs, suite, device, progress, interruption):
+                write(run)
+        except KeyboardInterrupt:
+            for run in list(left):
+                run.outcome = "interrupted", "interrupted before its state was saved"
+                write(run)
+
+
+def _endings(
+    runs: Sequence[_Run],
+    suite: Suite,
+    device: torch.device,
+    progress: ProgressOf,
+    interruption: Interruption,
+) -> Iterator[_Run]:
+    """Build and train; yields each run when it has ended."""
+    reset_peak_memory(device)
+    start = time.perf_counter()
+    try:
+        batch = _build(suite, [run.spec for run in runs], device)
+        build_s = time.perf_counter() - start
+        for run, task in zip(runs, batch.tasks, strict=True):
+            run.begin(task, build_s, progress)
+    except Exception as error:  # whatever a suite or a user's technique raises is a result
+        for run in runs:
+            run.outcome = failure(error)
+        yield from runs
+        return
+    of_trainers = {run.trainer: run for run in runs if run.trainer}
+    for trainer in Lockstep(batch, list(of_trainers)).run(interruption):
+        run = of_trainers[trainer]
+        run.end()
+        yield run
+
+
+def _build(suite: Suite, specs: Sequence[Spec], device: torch.device) -> Batch:
+    if len(specs) == 1:
+        return Alone(suite.build(specs[0], device))
+    assert isinstance(suite, Batchable)
+    return suite.build_together(specs, device)
 
 
 class _Run:
@@ -85,50 +162,77 @@ class _Run:
         self.store = store
         self.device = device
         self.environment = where
-        self.status: Status = "failed"
-        self.reason: str | None = None
-        self.log = Log()
+        self.started = _now()
+        self.together = 1
+        self.outcome: Outcome = "failed", None
         self.build_s = 0.0
         self.task: Task | None = None
+        self.trainer: Trainer | None = None
         self.measurements: dict[str, Any] = {}
         self.warnings: list[str] = []
+        self._state: dict[str, Any] | None = None
 
     @property
     def _made_by(self) -> str:
         """The code and the versions, in one string."""
         return f"{self.environment['code']} {self.environment['versions']}"
 
-    def train(self, interruption: Interruption, progress: Progress) -> None:
-        reset_peak_memory(self.device)
-        start = time.perf_counter()
-        self.task = load_suite(self.spec.suite).build(self.spec, self.device)
-        self.build_s = time.perf_counter() - start
-        trainer = Trainer(self.task, self.spec.training, self.device, self._save, progress)
-        state, refused = checkpoint.load(
-            self.store.checkpoint(self.spec.hash), self.spec.hash, self._made_by
-        )
+    def find_checkpoint(self) -> None:
+        """Read the state to continue from, if there is one."""
+        path = self.store.checkpoint(self.spec.hash)
+        self._state, refused = checkpoint.load(path, self.spec.hash, self._made_by)
         if refused:
             self.warnings.append(refused)
-        if state is not None:
-            trainer.resume(state)
+
+    @property
+    def steps_saved(self) -> int:
+        """Steps done by the state to continue from."""
+        return self._state["log"]["step"] if self._state else 0
+
+    def begin(self, task: Task, build_s: float, progress: ProgressOf) -> None:
+        """Make the trainer of the task that was built, at the step where the run goes on."""
+        self.task, self.build_s = task, build_s
+        self.trainer = Trainer(
+            task,
+            self.spec.training,
+            self.device,
+            self._save,
+            lambda *what: progress(self.spec, *what),
+        )
+        if self.together > 1:
+            with global_streams(self.spec.seed, self.device):
+                self.trainer.generators = global_state(self.device)
+        if self._state is not None:
+            self.trainer.resume(self._state)
+
+    def end(self) -> None:
+        """Keep the outcome, the weights and the diagnosis of a run that has ended."""
+        assert self.task and self.trainer and self.trainer.outcome
+        self.outcome = self.trainer.outcome
+        if self.outcome[0] == "failed":
+            return
         try:
-            self.status, self.reason = trainer.run(interruption)
-        finally:
-            self.log = trainer.log
-        if self.status in FINAL:
-            checkpoint.save(self.store.weights(self.spec.hash), self.task.weights())
-        diagnosis = examine(self.task)
-        self.measurements = {**diagnosis.measurements, "start": self.log.start}
+            if self.outcome[0] in FINAL:
+                checkpoint.save(self.store.weights(self.spec.hash), self.task.weights())
+            diagnosis = self.trainer.examine()
+        except Exception as error:
+            self.outcome = failure(error)
+            return
+        start = self.trainer.log.start
+        self.measurements = {**diagnosis.measurements, "start": start}
         # Weights that are NaN say nothing; how the run began may say why they are.
-        began = self.log.start["warnings"] if self.status == "diverged" else []
+        began = start["warnings"] if self.outcome[0] == "diverged" else []
         self.warnings.extend(dict.fromkeys([*began, *diagnosis.warnings]))
 
     def _save(self, state: dict[str, Any]) -> None:
         marked = {**state, "spec_hash": self.spec.hash, "made_by": self._made_by}
         checkpoint.save(self.store.checkpoint(self.spec.hash), marked)
 
-    def record(self, started: str) -> Record:
-        spec, log = self.spec, self.log
+    def record(self) -> Record:
+        """The row that the run leaves behind, as it is now."""
+        spec = self.spec
+        status, reason = self.outcome
+        log = self.trainer.log if self.trainer else Log()
         best = log.best_row()
         metrics = log.metrics()
         steps = log.history.get("step", [])
@@ -141,12 +245,12 @@ class _Run:
             arm=spec.arm,
             seed=spec.seed,
             budget=spec.budget,
-            status=self.status,
-            reason=self.reason,
+            status=status,
+            reason=reason,
             metrics=metrics,
             units={name: self.task.unit(name) for name in metrics} if self.task else {},
             timing=log.timing(self.build_s),
-            environment=self.environment,
+            environment={**self.environment, "seeds_together": self.together},
             spec=spec,
             steps_done=log.step,
             best_step=None if best is None else int(steps[best] or 0),
@@ -156,6 +260,6 @@ class _Run:
             diagnostics=self.measurements,
             task=dict(self.task.description) if self.task else {},
             warnings=self.warnings,
-            started=started,
+            started=self.started,
             resumed=log.resumed,
         )

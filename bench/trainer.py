@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from bench.interruption import Interruption
 from bench.record import Metric, Status, Timing
 from bench.spec import Training
 from bench.streams import global_state, set_global_state
-from bench.task import Diagnosis, Task
+from bench.task import Batch, Diagnosis, Task
 
 #: Losses are read from the device, and NaN is looked for, every so many steps.
 BLOCK = 50
@@ -105,8 +107,42 @@ def examine(task: Task) -> Diagnosis:
         return Diagnosis({}, [f"the diagnosis failed: {type(error).__name__}: {error}"])
 
 
+Outcome = tuple[Status, str | None]
+
+
+def failure(error: Exception) -> Outcome:
+    """What becomes of a run when a suite or a user's technique raises."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return "failed", f"{type(error).__name__}: {error} ({last.filename}:{last.lineno})"
+
+
+class Alone:
+    """Implements `bench.task.Batch` for a single task."""
+
+    def __init__(self, task: Task) -> None:
+        self.tasks = [task]
+
+    def step(self) -> Mapping[str, Tensor]:
+        """The task's own step."""
+        return {name: value[None] for name, value in self.tasks[0].step().items()}
+
+
+class Block(NamedTuple):
+    """What a block of steps left of one run.
+
+    Attributes:
+        totals: ``loss`` of each step.
+        rows: Some of the steps, and all their loss terms by name.
+        seconds: Time of each step.
+    """
+
+    totals: Sequence[float]
+    rows: Sequence[tuple[int, Mapping[str, float]]]
+    seconds: Sequence[float]
+
+
 class Trainer:
-    """Trains a task and keeps its log.
+    """A run in training: its task, its log and how it ended.
 
     Args:
         task: What to train.
@@ -114,6 +150,12 @@ class Trainer:
         device: Where the task is.
         save: Writes a checkpoint of the given state.
         progress: Told of the progress after each block of steps.
+
+    Attributes:
+        log: What the run has left behind so far.
+        outcome: Status, and the reason where it is not ``done``; ``None`` while it goes on.
+        generators: State of the global generators, as of `bench.streams.global_state`, for a run in
+            company, whose steps draw nothing from them. ``None``: they are this run's own.
     """
 
     def __init__(
@@ -126,95 +168,93 @@ class Trainer:
     ) -> None:
         self.task = task
         self.training = training
+        self.device = device
         self.log = Log()
+        self.outcome: Outcome | None = None
+        self.generators: dict[str, Any] | None = None
         self._save = save
         self._progress = progress
-        self._device = device
-        self._timer = StepTimer(device)
         self._evaluations = evaluation_steps(training)
-        self._loss_every = max(1, training.total_steps // _LOSS_ROWS)
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Continue from a checkpoint's state."""
         self.task.load_state_dict(state["task"])
-        set_global_state(state["generators"], self._device)
+        if self.generators is None:
+            set_global_state(state["generators"], self.device)
+        else:
+            self.generators = state["generators"]
         self.log = Log(**state["log"])
         self.log.resumed += 1
 
-    def run(self, interruption: Interruption) -> tuple[Status, str | None]:
-        """Train to the end, to divergence, or to an interruption.
+    def run(self, interruption: Interruption) -> Outcome:
+        """Train alone; see `Lockstep.run`."""
+        (ended,) = Lockstep(Alone(self.task), [self]).run(interruption)
+        assert ended.outcome is not None
+        return ended.outcome
 
-        Returns:
-            The status, and the reason where it is not ``done``.
-        """
-        total = self.training.total_steps
-        saved = time.monotonic()
+    def begin(self) -> None:
+        """Score and examine the task before the first step."""
         if not self.log.history:
             self._evaluate()
-            start = examine(self.task)
+            start = self.examine()
             self.log.start = {**start.measurements, "warnings": list(start.warnings)}
-        while self.log.step < total:
-            following = min(step for step in self._evaluations if step > self.log.step)
-            loss = self._block(min(BLOCK, following - self.log.step), interruption)
-            if not math.isfinite(loss):
-                self._evaluate()
-                return "diverged", f"the loss was {loss} at step {self.log.step}"
-            self._progress(self.log.step, total, loss)
-            evaluated = self.log.step == following
-            if evaluated:
-                self._evaluate()
-            if interruption:
-                self.checkpoint()
-                return "interrupted", f"signal {interruption.signal} at step {self.log.step}"
-            if time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                self.checkpoint()
-                saved = time.monotonic()
+
+    def follow(self, block: Block) -> None:
+        """Account for a block of steps that was done."""
+        loss = self._account(block)
+        if not math.isfinite(loss):
+            self._evaluate()
+            self.outcome = "diverged", f"the loss was {loss} at step {self.log.step}"
+            return
+        self._progress(self.log.step, self.training.total_steps, loss)
+        if self.log.step in self._evaluations:
+            self._evaluate()
+
+    def stop(self, interruption: Interruption) -> None:
+        """Keep the state and end as interrupted."""
+        self.checkpoint()
+        self.outcome = "interrupted", f"signal {interruption.signal} at step {self.log.step}"
+
+    def end(self) -> None:
+        """End after the last step."""
+        self.outcome = "done", None
         if not math.isfinite(self.log.selection[-1]):
             # A loss is that before its step: the last step shows in the evaluation alone.
-            return "diverged", f"the held-out loss was {self.log.selection[-1]} at step {total}"
-        return "done", None
+            reason = f"the held-out loss was {self.log.selection[-1]} at step {self.log.step}"
+            self.outcome = "diverged", reason
 
     def checkpoint(self) -> None:
         """Write what the remaining steps depend on."""
         self._save(
             {
                 "task": self.task.state_dict(),
-                "generators": global_state(self._device),
+                "generators": self.generators or global_state(self.device),
                 "log": dict(vars(self.log)),
             }
         )
 
-    def _block(self, steps: int, interruption: Interruption) -> float:
-        """Up to `steps` steps; the last loss, or the first that is not finite."""
-        first = self.log.step
-        totals: list[Tensor] = []
-        rows: list[tuple[int, Mapping[str, Tensor]]] = []
-        for step in range(first, first + steps):
-            with self._timer.step():
-                losses = self.task.step()
-            totals.append(losses["loss"])
-            if step % self._loss_every == 0:
-                rows.append((step, losses))
-            if interruption:
-                break
-        values: list[float] = torch.stack(totals).tolist()
-        self.log.step_seconds.extend(self._timer.flush())
-        bad = next((k for k, value in enumerate(values) if not math.isfinite(value)), None)
-        for step, losses in rows:
+    def examine(self) -> Diagnosis:
+        """The task's diagnosis; one that fails costs a warning and not the run."""
+        with self._apart():
+            return examine(self.task)
+
+    def _account(self, block: Block) -> float:
+        """Enter a block in the log; its last loss, or the first that is not finite."""
+        first, log = self.log.step, self.log
+        log.step_seconds.extend(block.seconds)
+        bad = next((k for k, value in enumerate(block.totals) if not math.isfinite(value)), None)
+        for step, losses in block.rows:
             if bad is not None and step > first + bad:
                 break
-            row = {"step": float(step), **{name: float(x) for name, x in losses.items()}}
-            for name, value in row.items():
-                self.log.losses.setdefault(name, []).append(_finite(value))
-        self.log.step = first + (len(values) if bad is None else bad)
-        return values[-1] if bad is None else values[bad]
+            for name, value in {"step": float(step), **losses}.items():
+                log.losses.setdefault(name, []).append(_finite(value))
+        log.step = first + (len(block.totals) if bad is None else bad)
+        return block.totals[-1 if bad is None else bad]
 
     def _evaluate(self) -> None:
         start = time.perf_counter()
-        # An evaluation that drew numbers would change the training that follows.
-        before = global_state(self._device)
-        result = self.task.evaluate()
-        set_global_state(before, self._device)
+        with self._apart():
+            result = self.task.evaluate()
         self.log.evaluate_seconds += time.perf_counter() - start
         row = {
             "step": float(self.log.step),
@@ -224,3 +264,99 @@ class Trainer:
         for name, value in row.items():
             self.log.history.setdefault(name, []).append(_finite(value))
         self.log.selection.append(result.selection)
+
+    @contextlib.contextmanager
+    def _apart(self) -> Iterator[None]:
+        """The run's global generators; what is drawn inside does not change what follows."""
+        before = global_state(self.device)
+        if self.generators is not None:
+            set_global_state(self.generators, self.device)
+        try:
+            yield
+        finally:
+            set_global_state(before, self.device)
+
+
+class Lockstep:
+    """The training loop, of one run or of several that are stepped as one.
+
+    Args:
+        batch: The model; its tasks are the trainers', in order.
+        trainers: Of runs at the same step of the same training.
+    """
+
+    def __init__(self, batch: Batch, trainers: Sequence[Trainer]) -> None:
+        self.batch = batch
+        self.trainers = trainers
+        self._training = trainers[0].training
+        self._timer = StepTimer(trainers[0].device)
+        self._loss_every = max(1, self._training.total_steps // _LOSS_ROWS)
+
+    def run(self, interruption: Interruption) -> Iterator[Trainer]:
+        """Train each run to its end, to divergence or a failure, or all to an interruption.
+
+        Yields:
+            Each trainer once, when its run has ended. The batch computes such a run along until all
+            have, but nothing of it is looked at any more.
+        """
+        saved = time.monotonic()
+        yield from self._each(Trainer.begin)
+        while self._going and (step := self._going[0].log.step) < self._training.total_steps:
+            following = min(k for k in evaluation_steps(self._training) if k > step)
+            try:
+                blocks = self._steps(step, min(step + BLOCK, following), interruption)
+            except Exception as error:  # of the batch, and so of all
+                failed = self._going
+                for trainer in failed:
+                    trainer.outcome = failure(error)
+                yield from failed
+                return
+            yield from self._each(Trainer.follow, blocks)
+            # Looked at once, so that all are stopped at the same step.
+            if interruption:
+                yield from self._each(Trainer.stop, [interruption] * len(blocks))
+            elif time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                yield from self._each(Trainer.checkpoint)
+                saved = time.monotonic()
+        yield from self._each(Trainer.end)
+
+    @property
+    def _going(self) -> list[Trainer]:
+        """The runs that have not ended."""
+        return [trainer for trainer in self.trainers if trainer.outcome is None]
+
+    def _each(self, action: Callable[..., None], *parts: Sequence[Any]) -> Iterator[Trainer]:
+        """Do something to each run that goes on, with its own part; yields those that end by it."""
+        for trainer, *part in zip(self.trainers, *parts, strict=True):
+            if trainer.outcome is not None:
+                continue
+            try:
+                action(trainer, *part)
+            except Exception as error:  # one run's, so that the others go on
+                trainer.outcome = failure(error)
+            if trainer.outcome is not None:
+                yield trainer
+
+    def _steps(self, first: int, end: int, interruption: Interruption) -> list[Block]:
+        """Do the steps from `first` up to `end`, or to an interruption; a block for each run."""
+        totals: list[Tensor] = []
+        rows: list[tuple[int, Mapping[str, Tensor]]] = []
+        for step in range(first, end):
+            with self._timer.step():
+                losses = self.batch.step()
+            totals.append(losses["loss"])
+            if step % self._loss_every == 0:
+                rows.append((step, losses))
+            if interruption:
+                break
+        of_runs: list[list[float]] = torch.stack(totals, dim=1).tolist()
+        seconds = self._timer.flush()
+        read = [(step, {name: x.tolist() for name, x in losses.items()}) for step, losses in rows]
+        return [
+            Block(
+                of_run,
+                [(step, {name: x[k] for name, x in losses.items()}) for step, losses in read],
+                seconds,
+            )
+            for k, of_run in enumerate(of_runs)
+        ]
