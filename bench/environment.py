@@ -108,7 +108,7 @@ def environment(suite: Suite, device: str, jobs: int) -> dict[str, Any]:
     Args:
         suite: The suite.
         device: For instance ``cpu`` or ``cuda:0``.
-        jobs: How many runs ran side by side; step times are comparable only with one.
+        jobs: How many processes ran side by side; step times are comparable only with one.
     """
     found = {**machine(), **provenance(suite), "jobs": jobs}
     if device.startswith("cuda"):

@@ -1,16 +1,19 @@
 """Where runs run: in this process, or in several processes pinned to cores.
 
-A run is held by a lock while it is trained, so that processes that share a store do each once.
+A run is held by a lock while it is trained, so that processes that share a store do each once. What
+is run at a time is a unit: one spec, or several that differ in their seeds alone and are trained as
+one model.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -23,9 +26,16 @@ from bench.interruption import Interruption
 from bench.record import FINAL, Record
 from bench.spec import Spec
 from bench.store import Store
+from bench.task import Batchable, load_suite
 
 if TYPE_CHECKING:
-    from bench.trainer import Progress
+    from bench.run import ProgressOf
+
+#: Seeds that are one unit at most: each holds a lock, and so a file, open.
+_MOST_TOGETHER = 128
+
+#: Called with a record, and whether it was found instead of made.
+Finished = Callable[[Record, bool], None]
 
 
 class Reporter(Protocol):
@@ -44,6 +54,7 @@ def run_all(
     device: str,
     jobs: int,
     rerun: bool,
+    together: bool,
     reporter: Reporter,
 ) -> tuple[list[Record], bool]:
     """The records of all specs, in order; those that are missing are run.
@@ -55,8 +66,9 @@ def run_all(
         specs: What is wanted.
         store: Where records are found and written.
         device: Name of the device, resolved.
-        jobs: How many runs run side by side.
+        jobs: How many units run side by side.
         rerun: Repeat finished runs.
+        together: Train seeds as one model where the suite can.
         reporter: Told of the progress.
 
     Returns:
@@ -72,53 +84,91 @@ def run_all(
             reporter.finished(record, reused=True)
         else:
             missing.append(wanted[spec_hash])
-    jobs = min(jobs, len(missing))
+    units = _units(missing, together)
+    jobs = min(jobs, len(units))
     run = _run_here if jobs <= 1 else _run_in_processes
-    done, interrupted = run(missing, store, device, max(jobs, 1), rerun, reporter)
+    done, interrupted = run(units, store, device, max(jobs, 1), rerun, reporter)
     found.update(done)
     records = [found[spec.hash].labelled(spec) for spec in specs if spec.hash in found]
     return records, interrupted
 
 
+def _units(specs: Sequence[Spec], together: bool) -> list[list[Spec]]:
+    """What is run at a time, in the order of the first spec of each."""
+    if not together:
+        return [[spec] for spec in specs]
+    alike: dict[str, list[Spec]] = {}
+    for spec in specs:
+        alike.setdefault(msgspec.structs.replace(spec, seed=0).hash, []).append(spec)
+    units: list[list[Spec]] = []
+    for seeds in alike.values():
+        suite = load_suite(seeds[0].suite)
+        batched = len(seeds) > 1 and isinstance(suite, Batchable) and suite.together(seeds)
+        size = _MOST_TOGETHER if batched else 1
+        units.extend(map(list, itertools.batched(seeds, size)))
+    return units
+
+
 def _obtain(
-    spec: Spec,
+    unit: Sequence[Spec],
     store: Store,
     device: str,
     jobs: int,
     rerun: bool,
-    progress: Progress,
+    progress: ProgressOf,
+    finished: Finished,
     interruption: Interruption,
-) -> tuple[Record, bool]:
-    """The record of one spec, and whether another process had written it meanwhile."""
+) -> None:
+    """Run the specs of a unit, but those whose records another process has written meanwhile."""
     import torch
 
-    from bench.run import execute
+    from bench.run import execute_together
 
-    with store.lock(spec.hash):
-        record = None if rerun else store.read(spec.hash)
-        if record is not None and record.status in FINAL:
-            return record, True
-        if rerun:
-            store.checkpoint(spec.hash).unlink(missing_ok=True)
-        return execute(spec, store, torch.device(device), jobs, progress, interruption), False
+    with contextlib.ExitStack() as locks:
+        # In one order everywhere, so that no two processes wait for each other.
+        for spec_hash in sorted(spec.hash for spec in unit):
+            locks.enter_context(store.lock(spec_hash))
+        missing: list[Spec] = []
+        for spec in unit:
+            record = None if rerun else store.read(spec.hash)
+            if record is not None and record.status in FINAL:
+                finished(record, True)
+                continue
+            if rerun:
+                store.checkpoint(spec.hash).unlink(missing_ok=True)
+            missing.append(spec)
+        if missing:
+            execute_together(
+                missing,
+                store,
+                torch.device(device),
+                jobs,
+                progress,
+                lambda record: finished(record, False),
+                interruption,
+            )
 
 
 def _run_here(
-    specs: Sequence[Spec], store: Store, device: str, jobs: int, rerun: bool, reporter: Reporter
+    units: Sequence[Sequence[Spec]],
+    store: Store,
+    device: str,
+    jobs: int,
+    rerun: bool,
+    reporter: Reporter,
 ) -> tuple[dict[str, Record], bool]:
     done: dict[str, Record] = {}
+
+    def finished(record: Record, reused: bool) -> None:
+        done[record.spec_hash] = record
+        reporter.finished(record, reused)
+
     with Interruption() as interruption:
-        for spec in specs:
-
-            def progress(step: int, total: int, loss: float, spec: Spec = spec) -> None:
-                reporter.progress(spec, step, total, loss)
-
+        for unit in units:
             try:
-                record, reused = _obtain(spec, store, device, jobs, rerun, progress, interruption)
+                _obtain(unit, store, device, jobs, rerun, reporter.progress, finished, interruption)
             except KeyboardInterrupt:
                 return done, True
-            done[spec.hash] = record
-            reporter.finished(record, reused)
             if interruption:
                 return done, True
     return done, False
@@ -129,7 +179,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Worker:
-    """A process of its own, on one core, that runs one spec at a time."""
+    """A process of its own, on one core, that runs one unit at a time."""
 
     def __init__(self, core: int | None, arguments: tuple[Path, str, int, bool]) -> None:
         context = multiprocessing.get_context("spawn")
@@ -144,15 +194,16 @@ class _Worker:
         self.process.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-        self.spec: Spec | None = None
+        #: What it has not yet sent a record of, by hash.
+        self.specs: dict[str, Spec] = {}
 
-    def give(self, spec: Spec) -> None:
-        """Start a spec."""
-        self.spec = spec
-        self.connection.send_bytes(msgspec.json.encode(spec))
+    def give(self, unit: Sequence[Spec]) -> None:
+        """Start a unit."""
+        self.specs = {spec.hash: spec for spec in unit}
+        self.connection.send_bytes(msgspec.json.encode(unit))
 
     def interrupt(self) -> None:
-        """Ask it to save its run and stop."""
+        """Ask it to save its runs and stop."""
         if self.process.is_alive() and self.process.pid:
             os.kill(self.process.pid, signal.SIGINT)
 
@@ -163,13 +214,18 @@ class _Worker:
 
 
 def _run_in_processes(
-    specs: Sequence[Spec], store: Store, device: str, jobs: int, rerun: bool, reporter: Reporter
+    units: Sequence[Sequence[Spec]],
+    store: Store,
+    device: str,
+    jobs: int,
+    rerun: bool,
+    reporter: Reporter,
 ) -> tuple[dict[str, Record], bool]:
     cores: list[int | None] = [None] * jobs
     if hasattr(os, "sched_getaffinity") and device == "cpu":
         allowed = sorted(os.sched_getaffinity(0))
         cores = [allowed[k % len(allowed)] for k in range(jobs)]
-    waiting = list(reversed(specs))
+    waiting = list(reversed(units))
     done: dict[str, Record] = {}
     told = False
     arguments = (store.root, device, jobs, rerun)
@@ -178,20 +234,17 @@ def _run_in_processes(
         try:
             for worker in workers:
                 worker.give(waiting.pop())
-            while any(worker.spec for worker in workers):
+            while any(worker.specs for worker in workers):
                 if interruption and not told:
                     told = True
                     for worker in workers:
                         worker.interrupt()
-                busy = {worker.connection: worker for worker in workers if worker.spec}
+                busy = {worker.connection: worker for worker in workers if worker.specs}
                 for connection in wait(list(busy), timeout=0.2):
                     k = workers.index(busy[connection])  # type: ignore[index]
-                    record = _receive(workers[k], store, reporter, told)
-                    if record is None:
-                        continue
-                    done[record.spec_hash] = record
-                    workers[k].spec = None
-                    if not waiting or interruption:
+                    for record in _receive(workers[k], store, reporter, told):
+                        done[record.spec_hash] = record
+                    if workers[k].specs or not waiting or interruption:
                         continue
                     if not workers[k].process.is_alive():
                         workers[k].close()
@@ -208,26 +261,27 @@ def _run_in_processes(
     return done, bool(interruption)
 
 
-def _receive(worker: _Worker, store: Store, reporter: Reporter, told: bool) -> Record | None:
-    """One message of a worker; the record if its run has ended."""
-    spec = worker.spec
-    assert spec is not None
+def _receive(worker: _Worker, store: Store, reporter: Reporter, told: bool) -> list[Record]:
+    """One message of a worker; the records of the runs that have ended by it."""
     try:
-        message = worker.connection.recv()
+        kind, *content = worker.connection.recv()
     except (EOFError, OSError):
         worker.process.join()
-        if told and worker.process.exitcode == 0:  # before it began the run
-            worker.spec = None
-            return None
-        record = _died(spec, store, worker.process.exitcode)
-        reporter.finished(record, reused=False)
-        return record
-    if message[0] == "progress":
-        reporter.progress(spec, *message[1:])
-        return None
-    record = msgspec.json.decode(message[1], type=Record)
-    reporter.finished(record, reused=message[2])
-    return record
+        left, worker.specs = worker.specs, {}
+        if told and worker.process.exitcode == 0:  # before it began these
+            return []
+        records = [_died(spec, store, worker.process.exitcode) for spec in left.values()]
+        for record in records:
+            reporter.finished(record, reused=False)
+        return records
+    if kind == "progress":
+        spec_hash, *what = content
+        reporter.progress(worker.specs[spec_hash], *what)
+        return []
+    record = msgspec.json.decode(content[0], type=Record)
+    del worker.specs[record.spec_hash]
+    reporter.finished(record, reused=content[1])
+    return [record]
 
 
 def _died(spec: Spec, store: Store, exitcode: int | None) -> Record:
@@ -250,19 +304,24 @@ def _work(
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     store = Store(root)
 
-    def progress(*what: Any) -> None:
-        with contextlib.suppress(OSError):  # the parent is gone: `_stop_with_parent` ends the run
-            connection.send(("progress", *what))
+    def tell(*message: Any) -> None:
+        with contextlib.suppress(OSError):  # the parent is gone: `_stop_with_parent` ends the runs
+            connection.send(message)
+
+    def progress(spec: Spec, *what: Any) -> None:
+        tell("progress", spec.hash, *what)
+
+    def finished(record: Record, reused: bool) -> None:
+        tell("record", msgspec.json.encode(record), reused)
 
     with Interruption() as interruption:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         while not interruption:
             try:
-                spec = msgspec.json.decode(connection.recv_bytes(), type=Spec)
-                record, reused = _obtain(spec, store, device, jobs, rerun, progress, interruption)
-                connection.send(("record", msgspec.json.encode(record), reused))
+                unit = msgspec.json.decode(connection.recv_bytes(), type=list[Spec])
             except (EOFError, OSError):  # the parent is gone or needs no more
                 return
+            _obtain(unit, store, device, jobs, rerun, progress, finished, interruption)
 
 
 def _stop_with_parent() -> None:

@@ -17,9 +17,10 @@ from bench.options import add_training_arguments
 from bench.record import Record
 from bench.spec import Spec
 from bench.store import DEFAULT_OUT, Store
-from bench.task import Request, Suite, load_suite
+from bench.task import Batchable, Request, Suite, load_suite
 
 DTYPES = ("float32", "float64")
+TOGETHER = ("auto", "on", "off")
 _MOST_SEEDS = 10_000
 #: One of these is there where CUDA is: a server's, a container's, WSL's, Jetson's.
 _DRIVERS = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-ctrl")
@@ -86,6 +87,15 @@ def add_command(commands: Any, suite: Suite) -> None:
         metavar="N",
         help="runs side by side, each on one core (auto: one per core; measure speed with 1)",
     )
+    if isinstance(suite, Batchable):
+        where.add_argument(
+            "--seeds-together",
+            default="auto",
+            choices=TOGETHER,
+            help="train the seeds of an arm as one model (auto: on CUDA devices)",
+        )
+    else:
+        parser.set_defaults(seeds_together="off")
     where.add_argument(
         "--out", type=Path, default=DEFAULT_OUT, metavar="DIR", help="the store of results"
     )
@@ -99,6 +109,7 @@ def run(options: argparse.Namespace) -> int:
     device = device_name(options.device)
     specs = specify(suite, options, device)
     jobs = _jobs(options.jobs, device)
+    together = {"auto": device != "cpu", "on": True, "off": False}[options.seeds_together]
     store = Store(options.out)
     store.prepare()
 
@@ -106,7 +117,9 @@ def run(options: argparse.Namespace) -> int:
     from bench.progress import ProgressReporter
 
     with ProgressReporter(specs) as reporter:
-        records, interrupted = run_all(specs, store, device, jobs, options.rerun, reporter)
+        records, interrupted = run_all(
+            specs, store, device, jobs, options.rerun, together, reporter
+        )
     _say_what_is_old(suite, records)
     if options.json:
         sys.stdout.write(msgspec.json.encode(records).decode() + "\n")
