@@ -31,6 +31,7 @@ class Regression:
         loss_of: Changes the loss of the step of that number.
         scores: Error and selection of the evaluations in turn, instead of the real ones.
         evaluate_seconds: How long an evaluation takes.
+        seed: Of the points and the weights.
     """
 
     training: Training
@@ -38,10 +39,11 @@ class Regression:
     loss_of: Callable[[int, Tensor], Tensor] = lambda step, loss: loss
     scores: list[tuple[float, float]] = field(default_factory=list)
     evaluate_seconds: float = 0.0
+    seed: int = 0
     description: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(self.seed)
         self.x = torch.rand(16, 1, generator=generator, dtype=torch.float64)
         self.net = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1)).double()
         with torch.no_grad():

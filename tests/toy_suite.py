@@ -1,0 +1,158 @@
+"""Suites for tests of the harness, of regressions: one that trains seeds together and one not.
+
+`install` makes their entry points, so that the command line finds them as it does anyone's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.arm import AXES
+from bench.options import override
+from bench.spec import Spec, Training
+from bench.task import Columns, Evaluation, Request
+
+STEPS = 100
+_PUBLISHED = {
+    "activation": "tanh",
+    "normalization": "denorm",
+    "rescaling": "rescale=1",
+    "initialization": "glorot",
+}
+
+
+def install(folder: Path) -> None:
+    """Make a folder for the module path in which the suites' entry points are."""
+    distribution = folder / "toy-1.dist-info"
+    distribution.mkdir()
+    (distribution / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1\n")
+    (distribution / "entry_points.txt").write_text(
+        "[bench.suites]\ntoy = toy_suite:TOY\nlone = toy_suite:LONE\n"
+    )
+
+
+def interrupt(here: str) -> None:
+    """Ctrl-C where the environment variable says so."""
+    if os.environ.get("TOY_INTERRUPT") == here:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+class LoneSuite:
+    """Implements `bench.task.Suite`."""
+
+    name = "lone"
+    summary = "regressions, one at a time"
+    packages = ()
+    problems: Mapping[str, str] = {"sine": "a sine", "cosine": "never together"}
+    models: Mapping[str, str] = {"net": "a tiny network"}
+    budgets: Mapping[str, str] = {"quick": f"{STEPS} steps"}
+
+    def default_problems(self) -> Sequence[str]:
+        return ["sine"]
+
+    def default_models(self, budget: str) -> Sequence[str]:
+        return ["net"]
+
+    def add_arguments(self, parser: argparse._ActionsContainer) -> None:
+        parser.add_argument("--diverge", type=int, help="the seed whose loss is NaN from step 60")
+        parser.add_argument(
+            "--fail", help="what raises: build, step, evaluate; or die, where it is irelu's"
+        )
+
+    def specify(self, request: Request) -> Spec:
+        axes = request.arm.on(_PUBLISHED)
+        options = request.options
+        return Spec(
+            suite=self.name,
+            problem=request.problem,
+            model=request.model,
+            arm=str(request.arm),
+            axes={axis: axes[axis] for axis in AXES},
+            seed=request.seed,
+            budget=request.budget,
+            training=override(Training(steps=STEPS, lr=1e-2, evaluations=4), options),
+            settings={"diverge": options.diverge, "fail": options.fail},
+        )
+
+    def build(self, spec: Spec, device: Any) -> Any:
+        import torch
+        from regression_task import Regression
+
+        class Toy(Regression):
+            """Its evaluation draws from the global generator."""
+
+            def evaluate(self) -> Evaluation:
+                interrupt(f"{spec.seed}@evaluation {self.evaluations}")
+                if spec.settings["fail"] == "evaluate" and spec.seed == 1 and self.evaluations == 3:
+                    raise RuntimeError("no score for seed 1")
+                found = super().evaluate()
+                return Evaluation(
+                    {**found.metrics, "drawn": float(torch.rand(()))}, found.selection
+                )
+
+        def before_step(step: int) -> None:
+            time.sleep(float(os.environ.get("TOY_DELAY", "0")))
+            interrupt(f"{spec.seed}@{step}")
+
+        def loss_of(step: int, loss: torch.Tensor) -> torch.Tensor:
+            return (
+                loss * float("nan")
+                if spec.seed == spec.settings["diverge"] and step >= 60
+                else loss
+            )
+
+        with torch.random.fork_rng(devices=[]):
+            return Toy(spec.training, before_step, loss_of, seed=spec.seed)
+
+    def finish(self, records: Any, store: Any, options: argparse.Namespace) -> None:
+        pass
+
+    def columns(self, problem: str) -> Columns:
+        return Columns(["error"], [])
+
+
+class ToySuite(LoneSuite):
+    """Implements `bench.task.Batchable` too."""
+
+    name = "toy"
+    summary = "regressions, also together"
+
+    def together(self, specs: Sequence[Spec]) -> bool:
+        return specs[0].problem == "sine"
+
+    def build_together(self, specs: Sequence[Spec], device: Any) -> InTurn:
+        fault = specs[0].settings["fail"]
+        irelu = specs[0].axes["activation"] == "irelu"
+        if fault == "build":
+            raise RuntimeError("no batch today")
+        tasks = [self.build(spec, device) for spec in specs]
+        return InTurn(tasks, None if fault == "die" and not irelu else fault)
+
+
+class InTurn:
+    """Implements `bench.task.Batch`: each task steps in turn, and so bitwise as alone."""
+
+    def __init__(self, tasks: Sequence[Any], fault: str | None) -> None:
+        self.tasks = tasks
+        self.fault = fault
+
+    def step(self) -> Mapping[str, Any]:
+        import torch
+
+        if self.tasks[0].optimization.steps_done == 70:
+            if self.fault == "step":
+                raise RuntimeError("no step for anyone")
+            if self.fault == "die":
+                os._exit(3)
+        each = [task.step() for task in self.tasks]
+        return {name: torch.stack([losses[name] for losses in each]) for name in each[0]}
+
+
+TOY = ToySuite()
+LONE = LoneSuite()
