@@ -123,6 +123,24 @@ def test_step_times_say_how_many_runs_ran_side_by_side(jobs: tuple[int, int], he
     assert header in "\n".join(printed(runs))
 
 
+@pytest.mark.parametrize(
+    ("jobs", "together", "header"),
+    [
+        (1, (5, 5), "ms/step (5 seeds together)"),
+        (2, (5, 5), "ms/step (2 jobs, 5 seeds together)"),
+        (1, (5, 1), "ms/step (mixed seeds together)"),
+    ],
+)
+def test_step_times_say_how_many_seeds_were_trained_together(
+    jobs: int, together: tuple[int, int], header: str
+) -> None:
+    runs = [
+        of(arm, 0, 0.1, environment={**NOW, "jobs": jobs, "seeds_together": n})
+        for arm, n in zip(("baseline", "irelu"), together, strict=True)
+    ]
+    assert header in "\n".join(printed(runs))
+
+
 def test_columns_that_no_run_has_are_left_out() -> None:
     assert "skill" not in "\n".join(printed([of("baseline", 0, 0.1)]))
 

@@ -35,11 +35,13 @@ def run(options: argparse.Namespace) -> int:
 def describe(record: Record) -> list[str]:
     """The record in lines for people."""
     spec, timing = record.spec, record.timing
+    together = record.environment.get("seeds_together", 1)
     lines = [
         f"{record.spec_hash}  {spec.title}, budget {spec.budget}",
         f"status    {record.status}" + (f": {record.reason}" if record.reason else ""),
         f"trained   {record.steps_done} of {spec.training.total_steps} steps in"
-        f" {timing.train_s:.1f} s ({number(timing.step_ms_median)} ms per step),"
+        f" {timing.train_s:.1f} s ({number(timing.step_ms_median)} ms per step"
+        f"{f' of {together} seeds together' if together > 1 else ''}),"
         f" built in {timing.build_s:.1f} s, evaluated in {timing.evaluate_s:.1f} s",
         f"arm       {', '.join(f'{axis} {choice}' for axis, choice in spec.axes.items())}",
         f"when      {record.started}, commit {str(record.environment.get('commit'))[:8]}"

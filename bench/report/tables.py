@@ -139,11 +139,14 @@ def _training(record: Record) -> str:
 
 
 def _time_header(records: Sequence[Record]) -> str:
-    """Step times are comparable only if as many runs ran side by side."""
-    jobs = {record.environment.get("jobs") for record in records}
-    if jobs == {1}:
-        return "ms/step"
-    return f"ms/step ({jobs.pop()} jobs)" if len(jobs) == 1 else "ms/step (mixed jobs)"
+    """Step times are comparable only if as many runs ran side by side, and as many together."""
+    said = []
+    for name in ("jobs", "seeds together"):
+        # Records from before seeds were trained together do not say so.
+        counts = {record.environment.get(name.replace(" ", "_"), 1) for record in records}
+        if counts != {1}:
+            said.append(f"{counts.pop() if len(counts) == 1 else 'mixed'} {name}")
+    return f"ms/step ({', '.join(said)})" if said else "ms/step"
 
 
 def _arms(records: Iterable[Record]) -> list[str]:
