@@ -65,13 +65,11 @@ def execute_together(
         interruption: Looked at between steps. What has not begun by then leaves no record.
     """
     suite = load_suite(specs[0].suite)
-    by_step: dict[int, list[_Run]] = {}
-    for spec in specs:
-        run = _Run(spec, store, device, environment(suite, str(device), jobs))
-        run.find_checkpoint()
-        by_step.setdefault(run.steps_saved, []).append(run)
-    for runs in by_step.values():
-        _train(runs, suite, device, progress, ended, interruption)
+    where = environment(suite, str(device), jobs)
+    by_step = _by_step([_Run(spec, store, device, where) for spec in specs])
+    while by_step:
+        # Taken out, so that nothing of them is on the device any more when others are measured.
+        _train(by_step.pop(min(by_step)), suite, device, progress, ended, interruption)
         if interruption:
             return
 
@@ -85,6 +83,14 @@ def record_of_failure(spec: Spec, store: Store, reason: str) -> Record:
 
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _by_step(runs: Sequence[_Run]) -> dict[int, list[_Run]]:
+    """The runs by the step of their checkpoints, 0 where there is none."""
+    found: dict[int, list[_Run]] = {}
+    for run in runs:
+        found.setdefault(run.find_checkpoint(), []).append(run)
+    return found
 
 
 def _train(
@@ -131,17 +137,16 @@ def _endings(
     try:
         batch = _build(suite, [run.spec for run in runs], device)
         build_s = time.perf_counter() - start
-        for run, task in zip(runs, batch.tasks, strict=True):
-            run.begin(task, build_s, progress)
+        pairs = zip(runs, batch.tasks, strict=True)
+        of_trainers = {run.begin(task, build_s, progress): run for run, task in pairs}
     except Exception as error:  # whatever a suite or a user's technique raises is a result
         for run in runs:
             run.outcome = failure(error)
         yield from runs
         return
-    of_trainers = {run.trainer: run for run in runs if run.trainer}
     for trainer in Lockstep(batch, list(of_trainers)).run(interruption):
         run = of_trainers[trainer]
-        run.end()
+        run.end(trainer)
         yield run
 
 
@@ -165,9 +170,9 @@ class _Run:
         self.started = _now()
         self.together = 1
         self.outcome: Outcome = "failed", None
+        self.log = Log()
         self.build_s = 0.0
         self.task: Task | None = None
-        self.trainer: Trainer | None = None
         self.measurements: dict[str, Any] = {}
         self.warnings: list[str] = []
         self._state: dict[str, Any] | None = None
@@ -177,22 +182,18 @@ class _Run:
         """The code and the versions, in one string."""
         return f"{self.environment['code']} {self.environment['versions']}"
 
-    def find_checkpoint(self) -> None:
-        """Read the state to continue from, if there is one."""
+    def find_checkpoint(self) -> int:
+        """Read the state to continue from, if there is one; its step."""
         path = self.store.checkpoint(self.spec.hash)
         self._state, refused = checkpoint.load(path, self.spec.hash, self._made_by)
         if refused:
             self.warnings.append(refused)
-
-    @property
-    def steps_saved(self) -> int:
-        """Steps done by the state to continue from."""
         return self._state["log"]["step"] if self._state else 0
 
-    def begin(self, task: Task, build_s: float, progress: ProgressOf) -> None:
-        """Make the trainer of the task that was built, at the step where the run goes on."""
+    def begin(self, task: Task, build_s: float, progress: ProgressOf) -> Trainer:
+        """The trainer of the task that was built, at the step where the run goes on."""
         self.task, self.build_s = task, build_s
-        self.trainer = Trainer(
+        trainer = Trainer(
             task,
             self.spec.training,
             self.device,
@@ -201,27 +202,28 @@ class _Run:
         )
         if self.together > 1:
             with global_streams(self.spec.seed, self.device):
-                self.trainer.generators = global_state(self.device)
+                trainer.generators = global_state(self.device)
         if self._state is not None:
-            self.trainer.resume(self._state)
+            trainer.resume(self._state)
+        self.log = trainer.log
+        return trainer
 
-    def end(self) -> None:
+    def end(self, trainer: Trainer) -> None:
         """Keep the outcome, the weights and the diagnosis of a run that has ended."""
-        assert self.task and self.trainer and self.trainer.outcome
-        self.outcome = self.trainer.outcome
+        assert trainer.outcome is not None
+        self.outcome = trainer.outcome
         if self.outcome[0] == "failed":
             return
         try:
             if self.outcome[0] in FINAL:
-                checkpoint.save(self.store.weights(self.spec.hash), self.task.weights())
-            diagnosis = self.trainer.examine()
+                checkpoint.save(self.store.weights(self.spec.hash), trainer.task.weights())
+            diagnosis = trainer.examine()
         except Exception as error:
             self.outcome = failure(error)
             return
-        start = self.trainer.log.start
-        self.measurements = {**diagnosis.measurements, "start": start}
+        self.measurements = {**diagnosis.measurements, "start": self.log.start}
         # Weights that are NaN say nothing; how the run began may say why they are.
-        began = start["warnings"] if self.outcome[0] == "diverged" else []
+        began = self.log.start["warnings"] if self.outcome[0] == "diverged" else []
         self.warnings.extend(dict.fromkeys([*began, *diagnosis.warnings]))
 
     def _save(self, state: dict[str, Any]) -> None:
@@ -230,9 +232,8 @@ class _Run:
 
     def record(self) -> Record:
         """The row that the run leaves behind, as it is now."""
-        spec = self.spec
+        spec, log = self.spec, self.log
         status, reason = self.outcome
-        log = self.trainer.log if self.trainer else Log()
         best = log.best_row()
         metrics = log.metrics()
         steps = log.history.get("step", [])
