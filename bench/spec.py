@@ -81,6 +81,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         noops: What the arm names and the model already has. A label.
         sources: Digest of the source file of each of a user's own objects.
         paths: Where files lie on this machine. Not in the hash: `settings` has their digests.
+        checks: What is verified before training. A label.
     """
 
     suite: str
@@ -97,6 +98,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     noops: list[str] = []
     sources: dict[str, str] = {}
     paths: dict[str, str] = {}
+    checks: list[str] = []
 
     @property
     def hash(self) -> str:
@@ -106,7 +108,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         that they are one run.
         """
         content = msgspec.to_builtins(self)
-        for label in ("arm", "budget", "noops", "paths"):
+        for label in ("arm", "budget", "noops", "paths", "checks"):
             del content[label]
         if not self.training.weight_decay:
             # Runs from before the field existed keep their names.

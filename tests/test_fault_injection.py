@@ -33,11 +33,9 @@ Edit = tuple[str, str, str]
 UNCHANGED: Edit = ("suites/pinn/task.py", '"""A PINN, built', '"""A  PINN, built')
 #: The mean of the squared residual runs over the points backwards.
 REORDERED: Edit = (
-    "suites/pinn/derivatives.py",
-    "        self._inputs = torch.as_tensor(data.train_x, device=device)",
-    "        own, n = data.train_x, sum(data.num_bcs)\n"
-    "        rows = [*range(n), *reversed(range(n, len(own)))]\n"
-    "        self._inputs = torch.as_tensor(own[rows], device=device)",
+    "suites/pinn/engine/terms.py",
+    "        points = data.train_x[count:]\n",
+    "        points = data.train_x[count:][::-1].copy()\n",
 )
 WRONG_SIGN: Edit = (
     "suites/pinn/problems/advection.py",
@@ -56,11 +54,11 @@ SLOWER: Edit = (
     "        return found",
 )
 MORE_OPERATORS: Edit = (
-    "suites/pinn/task.py",
-    "        terms = self.evaluation(training=True)\n",
-    "        terms = self.evaluation(training=True)\n"
-    "        for _ in range(30):\n"
-    "            terms = terms * 1\n",
+    "suites/pinn/engine/gradients.py",
+    "            terms = self.evaluation(training=True)\n",
+    "            terms = self.evaluation(training=True)\n"
+    "            for _ in range(40):\n"
+    "                terms = terms * 1\n",
 )
 
 

@@ -17,8 +17,8 @@ def none(num_features: int) -> nn.Module:
 class LayerNorm(nn.LayerNorm):
     """`torch.nn.LayerNorm` over the last axis, composed of operators with exact derivatives.
 
-    The third derivative of torch's own operator takes mean and deviation for constants (torch 2.13):
-    a loss with second derivatives by the inputs gets a wrong gradient, by 1 % to 100 %.
+    The third derivative of torch's own operator takes mean and deviation for constants (torch
+    2.13): a loss with second derivatives by the inputs gets a wrong gradient, by 1 % to 100 %.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -34,8 +34,8 @@ class LayerNorm(nn.LayerNorm):
 class BatchNorm1d(nn.BatchNorm1d):
     """`torch.nn.BatchNorm1d`, composed of operators with exact derivatives.
 
-    As for `LayerNorm`: with torch's own operator a loss with second derivatives by the inputs gets a
-    gradient that is off by up to 1e-3. In training it takes ``(rows, num_features)``.
+    As for `LayerNorm`: with torch's own operator a loss with second derivatives by the inputs gets
+    a gradient that is off by up to 1e-3. In training it takes ``(rows, num_features)``.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,7 +45,8 @@ class BatchNorm1d(nn.BatchNorm1d):
         mean = x.mean(0)
         center = x - mean
         var = center.square().mean(0)
-        if self.running_mean is not None and self.running_var is not None:
+        if self.num_batches_tracked is not None:
+            assert self.running_mean is not None and self.running_var is not None
             with torch.no_grad():
                 unbiased = var * (len(x) / (len(x) - 1))
                 self.running_mean.lerp_(mean, self.momentum)

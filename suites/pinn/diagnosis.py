@@ -59,7 +59,8 @@ def diagnose(task: PINNTask) -> Diagnosis:
 def _gradient_rms(task: PINNTask) -> tuple[float, dict[str, float]]:
     layers = {str(k): layer.weight for k, layer in enumerate(task.net.linears)}
     with training_mode(task.net):
-        return gradient_rms(task.losses()["loss"], list(task.net.parameters()), layers)
+        loss = task.weighted(task.evaluation(training=True))
+        return gradient_rms(loss, list(task.net.parameters()), layers)
 
 
 def _hidden_signals(task: PINNTask) -> list[float]:

@@ -67,6 +67,9 @@ class RescaledOutput(nn.Module):
     Args:
         scales: C_i and b_i of every output.
         then: The problem's output transform.
+
+    Attributes:
+        plain: Whether no output is rescaled.
     """
 
     factor: Tensor
@@ -77,9 +80,9 @@ class RescaledOutput(nn.Module):
         dtype = dde.config.real(torch)
         self.register_buffer("factor", torch.tensor([s.factor for s in scales], dtype=dtype))
         self.register_buffer("offset", torch.tensor([s.offset for s in scales], dtype=dtype))
-        self._plain = all(scale == Scale() for scale in scales)
-        self._then = then
+        self.plain = all(scale == Scale() for scale in scales)
+        self.then = then
 
     def forward(self, inputs: Tensor, outputs: Tensor) -> Tensor:
-        scaled = outputs if self._plain else outputs * self.factor + self.offset
-        return self._then(inputs, scaled)
+        scaled = outputs if self.plain else outputs * self.factor + self.offset
+        return self.then(inputs, scaled)

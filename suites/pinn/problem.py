@@ -159,6 +159,10 @@ class Problem(ABC):
     def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:
         """A new ``dde.data.PDE`` or ``TimePDE`` that has drawn its points."""
 
+    def input_transform(self, inputs: Tensor) -> Tensor:
+        """Applied to the network's inputs, ``(rows, n_inputs)`` to ``(rows, n_features)``."""
+        return inputs
+
     def output_transform(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         """Applied to the network's outputs in their own units; the identity by default."""
         del inputs

@@ -18,6 +18,7 @@ from bench.references import source_digest
 from bench.spec import Spec
 from bench.task import Columns, Request, Task
 from suites.pinn.budgets import BUDGETS, SUMMARIES
+from suites.pinn.execution import COMPILE, ENGINES
 from suites.pinn.models import MODELS, parse_model
 from suites.pinn.problem import TOTALS, Problem
 from suites.pinn.problems import BUILT_IN, get_problem, problem_reference, problem_summaries
@@ -76,6 +77,30 @@ class PINNSuite:
             "--sample", type=int, metavar="K", help="which sample of a PDEBench file (default 0)"
         )
 
+        parser.add_argument(
+            "--resample",
+            type=int,
+            metavar="N",
+            help="draw new collocation points every N steps (default: never, as published)",
+        )
+        parser.add_argument(
+            "--compile",
+            default=COMPILE[0],
+            metavar="WHEN",
+            help="compile a step: on, off, or auto: where the run is long enough to pay for it",
+        )
+        parser.add_argument(
+            "--engine",
+            default=ENGINES[0],
+            metavar="NAME",
+            help="auto: the fastest that gives DeepXDE's losses and gradients; deepxde: its own",
+        )
+        parser.add_argument(
+            "--check-engine",
+            action="store_true",
+            help="before training compare losses and gradients with DeepXDE's in double precision",
+        )
+
     def specify(self, request: Request) -> Spec:
         """The spec of one run.
 
@@ -97,6 +122,7 @@ class PINNSuite:
             "points": asdict(budget.points),
             "supervised": _supervised(problem, budget.supervised, options.supervised),
             "fine_truth": budget.fine_truth,
+            **_execution(options),
         }
         if options.sample is not None and root is None:
             raise BadInput(f"--sample {options.sample} is one of a file: it needs --data-root")
@@ -123,6 +149,7 @@ class PINNSuite:
             noops=request.arm.noops(model.published),
             sources={name: source_digest(name) for name in own if name},
             paths={} if root is None else {"data_root": str(root.resolve())},
+            checks=["engine"] if getattr(options, "check_engine", False) else [],
         )
 
     def build(self, spec: Spec, device: torch.device) -> Task:
@@ -153,6 +180,26 @@ def _supervised(problem: Problem, most: int | None, asked: float | None) -> dict
     if asked and not problem.takes_labels:
         raise BadInput(f"--supervised {asked}: problem {problem.name!r} only has its own labels")
     return {"fraction": asked, "most": None}
+
+
+def _execution(options: argparse.Namespace) -> dict[str, Any]:
+    """What is not the default: results from before an option existed keep their names."""
+    found: dict[str, Any] = {}
+    for name, allowed in (("engine", ENGINES), ("compile", COMPILE)):
+        value = getattr(options, name, allowed[0])
+        if value not in allowed:
+            raise unknown(f"--{name}", value, allowed)
+        if value != allowed[0]:
+            found[name] = value
+    every = getattr(options, "resample", None)
+    if every is not None:
+        if every < 1:
+            raise BadInput(f"--resample must be at least 1, got {every}")
+        found["resample"] = every
+    if found.get("compile") == "on" and ("resample" in found or found.get("engine") == "deepxde"):
+        other = "--resample" if "resample" in found else "--engine deepxde"
+        raise BadInput(f"--compile on and {other} exclude each other")
+    return found
 
 
 SUITE = PINNSuite()

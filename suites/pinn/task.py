@@ -20,9 +20,12 @@ from bench.techniques.initializers import initialize
 from bench.techniques.norm_layers import measure_frozen_statistics
 from bench.techniques.rescaling import make_scale
 from suites.pinn.backend import quiet, set_dtype
-from suites.pinn.derivatives import LossEvaluation, StockEvaluation
+from suites.pinn.derivatives import make_evaluation
 from suites.pinn.diagnosis import diagnose
+from suites.pinn.engine.gradients import TrainingGradient, loss_and_terms
+from suites.pinn.engine.parameters import FlatParameters
 from suites.pinn.errors import grid_errors
+from suites.pinn.execution import COMPILE, ENGINES
 from suites.pinn.labels import label_statistics
 from suites.pinn.models import parse_model
 from suites.pinn.network import FNN, RescaledOutput
@@ -110,13 +113,23 @@ class PINNTask:
             loss_weights(problem, self.terms, data.bcs, self.scales), dtype=dtype, device=device
         )
         self.net = self._network()
-        self.evaluation: LossEvaluation = StockEvaluation(data, self.net, device)
+        self.parameters = FlatParameters(self.net)
+        engine = spec.settings.get("engine", ENGINES[0])
+        self.evaluation = make_evaluation(data, self.net, device, engine)
         self.heldout_data = heldout
-        self._heldout: LossEvaluation = StockEvaluation(heldout, self.net, device)
+        self._heldout = make_evaluation(heldout, self.net, device, engine)
         equations = [term.name for term in self.terms if term.kind == "residual"]
         n_losses = len(self.evaluation(training=False))
         self._check_names("equations", equations, n_losses - len(data.bcs))
-        self.optimization = Optimization(list(self.net.parameters()), spec.training)
+        self.optimization = Optimization([self.parameters.vector], spec.training)
+        self.gradient = TrainingGradient(
+            self.evaluation,
+            self._weights,
+            self.parameters,
+            dict(self.net.named_buffers()),
+            spec.settings.get("compile", COMPILE[0]),
+            spec.training.total_steps,
+        )
         if truth is not None:
             self._grid = torch.as_tensor(truth.reference.points(), dtype=dtype)
             self.targets = truth.reference.targets()
@@ -125,17 +138,20 @@ class PINNTask:
         """The initialised network on the device."""
         model, axes, problem = parse_model(self.spec.model), self.spec.axes, self.problem
         # A user's activation or normalisation may have random parameters of its own.
+        x = torch.as_tensor(self.data.train_x, device=self.device)
+        features = problem.input_transform(x)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(self.spec.seed, "modules"))
             net = FNN(
-                self.data.geom.dim,
+                features.shape[1],
                 len(problem.outputs),
                 model.width,
                 model.depth,
                 axes["activation"],
                 axes["normalization"],
             ).to(self.device)
-        x = torch.as_tensor(self.data.train_x, device=self.device)
+        if features is not x:
+            net.apply_feature_transform(problem.input_transform)
         initialize(
             INITIALIZATIONS.get(axes["initialization"]),
             net,
@@ -165,7 +181,7 @@ class PINNTask:
         """Numbers of points and parameters, engine, ground truth, scales."""
         reference = self.truth.reference if self.truth else None
         return {
-            "engine": self.evaluation.path,
+            "engine": {**self.evaluation.describe(), **self.gradient.describe()},
             "activation": type(self.net.activations[0]).__name__,
             "normalization": type(self.net.norms[0]).__name__,
             "parameters": sum(p.numel() for p in self.net.parameters()),
@@ -207,14 +223,33 @@ class PINNTask:
                 named[total] = torch.stack(of_kind).sum()
         return named
 
+    def weighted(self, terms: Tensor) -> Tensor:
+        """The loss that is minimised.
+
+        Args:
+            terms: The first of `terms`; held-out data lack those of supervised points.
+        """
+        return (terms * self._weights[: len(terms)]).sum()
+
     def losses(self) -> dict[str, Tensor]:
-        """Loss terms by name in the problem's units, and ``loss`` with its graph."""
-        terms = self.evaluation(training=True)
-        return {"loss": (terms * self._weights).sum(), **self.named(terms.detach())}
+        """Loss terms by name in the problem's units, and ``loss``, which the parameters' vector
+        has a gradient of."""
+        loss, terms = loss_and_terms(self.parameters.vector, self.gradient)
+        return {"loss": loss, **self.named(terms)}
 
     def step(self) -> Mapping[str, Tensor]:
         """One optimisation step; see `bench.task.Task.step`."""
+        self._redraw(self.optimization.steps_done)
         return self.optimization.step(self.losses)
+
+    def _redraw(self, step: int) -> None:
+        """New points for the equations, if they are due before that step."""
+        every = self.spec.settings.get("resample")
+        if every and step and step % every == 0:
+            with quiet(), global_numpy_stream(self.spec.seed, f"points of step {step}"):
+                self.data.resample_train_points(pde_points=True, bc_points=False)
+            self.evaluation = self.evaluation.redrawn()
+            self.gradient = self.gradient.of(self.evaluation)
 
     def predict(self) -> np.ndarray:
         """The network's prediction on the truth's grid, for the outputs that the truth has."""
@@ -231,9 +266,9 @@ class PINNTask:
         """Loss terms on the training and on held-out points, errors against the truth."""
         training = self.evaluation(training=False).detach()
         heldout = self._heldout(training=False).detach()
-        total = float((heldout * self._weights[: len(heldout)]).sum())
+        total = float(self.weighted(heldout))
         metrics = {
-            "loss": float((training * self._weights).sum()),
+            "loss": float(self.weighted(training)),
             **{name: float(value) for name, value in self.named(training).items()},
             "heldout_loss": total,
             **{f"heldout_{name}": float(value) for name, value in self.named(heldout).items()},
@@ -266,6 +301,8 @@ class PINNTask:
         """Restore `state_dict`'s result."""
         self.net.load_state_dict(state["net"])
         self.optimization.load_state_dict(state["optimization"])
+        if every := self.spec.settings.get("resample"):
+            self._redraw((self.optimization.steps_done - 1) // every * every)
 
     def weights(self) -> dict[str, Tensor]:
         """The network's ``state_dict``."""

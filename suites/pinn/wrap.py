@@ -26,6 +26,7 @@ def wrap(
     losses: Sequence[str | Term],
     exact: Callable[[np.ndarray], np.ndarray] | None = None,
     reference: tuple[np.ndarray, np.ndarray] | None = None,
+    input_transform: Callable[[Tensor], Tensor] | None = None,
     output_transform: Callable[[Tensor, Tensor], Tensor] | None = None,
     residual_scales: Callable[[Sequence[float]], Sequence[float]] | None = None,
 ) -> Problem:
@@ -45,6 +46,7 @@ def wrap(
             compared on about 10 000 evenly spaced points of the geometry.
         reference: Instead, points and values of a solution, shapes ``(n, n_inputs)`` and
             ``(n, n_outputs)``.
+        input_transform: As in ``dde.nn.NN.apply_feature_transform``.
         output_transform: As in ``dde.nn.NN.apply_output_transform``.
         residual_scales: From the unit of each output to that of each equation's residual, for
             rescaling; by default, with as many equations as outputs, the same.
@@ -53,7 +55,15 @@ def wrap(
         BadInput: An argument is of the wrong kind.
     """
     return _Wrapped(
-        factory, name, outputs, losses, exact, reference, output_transform, residual_scales
+        factory,
+        name,
+        outputs,
+        losses,
+        exact,
+        reference,
+        input_transform,
+        output_transform,
+        residual_scales,
     )
 
 
@@ -70,6 +80,7 @@ class _Wrapped(Problem):
         losses: Sequence[str | Term],
         exact: Callable[[np.ndarray], np.ndarray] | None,
         reference: tuple[np.ndarray, np.ndarray] | None,
+        input_transform: Callable[[Tensor], Tensor] | None,
         output_transform: Callable[[Tensor, Tensor], Tensor] | None,
         residual_scales: Callable[[Sequence[float]], Sequence[float]] | None,
     ) -> None:
@@ -86,6 +97,7 @@ class _Wrapped(Problem):
         self._factory = factory
         self._exact = exact
         self._reference = reference
+        self._input_transform = input_transform
         self._output_transform = output_transform
         self._residual_scales = residual_scales
 
@@ -107,6 +119,10 @@ class _Wrapped(Problem):
     def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:
         """A new problem from the factory, which decides on the points."""
         return self._factory()
+
+    def input_transform(self, inputs: Tensor) -> Tensor:
+        """The user's, or none."""
+        return self._input_transform(inputs) if self._input_transform else inputs
 
     def output_transform(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         """The user's, or none."""

@@ -175,7 +175,7 @@ def test_an_equation_s_loss_is_squared_alone() -> None:
     """Lf of a system is no squared sum, in which residuals could cancel."""
     built = task("compressible-flow-1d")
     metrics = built.evaluate().metrics
-    data = built.evaluation.data
+    data = built.data
     inputs = torch.tensor(data.train_x, requires_grad=True)
     found = data.pde(inputs, built.net(inputs))
     rows = slice(sum(data.num_bcs), None)

@@ -27,7 +27,7 @@ task = partial(pinn_specs.task, supervised=0.0)
 
 
 def inputs_of(built: PINNTask) -> Tensor:
-    return torch.tensor(built.evaluation.data.train_x)
+    return torch.tensor(built.data.train_x)
 
 
 def signals(net: FNN, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
@@ -71,7 +71,7 @@ def test_outputs_and_losses_are_deepxde_s(problem: str) -> None:
     x = inputs_of(built)
     with torch.no_grad():
         torch.testing.assert_close(built.net(x), other(x), rtol=1e-14, atol=1e-14)
-    data = built.evaluation.data
+    data = built.data
     model = dde.Model(data, other)
     with quiet():
         model.compile("adam", lr=1e-3, verbose=0)

@@ -32,7 +32,7 @@ task = partial(pinn_specs.task, model="fnn:8x2", seed=3)
 
 def labels(built: PINNTask) -> list[np.ndarray]:
     """Every number that each output is told to be, by hand."""
-    data, outputs = built.evaluation.data, len(built.problem.outputs)
+    data, outputs = built.data, len(built.problem.outputs)
     at_start = np.asarray(data.train_x[: data.num_bcs[0]], dtype=float)
     found = [[built.truth.initial(at_start[:, :-1])[:, k]] for k in range(outputs)]
     if built.problem.name == "diffusion-sorption-1d":
@@ -89,7 +89,7 @@ def test_the_optimised_loss_is_deepxde_s_with_a_transform_and_weights(
         return torch.relu(outputs) if problem == "diffusion-sorption-1d-relu" else outputs
 
     net.apply_output_transform(transform)
-    data = built.evaluation.data
+    data = built.data
     model = dde.Model(data, net)
     with quiet():
         model.compile("adam", lr=1e-3, loss_weights=weights, verbose=0)
@@ -112,7 +112,7 @@ def test_the_optimised_loss_is_deepxde_s_with_a_transform_and_weights(
 @pytest.mark.parametrize("problem", BUILT_IN)
 def test_statistics_of_the_labels(problem: str) -> None:
     built = task(problem)
-    found = label_statistics(built.evaluation.data, len(built.problem.outputs))
+    found = label_statistics(built.data, len(built.problem.outputs))
     wanted = labels(built)
     assert [s.count for s in found] == [len(values) for values in wanted]
     for statistics, values in zip(found, wanted, strict=True):
@@ -128,7 +128,7 @@ def test_an_output_that_is_only_told_to_be_zero_keeps_its_unit() -> None:
         depth, u, v = (built.description["scales"][name] for name in "huv")
         assert u == v == {"factor": 1.0, "offset": 0.0}
         assert depth["factor"] != 1
-    assert label_statistics(built.evaluation.data, 4)[3].count == 0
+    assert label_statistics(built.data, 4)[3].count == 0
 
 
 def test_each_condition_s_labels_are_taken_at_its_own_points() -> None:

@@ -210,7 +210,7 @@ def test_the_user_s_output_transform_is_applied() -> None:
 
 def test_seeds_and_held_out_points_differ() -> None:
     first, again = task("HEAT"), task("HEAT")
-    assert np.array_equal(first.evaluation.data.train_x, again.evaluation.data.train_x)
+    assert np.array_equal(first.data.train_x, again.data.train_x)
     metrics = first.evaluate().metrics
     assert metrics["heldout_Lf"] != metrics["Lf"]
 

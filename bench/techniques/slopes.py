@@ -1,0 +1,129 @@
+"""Derivatives of elementwise activations, up to the third, as plain values.
+
+What carries derivatives through a network (`suites.pinn.engine.taylor`) needs σ, σ′, σ″ and, for
+its own gradient, σ‴, all at one point and without a graph.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from bench.techniques.elementwise import Sine
+from bench.techniques.integrated import IReLU
+
+
+class Slopes(Protocol):
+    """An elementwise function and its derivatives."""
+
+    def value(self, x: Tensor) -> Tensor:
+        """σ(x), of the shape of `x`."""
+
+    def slopes(self, x: Tensor, y: Tensor, order: int) -> list[Tensor | None]:
+        """The first `order` derivatives at `x`; ``None`` for one that is 0 everywhere.
+
+        Args:
+            x: Any shape.
+            y: ``value(x)``.
+            order: 1, 2 or 3.
+        """
+
+
+class _Tanh:
+    def value(self, x: Tensor) -> Tensor:
+        return torch.tanh(x)
+
+    def slopes(self, x: Tensor, y: Tensor, order: int) -> list[Tensor | None]:
+        one = torch.ones((), dtype=y.dtype, device=y.device)
+        first = torch.addcmul(one, y, y, value=-1)
+        found: list[Tensor | None] = [first]
+        if order > 1:
+            found.append((first * y).mul_(-2))
+        if order > 2:
+            found.append(torch.addcmul(-2 * one, y, y, value=6).mul_(first))
+        return found
+
+
+class _IReLU:
+    def value(self, x: Tensor) -> Tensor:
+        return torch.relu(x).square_().mul_(0.5)
+
+    def slopes(self, x: Tensor, y: Tensor, order: int) -> list[Tensor | None]:
+        found: list[Tensor | None] = [torch.relu(x)]
+        if order > 1:
+            found.append((x > 0).to(x.dtype))
+        return found + [None] * (order - len(found))
+
+
+class _Sine:
+    def value(self, x: Tensor) -> Tensor:
+        return torch.sin(x)
+
+    def slopes(self, x: Tensor, y: Tensor, order: int) -> list[Tensor | None]:
+        cosine = torch.cos(x)
+        found: list[Tensor | None] = [cosine, -y, -cosine]
+        return found[:order]
+
+
+class _ByAutograd:
+    """Any elementwise module that can be differentiated three times."""
+
+    def __init__(self, activation: nn.Module) -> None:
+        self._activation = activation
+
+    def value(self, x: Tensor) -> Tensor:
+        found: Tensor = self._activation(x)
+        return found
+
+    def slopes(self, x: Tensor, y: Tensor, order: int) -> list[Tensor | None]:
+        found: list[Tensor | None] = []
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            slope = self._activation(x)
+            for k in range(order):
+                # Where a derivative is a constant, the next has no graph and is 0.
+                if not slope.requires_grad:
+                    return found + [None] * (order - k)
+                (slope,) = torch.autograd.grad(
+                    slope,
+                    x,
+                    torch.ones_like(slope),
+                    create_graph=k + 1 < order,
+                    materialize_grads=True,
+                )
+                found.append(slope.detach())
+        return found
+
+
+_CLOSED_FORMS: dict[type[nn.Module], type[Slopes]] = {
+    nn.Tanh: _Tanh,
+    IReLU: _IReLU,
+    Sine: _Sine,
+}
+
+
+def slopes_of(activation: nn.Module) -> Slopes | None:
+    """The derivatives of an activation; ``None`` if it is not a fixed elementwise function.
+
+    One with parameters or buffers of its own, one that mixes elements, and one that draws random
+    numbers are not.
+    """
+    closed = _CLOSED_FORMS.get(type(activation))
+    if closed is not None:
+        return closed()
+    if any(True for _ in (*activation.parameters(), *activation.buffers())):
+        return None
+    return _ByAutograd(activation) if _is_elementwise(activation) else None
+
+
+def _is_elementwise(activation: nn.Module) -> bool:
+    x = torch.linspace(-2.0, 2.0, 35).reshape(5, 7)
+    changed = x.clone()
+    changed[2, 3] += 1.5
+    with torch.no_grad():
+        before, again, after = activation(x), activation(x), activation(changed)
+    differs = before != after
+    differs[2, 3] = False
+    return bool((before == again).all() and not differs.any())

@@ -1,0 +1,355 @@
+"""The loss terms of a PINN on the points that they need, by the cheaper of two ways."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from bench.health import training_mode
+from suites.pinn.backend import dde
+from suites.pinn.engine.operators import Operator, Plan, plan_operators
+from suites.pinn.engine.recording import Recording, Transform, record
+from suites.pinn.engine.rows import Selection, make_table
+from suites.pinn.engine.serving import Column, Rows
+from suites.pinn.engine.taylor import Jet, TaylorNetwork, Unsupported
+from suites.pinn.engine.terms import Term, losses, terms_of
+from suites.pinn.network import FNN, RescaledOutput
+
+State = Mapping[str, Tensor]
+
+
+class FastEvaluation(ABC):
+    """Loss terms on a table of the points that are needed.
+
+    Args:
+        data: ``dde.data.PDE`` that has drawn its points.
+        net: The network.
+        terms: Loss terms of the data.
+        recordings: What each term asks for.
+        device: Where everything is.
+    """
+
+    path: str
+
+    def __init__(
+        self,
+        data: Any,
+        net: FNN,
+        terms: Sequence[Term],
+        recordings: Sequence[Recording],
+        device: torch.device,
+    ) -> None:
+        self.data = data
+        self._net = net
+        self._terms = terms
+        self._recordings = recordings
+        self._device = device
+        table = make_table([t.points for t in terms], [bool(r.columns) for r in recordings])
+        self._selections = [Selection(positions, device) for positions in table.positions]
+        self._points = torch.tensor(table.points, device=device)
+        self._derivative_rows = table.derivative_rows
+        self._state = _state(net)
+
+    @property
+    @abstractmethod
+    def cost(self) -> float:
+        """Passes through the network forward, of which each costs two backward."""
+
+    @property
+    def row_passes(self) -> float:
+        """Rows that pass through the network forward, derivatives counted."""
+        return len(self._points) + (self.cost - 1) * self._derivative_rows
+
+    @abstractmethod
+    def of(self, state: State) -> Tensor:
+        """The loss terms for other parameters and buffers of the same network."""
+
+    def __call__(self, training: bool) -> Tensor:
+        """See `suites.pinn.derivatives.LossEvaluation`."""
+        self._net.train(training)
+        return self.of(self._state)
+
+    def describe(self) -> dict[str, Any]:
+        """Numbers of rows and of passes."""
+        return {
+            "path": self.path,
+            "rows": len(self._points),
+            "derivative_rows": self._derivative_rows,
+            "passes": self.cost,
+        }
+
+    def redrawn(self) -> Self:
+        """The same for the points that the data have now."""
+        terms = terms_of(self.data, self._device, self._terms)
+        return type(self)(self.data, self._net, terms, self._recordings, self._device)
+
+
+class TaylorEvaluation(FastEvaluation):
+    """Implements `suites.pinn.derivatives.LossEvaluation` with derivatives carried forward.
+
+    Raises:
+        Unsupported: The network, or a derivative of third order, has no rule.
+    """
+
+    path = "taylor"
+
+    def __init__(
+        self,
+        data: Any,
+        net: FNN,
+        terms: Sequence[Term],
+        recordings: Sequence[Recording],
+        device: torch.device,
+    ) -> None:
+        super().__init__(data, net, terms, recordings, device)
+        self.plan = _plan(recordings, terms[0].points.shape[1])
+        operators, rows = self.plan.operators, self._derivative_rows
+        self._network = TaylorNetwork(net, operators, rows)
+        self._inputs = _features(net, self._points, operators, rows)
+        self._transform = _OutputTransform(net)
+
+    @property
+    def cost(self) -> float:
+        """One for the values and one for each operator."""
+        return 1.0 + len(self.plan.operators)
+
+    def of(self, state: State) -> Tensor:
+        """The loss terms for other parameters and buffers of the same network."""
+        jet = self._transform.rescaled(state, self._network(state, self._inputs))
+        return losses(self._terms, lambda k: self._rows(k, jet))
+
+    def _rows(self, k: int, jet: Jet) -> tuple[Rows, Tensor]:
+        select, inputs = self._selections[k], self._terms[k].inputs
+        outputs = select.of(jet.values)
+        selected: dict[int, Tensor] = {}
+
+        def provide(column: Column) -> Tensor:
+            output, index = column
+            stream = self.plan.served[index]
+            if stream is None:
+                return torch.zeros_like(outputs[:, :1])
+            if stream not in selected:
+                selected[stream] = select.of(jet.streams[stream])
+            return selected[stream][:, output : output + 1]
+
+        return Rows(inputs, outputs, provide), self._transform.then(inputs, outputs)
+
+
+class ReverseEvaluation(FastEvaluation):
+    """The same by reverse-mode differentiation of any network whose rows are independent.
+
+    Derivatives of every order work.
+    """
+
+    path = "reverse"
+
+    def __init__(
+        self,
+        data: Any,
+        net: FNN,
+        terms: Sequence[Term],
+        recordings: Sequence[Recording],
+        device: torch.device,
+    ) -> None:
+        super().__init__(data, net, terms, recordings, device)
+        self._passes = _prefixes(recordings)
+        self._inputs = self._points[: self._derivative_rows].clone().requires_grad_()
+        self._rest = self._points[self._derivative_rows :]
+
+    @property
+    def cost(self) -> float:
+        """A derivative of a derivative passes through both."""
+        return 1.0 + _REVERSE * sum(3.0 ** len(index) for _, index in self._passes)
+
+    def of(self, state: State) -> Tensor:
+        """The loss terms for other parameters and buffers of the same network."""
+        derived = functional_call(self._net, dict(state), (self._inputs,))
+        outputs = derived
+        if len(self._rest):
+            rest = functional_call(self._net, dict(state), (self._rest,))
+            outputs = torch.cat([derived, rest])
+        gradients: dict[Column, Tensor] = {}
+
+        def derivative(column: Column) -> Tensor:
+            output, index = column
+            if not index:
+                return derived[:, output : output + 1]
+            *before, last = index
+            prefix = (output, tuple(before))
+            if prefix not in gradients:
+                parent = derivative(prefix)
+                (gradients[prefix],) = torch.autograd.grad(
+                    parent,
+                    self._inputs,
+                    torch.ones_like(parent),
+                    create_graph=True,
+                    materialize_grads=True,
+                )
+            return gradients[prefix][:, last : last + 1]
+
+        def rows(k: int) -> tuple[Rows, Tensor]:
+            select, own = self._selections[k], self._selections[k].of(outputs)
+            return Rows(self._terms[k].inputs, own, lambda c: select.of(derivative(c))), own
+
+        return losses(self._terms, rows)
+
+
+class _OutputTransform:
+    """The output transform of a network in its two parts: a change of unit, then the problem's."""
+
+    def __init__(self, net: FNN) -> None:
+        transform = net._output_transform
+        rescaled = isinstance(transform, RescaledOutput)
+        self._plain = not rescaled or transform.plain
+        self.then: Transform = transform.then if rescaled else transform or _identity
+
+    def rescaled(self, state: State, jet: Jet) -> Jet:
+        """The network's outputs in the problem's units."""
+        if self._plain:
+            return jet
+        factor, offset = (state[f"_output_transform.{name}"] for name in ("factor", "offset"))
+        factor, offset = factor.unsqueeze(-2), offset.unsqueeze(-2)
+        return Jet(jet.values * factor + offset, jet.streams * factor.unsqueeze(-3))
+
+
+def _identity(inputs: Tensor, outputs: Tensor) -> Tensor:
+    del inputs
+    return outputs
+
+
+#: What a pass of reverse mode costs beside one of Taylor mode: it is differentiated twice.
+_REVERSE = 1.15
+
+
+def fast_evaluation(data: Any, net: FNN, device: torch.device) -> FastEvaluation:
+    """The cheaper evaluation of ``dde.data.PDE`` that gives DeepXDE's loss terms.
+
+    Raises:
+        Unsupported: Only DeepXDE itself can evaluate this; the message says why.
+    """
+    kind = type(data)
+    if kind.losses is not dde.data.PDE.losses or kind.losses_train is not dde.data.PDE.losses_train:
+        raise Unsupported(f"{kind.__name__} computes its own losses")
+    points = torch.tensor(data.train_x, device=device)
+    if not rows_are_independent(net, points):
+        raise Unsupported("the network's rows depend on each other or on chance")
+    terms = terms_of(data, device)
+    found: list[FastEvaluation] = []
+    reasons = []
+    for attempt in (_taylor, _reverse):
+        try:
+            found.append(attempt(data, net, terms, device))
+        except Unsupported as reason:
+            reasons.append(str(reason))
+    if not found:
+        raise Unsupported("; ".join(reasons))
+    return min(found, key=lambda evaluation: evaluation.cost)
+
+
+def _taylor(data: Any, net: FNN, terms: Sequence[Term], device: torch.device) -> TaylorEvaluation:
+    transform = _OutputTransform(net)
+    with torch.no_grad():
+        with _without_output_transform(net):
+            raw = [net(term.inputs) for term in terms]
+        none = torch.zeros(0, 0, raw[0].shape[1])
+        outputs = [transform.rescaled(_state(net), Jet(own, none)).values for own in raw]
+    return TaylorEvaluation(data, net, terms, record(terms, transform.then, outputs), device)
+
+
+def _reverse(data: Any, net: FNN, terms: Sequence[Term], device: torch.device) -> ReverseEvaluation:
+    with torch.no_grad():
+        outputs = [net(term.inputs) for term in terms]
+    return ReverseEvaluation(data, net, terms, record(terms, _identity, outputs), device)
+
+
+def _plan(recordings: Sequence[Recording], n_inputs: int) -> Plan:
+    """The operators of all terms together."""
+    indices = sorted({index for of_term in recordings for index in of_term.indices})
+    highest = max((len(index) for index in indices), default=0)
+    if highest > 2:
+        raise Unsupported(f"a derivative of order {highest} is asked for")
+    blocks = []
+    for of_term in recordings:
+        block = np.zeros((len(of_term.dependence), len(indices)))
+        block[:, [indices.index(index) for index in of_term.indices]] = of_term.dependence
+        blocks.append(block)
+    return plan_operators(np.concatenate(blocks), indices, n_inputs)
+
+
+def _features(net: FNN, points: Tensor, operators: Sequence[Operator], rows: int) -> Jet:
+    """The network's inputs after its input transform, and the operators on them.
+
+    They are the same in every step, so any transform is differentiated by autograd, once.
+    """
+    linear = torch.tensor([operator.linear for operator in operators], dtype=points.dtype)
+    linear = linear.to(points.device).reshape(len(operators), points.shape[1])
+    if net._input_transform is None:
+        return Jet(points, linear.unsqueeze(1))
+    x = points[:rows].clone().requires_grad_()
+    features = net._input_transform(x)
+    if any(p.requires_grad for p in _parameters_of(net._input_transform)):
+        raise Unsupported("the input transform is trained")
+
+    def by(direction: Tensor, y: Tensor) -> Tensor:
+        (gradient,) = torch.autograd.grad(
+            y, x, torch.ones_like(y), create_graph=True, materialize_grads=True
+        )
+        return gradient @ direction
+
+    columns = []
+    for feature in features.unbind(1):
+        of_feature = []
+        for operator, direction in zip(operators, linear, strict=True):
+            derivative = by(direction, feature)
+            for a, b, coefficient in operator.products:
+                derivative = derivative + coefficient * by(linear[b], by(linear[a], feature))
+            of_feature.append(derivative.detach())
+        columns.append(torch.stack(of_feature) if of_feature else x.new_zeros(0, rows))
+    with torch.no_grad():
+        return Jet(net._input_transform(points).detach(), torch.stack(columns, dim=-1))
+
+
+def _parameters_of(transform: Any) -> list[Tensor]:
+    return list(transform.parameters()) if isinstance(transform, torch.nn.Module) else []
+
+
+def _prefixes(recordings: Sequence[Recording]) -> set[Column]:
+    """Everything that reverse mode differentiates to give the recorded derivatives."""
+    return {
+        (output, index[:k])
+        for of_term in recordings
+        for output, index in of_term.columns
+        for k in range(len(index))
+    }
+
+
+def _state(net: torch.nn.Module) -> dict[str, Tensor]:
+    return {**dict(net.named_parameters()), **dict(net.named_buffers())}
+
+
+@contextlib.contextmanager
+def _without_output_transform(net: FNN) -> Iterator[None]:
+    transform, net._output_transform = net._output_transform, None
+    try:
+        yield
+    finally:
+        net._output_transform = transform
+
+
+def rows_are_independent(net: torch.nn.Module, points: Tensor) -> bool:
+    """Whether an output in training depends on its own row alone, and not on chance."""
+    before = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    moved = points.clone()
+    moved[0] += 1
+    with training_mode(net), torch.no_grad():
+        first, again, after = net(points), net(points), net(moved)
+        changed = any(not torch.equal(b, before[name]) for name, b in net.named_buffers())
+    same = torch.equal(first, again) and torch.equal(first[1:], after[1:])
+    return same and not changed

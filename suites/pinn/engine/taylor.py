@@ -1,0 +1,235 @@
+"""Derivatives of a network by its inputs, carried forward beside its values.
+
+A linear layer maps the derivative Dh of its input to W·Dh. An elementwise activation y = σ(z) maps
+a first-order operator D, and a second-order one L = Σⱼ lⱼ∂ⱼ + Σ c·D_a D_b whatever its linear part,
+to
+
+    D y = σ′(z) D z,        L y = σ′(z) L z + σ″(z) Σ c·D_a z·D_b z,
+
+so one stream per operator runs through the network (Taylor-mode differentiation, Griewank and
+Walther, *Evaluating Derivatives*, 2008, chapter 13; for a Laplacian as one stream, Li et al.,
+*Forward Laplacian*, arXiv 2307.08214). The result is an ordinary function of the parameters, whose
+gradient takes one reverse pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.techniques.norm_layers import FrozenBatchNorm, LayerNorm
+from bench.techniques.slopes import Slopes, slopes_of
+from suites.pinn.engine.operators import Operator
+from suites.pinn.network import FNN
+
+#: Per stream, the products of first-order streams that it is made of.
+Products = tuple[tuple[tuple[int, int, float], ...], ...]
+
+
+class _Activation(torch.autograd.Function):
+    """One activation on values and streams; differentiable once, by everything before it.
+
+    Few passes over few new tensors: on a CPU each costs as much as a tenth of a matrix product.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, z: Tensor, streams: Tensor, rows: int, products: Products, sigma: Slopes
+    ) -> tuple[Tensor, Tensor]:
+        y = sigma.value(z)
+        first, *more = sigma.slopes(z[..., :rows, :], y[..., :rows, :], 1 + any(products))
+        assert first is not None
+        out = first.unsqueeze(-3) * streams
+        if more and more[0] is not None:
+            parts, outs = streams.unbind(-3), out.unbind(-3)
+            for k, of_stream in enumerate(products):
+                if of_stream:
+                    outs[k].addcmul_(more[0], _combine(parts, of_stream))
+        ctx.save_for_backward(z, y, streams)
+        ctx.rest = rows, products, sigma
+        return y, out
+
+    @staticmethod
+    def backward(ctx: Any, gy: Tensor, gout: Tensor) -> tuple[Tensor | None, ...]:
+        z, y, streams = ctx.saved_tensors
+        rows, products, sigma = ctx.rest
+        first, second, *more = sigma.slopes(z[..., :rows, :], y[..., :rows, :], 2 + any(products))
+        everywhere = first if rows == z.shape[-2] else sigma.slopes(z, y, 1)[0]
+        gz, gstreams = gy * everywhere, gout * first.unsqueeze(-3)
+        if second is not None:
+            inner = gz[..., :rows, :]
+            parts, gouts, gparts = streams.unbind(-3), gout.unbind(-3), gstreams.unbind(-3)
+            inner.addcmul_(second, _inner_product(gouts, parts))
+            for k, of_stream in enumerate(products):
+                if not of_stream:
+                    continue
+                weighted = gouts[k] * second
+                for a, b, c in of_stream:
+                    if a == b:
+                        gparts[a].addcmul_(weighted, parts[a], value=2 * c)
+                    else:
+                        gparts[a].addcmul_(weighted, parts[b], value=c)
+                        gparts[b].addcmul_(weighted, parts[a], value=c)
+                if more[0] is not None:
+                    inner.addcmul_(more[0], _combine(parts, of_stream) * gouts[k])
+        if streams.shape[-2] == 1 != rows:
+            gstreams = gstreams.sum(-2, keepdim=True)
+        return gz, gstreams, None, None, None
+
+
+def _combine(parts: Sequence[Tensor], products: Sequence[tuple[int, int, float]]) -> Tensor:
+    """Σ c·D_a z·D_b z."""
+    (a, b, c), *others = products
+    total = parts[a] * parts[b]
+    if c != 1:
+        total.mul_(c)
+    for a, b, c in others:
+        total.addcmul_(parts[a], parts[b], value=c)
+    return total
+
+
+def _inner_product(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+    """Σ over streams of a·b."""
+    total = a[0] * b[0]
+    for x, y in zip(a[1:], b[1:], strict=True):
+        total.addcmul_(x, y)
+    return total
+
+
+@dataclass(frozen=True)
+class Jet:
+    """Values at all rows, and derivatives at the first of them.
+
+    Attributes:
+        values: Shape ``(…, rows, features)``; a leading axis, where there is one, counts networks.
+        streams: ``(…, n_operators, derivative rows, features)``; one row stands for all where they
+            are the same.
+    """
+
+    values: Tensor
+    streams: Tensor
+
+
+class TaylorNetwork:
+    """An `FNN` that carries operators beside its values.
+
+    Args:
+        net: The network; its parameters are given anew at each call.
+        operators: First-order ones first.
+        rows: At how many of the rows, the first ones, the operators are wanted.
+
+    Raises:
+        Unsupported: The network has a part whose derivatives have no rule here.
+    """
+
+    def __init__(self, net: FNN, operators: Sequence[Operator], rows: int) -> None:
+        self._depth = len(net.activations)
+        self._products: Products = tuple(operator.products for operator in operators)
+        self._rows = rows
+        self._sigmas = [_slopes(activation) for activation in net.activations]
+        self._norms = [_norm_rule(norm) for norm in net.norms]
+
+    def __call__(self, state: Mapping[str, Tensor], inputs: Jet) -> Jet:
+        """The outputs of the network before its output transform.
+
+        Args:
+            state: Parameters and buffers of the network by name; with a leading axis, of several.
+            inputs: Features after the input transform.
+        """
+        jet = self._linear(state, 0, inputs)
+        for k in range(self._depth):
+            values, streams = _Activation.apply(
+                jet.values, jet.streams, self._rows, self._products, self._sigmas[k]
+            )
+            jet = self._norms[k](Jet(values, streams), _part(state, f"norms.{k}."), self._products)
+            jet = self._linear(state, k + 1, jet)
+        return jet
+
+    def _linear(self, state: Mapping[str, Tensor], k: int, jet: Jet) -> Jet:
+        weight, bias = state[f"linears.{k}.weight"].mT, state[f"linears.{k}.bias"]
+        *lead, count, rows, features = jet.streams.shape
+        # Products of matrices: a batched product of the same would be slower.
+        streams = jet.streams.reshape(*lead, count * rows, features) @ weight
+        product = torch.addmm if bias.ndim == 1 else torch.baddbmm
+        return Jet(
+            product(bias.unsqueeze(-2), jet.values, weight),
+            streams.reshape(*lead, count, rows, weight.shape[-1]),
+        )
+
+
+class Unsupported(Exception):
+    """Something that this way of evaluation has no rule for; the message says what."""
+
+
+def _slopes(activation: nn.Module) -> Slopes:
+    found = slopes_of(activation)
+    if found is None:
+        raise Unsupported(
+            f"activation {type(activation).__name__} is no fixed elementwise function"
+        )
+    return found
+
+
+def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
+
+
+def _norm_rule(norm: nn.Module) -> Any:
+    """How a normalisation maps a jet, given its parameters and buffers."""
+    if type(norm) is nn.Identity:
+        return lambda jet, state, products: jet
+    if type(norm) is FrozenBatchNorm:
+        eps = norm.eps
+        return lambda jet, state, products: _affine(jet, state, eps)
+    if type(norm) is LayerNorm:
+        eps = norm.eps
+        return lambda jet, state, products: _layer_norm(jet, state, products, eps)
+    raise Unsupported(f"normalisation {type(norm).__name__} has no rule for derivatives")
+
+
+def _affine(jet: Jet, state: Mapping[str, Tensor], eps: float) -> Jet:
+    """`FrozenBatchNorm`: (x − mean)·w/√(var + eps) + b."""
+    factor = (torch.rsqrt(state["var"] + eps) * state["weight"]).unsqueeze(-2)
+    mean, bias = state["mean"].unsqueeze(-2), state["bias"].unsqueeze(-2)
+    return Jet((jet.values - mean) * factor + bias, jet.streams * factor.unsqueeze(-3))
+
+
+def _layer_norm(jet: Jet, state: Mapping[str, Tensor], products: Products, eps: float) -> Jet:
+    """Layer norm c·r with the deviation c = h − mean(h) and r = (mean(c²) + eps)^(−½).
+
+    With v = mean(c²): Dv = 2 mean(c·Dc) and Lv = 2 mean(c·Lc) + 2 Σ mean(D_a c·D_b c), and the same
+    rules for r(v) and for the product.
+    """
+    center = jet.values - jet.values.mean(-1, keepdim=True)
+    r = torch.rsqrt(center.square().mean(-1, keepdim=True) + eps)
+    values = center * r
+    rows = jet.streams.shape[-2]
+    c, r = center[..., :rows, :], r[..., :rows, :]
+    deviations = [s - s.mean(-1, keepdim=True) for s in jet.streams.unbind(-3)]
+    cube = r**3
+    of_r: list[Tensor] = []
+    streams: list[Tensor] = []
+    for deviation, of_stream in zip(deviations, products, strict=True):
+        half_v = (c * deviation).mean(-1, keepdim=True)
+        for a, b, weight in of_stream:
+            half_v = half_v + weight * (deviations[a] * deviations[b]).mean(-1, keepdim=True)
+        d_r = -cube * half_v
+        for a, b, weight in of_stream:
+            # r″ D_a v D_b v, with r″ = ¾ r⁵ and D v = −2 D r / r³.
+            d_r = d_r + 3 * weight * of_r[a] * of_r[b] / r
+        stream = deviation * r + c * d_r
+        for a, b, weight in of_stream:
+            stream = stream + weight * (deviations[a] * of_r[b] + deviations[b] * of_r[a])
+        of_r.append(d_r)
+        streams.append(stream)
+    derivatives = torch.stack(streams, -3)
+    if "weight" in state:
+        gain = state["weight"].unsqueeze(-2)
+        values, derivatives = values * gain, derivatives * gain.unsqueeze(-3)
+    if "bias" in state:
+        values = values + state["bias"].unsqueeze(-2)
+    return Jet(values, derivatives)

@@ -1,0 +1,99 @@
+"""The loss terms of DeepXDE's data: what each is computed from, on rows of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from suites.pinn.engine.serving import Rows, Server
+
+#: From a term's inputs and outputs to its errors; one tensor an equation, or that of a condition.
+Errors = Callable[[Tensor, Tensor], Sequence[Tensor]]
+
+
+@dataclass(frozen=True)
+class Term:
+    """Loss terms that share their rows: all equations, or one condition.
+
+    Attributes:
+        points: Shape ``(rows, n_inputs)``.
+        inputs: The same on the device, a leaf that requires a gradient.
+        errors: The user's own function.
+        before: What this term stands for now. DeepXDE remembers a condition's values by the
+            identity of the array of points, for ever: an array must live on, or another could take
+            its identity and with it its values.
+    """
+
+    points: np.ndarray
+    inputs: Tensor
+    errors: Errors
+    before: Term | None = None
+
+
+def terms_of(data: Any, device: torch.device, before: Sequence[Term] = ()) -> list[Term]:
+    """The terms of ``dde.data.PDE`` in the order of DeepXDE's losses.
+
+    Args:
+        data: Has drawn its points.
+        device: Where the points go.
+        before: Those of the same data with other points; a condition whose points are the same
+            keeps its term, and with it the values that DeepXDE remembers for them.
+    """
+    count = int(sum(data.num_bcs))
+    of_conditions = np.split(data.train_x[:count], np.cumsum(data.num_bcs)[:-1]) if data.bcs else []
+    found: list[Term] = []
+    if data.pde is not None:
+        points = data.train_x[count:]
+        found.append(Term(points, _leaf(points, device), _equations(data, count, device)))
+    for bc, points in zip(data.bcs, of_conditions, strict=True):
+        own = before[len(found)] if before else None
+        if own is None or not np.array_equal(own.points, points):
+            own = Term(points, _leaf(points, device), _condition(bc, points), own)
+        found.append(own)
+    return found
+
+
+def _leaf(points: np.ndarray, device: torch.device) -> Tensor:
+    return torch.tensor(points, device=device).requires_grad_()
+
+
+def _equations(data: Any, conditions: int, device: torch.device) -> Errors:
+    pde = data.pde
+    extra: list[Tensor] = []
+    if data.auxiliary_var_fn is not None:
+        extra = [torch.tensor(data.train_aux_vars[conditions:], device=device)]
+
+    def errors(inputs: Tensor, outputs: Tensor) -> Sequence[Tensor]:
+        found = pde(inputs, outputs, *extra)
+        return found if isinstance(found, (list, tuple)) else [found]
+
+    return errors
+
+
+def _condition(bc: Any, points: np.ndarray) -> Errors:
+    def errors(inputs: Tensor, outputs: Tensor) -> Sequence[Tensor]:
+        return [bc.error(points, inputs, outputs, 0, len(points))]
+
+    return errors
+
+
+def losses(terms: Sequence[Term], rows: Callable[[int], tuple[Rows, Tensor]]) -> Tensor:
+    """Mean squared error of every equation and condition, shape ``(n_losses,)``.
+
+    Args:
+        terms: In order.
+        rows: Gives a term's rows, and the outputs that its errors are computed from.
+    """
+    server = Server()
+    found = []
+    with server.active():
+        for k, term in enumerate(terms):
+            of_term, outputs = rows(k)
+            server.about(of_term)
+            found += [e.square().mean() for e in term.errors(of_term.inputs, outputs)]
+    return torch.stack(found)
