@@ -89,9 +89,14 @@ class Optimization:
         self.steps_done += 1
         return {name: value.detach() for name, value in done.items()}
 
+    @property
+    def _rate(self) -> float:
+        """Adam's learning rate of the next step."""
+        progress = self.steps_done / self.training.steps
+        return self.training.lr * SCHEDULES[self.training.schedule](progress)
+
     def _adam_step(self, losses: Callable[[], Losses]) -> Losses:
-        factor = SCHEDULES[self.training.schedule](self.steps_done / self.training.steps)
-        self._adam.param_groups[0]["lr"] = self.training.lr * factor
+        self._adam.param_groups[0]["lr"] = self._rate
         self._adam.zero_grad()
         terms = losses()
         # Only these: points keep their graph for the residual's derivatives, and need no gradient.
@@ -126,3 +131,36 @@ class Optimization:
         self.steps_done = state["steps_done"]
         self._adam.load_state_dict(state["adam"])
         self._lbfgs.load_state_dict(state["lbfgs"])
+
+
+class JointOptimization:
+    """One step of Adam for several optimisations at once; each stays as if it had stepped alone.
+
+    Args:
+        parts: Of equal training without L-BFGS, as many steps done.
+    """
+
+    def __init__(self, parts: Sequence[Optimization]) -> None:
+        training = parts[0].training
+        self._parts = list(parts)
+        self._adam = torch.optim.AdamW(
+            [parameter for part in parts for parameter in part.parameters],
+            lr=training.lr,
+            eps=training.eps,
+            weight_decay=training.weight_decay,
+            fused=True,
+        )
+
+    def step(self, gradients: Sequence[Tensor]) -> None:
+        """Update the parameters of all, in order, by their gradients."""
+        self._adam.param_groups[0]["lr"] = self._parts[0]._rate
+        for part in self._parts:
+            for parameter in part.parameters:
+                # The part's own, so that it is saved with it, and what it loads counts.
+                self._adam.state[parameter] = part._adam.state[parameter]
+            part.steps_done += 1
+        for parameter, gradient in zip(
+            self._adam.param_groups[0]["params"], gradients, strict=True
+        ):
+            parameter.grad = gradient
+        self._adam.step()

@@ -1,12 +1,12 @@
-"""Speed against a stock library: both run in turn in the same process, and the ratio counts."""
+"""Speed against a stock library: all run in turn in the same process, and the ratio counts."""
 
 from __future__ import annotations
 
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,20 +17,41 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Contender:
+    """One way in which the suite makes a training step.
+
+    Attributes:
+        path: Its name.
+        step: One step.
+        difference: Largest relative difference of loss and gradients from stock's, in float64.
+        setup_s: Seconds that it takes to be ready (compiling), which no step's time contains.
+        runs: How many runs a step advances; its time is given for one of them.
+    """
+
+    path: str
+    step: Callable[[], object]
+    difference: float
+    setup_s: float = 0.0
+    runs: int = 1
+
+
+@dataclass(frozen=True)
 class SpeedCase:
     """One comparison.
 
     Attributes:
         name: What is compared.
-        ours: One training step of the suite.
-        stock: The same step by the stock library.
-        difference: Largest relative difference of the two's loss and gradients, in float64.
+        stock: A training step by the stock library.
+        contenders: The same step by the suite, in different ways.
+        labels: What the JSON output says of the case: problem, model, arm, …
+        floor_ms: Time of the step's matrix products alone, where that is known.
     """
 
     name: str
-    ours: Callable[[], object]
     stock: Callable[[], object]
-    difference: float
+    contenders: Sequence[Contender]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    floor_ms: float | None = None
 
 
 class Speed(msgspec.Struct, frozen=True):
@@ -38,59 +59,83 @@ class Speed(msgspec.Struct, frozen=True):
 
     Attributes:
         name: What was compared.
+        path: How the suite made its step.
         ours_ms: A step of the suite.
         stock_ms: A step of the stock library.
         ratio: Median over rounds of stock / ours.
         ratio_low: Lower quartile of that.
         ratio_high: Upper quartile.
         difference: Largest relative difference of loss and gradients, in float64.
+        floor_ms: The step's matrix products alone, where that is known.
+        setup_s: Seconds until the first step (compiling), in no step's time.
+        break_even_steps: After how many steps the set-up has paid for itself, against the
+            suite's first way; ``None`` where there is none, or never.
         rounds: How many.
         steps: Steps of each in a round.
     """
 
     name: str
+    path: str
     ours_ms: float
     stock_ms: float
     ratio: float
     ratio_low: float
     ratio_high: float
     difference: float
+    floor_ms: float | None
+    setup_s: float
+    break_even_steps: int | None
     rounds: int
     steps: int
 
 
-def measure(case: SpeedCase, rounds: int, steps: int, device: torch.device) -> Speed:
-    """Time a case.
+def measure(case: SpeedCase, rounds: int, steps: int, device: torch.device) -> list[Speed]:
+    """Time a case: a result for each contender.
 
-    In a round each runs `steps` steps, ours first in even rounds, so that a slow phase of the
-    machine meets both. A round of each beforehand is not counted.
+    In a round each runs `steps` steps, in turn forward and backward, so that a slow phase of the
+    machine meets all. A round of each beforehand is not counted.
 
     Args:
         case: What to compare.
         rounds: How many.
         steps: Steps of each in a round.
-        device: Where both run; it is waited for before the clock is read.
+        device: Where all run; it is waited for before the clock is read.
     """
-    times: dict[str, list[float]] = {"ours": [], "stock": []}
-    sides = [("ours", case.ours), ("stock", case.stock)]
+    sides = [*((c.step, c.runs) for c in case.contenders), (case.stock, 1)]
+    times: list[list[float]] = [[] for _ in sides]
     for round_ in range(-1, rounds):
-        for name, step in sides if round_ % 2 == 0 else reversed(sides):
-            seconds = _time(step, steps, device)
+        order = range(len(sides)) if round_ % 2 == 0 else reversed(range(len(sides)))
+        for k in order:
+            step, runs = sides[k]
+            seconds = _time(step, steps, device) / runs
             if round_ >= 0:
-                times[name].append(seconds)
-    ratios = [stock / ours for stock, ours in zip(times["stock"], times["ours"], strict=True)]
-    low, high = np.quantile(ratios, [0.25, 0.75]).tolist()
-    return Speed(
-        name=case.name,
-        ours_ms=1e3 * statistics.median(times["ours"]),
-        stock_ms=1e3 * statistics.median(times["stock"]),
-        ratio=statistics.median(ratios),
-        ratio_low=low,
-        ratio_high=high,
-        difference=case.difference,
-        rounds=rounds,
-        steps=steps,
-    )
+                times[k].append(seconds)
+    *ours, stock = times
+    found: list[Speed] = []
+    for contender, own in zip(case.contenders, ours, strict=True):
+        ratios = [theirs / mine for theirs, mine in zip(stock, own, strict=True)]
+        low, high = np.quantile(ratios, [0.25, 0.75]).tolist()
+        ours_ms = 1e3 * statistics.median(own)
+        saved_ms = found[0].ours_ms - ours_ms if found else 0.0
+        even = contender.setup_s and saved_ms > 0
+        found.append(
+            Speed(
+                name=case.name,
+                path=contender.path,
+                ours_ms=ours_ms,
+                stock_ms=1e3 * statistics.median(stock),
+                ratio=statistics.median(ratios),
+                ratio_low=low,
+                ratio_high=high,
+                difference=contender.difference,
+                floor_ms=case.floor_ms,
+                setup_s=contender.setup_s,
+                break_even_steps=math.ceil(1e3 * contender.setup_s / saved_ms) if even else None,
+                rounds=rounds,
+                steps=steps,
+            )
+        )
+    return found
 
 
 def _time(step: Callable[[], object], steps: int, device: torch.device) -> float:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 
-from bench.speed import SpeedCase, measure, relative_difference
+from bench.speed import Contender, SpeedCase, measure, relative_difference
 from bench.suite import main
 
 CPU = torch.device("cpu")
@@ -20,25 +21,32 @@ def test_both_sides_run_in_turn_and_the_first_round_is_not_counted(
     clock = 0.0
     calls: list[str] = []
 
-    def side(name: str, seconds: float, slow_start: float) -> SpeedCase:
+    def side(name: str, seconds: float, slow_start: float) -> Callable[[], None]:
         def step() -> None:
             nonlocal clock
             clock += seconds if name in calls else slow_start
             calls.append(name)
 
-        return step  # type: ignore[return-value]
+        return step
 
     monkeypatch.setattr("bench.speed.time.perf_counter", lambda: clock)
-    case = SpeedCase("case", side("ours", 0.002, 9.0), side("stock", 0.006, 7.0), 1e-15)  # type: ignore[arg-type]
-    speed = measure(case, rounds=3, steps=2, device=CPU)
-    assert calls == [
-        *["stock", "stock", "ours", "ours"],
-        *["ours", "ours", "stock", "stock"],
-        *["stock", "stock", "ours", "ours"],
-        *["ours", "ours", "stock", "stock"],
+    contenders = [
+        Contender("slow", side("slow", 0.002, 9.0), 1e-15),
+        Contender("fast", side("fast", 0.001, 5.0), 1e-14, setup_s=0.5),
+        Contender("four", side("four", 0.004, 5.0), 1e-14, runs=4, setup_s=1.0),
+        Contender("late", side("late", 0.003, 5.0), 1e-14, setup_s=1.0),
     ]
-    assert (speed.ours_ms, speed.stock_ms) == (pytest.approx(2.0), pytest.approx(6.0))
-    assert speed.ratio == speed.ratio_low == speed.ratio_high == pytest.approx(3.0)
+    case = SpeedCase("case", side("stock", 0.006, 7.0), contenders)
+    found = measure(case, rounds=3, steps=2, device=CPU)
+    forward = [name for name in ("slow", "fast", "four", "late", "stock") for _ in range(2)]
+    assert calls == [*forward[::-1], *forward, *forward[::-1], *forward]
+    assert [speed.path for speed in found] == ["slow", "fast", "four", "late"]
+    assert [speed.ours_ms for speed in found] == pytest.approx([2.0, 1.0, 1.0, 3.0])
+    assert [speed.stock_ms for speed in found] == pytest.approx([6.0] * 4)
+    assert [speed.ratio for speed in found] == pytest.approx([3.0, 6.0, 6.0, 2.0])
+    assert all(speed.ratio_low == speed.ratio == speed.ratio_high for speed in found)
+    # 0.5 s of set-up are paid for by 1 ms a step; what is slower never pays.
+    assert [speed.break_even_steps for speed in found] == [None, 500, 1000, None]
 
 
 def test_the_ratio_is_the_median_over_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,8 +58,9 @@ def test_the_ratio_is_the_median_over_rounds(monkeypatch: pytest.MonkeyPatch) ->
         clock += next(times[name])
 
     monkeypatch.setattr("bench.speed.time.perf_counter", lambda: clock)
-    case = SpeedCase("case", lambda: step("ours"), lambda: step("stock"), 0.0)
-    assert measure(case, rounds=3, steps=1, device=CPU).ratio == pytest.approx(3.0)
+    ours = [Contender("path", lambda: step("ours"), 0.0)]
+    case = SpeedCase("case", lambda: step("stock"), ours)
+    assert measure(case, rounds=3, steps=1, device=CPU)[0].ratio == pytest.approx(3.0)
 
 
 def test_relative_difference_is_the_worst_of_all_tensors() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 from collections.abc import Iterable
 from typing import Any, Protocol, runtime_checkable
@@ -16,6 +17,9 @@ from bench.task import Suite, load_suite
 
 #: Loss and gradients of a fast path are the stock library's to rounding.
 TOLERANCE = 1e-10
+
+#: Widths of the table's first columns.
+_NAME, _PATH = 38, 18
 
 
 @runtime_checkable
@@ -70,29 +74,44 @@ def run(options: argparse.Namespace) -> int:
     from bench.device import deterministic
 
     device = torch.device(name)
-    found: list[Speed] = []
+    found: list[dict[str, Any]] = []
     with deterministic(device):
         for case in suite.speed_cases(options, device):
-            found.append(measure(case, options.rounds, options.steps, device))
-            if not options.json:
-                _print(found)
+            for speed in measure(case, options.rounds, options.steps, device):
+                found.append({**msgspec.structs.asdict(speed), **case.labels})
+                if not options.json:
+                    _print(speed, heading=len(found) == 1)
     if options.json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
-    return 0 if all(speed.difference <= TOLERANCE for speed in found) else 1
+    elif len(found) > 1:
+        _print_means(found)
+    return 0 if all(row["difference"] <= TOLERANCE for row in found) else 1
 
 
-def _print(found: list[Speed]) -> None:
-    """The last row, after the heading if it is the first."""
-    width = 34
-    if len(found) == 1:
+def _print(speed: Speed, heading: bool) -> None:
+    if heading:
         print(
-            f"{'one step, ms':<{width}} {'ours':>8} {'stock':>8} {'stock/ours':>11}"
-            f" {'quartiles':>13} {'difference':>11}"
+            f"{'one step, ms':<{_NAME}} {'path':<{_PATH}} {'ours':>8} {'stock':>8} {'floor':>7}"
+            f" {'stock/ours':>11} {'quartiles':>13} {'set-up':>7} {'even after':>11}"
+            f" {'difference':>11}"
         )
-    speed = found[-1]
     quartiles = f"{speed.ratio_low:.2f}–{speed.ratio_high:.2f}"
+    floor = "" if speed.floor_ms is None else f"{speed.floor_ms:.2f}"
+    setup = f"{speed.setup_s:.0f} s" if speed.setup_s else ""
+    even = f"{speed.break_even_steps} steps" if speed.break_even_steps else ""
     print(
-        f"{speed.name:<{width}} {speed.ours_ms:>8.2f} {speed.stock_ms:>8.2f} {speed.ratio:>10.2f}×"
-        f" {quartiles:>13} {speed.difference:>11.0e}",
+        f"{speed.name:<{_NAME}} {speed.path:<{_PATH}} {speed.ours_ms:>8.2f} {speed.stock_ms:>8.2f}"
+        f" {floor:>7} {speed.ratio:>10.2f}× {quartiles:>13} {setup:>7} {even:>11}"
+        f" {speed.difference:>11.0e}",
         flush=True,
     )
+
+
+def _print_means(found: list[dict[str, Any]]) -> None:
+    """The geometric mean of the ratios of each path."""
+    by_path: dict[str, list[float]] = {}
+    for row in found:
+        by_path.setdefault(row["path"], []).append(row["ratio"])
+    for path, ratios in by_path.items():
+        mean = statistics.geometric_mean(ratios)
+        print(f"{f'geometric mean of {len(ratios)}':<{_NAME}} {path:<{_PATH}} {mean:>36.2f}×")

@@ -31,7 +31,7 @@ from torch import Tensor
 from bench.arm import Arm
 from bench.options import add_training_arguments
 from bench.spec import Spec
-from bench.speed import SpeedCase, relative_difference
+from bench.speed import Contender, SpeedCase, relative_difference
 from bench.task import Request, Suite
 from suites.molecular.data.frames import Frames
 from suites.molecular.models.potential import ENERGY, FORCES
@@ -70,7 +70,12 @@ def _case(
     difference = relative_difference(_loss_and_gradients(exact), double.loss_and_gradients())
     task = _task(suite, options, model, batch, options.dtype, device)
     stock = StockStep(task, directory / options.dtype, device)
-    return SpeedCase(f"{model} {options.problem} b{batch}", task.step, stock, difference)
+    return SpeedCase(
+        f"{model} {options.problem} b{batch}",
+        stock,
+        [Contender("preloaded", task.step, difference)],
+        {"problem": options.problem, "model": model, "arm": "baseline"},
+    )
 
 
 def _task(

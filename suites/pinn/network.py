@@ -44,6 +44,7 @@ class FNN(dde.nn.NN):
         normalization: str,
     ) -> None:
         super().__init__()
+        self.width = width
         sizes = [n_inputs, *[width] * depth, n_outputs]
         dtype = dde.config.real(torch)
         self.linears = nn.ModuleList(nn.Linear(i, o, dtype=dtype) for i, o in pairwise(sizes))

@@ -6,17 +6,17 @@ Imports neither torch nor DeepXDE until a task is built.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.arm import AXES
+from bench.arm import AXES, BASELINE, Arm
 from bench.errors import BadInput, unknown
 from bench.options import override
 from bench.references import source_digest
 from bench.spec import Spec
-from bench.task import Columns, Request, Task
+from bench.task import Batch, Columns, Request, Task
 from suites.pinn.budgets import BUDGETS, SUMMARIES
 from suites.pinn.execution import COMPILE, ENGINES
 from suites.pinn.models import MODELS, parse_model
@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     import torch
 
     from bench.record import Record
+    from bench.speed import SpeedCase
     from bench.store import Store
+
+#: Initial points of PDEBench's grid, 128².
+_GRID = 16_384
+_MOST_INITIAL = 1_000_000
 
 
 class PINNSuite:
@@ -35,7 +40,7 @@ class PINNSuite:
 
     name = "pinn"
     summary = "physics-informed networks on DeepXDE problems"
-    packages = ("deepxde",)
+    packages: Sequence[str] = ("deepxde",)
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -152,11 +157,73 @@ class PINNSuite:
             checks=["engine"] if getattr(options, "check_engine", False) else [],
         )
 
+    def add_speed_arguments(self, parser: argparse._ActionsContainer) -> None:
+        """Options of `speed_cases`."""
+        parser.add_argument(
+            "--problem",
+            action="append",
+            metavar="NAME",
+            help="repeat for several (default: the paper's five; diffusion-reaction-2d also with"
+            f" {_GRID} initial points)",
+        )
+        parser.add_argument(
+            "--arm", action="append", metavar="ARM", help="repeat for several (default: baseline)"
+        )
+        parser.add_argument("--model", default="fnn", metavar="NAME", help="default fnn")
+        parser.add_argument(
+            "--initial", type=int, metavar="N", help="initial points instead of the published 5000"
+        )
+        parser.add_argument(
+            "--compile",
+            default="on",
+            metavar="WHEN",
+            help="on: the compiled step, too (default), which takes a minute to compile; off",
+        )
+
+    def speed_cases(self, options: argparse.Namespace, device: torch.device) -> Iterable[SpeedCase]:
+        """A step on the published points, without labels, of each problem and arm.
+
+        Raises:
+            BadInput: A name or a number is wrong.
+        """
+        from suites.pinn.speed import Asked, speed_cases
+
+        if options.compile not in ("on", "off"):
+            raise unknown("--compile", options.compile, ("on", "off"))
+        if options.initial is not None and not 1 <= options.initial <= _MOST_INITIAL:
+            raise BadInput(f"--initial must be from 1 to {_MOST_INITIAL}, got {options.initial}")
+        for name in options.problem or ():
+            get_problem(name)
+        parse_model(options.model)
+        cases = [(name, options.initial) for name in options.problem or BUILT_IN]
+        if not options.problem and options.initial is None:
+            cases.append(("diffusion-reaction-2d", _GRID))
+        arms = [Arm.parse(text) for text in options.arm or [BASELINE]]
+        asked = Asked(cases, arms, options.model, options.compile == "on", options.dtype)
+        return speed_cases(self, asked, device)
+
     def build(self, spec: Spec, device: torch.device) -> Task:
         """Build the task of a spec."""
         from suites.pinn.task import build
 
         return build(spec, device)
+
+    def together(self, specs: Sequence[Spec]) -> bool:
+        """Whether these seeds may be one batched model; see `bench.task.Batchable`."""
+        spec = specs[0]
+        return (
+            # A user's own module may draw numbers, or see other rows.
+            not spec.sources
+            and spec.axes["normalization"] != "batchnorm"
+            and not spec.training.lbfgs_steps
+            and not {"engine", "resample"} & spec.settings.keys()
+        )
+
+    def build_together(self, specs: Sequence[Spec], device: torch.device) -> Batch:
+        """One batched model, or, where that is no model of each, the seeds in turn."""
+        from suites.pinn.batch import build_together
+
+        return build_together(specs, device)
 
     def finish(self, records: Sequence[Record], store: Store, options: argparse.Namespace) -> None:
         """No option of this suite asks for anything."""

@@ -109,7 +109,7 @@ class PINNTask:
         statistics = label_statistics(data, len(problem.outputs))
         self.scales = [make_scale(spec.axes["rescaling"], s) for s in statistics]
         dtype = torch.float64 if spec.dtype == "float64" else torch.float32
-        self._weights = torch.tensor(
+        self.weighted_by = torch.tensor(
             loss_weights(problem, self.terms, data.bcs, self.scales), dtype=dtype, device=device
         )
         self.net = self._network()
@@ -124,7 +124,7 @@ class PINNTask:
         self.optimization = Optimization([self.parameters.vector], spec.training)
         self.gradient = TrainingGradient(
             self.evaluation,
-            self._weights,
+            self.weighted_by,
             self.parameters,
             dict(self.net.named_buffers()),
             spec.settings.get("compile", COMPILE[0]),
@@ -181,7 +181,7 @@ class PINNTask:
         """Numbers of points and parameters, engine, ground truth, scales."""
         reference = self.truth.reference if self.truth else None
         return {
-            "engine": {**self.evaluation.describe(), **self.gradient.describe()},
+            "engine": {**self.evaluation.describe(), **self.gradient.how},
             "activation": type(self.net.activations[0]).__name__,
             "normalization": type(self.net.norms[0]).__name__,
             "parameters": sum(p.numel() for p in self.net.parameters()),
@@ -213,14 +213,15 @@ class PINNTask:
         """Loss terms by name, with the totals of each kind (``Lf``, ``LIC``, …).
 
         Args:
-            terms: The first of `terms`; held-out data lack those of supervised points.
+            terms: The first of `terms`; held-out data lack those of supervised points. Further
+                axes stay.
         """
         present = self.terms[: len(terms)]
         named = {term.name: value for term, value in zip(present, terms.unbind(), strict=True)}
         for kind, total in TOTALS.items():
             of_kind = [named[term.name] for term in present if term.kind == kind]
             if of_kind and total not in named:
-                named[total] = torch.stack(of_kind).sum()
+                named[total] = torch.stack(of_kind).sum(dim=0)
         return named
 
     def weighted(self, terms: Tensor) -> Tensor:
@@ -229,7 +230,7 @@ class PINNTask:
         Args:
             terms: The first of `terms`; held-out data lack those of supervised points.
         """
-        return (terms * self._weights[: len(terms)]).sum()
+        return (terms * self.weighted_by[: len(terms)]).sum()
 
     def losses(self) -> dict[str, Tensor]:
         """Loss terms by name in the problem's units, and ``loss``, which the parameters' vector
@@ -249,7 +250,7 @@ class PINNTask:
             with quiet(), global_numpy_stream(self.spec.seed, f"points of step {step}"):
                 self.data.resample_train_points(pde_points=True, bc_points=False)
             self.evaluation = self.evaluation.redrawn()
-            self.gradient = self.gradient.of(self.evaluation)
+            self.gradient = self.gradient.with_(compile="off", evaluation=self.evaluation)
 
     def predict(self) -> np.ndarray:
         """The network's prediction on the truth's grid, for the outputs that the truth has."""

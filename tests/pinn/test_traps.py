@@ -19,8 +19,8 @@ from bench.run import execute
 from bench.store import Store
 from suites.pinn.backend import dde, set_dtype
 from suites.pinn.derivatives import StockEvaluation
-from suites.pinn.problem import Points
 from suites.pinn.execution import ENGINES
+from suites.pinn.problem import Points
 from suites.pinn.problems import BUILT_IN, get_problem
 from suites.pinn.problems.advection import Advection1D
 from suites.pinn.task import PINNTask, build

@@ -24,6 +24,10 @@ from suites.pinn.network import FNN, RescaledOutput
 
 State = Mapping[str, Tensor]
 
+#: Bytes of a layer's features that a core's caches keep until the next layer uses them. Compiling
+#: takes longer with every block, and gains less.
+_BLOCK, _TRACED_BLOCK = 2_200_000, 3_700_000
+
 
 class FastEvaluation(ABC):
     """Loss terms on a table of the points that are needed.
@@ -34,6 +38,9 @@ class FastEvaluation(ABC):
         terms: Loss terms of the data.
         recordings: What each term asks for.
         device: Where everything is.
+
+    Attributes:
+        table: The points.
     """
 
     path: str
@@ -47,14 +54,13 @@ class FastEvaluation(ABC):
         device: torch.device,
     ) -> None:
         self.data = data
-        self._net = net
-        self._terms = terms
+        self.net = net
+        self.terms = terms
         self._recordings = recordings
         self._device = device
-        table = make_table([t.points for t in terms], [bool(r.columns) for r in recordings])
-        self._selections = [Selection(positions, device) for positions in table.positions]
-        self._points = torch.tensor(table.points, device=device)
-        self._derivative_rows = table.derivative_rows
+        self.table = make_table([t.points for t in terms], [bool(r.columns) for r in recordings])
+        self._selections = [Selection(positions, device) for positions in self.table.positions]
+        self._points = torch.tensor(self.table.points, device=device)
         self._state = _state(net)
 
     @property
@@ -65,15 +71,20 @@ class FastEvaluation(ABC):
     @property
     def row_passes(self) -> float:
         """Rows that pass through the network forward, derivatives counted."""
-        return len(self._points) + (self.cost - 1) * self._derivative_rows
+        return len(self._points) + (self.cost - 1) * self.table.derivative_rows
 
     @abstractmethod
-    def of(self, state: State) -> Tensor:
-        """The loss terms for other parameters and buffers of the same network."""
+    def of(self, state: State, traced: bool = False) -> Tensor:
+        """The loss terms for other parameters and buffers of the same network.
+
+        Args:
+            state: By name.
+            traced: Whether they are being traced, to be compiled.
+        """
 
     def __call__(self, training: bool) -> Tensor:
         """See `suites.pinn.derivatives.LossEvaluation`."""
-        self._net.train(training)
+        self.net.train(training)
         return self.of(self._state)
 
     def describe(self) -> dict[str, Any]:
@@ -81,14 +92,14 @@ class FastEvaluation(ABC):
         return {
             "path": self.path,
             "rows": len(self._points),
-            "derivative_rows": self._derivative_rows,
+            "derivative_rows": self.table.derivative_rows,
             "passes": self.cost,
         }
 
     def redrawn(self) -> Self:
         """The same for the points that the data have now."""
-        terms = terms_of(self.data, self._device, self._terms)
-        return type(self)(self.data, self._net, terms, self._recordings, self._device)
+        terms = terms_of(self.data, self._device, self.terms)
+        return type(self)(self.data, self.net, terms, self._recordings, self._device)
 
 
 class TaylorEvaluation(FastEvaluation):
@@ -110,23 +121,32 @@ class TaylorEvaluation(FastEvaluation):
     ) -> None:
         super().__init__(data, net, terms, recordings, device)
         self.plan = _plan(recordings, terms[0].points.shape[1])
-        operators, rows = self.plan.operators, self._derivative_rows
+        operators, rows = self.plan.operators, self.table.derivative_rows
         self._network = TaylorNetwork(net, operators, rows)
-        self._inputs = _features(net, self._points, operators, rows)
-        self._transform = _OutputTransform(net)
+        self.inputs = _features(net, self._points, operators, rows)
+        self.transform = _OutputTransform(net)
+        self._width = net.width
 
     @property
     def cost(self) -> float:
         """One for the values and one for each operator."""
         return 1.0 + len(self.plan.operators)
 
-    def of(self, state: State) -> Tensor:
-        """The loss terms for other parameters and buffers of the same network."""
-        jet = self._transform.rescaled(state, self._network(state, self._inputs))
-        return losses(self._terms, lambda k: self._rows(k, jet))
+    def of(self, state: State, traced: bool = False) -> Tensor:
+        """See `FastEvaluation.of`."""
+        blocks = self._blocks(_TRACED_BLOCK, 4) if traced else self._blocks(_BLOCK)
+        jet = self.transform.rescaled(state, self._network(state, self.inputs, blocks))
+        return losses(self.terms, lambda k: self._rows(k, jet))
+
+    def _blocks(self, size: int, most: int = 1_000_000) -> int:
+        """Parts of about `size` bytes of features of a layer, values and derivatives."""
+        if self._device.type != "cpu":
+            return 1
+        total = self.row_passes * self._width * self._points.element_size()
+        return 1 if total < 2 * size else min(round(total / size), most)
 
     def _rows(self, k: int, jet: Jet) -> tuple[Rows, Tensor]:
-        select, inputs = self._selections[k], self._terms[k].inputs
+        select, inputs = self._selections[k], self.terms[k].inputs
         outputs = select.of(jet.values)
         selected: dict[int, Tensor] = {}
 
@@ -139,7 +159,7 @@ class TaylorEvaluation(FastEvaluation):
                 selected[stream] = select.of(jet.streams[stream])
             return selected[stream][:, output : output + 1]
 
-        return Rows(inputs, outputs, provide), self._transform.then(inputs, outputs)
+        return Rows(inputs, outputs, provide), self.transform.then(inputs, outputs)
 
 
 class ReverseEvaluation(FastEvaluation):
@@ -160,20 +180,21 @@ class ReverseEvaluation(FastEvaluation):
     ) -> None:
         super().__init__(data, net, terms, recordings, device)
         self._passes = _prefixes(recordings)
-        self._inputs = self._points[: self._derivative_rows].clone().requires_grad_()
-        self._rest = self._points[self._derivative_rows :]
+        self._inputs = self._points[: self.table.derivative_rows].clone().requires_grad_()
+        self._rest = self._points[self.table.derivative_rows :]
 
     @property
     def cost(self) -> float:
         """A derivative of a derivative passes through both."""
         return 1.0 + _REVERSE * sum(3.0 ** len(index) for _, index in self._passes)
 
-    def of(self, state: State) -> Tensor:
-        """The loss terms for other parameters and buffers of the same network."""
-        derived = functional_call(self._net, dict(state), (self._inputs,))
+    def of(self, state: State, traced: bool = False) -> Tensor:
+        """See `FastEvaluation.of`."""
+        del traced
+        derived = functional_call(self.net, dict(state), (self._inputs,))
         outputs = derived
         if len(self._rest):
-            rest = functional_call(self._net, dict(state), (self._rest,))
+            rest = functional_call(self.net, dict(state), (self._rest,))
             outputs = torch.cat([derived, rest])
         gradients: dict[Column, Tensor] = {}
 
@@ -196,9 +217,9 @@ class ReverseEvaluation(FastEvaluation):
 
         def rows(k: int) -> tuple[Rows, Tensor]:
             select, own = self._selections[k], self._selections[k].of(outputs)
-            return Rows(self._terms[k].inputs, own, lambda c: select.of(derivative(c))), own
+            return Rows(self.terms[k].inputs, own, lambda c: select.of(derivative(c))), own
 
-        return losses(self._terms, rows)
+        return losses(self.terms, rows)
 
 
 class _OutputTransform:

@@ -9,10 +9,11 @@ launching them takes longer than running them.
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 #: Measured on a core of 46 to 65 GFLOP/s, see docs/measurements/pinn-engine.md: seconds to compile,
 #: and what a step then saves: its operators' overhead, and a part of the matrix products' time.
-_COMPILE_SECONDS = 25.0
+_COMPILE_SECONDS = 15.0
 _SAVED_OVERHEAD = 4e-3
 _SAVED_PER_FLOP = 0.8 / 50e9
 #: So many times the seconds to compile must be saved.
@@ -86,107 +87,128 @@ def worth_compiling(steps: int, flops: float) -> bool:
     return steps * (_SAVED_OVERHEAD + _SAVED_PER_FLOP * flops) > _MARGIN * _COMPILE_SECONDS
 
 
-@dataclass
-class TrainingGradient:
-    """What a training step computes, set up when it is first called.
+class Executable(ABC):
+    """A computation of loss, terms and gradient, set up when it is first called.
+
+    Args:
+        fast: Whether it can be traced, and captured.
+        compiled: Whether it is to be compiled.
+        insist: Whether compiling may not fail.
+    """
+
+    def __init__(self, fast: bool, compiled: bool, insist: bool) -> None:
+        self._fast = fast
+        self._compiled = compiled
+        self._insist = insist
+        self._run: Compute | None = None
+        #: How it is run, for the record, and the seconds that setting it up took.
+        self.how: dict[str, Any] = {"executed": "eager"}
+
+    def __call__(self, vector: Tensor) -> Result:
+        """Loss, terms and gradient.
+
+        Args:
+            vector: The parameters' own, detached.
+        """
+        if self._run is None:
+            self._run = self._set_up(vector)
+        return self._run(vector)
+
+    @abstractmethod
+    def eager(self, vector: Tensor) -> Result:
+        """Run by autograd."""
+
+    @abstractmethod
+    def functional(self, vector: Tensor) -> Result:
+        """As a function of the vector alone, which can be traced."""
+
+    def _set_up(self, vector: Tensor) -> Compute:
+        start = time.perf_counter()
+        run: Compute = self.eager
+        if self._fast and self._compiled:
+            try:
+                run = _compile(self.functional, vector)
+                self.how["executed"] = "compiled"
+            except Exception as error:  # no compiler, or one that fails
+                if self._insist:
+                    raise
+                self.how["not_compiled"] = _reason(error)
+        if self._fast and vector.device.type == "cuda":
+            try:
+                run = _capture(run, vector)
+                self.how["executed"] += ", CUDA graph"
+            except Exception as error:  # a PDE that copies from the host cannot be captured
+                self.how["not_captured"] = _reason(error)
+        if self.how["executed"] != "eager":
+            self.how["setup_s"] = time.perf_counter() - start
+        return run
+
+
+class TrainingGradient(Executable):
+    """What a training step of one network computes.
 
     Args:
         evaluation: The loss terms.
         weights: Of the terms.
         parameters: Of the network.
         buffers: Of the network, by name.
-        compile: ``on``, ``off``, or ``auto``: by `worth_compiling`.
+        compile: ``on``, ``off``, or ``auto``: by `worth_compiling`; on a GPU replaying captured
+            kernels does what compiling them is for.
         steps: Of the run.
     """
 
-    evaluation: LossEvaluation
-    weights: Tensor
-    parameters: FlatParameters
-    buffers: Mapping[str, Tensor]
-    compile: str
-    steps: int
-    _run: Compute | None = field(default=None, init=False)
-    _how: dict[str, Any] = field(default_factory=lambda: {"executed": "eager"}, init=False)
+    def __init__(
+        self,
+        evaluation: LossEvaluation,
+        weights: Tensor,
+        parameters: FlatParameters,
+        buffers: Mapping[str, Tensor],
+        compile: str,
+        steps: int,
+    ) -> None:
+        fast = isinstance(evaluation, FastEvaluation)
+        wanted = compile == "on"
+        if isinstance(evaluation, FastEvaluation) and compile == "auto":
+            flops = 6.0 * evaluation.row_passes * parameters.vector.numel()
+            wanted = weights.device.type == "cpu" and worth_compiling(steps, flops)
+        super().__init__(fast, wanted, insist=compile == "on")
+        self.evaluation = evaluation
+        self._rest = weights, parameters, buffers
+        self._steps = steps
+        self._weights, self._parameters, self._buffers = self._rest
 
-    def __call__(self, vector: Tensor) -> Result:
-        """Loss, terms and gradient.
+    def with_(self, *, compile: str, evaluation: LossEvaluation | None = None) -> TrainingGradient:
+        """The same, compiled or not, or of other points."""
+        return TrainingGradient(evaluation or self.evaluation, *self._rest, compile, self._steps)
 
-        Args:
-            vector: The parameters' own, shape ``(n_parameters,)``, detached.
-        """
-        if self._run is None:
-            self._run = self._set_up(vector)
-        return self._run(vector)
-
-    def describe(self) -> dict[str, Any]:
-        """How it is run, and the seconds that setting it up took."""
-        return self._how
-
-    def of(self, evaluation: LossEvaluation) -> TrainingGradient:
-        """The same for other points. Not compiled anew: that would take longer than it saves."""
-        return replace(self, evaluation=evaluation, compile="off")
-
-    @property
-    def flops(self) -> float:
-        """Floating-point operations of a step's matrix products, about; 0 for DeepXDE's own."""
-        if not isinstance(self.evaluation, FastEvaluation):
-            return 0.0
-        return 6.0 * self.evaluation.row_passes * self.parameters.vector.numel()
-
-    def _set_up(self, vector: Tensor) -> Compute:
-        fast = isinstance(self.evaluation, FastEvaluation)
-        cuda = vector.device.type == "cuda"
-        wanted = self.compile == "on" or (
-            # On a GPU replaying the kernels does what compiling them is for.
-            self.compile == "auto" and not cuda and worth_compiling(self.steps, self.flops)
-        )
-        start = time.perf_counter()
-        run: Compute = self._eager
-        if fast and wanted:
-            try:
-                run = _compiled(self._functional, vector)
-                self._how["executed"] = "compiled"
-            except Exception as error:  # no compiler, or one that fails
-                if self.compile == "on":
-                    raise
-                self._how["not_compiled"] = _reason(error)
-        if fast and cuda:
-            try:
-                run = _captured(run, vector)
-                self._how["executed"] += ", CUDA graph"
-            except Exception as error:  # a PDE that copies from the host cannot be captured
-                self._how["not_captured"] = _reason(error)
-        if run is not self._eager:
-            self._how["setup_s"] = time.perf_counter() - start
-        return run
-
-    def _eager(self, vector: Tensor) -> Result:
+    def eager(self, vector: Tensor) -> Result:
         """By autograd on the network's own parameters, which are views of the vector."""
         del vector
         with torch.enable_grad():
             terms = self.evaluation(training=True)
-            loss = (terms * self.weights).sum()
-            found = torch.autograd.grad(loss, self.parameters.parameters, materialize_grads=True)
-        return Result(loss.detach(), terms.detach(), self.parameters.join(found))
+            loss = (terms * self._weights).sum()
+            found = torch.autograd.grad(loss, self._parameters.parameters, materialize_grads=True)
+        return Result(loss.detach(), terms.detach(), self._parameters.join(found))
 
-    def _functional(self, vector: Tensor) -> Result:
-        """As a function of the vector alone, which can be traced."""
+    def functional(self, vector: Tensor) -> Result:
+        """As a function of the vector alone."""
         assert isinstance(self.evaluation, FastEvaluation)
         with torch.enable_grad():
             named = {
                 name: part.detach().requires_grad_()
-                for name, part in self.parameters.split(vector).items()
+                for name, part in self._parameters.split(vector).items()
             }
-            terms = self.evaluation.of({**named, **self.buffers})
-            loss = (terms * self.weights).sum()
+            terms = self.evaluation.of({**named, **self._buffers}, traced=True)
+            loss = (terms * self._weights).sum()
             found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
-        return Result(loss.detach(), terms.detach(), self.parameters.join(found))
+        return Result(loss.detach(), terms.detach(), self._parameters.join(found))
 
 
-def _compiled(compute: Compute, vector: Tensor) -> Compute:
+def _compile(compute: Compute, vector: Tensor) -> Compute:
     """The computation traced and compiled by inductor."""
     with _compiler():
-        graph = make_fx(compute)(vector.clone())
+        # A lambda: the tracer counts the arguments of a method wrongly.
+        graph = make_fx(lambda vector: compute(vector))(vector.clone())
         function = torch.compile(graph, fullgraph=True, dynamic=False)
 
         def run(vector: Tensor) -> Result:
@@ -202,12 +224,19 @@ def _compiler() -> Iterator[None]:
     """Inductor, quiet and on this core alone."""
     import torch._inductor.config as inductor
 
+    # It says at the first use that there is no CUDA.
+    logger = logging.getLogger("torch.utils.cpp_extension")
+    level = logger.level
     with warnings.catch_warnings(), inductor.patch(compile_threads=1):
         warnings.simplefilter("ignore")
-        yield
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
-def _captured(compute: Compute, vector: Tensor) -> Compute:
+def _capture(compute: Compute, vector: Tensor) -> Compute:
     """The computation's kernels captured in a CUDA graph, on the vector where it lies now."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())

@@ -25,13 +25,18 @@ class FlatParameters:
         self._shapes = {name: parameter.shape for name, parameter in named.items()}
         self._sizes = [parameter.numel() for parameter in self.parameters]
         self.vector = nn.Parameter(self.join(self.parameters))
-        views = self.split(self.vector.detach())
-        for name, parameter in named.items():
-            parameter.data = views[name]
+        self.move_to(self.vector.detach())
+
+    def move_to(self, vector: Tensor) -> None:
+        """Make the parameters, and `vector` itself, views of a vector that has their values."""
+        self.vector.data = vector
+        for parameter, view in zip(self.parameters, self.split(vector).values(), strict=True):
+            parameter.data = view
 
     def join(self, tensors: Sequence[Tensor]) -> Tensor:
-        """Tensors of the parameters' shapes as one vector."""
-        return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
+        """Tensors of the parameters' shapes as one vector; the opposite of `split`."""
+        lead = tensors[0].shape[: tensors[0].ndim - len(next(iter(self._shapes.values())))]
+        return torch.cat([tensor.detach().reshape(*lead, -1) for tensor in tensors], dim=-1)
 
     def split(self, vector: Tensor) -> Mapping[str, Tensor]:
         """A vector as views of the parameters' shapes, by name.

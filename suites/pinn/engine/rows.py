@@ -37,11 +37,11 @@ class Selection:
         self._index = torch.as_tensor(positions, device=device)
 
     def of(self, table: Tensor) -> Tensor:
-        """The term's rows of a table, shape ``(rows, columns)`` to ``(n, columns)``."""
+        """The term's rows of a table, shape ``(…, rows, columns)`` to ``(…, n, columns)``."""
         if self._slices is None:
-            return table.index_select(0, self._index)
-        parts = [table[piece] for piece in self._slices]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+            return table.index_select(-2, self._index)
+        parts = [table[..., piece, :] for piece in self._slices]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -133,17 +134,32 @@ class TaylorNetwork:
         self._sigmas = [_slopes(activation) for activation in net.activations]
         self._norms = [_norm_rule(norm) for norm in net.norms]
 
-    def __call__(self, state: Mapping[str, Tensor], inputs: Jet) -> Jet:
+    def __call__(self, state: Mapping[str, Tensor], inputs: Jet, blocks: int = 1) -> Jet:
         """The outputs of the network before its output transform.
 
         Args:
             state: Parameters and buffers of the network by name; with a leading axis, of several.
             inputs: Features after the input transform.
+            blocks: Into how many parts the rows are divided, so that one fits a CPU's cache.
         """
+        if blocks == 1:
+            return self._forward(state, inputs, self._rows)
+        bounds = [self._rows * k // blocks for k in range(blocks)]
+        found = []
+        for begin, end in pairwise([*bounds, inputs.values.shape[-2]]):
+            rows = min(end, self._rows) - begin
+            streams = inputs.streams
+            if streams.shape[-2] > 1:
+                streams = streams[..., begin : begin + rows, :]
+            found.append(self._forward(state, Jet(inputs.values[..., begin:end, :], streams), rows))
+        values, derivatives = zip(*((jet.values, jet.streams) for jet in found), strict=True)
+        return Jet(torch.cat(values, -2), torch.cat(derivatives, -2))
+
+    def _forward(self, state: Mapping[str, Tensor], inputs: Jet, rows: int) -> Jet:
         jet = self._linear(state, 0, inputs)
         for k in range(self._depth):
             values, streams = _Activation.apply(
-                jet.values, jet.streams, self._rows, self._products, self._sigmas[k]
+                jet.values, jet.streams, rows, self._products, self._sigmas[k]
             )
             jet = self._norms[k](Jet(values, streams), _part(state, f"norms.{k}."), self._products)
             jet = self._linear(state, k + 1, jet)

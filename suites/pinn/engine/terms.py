@@ -23,7 +23,10 @@ class Term:
     Attributes:
         points: Shape ``(rows, n_inputs)``.
         inputs: The same on the device, a leaf that requires a gradient.
-        errors: The user's own function.
+        errors: How the errors are computed.
+        pde: The equations' own function, if these are the equations.
+        extra: Its further arguments: auxiliary variables.
+        condition: DeepXDE's condition, if it is one.
         before: What this term stands for now. DeepXDE remembers a condition's values by the
             identity of the array of points, for ever: an array must live on, or another could take
             its identity and with it its values.
@@ -32,6 +35,9 @@ class Term:
     points: np.ndarray
     inputs: Tensor
     errors: Errors
+    pde: Any = None
+    extra: Sequence[Tensor] = ()
+    condition: Any = None
     before: Term | None = None
 
 
@@ -49,11 +55,23 @@ def terms_of(data: Any, device: torch.device, before: Sequence[Term] = ()) -> li
     found: list[Term] = []
     if data.pde is not None:
         points = data.train_x[count:]
-        found.append(Term(points, _leaf(points, device), _equations(data, count, device)))
+        extra: list[Tensor] = []
+        if data.auxiliary_var_fn is not None:
+            extra = [torch.tensor(data.train_aux_vars[count:], device=device)]
+        found.append(
+            Term(
+                points,
+                _leaf(points, device),
+                equations(data.pde, extra),
+                pde=data.pde,
+                extra=extra,
+            )
+        )
     for bc, points in zip(data.bcs, of_conditions, strict=True):
         own = before[len(found)] if before else None
         if own is None or not np.array_equal(own.points, points):
-            own = Term(points, _leaf(points, device), _condition(bc, points), own)
+            errors = condition_errors(bc, points)
+            own = Term(points, _leaf(points, device), errors, condition=bc, before=own)
         found.append(own)
     return found
 
@@ -62,11 +80,8 @@ def _leaf(points: np.ndarray, device: torch.device) -> Tensor:
     return torch.tensor(points, device=device).requires_grad_()
 
 
-def _equations(data: Any, conditions: int, device: torch.device) -> Errors:
-    pde = data.pde
-    extra: list[Tensor] = []
-    if data.auxiliary_var_fn is not None:
-        extra = [torch.tensor(data.train_aux_vars[conditions:], device=device)]
+def equations(pde: Any, extra: Sequence[Tensor]) -> Errors:
+    """The residuals of a PDE function with its further arguments."""
 
     def errors(inputs: Tensor, outputs: Tensor) -> Sequence[Tensor]:
         found = pde(inputs, outputs, *extra)
@@ -75,9 +90,11 @@ def _equations(data: Any, conditions: int, device: torch.device) -> Errors:
     return errors
 
 
-def _condition(bc: Any, points: np.ndarray) -> Errors:
+def condition_errors(condition: Any, points: np.ndarray) -> Errors:
+    """The error of a condition at its points."""
+
     def errors(inputs: Tensor, outputs: Tensor) -> Sequence[Tensor]:
-        return [bc.error(points, inputs, outputs, 0, len(points))]
+        return [condition.error(points, inputs, outputs, 0, len(points))]
 
     return errors
 
