@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import torch
 
 
+#: Loss and gradients of a fast path are the stock library's to rounding.
+TOLERANCE = 1e-10
+
+
 @dataclass(frozen=True)
 class Contender:
     """One way in which the suite makes a training step.

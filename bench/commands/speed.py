@@ -12,11 +12,8 @@ import msgspec
 
 from bench.commands.train import DTYPES, device_name
 from bench.errors import BadInput
-from bench.speed import Speed, SpeedCase, measure
+from bench.speed import TOLERANCE, Speed, SpeedCase, measure
 from bench.task import Suite, load_suite
-
-#: Loss and gradients of a fast path are the stock library's to rounding.
-TOLERANCE = 1e-10
 
 #: Widths of the table's first columns.
 _NAME, _PATH = 38, 18

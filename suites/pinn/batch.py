@@ -43,6 +43,10 @@ class Batched:
     Args:
         tasks: One per seed; their parameters become parts of one tensor.
 
+    Attributes:
+        vector: All parameters, ``(seeds, n_parameters)``.
+        gradient: What a step computes from them.
+
     Raises:
         Unsupported: Together they would not be what they are alone.
     """
@@ -56,8 +60,8 @@ class Batched:
             raise Unsupported(f"derivatives are evaluated by {path}")
         evaluation = TogetherEvaluation(alike)
         buffers = [dict(task.net.named_buffers()) for task in tasks]
-        self._vector = torch.stack([task.parameters.vector.detach() for task in tasks])
-        self._gradient = TogetherGradient(
+        self.vector = torch.stack([task.parameters.vector.detach() for task in tasks])
+        self.gradient = TogetherGradient(
             evaluation,
             torch.stack([task.weighted_by for task in tasks]),
             tasks[0].parameters,
@@ -65,14 +69,14 @@ class Batched:
             compile=tasks[0].spec.settings.get("compile") == "on",
         )
         self._check()
-        for task, own in zip(tasks, self._vector, strict=True):
+        for task, own in zip(tasks, self.vector, strict=True):
             task.parameters.move_to(own)
-            task.gradient.how = self._gradient.how
+            task.gradient.how = self.gradient.how
         self._optimization = JointOptimization([task.optimization for task in tasks])
 
     def _check(self) -> None:
         """A PDE that looks at more than its row (a mean) is another one on the rows of all."""
-        together = self._gradient.eager(self._vector).terms
+        together = self.gradient.eager(self.vector).terms
         alone = torch.stack([task.evaluation(training=True).detach() for task in self.tasks])
         tolerance = _TOLERANCE[alone.dtype]
         if not torch.allclose(together, alone, rtol=tolerance, atol=0, equal_nan=True):
@@ -80,7 +84,7 @@ class Batched:
 
     def step(self) -> Mapping[str, Tensor]:
         """One step of all."""
-        loss, terms, gradient = self._gradient(self._vector)
+        loss, terms, gradient = self.gradient(self.vector)
         self._optimization.step(gradient.unbind())
         return {"loss": loss, **self.tasks[0].named(terms.T)}
 

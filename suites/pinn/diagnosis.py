@@ -45,6 +45,7 @@ def diagnose(task: PINNTask) -> Diagnosis:
             "collapsed": bool(collapse),
         },
         warnings=[
+            *task.warnings,
             *collapse,
             *(_explosion(task.spec.axes, signals) if finite else []),
             *eps_warning(gradient, task.spec.training.eps),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,9 +20,9 @@ from bench.spec import Spec
 from bench.speed import Contender, SpeedCase, relative_difference
 from bench.task import Request, Suite
 from suites.pinn.backend import dde, quiet, set_dtype
-from suites.pinn.derivatives import StockEvaluation
+from suites.pinn.batch import Batched, build_together
+from suites.pinn.check import loss_and_gradient, stock_loss_and_gradient
 from suites.pinn.engine.evaluation import FastEvaluation
-from suites.pinn.engine.gradients import TrainingGradient
 from suites.pinn.task import PINNTask, build
 
 _FLOOR_ROUNDS = 15
@@ -37,6 +37,7 @@ class Asked:
         arms: Names.
         model: Name.
         compile: Whether to compile, too.
+        seeds: How many seeds to train as one model, too, if more than 1.
         dtype: Of the timed steps.
     """
 
@@ -44,6 +45,7 @@ class Asked:
     arms: list[Arm]
     model: str
     compile: bool
+    seeds: int
     dtype: str
 
 
@@ -51,11 +53,14 @@ def speed_cases(suite: Suite, asked: Asked, device: torch.device) -> Iterator[Sp
     """A case for each problem and arm, on the published points without labels."""
     for problem, initial in asked.cases:
         for arm in asked.arms:
-            exact, spec = (
-                _specify(suite, asked, problem, initial, arm, dtype, device)
+            exact, specs = (
+                [
+                    _specify(suite, asked, problem, initial, arm, seed, dtype, device)
+                    for seed in range(asked.seeds)
+                ]
                 for dtype in ("float64", asked.dtype)
             )
-            yield _case(exact, spec, asked.compile, device)
+            yield _case(exact, specs, asked.compile, device)
 
 
 def _specify(
@@ -64,6 +69,7 @@ def _specify(
     problem: str,
     initial: int | None,
     arm: Arm,
+    seed: int,
     dtype: str,
     device: torch.device,
 ) -> Spec:
@@ -73,7 +79,7 @@ def _specify(
     # As many steps as may be timed, all of them Adam's.
     options = parser.parse_args(["--supervised", "0", "--steps", "1000000"])
     spec = suite.specify(
-        Request(problem, asked.model, arm, 0, "paper", device.type, dtype, options)
+        Request(problem, asked.model, arm, seed, "paper", device.type, dtype, options)
     )
     if initial is not None:
         points = {**spec.settings["points"], "initial": initial}
@@ -81,41 +87,65 @@ def _specify(
     return spec
 
 
-def _case(exact: Spec, spec: Spec, compiled: bool, device: torch.device) -> SpeedCase:
-    double = build(exact, device)
-    theirs = _stock_loss_and_gradient(double)
-    ways = ("off", "on") if compiled and isinstance(double.evaluation, FastEvaluation) else ("off",)
+def _case(
+    exact: Sequence[Spec], specs: Sequence[Spec], compiled: bool, device: torch.device
+) -> SpeedCase:
+    """The first seed alone, in each way, and all seeds as one model."""
+    double = build(exact[0], device)
+    theirs = stock_loss_and_gradient(double)
+    ways = ["off", "on"] if compiled and isinstance(double.evaluation, FastEvaluation) else ["off"]
     differences = [
-        relative_difference(_loss_and_gradient(double.gradient.with_(compile=way), double), theirs)
+        relative_difference(loss_and_gradient(double.gradient.with_(compile=way), double), theirs)
         for way in ways
     ]
+    if len(exact) > 1:
+        differences.append(_difference_together(exact, theirs, device))
+    spec = specs[0]
     set_dtype(spec.dtype)
     task = build(spec, device)
     stock = StockStep(task)
-    contenders = []
-    for way, difference in zip(ways, differences, strict=True):
-        own = copy.copy(task)
-        own.gradient = task.gradient.with_(compile=way)
-        own.step()
-        how = own.gradient.how
-        path = f"{task.evaluation.path} {how['executed']}"
-        contenders.append(Contender(path, own.step, difference, how.get("setup_s", 0.0)))
-    initial = spec.settings["points"]["initial"]
-    name = f"{spec.problem} {spec.arm} i{initial}"
+    contenders = [
+        _alone(task, way, difference)
+        for way, difference in zip(ways, differences[: len(ways)], strict=True)
+    ]
+    if len(specs) > 1:
+        contenders.append(_together(specs, differences[-1], device))
+    name = f"{spec.problem} {spec.arm} i{spec.settings['points']['initial']}"
     labels = {"problem": spec.problem, "model": spec.model, "arm": spec.arm}
     return SpeedCase(name, stock, contenders, labels, _floor_ms(task, device))
 
 
-def _loss_and_gradient(gradient: TrainingGradient, task: PINNTask) -> list[Tensor]:
-    result = gradient(task.parameters.vector.detach())
-    return [result.loss, *task.parameters.split(result.gradient).values()]
+def _alone(task: PINNTask, compile_: str, difference: float) -> Contender:
+    """The task's step, compiled or not."""
+    own = copy.copy(task)
+    own.gradient = task.gradient.with_(compile=compile_)
+    own.step()
+    how = own.gradient.how
+    path = f"{task.evaluation.path} {how['executed']}"
+    return Contender(path, own.step, difference, how.get("setup_s", 0.0))
 
 
-def _stock_loss_and_gradient(task: PINNTask) -> list[Tensor]:
-    stock = StockEvaluation(task.data, task.net, task.device)
-    loss = task.weighted(stock(training=True))
-    parameters = task.parameters.parameters
-    return [loss.detach(), *torch.autograd.grad(loss, parameters, materialize_grads=True)]
+def _together(specs: Sequence[Spec], difference: float, device: torch.device) -> Contender:
+    """The step of all seeds; its time is given for one."""
+    batch = build_together(specs, device)
+    batch.step()
+    how = batch.tasks[0].gradient.how
+    kind = "together" if isinstance(batch, Batched) else "in turn"
+    path = f"{len(specs)} seeds {kind} {how['executed']}"
+    return Contender(path, batch.step, difference, how.get("setup_s", 0.0), len(specs))
+
+
+def _difference_together(
+    specs: Sequence[Spec], theirs: Sequence[Tensor], device: torch.device
+) -> float:
+    """Of the first seed's loss and gradient from stock's."""
+    batch = build_together(specs, device)
+    first = batch.tasks[0]
+    if not isinstance(batch, Batched):
+        return relative_difference(loss_and_gradient(first.gradient, first), theirs)
+    result = batch.gradient(batch.vector)
+    ours = [result.loss[0], *first.parameters.split(result.gradient[0]).values()]
+    return relative_difference(ours, theirs)
 
 
 class StockStep:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 #: Initial points of PDEBench's grid, 128².
 _GRID = 16_384
 _MOST_INITIAL = 1_000_000
+_MOST_SEEDS = 128
 
 
 class PINNSuite:
@@ -174,6 +175,13 @@ class PINNSuite:
             "--initial", type=int, metavar="N", help="initial points instead of the published 5000"
         )
         parser.add_argument(
+            "--seeds",
+            type=int,
+            default=1,
+            metavar="N",
+            help="N seeds trained as one model, too; the time given is a seed's (default 1: not)",
+        )
+        parser.add_argument(
             "--compile",
             default="on",
             metavar="WHEN",
@@ -192,6 +200,8 @@ class PINNSuite:
             raise unknown("--compile", options.compile, ("on", "off"))
         if options.initial is not None and not 1 <= options.initial <= _MOST_INITIAL:
             raise BadInput(f"--initial must be from 1 to {_MOST_INITIAL}, got {options.initial}")
+        if not 1 <= options.seeds <= _MOST_SEEDS:
+            raise BadInput(f"--seeds must be from 1 to {_MOST_SEEDS}, got {options.seeds}")
         for name in options.problem or ():
             get_problem(name)
         parse_model(options.model)
@@ -199,14 +209,15 @@ class PINNSuite:
         if not options.problem and options.initial is None:
             cases.append(("diffusion-reaction-2d", _GRID))
         arms = [Arm.parse(text) for text in options.arm or [BASELINE]]
-        asked = Asked(cases, arms, options.model, options.compile == "on", options.dtype)
+        compiled, seeds = options.compile == "on", options.seeds
+        asked = Asked(cases, arms, options.model, compiled, seeds, options.dtype)
         return speed_cases(self, asked, device)
 
     def build(self, spec: Spec, device: torch.device) -> Task:
         """Build the task of a spec."""
-        from suites.pinn.task import build
+        from suites.pinn.check import build_checked
 
-        return build(spec, device)
+        return build_checked(spec, device)
 
     def together(self, specs: Sequence[Spec]) -> bool:
         """Whether these seeds may be one batched model; see `bench.task.Batchable`."""
@@ -216,6 +227,7 @@ class PINNSuite:
             not spec.sources
             and spec.axes["normalization"] != "batchnorm"
             and not spec.training.lbfgs_steps
+            and not spec.checks
             and not {"engine", "resample"} & spec.settings.keys()
         )
 

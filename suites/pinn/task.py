@@ -37,7 +37,7 @@ _ROWS = 65_536
 
 
 def build(spec: Spec, device: torch.device) -> PINNTask:
-    """The task of a spec.
+    """The task of a spec, unchecked: see `suites.pinn.check`.
 
     Raises:
         BadInput: A file or a user's own object is wrong.
@@ -116,6 +116,10 @@ class PINNTask:
         self.parameters = FlatParameters(self.net)
         engine = spec.settings.get("engine", ENGINES[0])
         self.evaluation = make_evaluation(data, self.net, device, engine)
+        #: For the record: what a check of the engine has found.
+        self.notes: dict[str, Any] = {}
+        #: For the reader of the metrics.
+        self.warnings: list[str] = []
         self.heldout_data = heldout
         self._heldout = make_evaluation(heldout, self.net, device, engine)
         equations = [term.name for term in self.terms if term.kind == "residual"]
@@ -181,7 +185,7 @@ class PINNTask:
         """Numbers of points and parameters, engine, ground truth, scales."""
         reference = self.truth.reference if self.truth else None
         return {
-            "engine": {**self.evaluation.describe(), **self.gradient.how},
+            "engine": {**self.evaluation.describe(), **self.gradient.how, **self.notes},
             "activation": type(self.net.activations[0]).__name__,
             "normalization": type(self.net.norms[0]).__name__,
             "parameters": sum(p.numel() for p in self.net.parameters()),
