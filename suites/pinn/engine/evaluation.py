@@ -275,6 +275,11 @@ def fast_evaluation(data: Any, net: FNN, device: torch.device) -> FastEvaluation
 
 
 def _taylor(data: Any, net: FNN, terms: Sequence[Term], device: torch.device) -> TaylorEvaluation:
+    if type(net) is not FNN:
+        raise Unsupported(f"{type(net).__name__} is not the suite's own network")
+    foreign = [n for n, _ in net.named_parameters() if not n.startswith(("linears.", "norms."))]
+    if foreign:
+        raise Unsupported(f"{foreign[0]} is trained")
     transform = _OutputTransform(net)
     with torch.no_grad():
         with _without_output_transform(net):

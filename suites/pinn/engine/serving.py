@@ -104,7 +104,8 @@ class Rows:
     def _chain_rule(self, ys: Tensor, i: int, j: int | None) -> Tensor:
         """Derivative of what was computed from inputs, outputs and their derivatives."""
         y = ys[:, i : i + 1] if ys.shape[1] > 1 else ys
-        sources = list(self._sources)
+        # A derivative that is served as 0 has no graph.
+        sources = [source for source in self._sources if source[0].requires_grad]
         if not y.requires_grad:
             width = self.inputs.shape[1] if j is None else 1
             return torch.zeros_like(self.inputs[:, :1]).expand(-1, width)

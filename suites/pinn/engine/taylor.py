@@ -61,7 +61,7 @@ class _Activation(torch.autograd.Function):
         first, second, *more = sigma.slopes(z[..., :rows, :], y[..., :rows, :], 2 + any(products))
         everywhere = first if rows == z.shape[-2] else sigma.slopes(z, y, 1)[0]
         gz, gstreams = gy * everywhere, gout * first.unsqueeze(-3)
-        if second is not None:
+        if products and second is not None:
             inner = gz[..., :rows, :]
             parts, gouts, gparts = streams.unbind(-3), gout.unbind(-3), gstreams.unbind(-3)
             inner.addcmul_(second, _inner_product(gouts, parts))
@@ -242,7 +242,7 @@ def _layer_norm(jet: Jet, state: Mapping[str, Tensor], products: Products, eps: 
             stream = stream + weight * (deviations[a] * of_r[b] + deviations[b] * of_r[a])
         of_r.append(d_r)
         streams.append(stream)
-    derivatives = torch.stack(streams, -3)
+    derivatives = torch.stack(streams, -3) if streams else jet.streams
     if "weight" in state:
         gain = state["weight"].unsqueeze(-2)
         values, derivatives = values * gain, derivatives * gain.unsqueeze(-3)
