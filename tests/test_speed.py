@@ -102,6 +102,34 @@ def test_periodic_frames_of_many_sizes_as_well(capsys: pytest.CaptureFixture[str
     assert len(found) == 2 and all(speed["difference"] < 1e-10 for speed in found)
 
 
+@pytest.mark.parametrize("problem", ["diffusion-sorption-1d", "advection-1d"])
+def test_a_step_of_the_pinn_suite_is_stocks_to_rounding(
+    problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = f"speed pinn --problem {problem} --arm irelu+lsuv --model fnn:8x2 --initial 50"
+    options = "--compile off --seeds 2 --rounds 1 --steps 1 --device cpu --json"
+    assert main([*command.split(), *options.split()]) == 0
+    alone, together = json.loads(capsys.readouterr().out)
+    assert (alone["path"], together["path"]) == ("taylor eager", "2 seeds together eager")
+    for speed in (alone, together):
+        assert (speed["problem"], speed["arm"], speed["model"]) == (
+            problem,
+            "irelu+lsuv",
+            "fnn:8x2",
+        )
+        assert speed["difference"] < 1e-10
+        assert speed["ours_ms"] > 0 and speed["stock_ms"] > 0 and speed["ratio"] > 0
+        assert 0 < speed["floor_ms"] < speed["stock_ms"]
+
+
+def test_what_deepxde_itself_evaluates_is_compared_as_well(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = "speed pinn --problem advection-1d --model fnn-bn:8x2 --initial 50"
+    assert main([*command.split(), *["--rounds", "1", "--steps", "1", "--device", "cpu"]]) == 0
+    assert "deepxde eager" in capsys.readouterr().out
+
+
 def test_a_loss_that_differs_is_said_by_the_exit_code(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +152,12 @@ def test_a_loss_that_differs_is_said_by_the_exit_code(
         ("speed molecular --batch 5000", "got 5000"),
         ("speed molecular --problem md17-ethanol", "unknown problem 'md17-ethanol'"),
         ("speed moleculer", "did you mean 'molecular'"),
+        ("speed pinn --problem advection-2d", "did you mean 'advection-1d'"),
+        ("speed pinn --arm ireluu", "did you mean 'irelu'"),
+        ("speed pinn --model fn", "did you mean 'fnn'"),
+        ("speed pinn --initial 0", "--initial must be from 1 to"),
+        ("speed pinn --seeds 0", "--seeds must be from 1 to"),
+        ("speed pinn --compile maybe", "unknown --compile 'maybe'"),
     ],
 )
 def test_bad_input(arguments: str, named: str, capsys: pytest.CaptureFixture[str]) -> None:
