@@ -46,7 +46,8 @@ def test_both_sides_run_in_turn_and_the_first_round_is_not_counted(
     assert [speed.ratio for speed in found] == pytest.approx([3.0, 6.0, 6.0, 2.0])
     assert all(speed.ratio_low == speed.ratio == speed.ratio_high for speed in found)
     # 0.5 s of set-up are paid for by 1 ms a step; what is slower never pays.
-    assert [speed.break_even_steps for speed in found] == [None, 500, 1000, None]
+    even = [None, pytest.approx(500, abs=1), pytest.approx(1000, abs=1), None]
+    assert [speed.break_even_steps for speed in found] == even
 
 
 def test_the_ratio_is_the_median_over_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,11 +113,8 @@ def test_a_step_of_the_pinn_suite_is_stocks_to_rounding(
     alone, together = json.loads(capsys.readouterr().out)
     assert (alone["path"], together["path"]) == ("taylor eager", "2 seeds together eager")
     for speed in (alone, together):
-        assert (speed["problem"], speed["arm"], speed["model"]) == (
-            problem,
-            "irelu+lsuv",
-            "fnn:8x2",
-        )
+        labels = (speed["problem"], speed["arm"], speed["model"])
+        assert labels == (problem, "irelu+lsuv", "fnn:8x2")
         assert speed["difference"] < 1e-10
         assert speed["ours_ms"] > 0 and speed["stock_ms"] > 0 and speed["ratio"] > 0
         assert 0 < speed["floor_ms"] < speed["stock_ms"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ def test_points_change_when_they_are_due_and_the_conditions_stay(problem: str) -
         task.step()
         points.append(task.data.train_x_all.copy())
         assert difference_from_deepxde(task) < 1e-10
-    changed = [not np.array_equal(a, b) for a, b in zip(points, points[1:], strict=False)]
+    changed = [not np.array_equal(a, b) for a, b in pairwise(points)]
     assert changed == [False, False, True, False, False, True, False]
     assert np.array_equal(task.data.train_x_bc, conditions)
 
