@@ -15,6 +15,7 @@ from bench.run import execute
 from bench.store import Store
 from bench.suite import main
 from suites.molecular.models.catalogue import ARCHITECTURES
+from suites.pinn.batch import Batched, build_together
 from suites.pinn.problems import BUILT_IN
 from suites.pinn.task import build
 
@@ -34,6 +35,29 @@ def test_losses_are_those_of_the_cpu(problem: str, arm: str) -> None:
             found[device.type] = [float(task.step()["loss"]) for _ in range(3)]
             assert all(p.device.type == device.type for p in task.net.parameters())
     assert found["cuda"] == pytest.approx(found["cpu"], rel=1e-8)
+
+
+@pytest.mark.parametrize("problem", BUILT_IN)
+def test_a_step_is_captured_once_and_replayed(problem: str) -> None:
+    device = resolve("cuda")
+    with deterministic(device):
+        task = build(specify(problem, "irelu+lsuv"), device)
+        losses = [task.step()["loss"] for _ in range(4)]
+        assert task.description["engine"]["executed"] == "eager, CUDA graph"
+        # A replay writes over no result that was given out.
+        assert len({float(loss) for loss in losses}) == 4
+
+
+@pytest.mark.parametrize("problem", BUILT_IN)
+def test_seeds_together_are_each_as_alone(problem: str) -> None:
+    device = resolve("cuda")
+    specs = [specify(problem, "irelu+lsuv", seed=seed, supervised=0.02) for seed in range(4)]
+    with deterministic(device):
+        batch, alone = build_together(specs, device), [build(spec, device) for spec in specs]
+        assert isinstance(batch, Batched)
+        for _ in range(4):
+            together, apart = batch.step(), [task.step() for task in alone]
+        assert together["loss"].tolist() == pytest.approx([float(o["loss"]) for o in apart])
 
 
 @pytest.mark.parametrize("problem", BUILT_IN)
