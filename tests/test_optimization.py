@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.optimization import SCHEDULES, Optimization
+from bench.optimization import SCHEDULES, JointOptimization, Optimization
 from bench.spec import SCHEDULE_NAMES, Training
 
 Losses = Callable[[], dict[str, Tensor]]
@@ -180,3 +180,118 @@ def test_the_schedule_is_the_size_of_adams_steps(schedule: str) -> None:
         before = x.item()
         optimization.step(lambda: {"loss": 1e3 * x.sum()})
         assert before - x.item() == pytest.approx(0.5 * SCHEDULES[schedule](step / 10), rel=1e-6)
+
+
+# --- several at once ----------------------------------------------------------------------------
+
+STEPS = 14
+JOINT = Training(steps=STEPS, lr=0.02, schedule="cosine", eps=1e-6, weight_decay=0.1)
+
+
+class Part:
+    """A regression of its own, as one of several."""
+
+    def __init__(self, seed: int, training: Training = JOINT) -> None:
+        self.net, self.losses = regression()
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in self.net.parameters():
+                parameter.add_(torch.randn(parameter.shape, generator=generator).double())
+        self.optimization = Optimization(list(self.net.parameters()), training)
+
+    def gradients(self) -> list[Tensor]:
+        return list(torch.autograd.grad(self.losses()["loss"], list(self.net.parameters())))
+
+    def step(self) -> None:
+        self.optimization.step(self.losses)
+
+    def weights(self) -> list[Tensor]:
+        return [parameter.detach().clone() for parameter in self.net.parameters()]
+
+    def copy_of(self, other: Part) -> None:
+        """Go on from another's state, as from a checkpoint."""
+        self.net.load_state_dict(copy.deepcopy(other.net.state_dict()))
+        self.optimization.load_state_dict(copy.deepcopy(other.optimization.state_dict()))
+
+
+def parts(count: int = 3, training: Training = JOINT) -> list[Part]:
+    return [Part(seed, training) for seed in range(count)]
+
+
+def joint_steps(together: list[Part], steps: int, joint: JointOptimization | None = None) -> None:
+    joint = joint or JointOptimization([part.optimization for part in together])
+    for _ in range(steps):
+        joint.step([gradient for part in together for gradient in part.gradients()])
+
+
+def assert_same(mine: list[Part], other: list[Part]) -> None:
+    """Bitwise."""
+    for one, same in zip(mine, other, strict=True):
+        assert one.optimization.steps_done == same.optimization.steps_done
+        for a, b in zip(one.weights(), same.weights(), strict=True):
+            assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULE_NAMES)
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_joint_steps_are_bitwise_those_of_each_alone(schedule: str, weight_decay: float) -> None:
+    training = Training(steps=STEPS, lr=0.02, schedule=schedule, weight_decay=weight_decay)
+    together, alone = parts(training=training), parts(training=training)
+    joint = JointOptimization([part.optimization for part in together])
+    for _ in range(STEPS):
+        joint_steps(together, 1, joint)
+        for part in alone:
+            part.step()
+        assert_same(together, alone)
+
+
+def test_a_part_goes_on_alone() -> None:
+    together, alone = parts(), parts()
+    joint_steps(together, 6)
+    lone = Part(7)
+    lone.copy_of(together[1])
+    for _ in range(STEPS - 6):
+        lone.step()
+    for _ in range(STEPS):
+        alone[1].step()
+    assert_same([lone], [alone[1]])
+
+
+def test_lone_ones_go_on_together() -> None:
+    alone, together = parts(), [Part(seed) for seed in (7, 8, 9)]
+    for part in alone:
+        for _ in range(6):
+            part.step()
+    for own, part in zip(together, alone, strict=True):
+        own.copy_of(part)
+    joint_steps(together, STEPS - 6)
+    for part in alone:
+        for _ in range(STEPS - 6):
+            part.step()
+    assert_same(together, alone)
+
+
+def test_a_part_that_loads_a_state_between_joint_steps_goes_on_from_it() -> None:
+    """All of them go back to where they were, with what joined them."""
+    together, kept = parts(), parts()
+    joint = JointOptimization([part.optimization for part in together])
+    joint_steps(together, 4, joint)
+    for own, part in zip(kept, together, strict=True):
+        own.copy_of(part)
+    joint_steps(together, 5, joint)
+    for own, part in zip(together, kept, strict=True):
+        own.copy_of(part)
+    joint_steps(together, STEPS - 4, joint)
+    joint_steps(kept, STEPS - 4)
+    assert_same(together, kept)
+
+
+def test_a_part_may_leave() -> None:
+    """The others are joined anew, and go on as if nothing had happened."""
+    together, alone = parts(), parts()
+    joint_steps(together, 5)
+    joint_steps(together[1:], STEPS - 5)
+    for part in alone:
+        for _ in range(STEPS if part is not alone[0] else 5):
+            part.step()
+    assert_same(together, alone)
