@@ -35,7 +35,8 @@ class BatchNorm1d(nn.BatchNorm1d):
     """`torch.nn.BatchNorm1d`, composed of operators with exact derivatives.
 
     As for `LayerNorm`: with torch's own operator a loss with second derivatives by the inputs gets
-    a gradient that is off by up to 1e-3. In training it takes ``(rows, num_features)``.
+    a gradient that is off by up to 1e-3. What is no batch of rows in training, or has a momentum of
+    ``None``, is left to torch.
     """
 
     def forward(self, x: Tensor) -> Tensor:

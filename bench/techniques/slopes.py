@@ -107,8 +107,8 @@ _CLOSED_FORMS: dict[type[nn.Module], type[Slopes]] = {
 def slopes_of(activation: nn.Module) -> Slopes | None:
     """The derivatives of an activation; ``None`` if it is not a fixed elementwise function.
 
-    One with parameters or buffers of its own, one that mixes elements, and one that draws random
-    numbers are not.
+    One with parameters or buffers of its own, one that mixes elements, one that draws random
+    numbers, and one that works in place are not.
     """
     closed = _CLOSED_FORMS.get(type(activation))
     if closed is not None:
@@ -122,8 +122,10 @@ def _is_elementwise(activation: nn.Module) -> bool:
     x = torch.linspace(-2.0, 2.0, 35).reshape(5, 7)
     changed = x.clone()
     changed[2, 3] += 1.5
-    with torch.no_grad():
-        before, again, after = activation(x), activation(x), activation(changed)
+    given = x.clone()
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        before, again, after = activation(given), activation(x.clone()), activation(changed)
     differs = before != after
     differs[2, 3] = False
-    return bool((before == again).all() and not differs.any())
+    untouched = torch.equal(given, x)
+    return untouched and torch.equal(before, again) and not bool(differs.any())

@@ -78,8 +78,11 @@ class Batched:
         """A PDE that looks at more than its row (a mean) is another one on the rows of all."""
         together = self.gradient.eager(self.vector).terms
         alone = torch.stack([task.evaluation(training=True).detach() for task in self.tasks])
-        tolerance = _TOLERANCE[alone.dtype]
-        if not torch.allclose(together, alone, rtol=tolerance, atol=0, equal_nan=True):
+        # A term may be rounding alone: a periodic condition of periodic features.
+        largest = alone.abs().amax(dim=1, keepdim=True)
+        allowed = _TOLERANCE[alone.dtype] * (alone.abs() + 1e-3 * largest)
+        same = (together - alone).abs() <= allowed
+        if not bool((same | (together.isnan() & alone.isnan()) | (together == alone)).all()):
             raise Unsupported("together the loss terms are not those of each seed alone")
 
     def step(self) -> Mapping[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
 #: DeepXDE's default (Hammersley) draws about the same points for every seed; this one draws from
 #: NumPy's global generator, which the task seeds.
 SAMPLER = "pseudo"
+
+
+#: Arrays that DeepXDE remembers values of, by condition.
+_remembered: WeakKeyDictionary[Any, list[np.ndarray]] = WeakKeyDictionary()
+
+
+def keep_for(condition: Any, points: np.ndarray) -> None:
+    """Let an array live as long as a condition that is to be evaluated on it.
+
+    DeepXDE remembers a condition's values by the identity of the array, for ever. If the array were
+    freed, another could take its identity, and with it its values.
+    """
+    kept = _remembered.setdefault(condition, [])
+    if not any(array is points for array in kept):
+        kept.append(points)
 
 
 def time_pde(

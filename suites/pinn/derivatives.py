@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from suites.pinn.backend import dde, quiet
+from suites.pinn.conditions import keep_for
 from suites.pinn.engine.evaluation import fast_evaluation
 from suites.pinn.engine.taylor import Unsupported
 from suites.pinn.network import FNN
@@ -70,6 +71,8 @@ class StockEvaluation:
         self._model = dde.Model(data, net)
         with quiet():
             self._model.compile("adam", lr=1e-3, verbose=0)
+        for condition in data.bcs:
+            keep_for(condition, data.train_x)
         self._inputs = torch.as_tensor(data.train_x, device=device)
         self._aux = data.train_aux_vars
 

@@ -9,6 +9,7 @@ import torch
 
 from bench.techniques.rescaling import LabelStatistics
 from suites.pinn.backend import dde
+from suites.pinn.conditions import keep_for
 
 
 def label_statistics(data: Any, n_outputs: int) -> list[LabelStatistics]:
@@ -24,6 +25,7 @@ def label_statistics(data: Any, n_outputs: int) -> list[LabelStatistics]:
     labels: list[list[np.ndarray]] = [[] for _ in range(n_outputs)]
     start = 0
     for condition, count in zip(data.bcs, data.num_bcs, strict=True):
+        keep_for(condition, data.train_x)
         for output, values in _labels(condition, data.train_x, start, start + count):
             labels[output].append(np.broadcast_to(values, (count,)).astype(float))
         start += count

@@ -48,7 +48,9 @@ class FNN(dde.nn.NN):
         sizes = [n_inputs, *[width] * depth, n_outputs]
         dtype = dde.config.real(torch)
         self.linears = nn.ModuleList(nn.Linear(i, o, dtype=dtype) for i, o in pairwise(sizes))
-        self.activations = nn.ModuleList(make_activation(activation) for _ in range(depth))
+        self.activations = nn.ModuleList(
+            make_activation(activation).to(dtype) for _ in range(depth)
+        )
         self.norms = nn.ModuleList(
             make_normalization(normalization, width).to(dtype) for _ in range(depth)
         )

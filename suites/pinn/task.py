@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -130,13 +131,18 @@ class PINNTask:
             self.evaluation,
             self.weighted_by,
             self.parameters,
-            dict(self.net.named_buffers()),
+            self._fixed(),
             spec.settings.get("compile", COMPILE[0]),
-            spec.training.total_steps,
+            min(spec.training.total_steps, spec.settings.get("resample", math.inf)),
         )
         if truth is not None:
             self._grid = torch.as_tensor(truth.reference.points(), dtype=dtype)
             self.targets = truth.reference.targets()
+
+    def _fixed(self) -> dict[str, Tensor]:
+        """What of the network is not trained, by name."""
+        frozen = {n: p for n, p in self.net.named_parameters() if not p.requires_grad}
+        return {**frozen, **dict(self.net.named_buffers())}
 
     def _network(self) -> FNN:
         """The initialised network on the device."""
@@ -300,15 +306,17 @@ class PINNTask:
 
     def state_dict(self) -> dict[str, Any]:
         """Network and optimiser."""
-        return {"net": self.net.state_dict(), "optimization": self.optimization.state_dict()}
+        # Not views of what several seeds share.
+        net = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
+        return {"net": net, "optimization": self.optimization.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore `state_dict`'s result."""
         self.net.load_state_dict(state["net"])
         self.optimization.load_state_dict(state["optimization"])
         if every := self.spec.settings.get("resample"):
-            self._redraw((self.optimization.steps_done - 1) // every * every)
+            self._redraw(max(self.optimization.steps_done - 1, 0) // every * every)
 
     def weights(self) -> dict[str, Tensor]:
         """The network's ``state_dict``."""
-        return {name: tensor.cpu() for name, tensor in self.net.state_dict().items()}
+        return {name: tensor.cpu().clone() for name, tensor in self.net.state_dict().items()}

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from bench.health import training_mode
 from suites.pinn.backend import dde
 from suites.pinn.engine.operators import Operator, Plan, plan_operators
-from suites.pinn.engine.recording import Recording, Transform, record
+from suites.pinn.engine.recording import Recording, Transform, agrees, record
 from suites.pinn.engine.rows import Selection, make_table
 from suites.pinn.engine.serving import Column, Rows
 from suites.pinn.engine.taylor import Jet, TaylorNetwork, Unsupported
@@ -38,6 +38,7 @@ class FastEvaluation(ABC):
         terms: Loss terms of the data.
         recordings: What each term asks for.
         device: Where everything is.
+        share: Whether derivatives of which only a combination matters are combined.
 
     Attributes:
         table: The points.
@@ -52,6 +53,7 @@ class FastEvaluation(ABC):
         terms: Sequence[Term],
         recordings: Sequence[Recording],
         device: torch.device,
+        share: bool = True,
     ) -> None:
         self.data = data
         self.net = net
@@ -97,9 +99,12 @@ class FastEvaluation(ABC):
         }
 
     def redrawn(self) -> Self:
-        """The same for the points that the data have now."""
+        """The same for the points that the data have now.
+
+        Nothing is shared: at other points other combinations may matter.
+        """
         terms = terms_of(self.data, self._device, self.terms)
-        return type(self)(self.data, self.net, terms, self._recordings, self._device)
+        return type(self)(self.data, self.net, terms, self._recordings, self._device, share=False)
 
 
 class TaylorEvaluation(FastEvaluation):
@@ -118,9 +123,10 @@ class TaylorEvaluation(FastEvaluation):
         terms: Sequence[Term],
         recordings: Sequence[Recording],
         device: torch.device,
+        share: bool = True,
     ) -> None:
         super().__init__(data, net, terms, recordings, device)
-        self.plan = _plan(recordings, terms[0].points.shape[1])
+        self.plan = _plan(recordings, terms[0].points.shape[1], share)
         operators, rows = self.plan.operators, self.table.derivative_rows
         self._network = TaylorNetwork(net, operators, rows)
         self.inputs = _features(net, self._points, operators, rows)
@@ -177,8 +183,10 @@ class ReverseEvaluation(FastEvaluation):
         terms: Sequence[Term],
         recordings: Sequence[Recording],
         device: torch.device,
+        share: bool = True,
     ) -> None:
         super().__init__(data, net, terms, recordings, device)
+        del share  # a pass of reverse mode gives all derivatives of an output
         self._passes = _prefixes(recordings)
         self._inputs = self._points[: self.table.derivative_rows].clone().requires_grad_()
         self._rest = self._points[self.table.derivative_rows :]
@@ -259,19 +267,37 @@ def fast_evaluation(data: Any, net: FNN, device: torch.device) -> FastEvaluation
     if kind.losses is not dde.data.PDE.losses or kind.losses_train is not dde.data.PDE.losses_train:
         raise Unsupported(f"{kind.__name__} computes its own losses")
     points = torch.tensor(data.train_x, device=device)
-    if not rows_are_independent(net, points):
-        raise Unsupported("the network's rows depend on each other or on chance")
-    terms = terms_of(data, device)
-    found: list[FastEvaluation] = []
-    reasons = []
-    for attempt in (_taylor, _reverse):
-        try:
-            found.append(attempt(data, net, terms, device))
-        except Unsupported as reason:
-            reasons.append(str(reason))
-    if not found:
-        raise Unsupported("; ".join(reasons))
-    return min(found, key=lambda evaluation: evaluation.cost)
+    # What is drawn to find out must not be missed later.
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        if not rows_are_independent(net, points):
+            raise Unsupported("the network's rows depend on each other or on chance")
+        terms = terms_of(data, device)
+        found: list[FastEvaluation] = []
+        reasons = []
+        for attempt in (_taylor, _reverse):
+            try:
+                found.append(attempt(data, net, terms, device))
+            except Exception as error:  # a user's functions may fail in any way on made-up numbers
+                reasons.append(_reason(error))
+        for evaluation in sorted(found, key=lambda evaluation: evaluation.cost):
+            try:
+                _try(evaluation)
+            except Exception as error:
+                reasons.append(_reason(error))
+            else:
+                return evaluation
+    raise Unsupported("; ".join(dict.fromkeys(reasons)))
+
+
+def _reason(error: Exception) -> str:
+    said = str(error) if isinstance(error, Unsupported) else f"{type(error).__name__}: {error}"
+    return said.splitlines()[0]
+
+
+def _try(evaluation: FastEvaluation) -> None:
+    """One loss and gradient."""
+    trained = [p for p in evaluation.net.parameters() if p.requires_grad]
+    torch.autograd.grad(evaluation(training=True).sum(), trained, allow_unused=True)
 
 
 def _taylor(data: Any, net: FNN, terms: Sequence[Term], device: torch.device) -> TaylorEvaluation:
@@ -286,16 +312,31 @@ def _taylor(data: Any, net: FNN, terms: Sequence[Term], device: torch.device) ->
             raw = [net(term.inputs) for term in terms]
         none = torch.zeros(0, 0, raw[0].shape[1])
         outputs = [transform.rescaled(_state(net), Jet(own, none)).values for own in raw]
-    return TaylorEvaluation(data, net, terms, record(terms, transform.then, outputs), device)
+    recordings, exact = _recorded(terms, transform.then, outputs)
+    found = TaylorEvaluation(data, net, terms, recordings, device, share=exact)
+    if exact and not agrees(terms, transform.then, outputs, found.plan):
+        found = TaylorEvaluation(data, net, terms, recordings, device, share=False)
+    return found
 
 
 def _reverse(data: Any, net: FNN, terms: Sequence[Term], device: torch.device) -> ReverseEvaluation:
     with torch.no_grad():
         outputs = [net(term.inputs) for term in terms]
-    return ReverseEvaluation(data, net, terms, record(terms, _identity, outputs), device)
+    recordings, _ = _recorded(terms, _identity, outputs)
+    return ReverseEvaluation(data, net, terms, recordings, device)
 
 
-def _plan(recordings: Sequence[Recording], n_inputs: int) -> Plan:
+def _recorded(
+    terms: Sequence[Term], transform: Transform, outputs: Sequence[Tensor]
+) -> tuple[list[Recording], bool]:
+    """What the terms ask for, and whether it was found in double precision."""
+    try:
+        return record(terms, transform, outputs, torch.float64), True
+    except RuntimeError:  # something in them only works in the run's own
+        return record(terms, transform, outputs, outputs[0].dtype), False
+
+
+def _plan(recordings: Sequence[Recording], n_inputs: int, share: bool) -> Plan:
     """The operators of all terms together."""
     indices = sorted({index for of_term in recordings for index in of_term.indices})
     highest = max((len(index) for index in indices), default=0)
@@ -306,7 +347,7 @@ def _plan(recordings: Sequence[Recording], n_inputs: int) -> Plan:
         block = np.zeros((len(of_term.dependence), len(indices)))
         block[:, [indices.index(index) for index in of_term.indices]] = of_term.dependence
         blocks.append(block)
-    return plan_operators(np.concatenate(blocks), indices, n_inputs)
+    return plan_operators(np.concatenate(blocks), indices, n_inputs, share=share)
 
 
 def _features(net: FNN, points: Tensor, operators: Sequence[Operator], rows: int) -> Jet:
@@ -324,6 +365,8 @@ def _features(net: FNN, points: Tensor, operators: Sequence[Operator], rows: int
         raise Unsupported("the input transform is trained")
 
     def by(direction: Tensor, y: Tensor) -> Tensor:
+        if not y.requires_grad:  # a constant
+            return torch.zeros_like(y)
         (gradient,) = torch.autograd.grad(
             y, x, torch.ones_like(y), create_graph=True, materialize_grads=True
         )
@@ -373,9 +416,12 @@ def rows_are_independent(net: torch.nn.Module, points: Tensor) -> bool:
     """Whether an output in training depends on its own row alone, and not on chance."""
     before = {name: buffer.clone() for name, buffer in net.named_buffers()}
     moved = points.clone()
-    moved[0] += 1
+    moved[0] = 2 * moved[0] + 1
     with training_mode(net), torch.no_grad():
         first, again, after = net(points), net(points), net(moved)
         changed = any(not torch.equal(b, before[name]) for name, b in net.named_buffers())
-    same = torch.equal(first, again) and torch.equal(first[1:], after[1:])
-    return same and not changed
+    return _equal(first, again) and _equal(first[1:], after[1:]) and not changed
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    return bool(((a == b) | (a.isnan() & b.isnan())).all())

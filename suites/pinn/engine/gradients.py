@@ -9,6 +9,7 @@ launching them takes longer than running them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import time
 import warnings
@@ -74,7 +75,7 @@ def loss_and_terms(vector: Tensor, compute: Compute) -> tuple[Tensor, Tensor]:
     return loss, terms
 
 
-def worth_compiling(steps: int, flops: float) -> bool:
+def worth_compiling(steps: float, flops: float) -> bool:
     """Whether a run saves more time by a compiled step than compiling takes.
 
     Decided from counts and not from the clock: it changes the last digits of a result, which must
@@ -100,6 +101,8 @@ class Executable(ABC):
         self._fast = fast
         self._compiled = compiled
         self._insist = insist
+        self._ready = False
+        #: ``None``: as it is. Not the method itself, which would keep this alive in a cycle.
         self._run: Compute | None = None
         #: How it is run, for the record, and the seconds that setting it up took.
         self.how: dict[str, Any] = {"executed": "eager"}
@@ -110,9 +113,9 @@ class Executable(ABC):
         Args:
             vector: The parameters' own, detached.
         """
-        if self._run is None:
-            self._run = self._set_up(vector)
-        return self._run(vector)
+        if not self._ready:
+            self._run, self._ready = self._set_up(vector), True
+        return (self._run or self.eager)(vector)
 
     @abstractmethod
     def eager(self, vector: Tensor) -> Result:
@@ -122,9 +125,11 @@ class Executable(ABC):
     def functional(self, vector: Tensor) -> Result:
         """As a function of the vector alone, which can be traced."""
 
-    def _set_up(self, vector: Tensor) -> Compute:
+    def _set_up(self, vector: Tensor) -> Compute | None:
         start = time.perf_counter()
-        run: Compute = self.eager
+        run: Compute | None = None
+        if self._compiled and not self._fast:
+            self.how["not_compiled"] = "DeepXDE's own evaluation is run as it is"
         if self._fast and self._compiled:
             try:
                 run = _compile(self.functional, vector)
@@ -135,7 +140,7 @@ class Executable(ABC):
                 self.how["not_compiled"] = _reason(error)
         if self._fast and vector.device.type == "cuda":
             try:
-                run = _capture(run, vector)
+                run = _capture(run or self.eager, vector)
                 self.how["executed"] += ", CUDA graph"
             except Exception as error:  # a PDE that copies from the host cannot be captured
                 self.how["not_captured"] = _reason(error)
@@ -151,7 +156,7 @@ class TrainingGradient(Executable):
         evaluation: The loss terms.
         weights: Of the terms.
         parameters: Of the network.
-        buffers: Of the network, by name.
+        buffers: Of the network, and whatever else is not trained, by name.
         compile: ``on``, ``off``, or ``auto``: by `worth_compiling`; on a GPU replaying captured
             kernels does what compiling them is for.
         steps: Of the run.
@@ -164,7 +169,7 @@ class TrainingGradient(Executable):
         parameters: FlatParameters,
         buffers: Mapping[str, Tensor],
         compile: str,
-        steps: int,
+        steps: float,
     ) -> None:
         fast = isinstance(evaluation, FastEvaluation)
         wanted = compile == "on"
@@ -193,6 +198,7 @@ class TrainingGradient(Executable):
     def functional(self, vector: Tensor) -> Result:
         """As a function of the vector alone."""
         assert isinstance(self.evaluation, FastEvaluation)
+        self.evaluation.net.train()
         with torch.enable_grad():
             named = {
                 name: part.detach().requires_grad_()
@@ -207,8 +213,12 @@ class TrainingGradient(Executable):
 def _compile(compute: Compute, vector: Tensor) -> Compute:
     """The computation traced and compiled by inductor."""
     with _compiler():
-        # A lambda: the tracer counts the arguments of a method wrongly.
-        graph = make_fx(lambda vector: compute(vector))(vector.clone())
+        # Fake tensors have no values that a PDE could carry out of torch and into a constant. A
+        # lambda: the tracer counts the arguments of a method wrongly.
+        trace = make_fx(
+            lambda vector: compute(vector), tracing_mode="fake", _allow_non_fake_inputs=True
+        )
+        graph = trace(vector.clone())
         function = torch.compile(graph, fullgraph=True, dynamic=False)
 
         def run(vector: Tensor) -> Result:
@@ -238,15 +248,19 @@ def _compiler() -> Iterator[None]:
 
 def _capture(compute: Compute, vector: Tensor) -> Compute:
     """The computation's kernels captured in a CUDA graph, on the vector where it lies now."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):  # what is set up or remembered at the first call is not to be captured
-            compute(vector)
-    torch.cuda.current_stream().wait_stream(stream)
+    before, stream = torch.cuda.current_stream(), _capture_stream(vector.device)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        found = compute(vector)
+    try:
+        stream.wait_stream(before)
+        with torch.cuda.stream(stream):
+            for _ in range(3):  # what is set up or remembered at first is not to be captured
+                compute(vector)
+        with torch.cuda.graph(graph, stream=stream):
+            found = compute(vector)
+    finally:
+        # A capture that fails leaves its stream current.
+        torch.cuda.set_stream(before)
+    before.wait_stream(stream)
 
     def run(other: Tensor) -> Result:
         assert other.data_ptr() == vector.data_ptr()
@@ -257,5 +271,13 @@ def _capture(compute: Compute, vector: Tensor) -> Compute:
     return run
 
 
+@functools.cache
+def _capture_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all captures: cuBLAS keeps a workspace for every stream."""
+    return torch.cuda.Stream(device)
+
+
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    # What follows from a failed capture hides what made it fail.
+    cause = error.__context__ or error
+    return f"{type(cause).__name__}: {cause}".splitlines()[0]

@@ -40,8 +40,8 @@ class Plan:
     Attributes:
         operators: Those of first order first.
         served: The operator that is the answer where a residual asks for a derivative. Where the
-            residuals only depend on a combination of derivatives, its operator stands for one of
-            them, and the others are ``None``: 0.
+            residuals' gradients are those of a combination of derivatives, its operator stands for
+            one of them, and the others are ``None``: 0.
     """
 
     operators: tuple[Operator, ...]
@@ -70,8 +70,11 @@ def plan_operators(
     matrix = np.zeros((len(dependence), len(columns)))
     for k, index in enumerate(indices):
         matrix[:, columns.index(index)] = dependence[:, k]
+    unseen = ~((matrix != 0) & np.isfinite(matrix)).any(axis=0)
+    unseen &= np.array([index in asked for index in columns], dtype=bool)
     matrix, scale = _scaled(matrix) if share else (np.eye(len(columns)), np.ones(len(columns)))
-    basis, _ = _reduced(matrix)
+    # A derivative that is compared or rounded has no gradient, and may matter all the same.
+    basis, _ = _reduced(np.vstack([matrix, np.eye(len(columns))[unseen]]))
     used = np.flatnonzero(basis[:, : len(second)].any(axis=0))
     axes = sorted({(axis,) for k in used for axis in second[k]})
     units = np.eye(len(columns))[[columns.index(axis) for axis in axes]]

@@ -9,18 +9,18 @@ from torch import Tensor, nn
 
 
 class FlatParameters:
-    """The parameters of a network, moved into one vector that they become views of.
+    """The trained parameters of a network, moved into one vector that they become views of.
 
     Args:
-        net: Its parameters keep their names, shapes and values; they may be written to in place,
-            not replaced.
+        net: Its parameters, of one dtype, keep their names, shapes and values; they may be written
+            to in place, not replaced.
 
     Attributes:
         vector: Shape ``(n_parameters,)``, what an optimiser updates.
     """
 
     def __init__(self, net: nn.Module) -> None:
-        named = dict(net.named_parameters())
+        named = {name: p for name, p in net.named_parameters() if p.requires_grad}
         self.parameters = list(named.values())
         self._shapes = {name: parameter.shape for name, parameter in named.items()}
         self._sizes = [parameter.numel() for parameter in self.parameters]
@@ -46,6 +46,6 @@ class FlatParameters:
         """
         parts = vector.split(self._sizes, dim=-1)
         return {
-            name: part.view(*vector.shape[:-1], *shape)
+            name: part.view((*vector.shape[:-1], *shape))
             for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
         }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from suites.pinn.engine.operators import Index
+from suites.pinn.engine.operators import Index, Operator, Plan
 from suites.pinn.engine.serving import Column, Rows, Server
 from suites.pinn.engine.terms import Term
 
@@ -33,8 +34,13 @@ class Recording:
     indices: tuple[Index, ...]
 
 
+#: Sizes of made-up numbers on which shared derivatives are tried.
+_SIZES = (1e-3, 1.0, 1e3, 1e6)
+_TOLERANCE = 1e-6
+
+
 def record(
-    terms: Sequence[Term], transform: Transform, outputs: Sequence[Tensor]
+    terms: Sequence[Term], transform: Transform, outputs: Sequence[Tensor], dtype: torch.dtype
 ) -> list[Recording]:
     """Run each term on random outputs and derivatives.
 
@@ -43,27 +49,42 @@ def record(
         transform: The problem's output transform.
         outputs: The network's own at each term's rows, ``(rows, n_outputs)``: a PDE that is only
             defined for some outputs (a power) may be defined for these.
+        dtype: Double, but for a PDE that only works in the run's own.
     """
-    generator = torch.Generator("cpu").manual_seed(0)
-    return [
-        _record(term, transform, own, generator) for term, own in zip(terms, outputs, strict=True)
-    ]
+    draw = _Draw(dtype)
+    return [_record(term, transform, own, draw) for term, own in zip(terms, outputs, strict=True)]
 
 
-def _record(
-    term: Term, transform: Transform, outputs: Tensor, generator: torch.Generator
-) -> Recording:
+class _Draw:
+    """Draws numbers of any sign and of different size."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self._generator = torch.Generator("cpu").manual_seed(0)
+
+    def __call__(self, like: Tensor, size: float = 1.0) -> Tensor:
+        generator, shape = self._generator, like.shape
+        numbers = torch.randn(shape, generator=generator, device="cpu", dtype=torch.float64)
+        sizes = torch.rand(shape, generator=generator, device="cpu", dtype=torch.float64)
+        drawn = size * numbers * 10 ** (3 * sizes - 2)
+        return drawn.to(like.device, self.dtype).requires_grad_()
+
+
+def _errors(
+    term: Term, transform: Transform, base: Tensor, provide: Callable[[Column], Tensor]
+) -> Sequence[Tensor]:
+    """The term's errors for given outputs and derivatives."""
+    inputs = term.inputs.detach().to(base.dtype).requires_grad_()
+    server = Server()
+    with server.active():
+        server.about(Rows(inputs, base, provide))
+        return term.errors(inputs, transform(inputs, base))
+
+
+def _record(term: Term, transform: Transform, outputs: Tensor, draw: _Draw) -> Recording:
     columns: set[Column] = set()
     found: list[dict[Index, np.ndarray]] = []
-
-    def draw(like: Tensor) -> Tensor:
-        # Of any sign and of very different size, so that no branch of a PDE goes unseen.
-        numbers = torch.randn(like.shape, generator=generator, device="cpu", dtype=torch.float64)
-        sizes = torch.rand(like.shape, generator=generator, device="cpu", dtype=torch.float64)
-        return (numbers * 10 ** (3 * sizes - 2)).to(like.device).requires_grad_()
-
-    inputs = term.inputs.detach().double().requires_grad_()
-    for base in (outputs.detach().double().requires_grad_(), draw(outputs)):
+    for base in (outputs.detach().to(draw.dtype).requires_grad_(), draw(outputs)):
         leaves: dict[Index, Tensor] = {}
 
         def provide(column: Column, base: Tensor = base, leaves: dict = leaves) -> Tensor:
@@ -73,32 +94,83 @@ def _record(
                 leaves[index] = draw(base)
             return leaves[index][:, output : output + 1]
 
-        server = Server()
-        with server.active():
-            server.about(rows := Rows(inputs, base, provide))
-            errors = term.errors(inputs, transform(inputs, base))
-        for error in errors:
+        for error in _errors(term, transform, base, provide):
             if leaves and error.requires_grad:
                 gradients = torch.autograd.grad(
                     error.sum(), list(leaves.values()), retain_graph=True, materialize_grads=True
                 )
                 found.append(
-                    {
-                        index: gradient.cpu().numpy()
-                        for index, gradient in zip(leaves, gradients, strict=True)
-                    }
+                    {i: g.double().cpu().numpy() for i, g in zip(leaves, gradients, strict=True)}
                 )
-        del rows
     indices = tuple(sorted({index for _, index in columns}))
-    dependence = np.zeros((0, len(indices)))
-    if found:
-        zero = np.zeros(tuple(outputs.shape))
-        dependence = np.concatenate(
-            [
-                np.stack([of_error.get(index, zero) for index in indices], axis=-1).reshape(
-                    -1, len(indices)
-                )
-                for of_error in found
-            ]
-        )
-    return Recording(frozenset(columns), dependence, indices)
+    zero = np.zeros(tuple(outputs.shape))
+    dependence = [
+        np.stack([of_error.get(index, zero) for index in indices], axis=-1) for of_error in found
+    ]
+    rows = [block.reshape(-1, len(indices)) for block in dependence]
+    return Recording(
+        frozenset(columns), np.concatenate([np.zeros((0, len(indices))), *rows]), indices
+    )
+
+
+def agrees(
+    terms: Sequence[Term], transform: Transform, outputs: Sequence[Tensor], plan: Plan
+) -> bool:
+    """Whether what a plan serves gives the errors of the derivatives themselves.
+
+    Gradients at some numbers need not tell what happens at others: it is tried on numbers of very
+    different size.
+    """
+    draw = _Draw(torch.float64)
+    for term, own in zip(terms, outputs, strict=True):
+        for size in _SIZES:
+            for base in (own.detach().double().requires_grad_(), draw(own, size)):
+                if not _agree(term, transform, base, plan, partial(draw, size=size)):
+                    return False
+    return True
+
+
+def _agree(
+    term: Term,
+    transform: Transform,
+    base: Tensor,
+    plan: Plan,
+    draw: Callable[[Tensor], Tensor],
+) -> bool:
+    leaves: dict[Index, Tensor] = {}
+
+    def derivative(index: Index) -> Tensor:
+        if index not in leaves:
+            leaves[index] = draw(base)
+        return leaves[index]
+
+    def of_operator(operator: Operator) -> Tensor:
+        total = torch.zeros_like(base)
+        for axis, coefficient in enumerate(operator.linear):
+            if coefficient:
+                total = total + coefficient * derivative((axis,))
+        for a, b, coefficient in operator.products:
+            axes = [int(np.argmax(plan.operators[k].linear)) for k in (a, b)]
+            total = total + coefficient * derivative((min(axes), max(axes)))
+        return total
+
+    def served(index: Index) -> Tensor:
+        operator = plan.served[index]
+        if operator is None:
+            return torch.zeros_like(base)
+        return of_operator(plan.operators[operator])
+
+    def column(of: Callable[[Index], Tensor]) -> Callable[[Column], Tensor]:
+        return lambda column: of(column[1])[:, column[0] : column[0] + 1]
+
+    wanted = _errors(term, transform, base, column(derivative))
+    found = _errors(term, transform, base, column(served))
+    return all(_same(a.detach(), b.detach()) for a, b in zip(wanted, found, strict=True))
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    finite = a.isfinite()
+    if not torch.equal(finite, b.isfinite()):
+        return False
+    a, b = a[finite], b[finite]
+    return not len(a) or bool(((a - b).abs() <= _TOLERANCE * a.abs().max()).all())

@@ -40,7 +40,7 @@ class Selection:
         """The term's rows of a table, shape ``(…, rows, columns)`` to ``(…, n, columns)``."""
         if self._slices is None:
             return table.index_select(-2, self._index)
-        parts = [table[..., piece, :] for piece in self._slices]
+        parts = [table[..., piece, :] for piece in self._slices] or [table[..., :0, :]]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
 
 

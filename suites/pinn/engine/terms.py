@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from suites.pinn.conditions import keep_for
 from suites.pinn.engine.serving import Rows, Server
 
 #: From a term's inputs and outputs to its errors; one tensor an equation, or that of a condition.
@@ -27,9 +28,6 @@ class Term:
         pde: The equations' own function, if these are the equations.
         extra: Its further arguments: auxiliary variables.
         condition: DeepXDE's condition, if it is one.
-        before: What this term stands for now. DeepXDE remembers a condition's values by the
-            identity of the array of points, for ever: an array must live on, or another could take
-            its identity and with it its values.
     """
 
     points: np.ndarray
@@ -38,7 +36,6 @@ class Term:
     pde: Any = None
     extra: Sequence[Tensor] = ()
     condition: Any = None
-    before: Term | None = None
 
 
 def terms_of(data: Any, device: torch.device, before: Sequence[Term] = ()) -> list[Term]:
@@ -71,7 +68,7 @@ def terms_of(data: Any, device: torch.device, before: Sequence[Term] = ()) -> li
         own = before[len(found)] if before else None
         if own is None or not np.array_equal(own.points, points):
             errors = condition_errors(bc, points)
-            own = Term(points, _leaf(points, device), errors, condition=bc, before=own)
+            own = Term(points, _leaf(points, device), errors, condition=bc)
         found.append(own)
     return found
 
@@ -92,6 +89,7 @@ def equations(pde: Any, extra: Sequence[Tensor]) -> Errors:
 
 def condition_errors(condition: Any, points: np.ndarray) -> Errors:
     """The error of a condition at its points."""
+    keep_for(condition, points)
 
     def errors(inputs: Tensor, outputs: Tensor) -> Sequence[Tensor]:
         return [condition.error(points, inputs, outputs, 0, len(points))]

@@ -11,6 +11,7 @@ import pinn_specs
 import pytest
 
 from bench.suite import main
+from suites.pinn.check import difference_from_deepxde, is_rounding
 from suites.pinn.engine import taylor
 
 SMOKE = "pinn --problem advection-1d --budget smoke --model fnn:8x2 --device cpu --jobs 1 --json"
@@ -62,6 +63,15 @@ def test_a_check_that_fails_ends_the_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert "--engine deepxde" in (record.reason or "")
     # Without the check nothing would have shown.
     assert pinn_specs.run(tmp_path / "unchecked", "compressible-flow-1d").status == "done"
+
+
+def test_nan_where_deepxde_is_finite_is_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = pinn_specs.task("advection-1d")
+    assert is_rounding(difference_from_deepxde(task))
+    inner = taylor._inner_product
+    monkeypatch.setattr(taylor, "_inner_product", lambda a, b: inner(a, b) * float("nan"))
+    assert difference_from_deepxde(task) == float("inf")
+    assert not is_rounding(float("inf"))
 
 
 def test_a_problem_of_ones_own_is_checked_unasked(

@@ -10,12 +10,12 @@ from suites.pinn.engine.parameters import FlatParameters
 
 
 class Net(nn.Module):
-    """With parameters of one and two axes, and a buffer."""
+    """With parameters of no, one and two axes, and a buffer."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first, self.second = nn.Linear(2, 3), nn.Linear(3, 1, bias=False)
-        self.slope = nn.Parameter(torch.rand(1))
+        self.slope = nn.Parameter(torch.rand(()))
         self.register_buffer("shift", torch.ones(3))
 
     def forward(self, x: Tensor) -> Tensor:
