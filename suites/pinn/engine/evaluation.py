@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -64,6 +64,11 @@ class FastEvaluation(ABC):
         self._selections = [Selection(positions, device) for positions in self.table.positions]
         self._points = torch.tensor(self.table.points, device=device)
         self._state = _state(net)
+        self._prepare(share)
+
+    @abstractmethod
+    def _prepare(self, share: bool) -> None:
+        """Set up what a kind of evaluation needs besides."""
 
     @property
     @abstractmethod
@@ -116,22 +121,12 @@ class TaylorEvaluation(FastEvaluation):
 
     path = "taylor"
 
-    def __init__(
-        self,
-        data: Any,
-        net: FNN,
-        terms: Sequence[Term],
-        recordings: Sequence[Recording],
-        device: torch.device,
-        share: bool = True,
-    ) -> None:
-        super().__init__(data, net, terms, recordings, device)
-        self.plan = _plan(recordings, terms[0].points.shape[1], share)
-        operators, rows = self.plan.operators, self.table.derivative_rows
-        self._network = TaylorNetwork(net, operators, rows)
-        self.inputs = _features(net, self._points, operators, rows)
+    def _prepare(self, share: bool) -> None:
+        net, rows = self.net, self.table.derivative_rows
+        self.plan = _plan(self._recordings, self._points.shape[1], share)
+        self._network = TaylorNetwork(net, self.plan.operators, rows)
+        self.inputs = _features(net, self._points, self.plan.operators, rows)
         self.transform = _OutputTransform(net)
-        self._width = net.width
 
     @property
     def cost(self) -> float:
@@ -148,24 +143,39 @@ class TaylorEvaluation(FastEvaluation):
         """Parts of about `size` bytes of features of a layer, values and derivatives."""
         if self._device.type != "cpu":
             return 1
-        total = self.row_passes * self._width * self._points.element_size()
+        total = self.row_passes * self.net.width * self._points.element_size()
         return 1 if total < 2 * size else min(round(total / size), most)
 
     def _rows(self, k: int, jet: Jet) -> tuple[Rows, Tensor]:
         select, inputs = self._selections[k], self.terms[k].inputs
         outputs = select.of(jet.values)
-        selected: dict[int, Tensor] = {}
+        rows = served_rows(inputs, outputs, self.plan, lambda s: select.of(jet.streams[s]))
+        return rows, self.transform.then(inputs, outputs)
 
-        def provide(column: Column) -> Tensor:
-            output, index = column
-            stream = self.plan.served[index]
-            if stream is None:
-                return torch.zeros_like(outputs[:, :1])
-            if stream not in selected:
-                selected[stream] = select.of(jet.streams[stream])
-            return selected[stream][:, output : output + 1]
 
-        return Rows(inputs, outputs, provide), self.transform.then(inputs, outputs)
+def served_rows(
+    inputs: Tensor, outputs: Tensor, plan: Plan, stream: Callable[[int], Tensor]
+) -> Rows:
+    """A term's rows, whose derivatives are the streams of a plan.
+
+    Args:
+        inputs: Shape ``(rows, n_inputs)``.
+        outputs: Shape ``(rows, n_outputs)``.
+        plan: Says which operator serves a derivative.
+        stream: Gives an operator of the outputs at the rows, ``(rows, n_outputs)``.
+    """
+    selected: dict[int, Tensor] = {}
+
+    def provide(column: Column) -> Tensor:
+        output, index = column
+        operator = plan.served[index]
+        if operator is None:
+            return torch.zeros_like(outputs[:, :1])
+        if operator not in selected:
+            selected[operator] = stream(operator)
+        return selected[operator][:, output : output + 1]
+
+    return Rows(inputs, outputs, provide)
 
 
 class ReverseEvaluation(FastEvaluation):
@@ -176,18 +186,9 @@ class ReverseEvaluation(FastEvaluation):
 
     path = "reverse"
 
-    def __init__(
-        self,
-        data: Any,
-        net: FNN,
-        terms: Sequence[Term],
-        recordings: Sequence[Recording],
-        device: torch.device,
-        share: bool = True,
-    ) -> None:
-        super().__init__(data, net, terms, recordings, device)
+    def _prepare(self, share: bool) -> None:
         del share  # a pass of reverse mode gives all derivatives of an output
-        self._passes = _prefixes(recordings)
+        self._passes = _prefixes(self._recordings)
         self._inputs = self._points[: self.table.derivative_rows].clone().requires_grad_()
         self._rest = self._points[self.table.derivative_rows :]
 

@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from suites.pinn.backend import dde
-from suites.pinn.engine.evaluation import State, TaylorEvaluation
+from suites.pinn.engine.evaluation import State, TaylorEvaluation, served_rows
 from suites.pinn.engine.gradients import Executable, Result
 from suites.pinn.engine.parameters import FlatParameters
 from suites.pinn.engine.rows import Selection, Table
-from suites.pinn.engine.serving import Column, Rows, Server
+from suites.pinn.engine.serving import Rows, Server
 from suites.pinn.engine.taylor import Jet, TaylorNetwork, Unsupported
 from suites.pinn.engine.terms import Errors, Term, condition_errors, equations
 
@@ -147,19 +147,13 @@ class TogetherEvaluation:
 
     def _rows_of(self, term: _Joint, jet: Jet) -> tuple[Rows, Tensor]:
         own = term.values.of(jet.values)
-        selected: dict[int, Tensor] = {}
 
-        def provide(column: Column) -> Tensor:
-            output, index = column
-            stream = self._plan.served[index]
-            if stream is None:
-                return torch.zeros_like(own[:, :1])
-            if stream not in selected:
-                assert term.derivatives is not None
-                selected[stream] = term.derivatives.of(jet.streams[:, stream])
-            return selected[stream][:, output : output + 1]
+        def stream(operator: int) -> Tensor:
+            assert term.derivatives is not None
+            return term.derivatives.of(jet.streams[:, operator])
 
-        return Rows(term.inputs, own, provide), self._transform.then(term.inputs, own)
+        rows = served_rows(term.inputs, own, self._plan, stream)
+        return rows, self._transform.then(term.inputs, own)
 
 
 def _alike(a: TaylorEvaluation, b: TaylorEvaluation) -> bool:

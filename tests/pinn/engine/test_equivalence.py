@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 # --- every problem, activation and rescaling ----------------------------------------------------
 
 
-@pytest.mark.parametrize("rescaling", ["rescale=1", "rescale", "rescale=3", "standardize"])
+@pytest.mark.parametrize("rescaling", ["rescale=1", "rescale", "standardize"])
 @pytest.mark.parametrize("problem", [*BUILT_IN, *VARIANTS])
 def test_every_activation_on_every_problem_under_every_rescaling(
     problem: str, rescaling: str
