@@ -28,6 +28,7 @@ def test_the_hash_is_16_hexadecimal_digits() -> None:
         {"arm": "denorm"},
         {"budget": "quick"},
         {"paths": {"data_root": "/elsewhere"}},
+        {"checks": ["engine"]},
         {"noops": ["denorm"]},
     ],
     ids=lambda label: next(iter(label)),
@@ -60,7 +61,7 @@ TRAINING_CHANGES: dict[str, Any] = {
 
 
 def test_every_field_is_either_a_label_or_changed_below() -> None:
-    labels = {"arm", "budget", "noops", "paths"}
+    labels = {"arm", "budget", "noops", "paths", "checks"}
     assert set(Spec.__struct_fields__) == labels | CHANGES.keys()
     assert set(Training.__struct_fields__) == TRAINING_CHANGES.keys()
 

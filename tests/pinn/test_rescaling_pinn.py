@@ -101,7 +101,10 @@ def test_the_optimised_loss_is_deepxde_s_with_a_transform_and_weights(
     assert float(losses["loss"]) == pytest.approx(optimised, rel=1e-12)
     assert evaluated["loss"] == pytest.approx(optimised, rel=1e-12)
     torch.testing.assert_close(
-        built.net.linears[1].weight.grad, wanted_gradient, rtol=1e-9, atol=1e-14
+        built.parameters.split(built.parameters.vector.grad)["linears.1.weight"],
+        wanted_gradient,
+        rtol=1e-9,
+        atol=1e-14,
     )
     # Unweighted terms, in the problem's own units.
     unweighted = (wanted / torch.tensor(weights)).tolist()
