@@ -250,7 +250,7 @@ def test_rows_are_told_apart(net: Polynomials) -> None:
     torch.testing.assert_close(theirs, net(net.points, (1,))[:, :1])
 
 
-def stock(net: Polynomials) -> None:
+def assert_stock_answers(net: Polynomials) -> None:
     """DeepXDE answers by itself."""
     x = net.points.clone().requires_grad_()
     dde.grad.clear()
@@ -260,9 +260,9 @@ def stock(net: Polynomials) -> None:
 
 
 def test_deepxde_is_restored(net: Polynomials) -> None:
-    stock(net)
+    assert_stock_answers(net)
     net.served(lambda x, y: d(y, x, 0))
-    stock(net)
+    assert_stock_answers(net)
 
 
 def test_deepxde_is_restored_after_a_failure(net: Polynomials) -> None:
@@ -271,7 +271,7 @@ def test_deepxde_is_restored_after_a_failure(net: Polynomials) -> None:
 
     with pytest.raises(ArithmeticError):
         net.served(failing)
-    stock(net)
+    assert_stock_answers(net)
 
 
 def test_what_deepxde_had_cached_is_kept_and_not_answered(net: Polynomials) -> None:
@@ -297,4 +297,4 @@ def test_servers_may_be_nested(net: Polynomials) -> None:
         outer.about(rows)
         inner = net.served(lambda x, y: d(y, x, 1))
         torch.testing.assert_close(d(y, x, 1), inner)
-    stock(net)
+    assert_stock_answers(net)
