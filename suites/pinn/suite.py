@@ -117,7 +117,7 @@ class PINNSuite:
         model = parse_model(request.model)
         if request.budget not in BUDGETS:
             raise unknown("budget", request.budget, BUDGETS)
-        budget = BUDGETS[request.budget](problem)
+        budget = BUDGETS[request.budget](problem, model)
         axes = request.arm.on(model.published)
         if axes["rescaling"] == "rescale":
             # A nonlinear PDE explodes under a large constant, so the bare token is the labels'.
