@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from bench.commands.train import DTYPES, device_name
+from bench.commands.execution import DTYPES, device_name
 from bench.errors import BadInput
 from bench.speed import TOLERANCE, Speed, SpeedCase, measure
 from bench.task import Suite, load_suite
