@@ -24,7 +24,10 @@ class Store:
 
     * ``record.json``: the record, written once the run has ended;
     * ``checkpoint.pt``: the state to continue from, while it has not;
-    * ``weights.pt``: the trained network's ``state_dict``.
+    * ``weights.pt``: the trained network's ``state_dict``;
+    * ``illustration.npz``: what a report draws of it, once one has been made.
+
+    Beside them are ``<root>/studies/``, the plans of studies, and ``<root>/reports/``.
 
     Every file is written atomically, so a reader sees it whole or not at all.
 
@@ -49,9 +52,12 @@ class Store:
         """The trained network's weights."""
         return self.directory(spec_hash) / "weights.pt"
 
-    def lock(self, spec_hash: str) -> FileLock:
-        """A lock that one process at a time holds on the run; released if the process dies."""
-        path = self.root / "locks" / f"{spec_hash}.lock"
+    def lock(self, name: str) -> FileLock:
+        """A lock that one process at a time holds on a run, by its hash, or on another file.
+
+        It is released if the process dies.
+        """
+        path = self.root / "locks" / f"{name}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(path)
 
