@@ -14,17 +14,20 @@ class EnergyForceLoss:
     Energies count per frame, forces per component.
 
     Args:
-        protocol: Weights and ε.
+        protocol: Weights.
+        error: ε, one of `suites.molecular.protocols.ERRORS`.
         factor: One unit of the network, in the labels' unit.
         energy_unit: The labels' unit.
     """
 
-    def __init__(self, protocol: Protocol, factor: float, energy_unit: str) -> None:
-        self._squared = protocol.error == "MSE"
+    def __init__(
+        self, protocol: Protocol, error: str, factor: float, energy_unit: str
+    ) -> None:
+        self._squared = error == "MSE"
         self._weights = (protocol.energy_weight, protocol.force_weight)
         self._unit = factor**2 if self._squared else factor
         self._energy_unit = energy_unit
-        self.names = (f"{protocol.error}_E_batch", f"{protocol.error}_F_batch")
+        self.names = (f"{error}_E_batch", f"{error}_F_batch")
 
     def __call__(self, energy_errors: Tensor, force_errors: Tensor) -> dict[str, Tensor]:
         """Loss terms in the labels' unit, detached, and ``loss`` in the network's, with its graph.

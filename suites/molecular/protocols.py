@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from bench.errors import unknown
 
 
+#: ε of a loss.
+ERRORS = ("MAE", "MSE")
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How a potential is trained.
@@ -17,7 +21,7 @@ class Protocol:
 
     Attributes:
         summary: One line.
-        error: ε: ``MAE`` or ``MSE``.
+        error: ε, one of `ERRORS`.
         energy_weight: w_E.
         force_weight: w_F.
         rescaling: What the baseline does to the labels.

@@ -22,12 +22,13 @@ from suites.molecular.data.frames import Frames
 from suites.molecular.data.splits import BLOCKS, KINDS, split_frames
 from suites.molecular.models.catalogue import MODELS, architecture_of, parse_model
 from suites.molecular.problems import PROBLEMS, DataOptions, Problem, get_problem, load_frames
-from suites.molecular.protocols import PROTOCOLS, Protocol, get_protocol
+from suites.molecular.protocols import ERRORS, PROTOCOLS, Protocol, get_protocol
 from suites.molecular.units import ENERGY_UNITS, LENGTH_UNITS
 
 if TYPE_CHECKING:
     import torch
 
+    from bench.published import Figure
     from bench.record import Record
     from bench.speed import SpeedCase
     from bench.store import Store
@@ -82,6 +83,11 @@ class MolecularSuite:
             metavar="NAME",
             help="where an arm's activation goes: published (where arXiv 2310.01649 put it;"
             " default) or all (representation and read-out, never gates)",
+        )
+        parser.add_argument(
+            "--loss",
+            metavar="NAME",
+            help=f"one of {', '.join(ERRORS)}, of energies and of forces, instead of the protocol's",
         )
         parser.add_argument("--batch", type=int, metavar="N", help="frames in a batch")
         parser.add_argument(
@@ -194,8 +200,12 @@ class MolecularSuite:
             raise BadInput(f"--batch must be from 1 to {n_train}, the training frames, got {batch}")
         if not 0 <= ema < 1:
             raise BadInput(f"--ema must be from 0 to below 1, got {ema}")
+        loss = getattr(options, "loss", None) or protocol.error
+        _check_one_of("loss", loss, ERRORS)
         return {
             "protocol": options.protocol,
+            # Runs from before the option existed keep their names.
+            **({} if loss == protocol.error else {"loss": loss}),
             "batch": batch,
             "ema": ema,
             "file": file,
@@ -216,6 +226,19 @@ class MolecularSuite:
             from suites.molecular.export import export_runs
 
             export_runs(records, store, options.export)
+
+    @property
+    def published_source(self) -> str:
+        """Where the figures of `published` are from."""
+        from suites.molecular.published import SOURCE
+
+        return SOURCE
+
+    def published(self, spec: Spec) -> Sequence[Figure]:
+        """The paper's figures, see `bench.published.Published`."""
+        from suites.molecular.published import figures
+
+        return figures(spec)
 
     def add_speed_arguments(self, parser: argparse._ActionsContainer) -> None:
         """Options of the comparison with stock SchNetPack."""

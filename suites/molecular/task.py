@@ -108,7 +108,8 @@ class MolecularTask:
         self.training = self._tensors(self.training_frames)
         self._scored = {name: self._tensors(part) for name, part in self.parts.items()}
         self._batches = Batches(len(self.training), spec.settings["batch"], spec.seed)
-        self.loss = EnergyForceLoss(self.protocol, self.scale.factor, self.energy_unit)
+        error = spec.settings.get("loss", self.protocol.error)
+        self.loss = EnergyForceLoss(self.protocol, error, self.scale.factor, self.energy_unit)
         self.net = self._network()
         self.averaging = Averaging(self.net, spec.settings["ema"])
         self.optimization = Optimization(list(self.net.parameters()), spec.training)
