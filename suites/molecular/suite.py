@@ -27,7 +27,9 @@ from suites.molecular.units import ENERGY_UNITS, LENGTH_UNITS
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
+    from bench.illustration import Illustration
     from bench.published import Figure
     from bench.record import Record
     from bench.speed import SpeedCase
@@ -219,6 +221,14 @@ class MolecularSuite:
         from suites.molecular.task import build
 
         return build(spec, device)
+
+    def illustrate(
+        self, spec: Spec, weights: Mapping[str, Tensor], device: torch.device
+    ) -> Sequence[Illustration]:
+        """Energies and forces of the test frames; see `bench.illustration.Illustrated`."""
+        from suites.molecular.illustration import illustrate
+
+        return illustrate(spec, weights, device)
 
     def finish(self, records: Sequence[Record], store: Store, options: argparse.Namespace) -> None:
         """Write the trained potentials if ``--export`` asks for them."""

@@ -25,7 +25,9 @@ from suites.pinn.problems import BUILT_IN, get_problem, problem_reference, probl
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
+    from bench.illustration import Illustration
     from bench.record import Record
     from bench.speed import SpeedCase
     from bench.store import Store
@@ -236,6 +238,14 @@ class PINNSuite:
         from suites.pinn.batch import build_together
 
         return build_together(specs, device)
+
+    def illustrate(
+        self, spec: Spec, weights: Mapping[str, Tensor], device: torch.device
+    ) -> Sequence[Illustration]:
+        """The solution beside the ground truth; see `bench.illustration.Illustrated`."""
+        from suites.pinn.illustration import illustrate
+
+        return illustrate(spec, weights, device)
 
     def finish(self, records: Sequence[Record], store: Store, options: argparse.Namespace) -> None:
         """No option of this suite asks for anything."""
