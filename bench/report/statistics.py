@@ -1,0 +1,264 @@
+"""Statistics of paired comparisons over problems and seeds.
+
+Effects are of log ratios of errors. A diverged run is infinitely wrong: it ranks last and is never
+averaged away.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Literal, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+#: With fewer pairs even unanimous signs have a two-sided probability 2·2⁻ⁿ above 5 %.
+LEAST_PAIRS = 6
+#: Seeds per problem that are worth naming.
+MOST_SEEDS = 1000
+_POWER = 0.8
+_RESAMPLES = 5000
+
+Verdict = Literal["better", "worse", "undecided"]
+
+#: Called with values and an axis.
+Statistic = Callable[[np.ndarray, int], np.ndarray]
+
+
+class Summary(NamedTuple):
+    """Errors of one arm on one problem over seeds.
+
+    Attributes:
+        seeds: How many.
+        diverged: Seeds with an infinite error.
+        mean: Infinite if one is.
+        median: Likewise if half are.
+        low: Bootstrap interval of the median; nan for a single seed.
+        high: Its other end.
+    """
+
+    seeds: int
+    diverged: int
+    mean: float
+    median: float
+    low: float
+    high: float
+
+
+class Effect(NamedTuple):
+    """A log ratio over problems and seeds.
+
+    Attributes:
+        estimate: Interquartile mean of the natural log ratios; below 0 the error is smaller.
+        low: 95 % interval; nan where no problem has two seeds.
+        high: Its other end.
+        pairs: Pairs of equal problem and seed.
+        problems: Problems that have any.
+        wins: Pairs with a smaller error than the reference's.
+        ties: Pairs with an equal one.
+        losses: Pairs with a larger one.
+        diverged: Pairs in which the arm diverged and the reference did not.
+        verdict: ``better`` or ``worse`` only where the interval excludes 0 and there are at least
+            `LEAST_PAIRS` pairs.
+        seeds_needed: Seeds per problem at which about 80 % of such studies would decide, were the
+            estimate true; ``None`` where it is decided, more than `MOST_SEEDS`, or unknown.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    pairs: int
+    problems: int
+    wins: int
+    ties: int
+    losses: int
+    diverged: int
+    verdict: Verdict
+    seeds_needed: int | None
+
+
+class Term(NamedTuple):
+    """A main effect (one factor) or an interaction (several)."""
+
+    factors: tuple[str, ...]
+    effect: Effect
+
+
+def iqm(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Interquartile mean: of what is left without the lowest and the highest quarter.
+
+    As `scipy.stats.trim_mean` and R. Agarwal et al., arXiv 2108.13264, but for infinite values: one
+    that is left makes the mean infinite, of both signs nan.
+
+    Args:
+        values: Any shape.
+        axis: Along which.
+    """
+    ordered = np.sort(values, axis=axis)
+    count = ordered.shape[axis]
+    cut = count // 4
+    kept = np.take(ordered, np.arange(cut, count - cut), axis=axis)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(kept.mean(axis=axis))
+
+
+def _median(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.median(values, axis=axis))
+
+
+def summarize(errors: np.ndarray, rng_seed: int = 0) -> Summary:
+    """Errors of one arm on one problem.
+
+    Args:
+        errors: (seeds,), infinite where a run has diverged.
+        rng_seed: Of the bootstrap.
+    """
+    low, high = math.nan, math.nan
+    if len(errors) > 1:
+        low, high = _interval([errors], _median, rng_seed)
+    return Summary(
+        len(errors),
+        int(np.isinf(errors).sum()),
+        float(np.mean(errors)) if len(errors) else math.nan,
+        float(np.median(errors)) if len(errors) else math.nan,
+        low,
+        high,
+    )
+
+
+def effect(log_ratios: Sequence[np.ndarray], rng_seed: int = 0) -> Effect:
+    """The effect over all problems, with a stratified bootstrap over the seeds of each.
+
+    The problems are taken as given: the interval is about other seeds on these.
+
+    Args:
+        log_ratios: For each problem (seeds,) of log(error / error of the reference); +inf where
+            the arm diverged, −inf where the reference did, 0 where both did.
+        rng_seed: Of the bootstrap.
+    """
+    strata = [np.asarray(values, dtype=float) for values in log_ratios if len(values)]
+    if not strata:
+        return Effect(math.nan, math.nan, math.nan, 0, 0, 0, 0, 0, 0, "undecided", None)
+    every = np.concatenate(strata)
+    estimate = float(iqm(every))
+    low, high = math.nan, math.nan
+    if any(len(values) > 1 for values in strata):
+        low, high = _interval(strata, iqm, rng_seed)
+    verdict: Verdict = "undecided"
+    if len(every) >= LEAST_PAIRS:
+        verdict = "better" if high < 0 else "worse" if low > 0 else "undecided"
+    return Effect(
+        estimate,
+        low,
+        high,
+        len(every),
+        len(strata),
+        int((every < 0).sum()),
+        int((every == 0).sum()),
+        int((every > 0).sum()),
+        int(np.isposinf(every).sum()),
+        verdict,
+        _seeds_needed(strata, estimate) if verdict == "undecided" else None,
+    )
+
+
+def factorial(
+    names: Sequence[str], log_errors: Sequence[np.ndarray], rng_seed: int = 0
+) -> list[Term]:
+    """Main effects and interactions of a full 2ᵏ factorial, of every order.
+
+    A main effect is the log error with the factor less that without, averaged over the other
+    factors' levels. An interaction is the effect of one factor with the other on less that with it
+    off (a log ratio of ratios), and so on.
+
+    Args:
+        names: Of the k factors.
+        log_errors: For each problem (2, …, 2, seeds) natural logs, an axis for each factor, off
+            and on. A diverged run (+inf) is entered with the largest finite value of its problem,
+            so an effect of divergence is at least as large as shown; a problem that has none is
+            left out.
+        rng_seed: Of the bootstrap.
+    """
+    capped = [_capped(values) for values in log_errors if np.isfinite(values).any()]
+    terms = []
+    for order in range(1, len(names) + 1):
+        for chosen in combinations(range(len(names)), order):
+            contrasts = [_contrast(values, chosen) for values in capped]
+            factors = tuple(names[k] for k in chosen)
+            terms.append(Term(factors, effect(contrasts, rng_seed)))
+    return terms
+
+
+def _capped(values: np.ndarray) -> np.ndarray:
+    finite = values[np.isfinite(values)]
+    return np.clip(values, finite.min(), finite.max())
+
+
+def _contrast(values: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
+    """(seeds,) differences along the chosen axes, means along the others."""
+    for axis in reversed(range(values.ndim - 1)):
+        off, on = np.take(values, 0, axis=axis), np.take(values, 1, axis=axis)
+        values = on - off if axis in chosen else (on + off) / 2
+    return values
+
+
+def _interval(
+    strata: Sequence[np.ndarray], statistic: Statistic, rng_seed: int
+) -> tuple[float, float]:
+    """The expanded percentile interval of a statistic of the union of strata, one of them with
+    two values at least.
+
+    The plain one is too narrow for few seeds: the bootstrap's variance of a mean of n values is
+    (n−1)/n of the unbiased one, and it takes normal quantiles for Student's. Hence the tails
+    Φ(−t·√inflation), T. Hesterberg, "What Teachers Should Know About the Bootstrap", The American
+    Statistician 69 (2015). Over strata of one variance the inflation is Σn / Σ(n−1), which also
+    makes up for those of a single seed, that do not vary; the degrees of freedom are Σ(n−1).
+    """
+    varied = [values for values in strata if len(values) > 1]
+    fixed = np.concatenate([np.empty(0), *(values for values in strata if len(values) == 1)])
+
+    def of_union(*samples: np.ndarray, axis: int) -> np.ndarray:
+        constant = np.broadcast_to(fixed, (*samples[0].shape[:-1], len(fixed)))
+        return statistic(np.concatenate([*samples, constant], axis=axis), axis)
+
+    freedom = sum(len(values) - 1 for values in strata)
+    inflation = sum(map(len, strata)) / freedom
+    quantile = stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)
+    tail = float(stats.norm.sf(quantile * math.sqrt(inflation)))
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # constant and infinite samples are results here
+        found = stats.bootstrap(
+            varied,
+            of_union,
+            n_resamples=_RESAMPLES,
+            method="percentile",
+            vectorized=True,
+            rng=np.random.default_rng(rng_seed),
+        ).bootstrap_distribution
+    # No interpolation, which would make nan of infinite neighbours.
+    low = np.quantile(np.where(np.isnan(found), -math.inf, found), tail, method="lower")
+    high = np.quantile(np.where(np.isnan(found), math.inf, found), 1 - tail, method="higher")
+    return float(low), float(high)
+
+
+def _seeds_needed(strata: Sequence[np.ndarray], estimate: float) -> int | None:
+    """Seeds per problem for a decision in 80 % of such studies."""
+    finite = [values[np.isfinite(values)] for values in strata]
+    freedom = sum(max(len(values) - 1, 0) for values in finite)
+    if freedom == 0 or not math.isfinite(estimate) or estimate == 0:
+        return None
+    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in finite if len(values))
+    variance = squares / freedom
+    least = max(2, math.ceil(LEAST_PAIRS / len(strata)))
+    for seeds in range(least, MOST_SEEDS + 1):
+        pairs = seeds * len(strata)
+        df = pairs - len(strata)
+        needed = stats.t.ppf(0.5 + CONFIDENCE / 2, df) + stats.t.ppf(_POWER, df)
+        if needed * math.sqrt(variance / pairs) <= abs(estimate):
+            return seeds
+    return None

@@ -1,0 +1,129 @@
+"""Tables as data, and as Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+from bench.report.format import number
+
+Cell = str | float | int | None
+
+#: Formats of `render`.
+FORMATS = ("md", "csv", "latex")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a header.
+
+    Attributes:
+        name: By which it is asked for.
+        title: For people.
+        header: Names of the columns.
+        rows: A cell for each column. A float is shown with three digits, infinity as ``∞``.
+        note: What a reader must know of it.
+    """
+
+    name: str
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    note: str = ""
+
+
+def shown(cell: Cell) -> str:
+    """A cell as people read it."""
+    if isinstance(cell, float):
+        if math.isinf(cell):
+            return "∞" if cell > 0 else "−∞"
+        return number(cell)
+    return "" if cell is None else str(cell)
+
+
+def render(tables: Sequence[Table], kind: str) -> str:
+    """Tables as text.
+
+    Args:
+        tables: What is rendered; of CSV, one.
+        kind: One of `FORMATS`. CSV has the numbers with all digits, and an empty cell for none.
+    """
+    if kind == "csv":
+        (table,) = tables
+        return _csv(table)
+    return "\n\n".join(_latex(table) if kind == "latex" else _markdown(table) for table in tables)
+
+
+def _csv(table: Table) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.header)
+    for row in table.rows:
+        writer.writerow([_plain(cell) for cell in row])
+    return text.getvalue()
+
+
+def _plain(cell: Cell) -> str:
+    if isinstance(cell, float) and math.isnan(cell):
+        return ""
+    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@"):
+        # Spreadsheets would run it as a formula.
+        return f"'{cell}"
+    return "" if cell is None else str(cell)
+
+
+def _strings(table: Table) -> list[list[str]]:
+    return [[shown(cell) for cell in row] for row in table.rows]
+
+
+def _alignment(table: Table) -> list[str]:
+    """Numbers to the right."""
+    columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.header)
+    return [
+        "right" if any(isinstance(cell, float | int) for cell in column) else "left"
+        for column in columns
+    ]
+
+
+def _markdown(table: Table) -> str:
+    def cell(text: str) -> str:
+        return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+    body = tabulate(
+        [[cell(text) for text in row] for row in _strings(table)],
+        [cell(text) for text in table.header],
+        tablefmt="pipe",
+        disable_numparse=True,
+        colalign=_alignment(table),
+    )
+    note = f"\n\n{table.note}" if table.note else ""
+    return f"### {table.title}\n\n{body}{note}\n"
+
+
+#: What LaTeX's text fonts lack.
+_LATEX = {
+    "×": r"$\times$",
+    "∞": r"$\infty$",
+    "−": r"$-$",
+    "·": r"$\cdot$",
+    "–": "--",
+    "Å": r"\AA{}",
+}
+
+
+def _latex(table: Table) -> str:
+    body = tabulate(
+        _strings(table),
+        table.header,
+        tablefmt="latex_booktabs",
+        disable_numparse=True,
+        colalign=_alignment(table),
+    )
+    for character, command in _LATEX.items():
+        body = body.replace(character, command)
+    return f"% {table.title}\n{body}\n"

@@ -1,0 +1,201 @@
+"""Paired comparisons: hand-computed cases, infinite values, coverage by simulation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from bench.report.statistics import LEAST_PAIRS, effect, factorial, iqm, summarize
+
+INF = math.inf
+
+
+def test_the_interquartile_mean_is_that_of_the_middle_half() -> None:
+    assert iqm(np.array([8.0, 1, 2, 3, 4, 5, 6, -90])) == (2 + 3 + 4 + 5) / 4
+    assert iqm(np.array([1.0, 2, 3])) == 2  # of three nothing is trimmed
+    assert iqm(np.array([[1.0, 9], [3, 5]]), axis=0).tolist() == [2, 7]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([INF, 1, 2, 3], 2.5),  # the worst is trimmed
+        ([INF, INF, 1, 2], INF),
+        ([-INF, -INF, 1, 2], -INF),
+        ([-INF, -INF, INF, INF], math.nan),
+    ],
+)
+def test_infinite_values_rank_and_are_not_averaged(values: list[float], expected: float) -> None:
+    assert iqm(np.array(values)) == pytest.approx(expected, nan_ok=True)
+
+
+def test_wins_ties_and_losses_are_counted_by_sign() -> None:
+    found = effect([np.array([-1.0, 0, 2]), np.array([INF, -INF, -3])])
+    assert (found.wins, found.ties, found.losses) == (3, 1, 2)
+    assert (found.pairs, found.problems, found.diverged) == (6, 2, 1)
+
+
+def test_problems_without_pairs_do_not_count() -> None:
+    some = [np.array([1.0, 2, 3]), np.array([])]
+    assert effect(some) == effect(some[:1])
+    nothing = effect([])
+    assert (nothing.pairs, nothing.verdict) == (0, "undecided")
+    assert math.isnan(nothing.estimate)
+
+
+def test_one_diverged_run_of_fifteen_leaves_the_estimate_and_is_counted() -> None:
+    strata = [np.array([-1.0, -1.1, -0.9]) for _ in range(5)]
+    strata[0][0] = INF
+    found = effect(strata)
+    assert found.estimate == pytest.approx(-1, abs=0.05)
+    assert (found.losses, found.diverged) == (1, 1)
+
+
+def test_an_arm_that_diverges_half_the_time_is_infinitely_worse() -> None:
+    found = effect([np.array([INF, -2.0, INF, -2.0]) for _ in range(3)])
+    assert found.estimate == INF
+    assert found.high == INF
+    assert found.verdict != "better"
+
+
+def test_mixed_divergence_never_becomes_a_claim() -> None:
+    found = effect([np.array([INF, -INF, INF, -INF]) for _ in range(3)])
+    assert found.verdict == "undecided"
+    assert (found.low, found.high) == (-INF, INF)
+
+
+def test_below_six_pairs_nothing_is_claimed() -> None:
+    few = effect([np.array([-1.0, -1.01, -0.99, -1.02, -0.98])])
+    assert few.high < 0
+    assert (few.pairs, few.verdict) == (LEAST_PAIRS - 1, "undecided")
+    assert effect([np.array([-1.0, -1.01, -0.99, -1.02, -0.98, -1.0])]).verdict == "better"
+    assert effect([-x for x in [np.array([-1.0, -1.1, -0.9])] * 2]).verdict == "worse"
+
+
+def test_single_seeds_have_no_interval() -> None:
+    found = effect([np.array([-1.0]) for _ in range(8)])
+    assert math.isnan(found.low)
+    assert found.verdict == "undecided"
+
+
+def test_equal_runs_are_undecided() -> None:
+    found = effect([np.zeros(3)] * 4)
+    assert (found.estimate, found.low, found.high) == (0, 0, 0)
+    assert (found.ties, found.verdict, found.seeds_needed) == (12, "undecided", None)
+
+
+def test_the_reference_and_the_arm_change_places() -> None:
+    rng = np.random.default_rng(1)
+    strata = [rng.normal(0.3, 1, 4) for _ in range(3)]
+    one, other = effect(strata), effect([-values for values in strata])
+    assert other.estimate == pytest.approx(-one.estimate)
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low), rel=0.15)
+    assert (one.wins, one.losses) == (other.losses, other.wins)
+
+
+def test_a_shift_moves_everything_by_as_much() -> None:
+    rng = np.random.default_rng(2)
+    strata = [rng.normal(0, 1, 5) for _ in range(3)]
+    one, other = effect(strata), effect([values + 2 for values in strata])
+    for name in ("estimate", "low", "high"):
+        assert getattr(other, name) == pytest.approx(getattr(one, name) + 2)
+
+
+def test_the_same_input_has_the_same_interval() -> None:
+    strata = [np.random.default_rng(3).normal(0, 1, 4)] * 3
+    assert effect(strata) == effect(strata)
+
+
+def test_a_summary_keeps_diverged_seeds() -> None:
+    found = summarize(np.array([0.1, 0.3, INF]))
+    assert (found.seeds, found.diverged, found.mean, found.median) == (3, 1, INF, 0.3)
+    assert (found.low, found.high) == (0.1, INF)
+    assert summarize(np.array([INF, INF])).median == INF
+    alone = summarize(np.array([0.2]))
+    assert (alone.mean, alone.median) == (0.2, 0.2)
+    assert math.isnan(alone.low)
+
+
+# Factorials.
+
+
+def additive(*effects: float, interaction: float = 0.0) -> np.ndarray:
+    """(2, …, 2, seeds) log errors with known main effects, and one interaction of the first two."""
+    values = np.zeros((2,) * len(effects) + (3,))
+    for levels in np.ndindex(*(2,) * len(effects)):
+        values[levels] = 0.5 + sum(e * on for e, on in zip(effects, levels, strict=True))
+        values[levels] += interaction * levels[0] * levels[1]
+    return values + np.array([0.0, 0.3, -0.2])  # a seed's own level does not matter
+
+
+@pytest.mark.parametrize("interaction", [0.0, 0.7])
+def test_a_factorial_finds_what_was_put_in(interaction: float) -> None:
+    terms = factorial(["a", "b"], [additive(-1, 0.25, interaction=interaction)] * 2)
+    found = {term.factors: term.effect.estimate for term in terms}
+    assert found == pytest.approx(
+        {
+            ("a",): -1 + interaction / 2,
+            ("b",): 0.25 + interaction / 2,
+            ("a", "b"): interaction,
+        }
+    )
+
+
+def test_three_factors_have_all_orders() -> None:
+    terms = factorial(["a", "b", "c"], [additive(1, 2, -3, interaction=0.4)] * 2)
+    found = {"".join(term.factors): term.effect.estimate for term in terms}
+    expected = {"a": 1.2, "b": 2.2, "c": -3, "ab": 0.4, "ac": 0, "bc": 0, "abc": 0}
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_diverged_cell_counts_as_the_worst_of_its_problem() -> None:
+    values = additive(0, 0)
+    values[1, 1, :] = INF
+    worst = additive(0, 0)
+    worst[1, 1, :] = values[np.isfinite(values)].max()
+    assert factorial(["a", "b"], [values]) == factorial(["a", "b"], [worst])
+    lost = np.full((2, 2, 3), INF)
+    assert factorial(["a"], [lost[0]])[0].effect.pairs == 0
+
+
+# Simulations.
+
+STUDIES = 300
+
+
+def study(rng: np.random.Generator, mean: float, problems: int, seeds: int) -> list[np.ndarray]:
+    """Log ratios of problems that differ in their spread."""
+    return [rng.normal(mean, 1, seeds) for _ in range(problems)]
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(4)
+    found = [effect(study(rng, 0.2, 5, 3), k) for k in range(STUDIES)]
+    covered = np.mean([one.low <= 0.2 <= one.high for one in found])
+    assert 0.92 <= covered <= 0.985
+
+
+def test_without_a_difference_claims_are_as_rare_as_they_should_be() -> None:
+    rng = np.random.default_rng(5)
+    claims = [effect(study(rng, 0, 4, 3), k).verdict != "undecided" for k in range(STUDIES)]
+    assert np.mean(claims) <= 0.08
+
+
+def test_as_many_seeds_as_needed_mostly_decide() -> None:
+    rng = np.random.default_rng(6)
+    # Spread and estimate as they are, so that the number is for this effect.
+    strata = [0.5 + np.array([-1.0, 0.0, 1.0]) for _ in range(3)]
+    first = effect(strata)
+    assert first.verdict == "undecided"
+    assert first.seeds_needed is not None
+    assert first.estimate == pytest.approx(0.5)
+    decided = [
+        effect(study(rng, 0.5, 3, first.seeds_needed), k).verdict == "worse" for k in range(150)
+    ]
+    assert 0.65 <= np.mean(decided) <= 0.95
+
+
+def test_no_number_of_seeds_is_named_without_an_effect() -> None:
+    assert effect([np.array([-1.0, 1.0])] * 3).seeds_needed is None
