@@ -1,0 +1,192 @@
+"""What a study found, in sentences: an answer with its uncertainty, and what limits it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from bench.record import Record
+from bench.report.results import Case, Comparison, Results
+from bench.report.statistics import LEAST_PAIRS
+from bench.report.study_tables import ratio
+from bench.report.tabulation import shown
+
+#: Comparisons that a headline spells out; of more it gives counts and extremes.
+_SPELLED = 4
+
+
+def headline(results: Results) -> str:
+    """The answer in one sentence, with its uncertainty."""
+    decided = [c for c in results.comparisons if c.effect.pairs]
+    if not decided:
+        return f"No answer yet: no two runs of any comparison have ended ({_progress(results)})."
+    where = f"On {_extent(decided)}"
+    if waiting := results.statuses.get("waiting", 0) + results.statuses.get("interrupted", 0):
+        where = f"So far ({waiting} runs are missing), on {_extent(decided)}"
+    if len(decided) <= _SPELLED:
+        return f"{where}: {'; '.join(map(_clause, decided))}."
+    verdicts = Counter(comparison.effect.verdict for comparison in decided)
+    counts = ", ".join(
+        f"{verdicts[v]} {v}" for v in ("better", "worse", "undecided") if verdicts[v]
+    )
+    extremes = [
+        _clause(chosen(of_verdict, key=lambda c: c.effect.estimate))
+        for verdict, chosen in (("better", min), ("worse", max))
+        if (of_verdict := [c for c in decided if c.effect.verdict == verdict])
+    ]
+    most = f" The largest: {'; '.join(extremes)}." if extremes else ""
+    return f"{where}, of {len(decided)} comparisons {counts}.{most}"
+
+
+def _progress(results: Results) -> str:
+    return ", ".join(f"{count} {status}" for status, count in sorted(results.statuses.items()))
+
+
+def _extent(comparisons: Sequence[Comparison]) -> str:
+    """On what the comparisons are made."""
+    cases = {case for comparison in comparisons for case in comparison.by_case}
+    problems = {case.problem for case in cases}
+    models = {case.model for case in cases}
+    seeds = max(len(r) for comparison in comparisons for r in comparison.by_case.values())
+    parts = [_count(len(problems), "problem")]
+    if len(models) > 1:
+        parts.append(_count(len(models), "model"))
+    parts.append(_count(seeds, "seed"))
+    return " × ".join(parts)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _clause(comparison: Comparison) -> str:
+    """``denorm has 0.31 times the L2RE of baseline (95 % interval 0.25 to 0.4): better``."""
+    found = comparison.effect
+    text = (
+        f"{comparison.variant} has {shown(ratio(found.estimate))} times the {comparison.metric} of"
+        f" {comparison.reference}"
+    )
+    if not math.isnan(found.low):
+        text += f" (95 % interval {shown(ratio(found.low))} to {shown(ratio(found.high))})"
+    return f"{text}: {_verdict(comparison)}"
+
+
+def _verdict(comparison: Comparison) -> str:
+    found = comparison.effect
+    if found.verdict != "undecided":
+        return found.verdict
+    if found.seeds_needed is not None:
+        return f"undecided, about {found.seeds_needed} seeds would decide"
+    if found.pairs < LEAST_PAIRS:
+        return f"undecided, {_count(found.pairs, 'pair')} of at least {LEAST_PAIRS}"
+    return "undecided"
+
+
+def limits(results: Results) -> list[str]:
+    """What a reader must know before believing the answer, each in a sentence."""
+    return [
+        *_lost(results),
+        *_unfinished(results),
+        *_noops(results),
+        *_disagreement(results),
+        *_multiplicity(results),
+        *_few_seeds(results),
+        *_mixture(list(results.records.values())),
+    ]
+
+
+def _lost(results: Results) -> list[str]:
+    """Arms by how many of their networks are lost or carry no signal."""
+    counts = []
+    for variant in results.variants:
+        of_cases = [results.of(case, variant) for case in results.cases]
+        total = sum(map(len, of_cases))
+        lost = Counter[str]()
+        for case in results.cases:
+            lost += results.lost(case, variant)
+        collapsed = sum(results.collapsed(case, variant) for case in results.cases)
+        if collapsed:
+            lost["collapsed"] = collapsed
+        if lost:
+            said = ", ".join(f"{count} {word}" for word, count in sorted(lost.items()))
+            counts.append(f"{variant}: {said} of {total}")
+    if not counts:
+        return []
+    return [
+        "Runs without a usable network stay in the comparison: those that diverged or failed rank"
+        f" last, those that collapsed count with their error. {'; '.join(counts)}."
+    ]
+
+
+def _unfinished(results: Results) -> list[str]:
+    missing = {k: results.statuses.get(k, 0) for k in ("waiting", "interrupted")}
+    said = ", ".join(f"{count} {status}" for status, count in missing.items() if count)
+    return [f"The study is not finished: {said}."] if said else []
+
+
+def _noops(results: Results) -> list[str]:
+    found: dict[tuple[str, str], list[Case]] = {}
+    for comparison in results.comparisons:
+        if comparison.noops:
+            found[comparison.variant, comparison.reference] = list(comparison.noops)
+    return [
+        f"{variant} is the same run as {reference} on {', '.join(map(str, cases))}, which are left"
+        " out of their comparison."
+        for (variant, reference), cases in found.items()
+    ]
+
+
+def _disagreement(results: Results) -> list[str]:
+    """Where one number hides that cases disagree."""
+    said = []
+    for comparison in results.comparisons:
+        if comparison.effect.verdict == "undecided":
+            continue
+        sign = 1 if comparison.effect.verdict == "worse" else -1
+        against = [
+            case
+            for case, ratios in comparison.by_case.items()
+            if len(ratios) > 1 and all(value * sign < 0 for value in ratios)
+        ]
+        if against:
+            said.append(
+                f"{comparison.variant} is {comparison.effect.verdict} than {comparison.reference}"
+                f" as a whole, but the other way round for every seed of"
+                f" {', '.join(map(str, against))}."
+            )
+    return said
+
+
+def _multiplicity(results: Results) -> list[str]:
+    count = len([c for c in results.comparisons if c.effect.pairs])
+    if count < 2:
+        return []
+    return [
+        f"The intervals of the {count} comparisons are not corrected for their number: were there"
+        f" no difference at all, about {0.05 * count:.2g} of them would exclude 1."
+    ]
+
+
+def _few_seeds(results: Results) -> list[str]:
+    few = sum(comparison.effect.pairs < LEAST_PAIRS for comparison in results.comparisons)
+    if not few:
+        return []
+    return [
+        f"{_count(few, 'comparison')} with fewer than {LEAST_PAIRS} pairs: no claim is made,"
+        " whatever the figures are."
+    ]
+
+
+def _mixture(records: Sequence[Record]) -> list[str]:
+    """Records that were not made under the same conditions."""
+    said = []
+    codes = Counter(str(record.environment.get("commit"))[:8] for record in records)
+    if len({str(record.environment.get("code")) for record in records}) > 1:
+        each = ", ".join(f"{count} by {commit}" for commit, count in sorted(codes.items()))
+        said.append(f"The runs were made by different code: {each}.")
+    places = Counter(str(r.environment.get("gpu") or r.environment.get("cpu")) for r in records)
+    if len(places) > 1:
+        each = ", ".join(f"{count} on {place}" for place, count in sorted(places.items()))
+        said.append(f"The runs were made on different devices, so times do not compare: {each}.")
+    return said

@@ -1,0 +1,93 @@
+"""Learning curves of an arm over its seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.record import Record
+
+#: Points of a curve at most.
+_MOST = 60
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A quantity along the training of several seeds.
+
+    Attributes:
+        steps: (points,) steps done.
+        seconds: (points,) training seconds, the median over the seeds.
+        middle: (points,) median over the seeds; nan where it is infinite.
+        low: (points,) least.
+        high: (points,) largest; nan from where a seed has diverged.
+    """
+
+    steps: np.ndarray
+    seconds: np.ndarray
+    middle: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def curve(records: Sequence[Record], metric: str) -> Curve | None:
+    """A metric at the evaluations; ``None`` if there is none.
+
+    Args:
+        records: Of one arm on one problem, one a seed.
+        metric: Of the record's history.
+    """
+    rows = [
+        (record.history["step"], record.history["seconds"], record.history[metric])
+        for record in records
+        if record.history.get(metric)
+    ]
+    return _curve(rows)
+
+
+def loss_curve(records: Sequence[Record]) -> Curve | None:
+    """The loss as it is minimised. Its time is that of equally long steps."""
+    rows = []
+    for record in records:
+        if record.losses.get("loss"):
+            steps = [float(step or 0) for step in record.losses["step"]]
+            each = record.timing.train_s / max(record.steps_done, 1)
+            rows.append((steps, [step * each for step in steps], record.losses["loss"]))
+    return _curve(rows)
+
+
+_Rows = tuple[Sequence[float | None], Sequence[float | None], Sequence[float | None]]
+
+
+def _curve(rows: Sequence[_Rows]) -> Curve | None:
+    if not rows:
+        return None
+    longest = max(len(steps) for steps, _, _ in rows)
+    grid = np.array(next(_floats(steps) for steps, _, _ in rows if len(steps) == longest))
+    # A seed that ended early has diverged: infinitely wrong from there.
+    values = np.array([_padded(found, longest, math.inf) for _, _, found in rows])
+    seconds = np.array([_padded(found, longest, math.nan) for _, found, _ in rows])
+    kept = np.unique(np.linspace(0, longest - 1, min(longest, _MOST)).round().astype(int))
+    values, seconds, grid = values[:, kept], seconds[:, kept], grid[kept]
+    return Curve(
+        grid,
+        np.nanmedian(seconds, axis=0),
+        _finite(np.median(values, axis=0)),
+        _finite(values.min(axis=0)),
+        _finite(values.max(axis=0)),
+    )
+
+
+def _floats(values: Sequence[float | None]) -> list[float]:
+    return [math.inf if value is None else float(value) for value in values]
+
+
+def _padded(values: Sequence[float | None], length: int, filling: float) -> list[float]:
+    return [*_floats(values), *[filling] * (length - len(values))]
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, np.nan)

@@ -1,0 +1,267 @@
+"""The results of a plan: its records, arranged for comparison."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.plan import Plan, PlannedRun
+from bench.record import Record
+from bench.report.statistics import Effect, Summary, Term, effect, factorial, summarize
+from bench.store import Store
+from bench.task import Columns, Suite
+
+#: Statuses of runs that are over without a trained network: they rank last.
+_LOST = ("diverged", "failed", "timeout")
+
+
+class Case(NamedTuple):
+    """What arms are compared on."""
+
+    problem: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.problem} · {self.model}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A variant against a reference in one metric.
+
+    Attributes:
+        variant: Name of the variant.
+        reference: Name of what it is compared with.
+        metric: An error: less is better.
+        effect: Over all cases and seeds that have both.
+        by_case: Log ratios of each case, a value a seed.
+        noops: Cases where both are the same run, which are left out.
+    """
+
+    variant: str
+    reference: str
+    metric: str
+    effect: Effect
+    by_case: Mapping[Case, np.ndarray]
+    noops: Sequence[Case]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Records of a plan.
+
+    Args:
+        plan: What was planned.
+        records: By the hash of their spec, those that there are.
+        columns: The metrics of each problem.
+    """
+
+    plan: Plan
+    records: Mapping[str, Record]
+    columns: Mapping[str, Columns]
+
+    @classmethod
+    def read(cls, plan: Plan, store: Store, suite: Suite) -> Results:
+        """What a store has of a plan."""
+        names = dict.fromkeys(spec.hash for spec in plan.specs)
+        found = {name: store.read(name) for name in names}
+        problems = dict.fromkeys(spec.problem for spec in plan.specs)
+        return cls(
+            plan,
+            {name: record for name, record in found.items() if record is not None},
+            {problem: suite.columns(problem) for problem in problems},
+        )
+
+    @cached_property
+    def cases(self) -> list[Case]:
+        """Problems and models, in the plan's order."""
+        specs = self.plan.specs
+        return [
+            Case(problem, model)
+            for problem in dict.fromkeys(spec.problem for spec in specs)
+            for model in dict.fromkeys(spec.model for spec in specs)
+            if any((spec.problem, spec.model) == (problem, model) for spec in specs)
+        ]
+
+    @cached_property
+    def variants(self) -> list[str]:
+        """Names of the variants, in the plan's order."""
+        return self.plan.variants
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        """All seeds."""
+        return sorted({spec.seed for spec in self.plan.specs})
+
+    @cached_property
+    def _runs(self) -> dict[tuple[Case, str], dict[int, PlannedRun]]:
+        runs: dict[tuple[Case, str], dict[int, PlannedRun]] = {}
+        for run in self.plan.runs:
+            spec = run.spec
+            place = (Case(spec.problem, spec.model), spec.arm)
+            runs.setdefault(place, {})[spec.seed] = run
+        return runs
+
+    def runs(self, case: Case, variant: str) -> dict[int, PlannedRun]:
+        """The planned runs by seed."""
+        return self._runs.get((case, variant), {})
+
+    def of(self, case: Case, variant: str) -> dict[int, Record]:
+        """The records by seed of runs that are over."""
+        found = {s: self.records.get(r.spec.hash) for s, r in self.runs(case, variant).items()}
+        return {s: r for s, r in found.items() if r is not None and r.status != "interrupted"}
+
+    @cached_property
+    def statuses(self) -> dict[str, int]:
+        """How many runs there are of each status; ``waiting`` are those without a record."""
+        counts = Counter[str]()
+        for name in dict.fromkeys(spec.hash for spec in self.plan.specs):
+            record = self.records.get(name)
+            counts["waiting" if record is None else record.status] += 1
+        return dict(counts)
+
+    def metric(self, case: Case) -> str:
+        """The error by which arms are compared."""
+        return self.columns[case.problem].main[0]
+
+    @cached_property
+    def main_metric(self) -> str:
+        """That of the first case."""
+        return self.metric(self.cases[0])
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        """All metrics that a record has of those that the suite shows, each once."""
+        asked = [n for c in self.columns.values() for n in (*c.main, *c.further)]
+        there = {name for record in self.records.values() for name in record.metrics}
+        return [name for name in dict.fromkeys(asked) if name in there]
+
+    @cached_property
+    def errors_shown(self) -> list[str]:
+        """`metrics` of which less is better."""
+        scores = {name for columns in self.columns.values() for name in columns.scores}
+        return [name for name in self.metrics if name not in scores]
+
+    def unit(self, metric: str, case: Case | None = None) -> str:
+        """Unit of a metric; empty if it has none, or several."""
+        units = {
+            record.units.get(metric, "1")
+            for record in self.records.values()
+            if case in (None, Case(record.problem, record.model)) and metric in record.metrics
+        }
+        unit = units.pop() if len(units) == 1 else "1"
+        return "" if unit == "1" else unit
+
+    def values(self, case: Case, variant: str, metric: str) -> dict[int, float]:
+        """The final value by seed; infinite, the worst, for a run that is over without one.
+
+        For a score, of which more is better, the worst is −inf. A metric that no run of the case
+        has is absent.
+        """
+        worst = -math.inf if metric in self.columns[case.problem].scores else math.inf
+        if not any(metric in r.metrics for v in self.variants for r in self.of(case, v).values()):
+            return {}
+        found = {}
+        for seed, record in self.of(case, variant).items():
+            value = record.metrics.get(metric)
+            lost = record.status in _LOST or value is None or value.final is None
+            found[seed] = worst if lost or value is None or value.final is None else value.final
+        return found
+
+    def summary(self, case: Case, variant: str, metric: str) -> Summary:
+        """Over the seeds."""
+        return summarize(np.array(list(self.values(case, variant, metric).values()), dtype=float))
+
+    def is_noop(self, case: Case, variant: str, reference: str) -> bool:
+        """Whether the variant is the same run as the reference on a case."""
+        ours, theirs = self.runs(case, variant), self.runs(case, reference)
+        both = ours.keys() & theirs.keys()
+        return bool(both) and all(ours[s].spec.hash == theirs[s].spec.hash for s in both)
+
+    def log_ratios(self, case: Case, variant: str, reference: str, metric: str) -> np.ndarray:
+        """log(error / error of the reference), a value for each seed that has both.
+
+        A run that is over without a network counts as infinitely wrong; two such tie.
+        """
+        ours, theirs = (self.values(case, name, metric) for name in (variant, reference))
+        seeds = sorted(ours.keys() & theirs.keys())
+        return np.array([_log_ratio(ours[seed], theirs[seed]) for seed in seeds], dtype=float)
+
+    def compare(self, variant: str, reference: str, metric: str | None = None) -> Comparison:
+        """A variant against a reference, over all cases in which they differ.
+
+        Args:
+            variant: Its name.
+            reference: Of what it is compared with.
+            metric: An error; each case's main one if ``None``.
+        """
+        cases = [c for c in self.cases if self.runs(c, variant) and self.runs(c, reference)]
+        noops = [case for case in cases if self.is_noop(case, variant, reference)]
+        by_case = {
+            case: self.log_ratios(case, variant, reference, metric or self.metric(case))
+            for case in cases
+            if case not in noops
+        }
+        by_case = {case: ratios for case, ratios in by_case.items() if len(ratios)}
+        found = effect(list(by_case.values()))
+        return Comparison(variant, reference, metric or self.main_metric, found, by_case, noops)
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        """Those of the plan, in the main metric."""
+        return [self.compare(*pair) for pair in self.plan.comparisons]
+
+    @cached_property
+    def factorial_cases(self) -> list[Case]:
+        """The cases with a run of its own for each combination of the factors.
+
+        Where two combinations are the same run, a factor does nothing and cannot be told.
+        """
+        found = []
+        for case in self.cases if self.plan.factors else []:
+            cells = [self.runs(case, name).values() for name in self.plan.cells]
+            hashes = [run.spec.hash for cell in cells for run in cell]
+            if all(cells) and len(set(hashes)) == len(hashes):
+                found.append(case)
+        return found
+
+    @cached_property
+    def factorial(self) -> list[Term]:
+        """Main effects and interactions on the main error, over `factorial_cases`."""
+        shape = (2,) * len(self.plan.factors)
+        strata = []
+        for case in self.factorial_cases:
+            cells = [self.values(case, name, self.metric(case)) for name in self.plan.cells]
+            seeds = sorted(set.intersection(*(set(cell) for cell in cells)))
+            if seeds:
+                logs = [[_log(cell[seed]) for seed in seeds] for cell in cells]
+                strata.append(np.array(logs, dtype=float).reshape(*shape, len(seeds)))
+        return factorial(self.plan.factors, strata) if strata else []
+
+    def collapsed(self, case: Case, variant: str) -> int:
+        """How many networks carry no signal, as their diagnosis says."""
+        return sum(bool(r.diagnostics.get("collapsed")) for r in self.of(case, variant).values())
+
+    def lost(self, case: Case, variant: str) -> Counter[str]:
+        """How many runs are over without a network, by status."""
+        return Counter(r.status for r in self.of(case, variant).values() if r.status in _LOST)
+
+
+def _log(value: float) -> float:
+    """Natural logarithm; −inf of 0."""
+    if value <= 0:
+        return -math.inf
+    return math.log(value) if math.isfinite(value) else math.inf
+
+
+def _log_ratio(one: float, other: float) -> float:
+    """Of errors; 0 where both are infinite, or both 0."""
+    if one == other:
+        return 0.0
+    return _log(one) - _log(other)

@@ -1,0 +1,329 @@
+"""The tables of a study's report."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable
+
+from bench.published import Published
+from bench.record import Record
+from bench.report.results import Case, Comparison, Results
+from bench.report.statistics import Effect
+from bench.report.tabulation import Cell, Table, shown
+from bench.task import Suite
+
+#: Builders by the name of their table; one that has no rows is left out of a report.
+Builder = Callable[[Results, Suite], Table]
+
+
+def study_tables(results: Results, suite: Suite) -> dict[str, Table]:
+    """All tables that have rows, by name."""
+    built = [builder(results, suite) for builder in BUILDERS]
+    return {table.name: table for table in built if table.rows}
+
+
+def ratio(log_ratio: float) -> float:
+    """exp, infinite where it overflows."""
+    return math.inf if log_ratio >= 700 else math.exp(log_ratio)
+
+
+def _ratio_cell(found: Effect) -> str:
+    """``0.31 [0.25, 0.4]``."""
+    if not found.pairs:
+        return "–"
+    if math.isnan(found.low) or math.isnan(found.high):
+        return shown(ratio(found.estimate))
+    low, high = shown(ratio(found.low)), shown(ratio(found.high))
+    return f"{shown(ratio(found.estimate))} [{low}, {high}]"
+
+
+def effects_table(results: Results, suite: Suite) -> Table:
+    """Each comparison in the main error."""
+    del suite
+    rows: list[list[Cell]] = [_effect_row(comparison) for comparison in results.comparisons]
+    return Table(
+        "effects",
+        f"Error ratios ({results.main_metric})",
+        [
+            "arm",
+            "reference",
+            "error ratio",
+            "low",
+            "high",
+            "wins",
+            "ties",
+            "losses",
+            "diverged",
+            "pairs",
+            "verdict",
+            "seeds needed",
+        ],
+        rows,
+        "Interquartile mean over pairs of equal problem, model and seed, with a 95 % interval from"
+        " a stratified bootstrap over seeds; below 1 the arm's error is smaller. diverged: pairs in"
+        " which the arm has no network and the reference has. seeds needed: per problem, for a"
+        " decision in four of five such studies if the estimate is true.",
+    )
+
+
+def _effect_row(comparison: Comparison) -> list[Cell]:
+    found = comparison.effect
+    if not found.pairs:
+        why = "no-op" if comparison.noops else "no pairs yet"
+        return [comparison.variant, comparison.reference, *[None] * 8, why, None]
+    return [
+        comparison.variant,
+        comparison.reference,
+        ratio(found.estimate),
+        ratio(found.low),
+        ratio(found.high),
+        found.wins,
+        found.ties,
+        found.losses,
+        found.diverged,
+        found.pairs,
+        found.verdict,
+        found.seeds_needed,
+    ]
+
+
+def factorial_table(results: Results, suite: Suite) -> Table:
+    """Main effects and interactions."""
+    del suite
+    rows: list[list[Cell]] = [
+        [
+            " × ".join(term.factors),
+            "main effect" if len(term.factors) == 1 else "interaction",
+            ratio(term.effect.estimate),
+            ratio(term.effect.low),
+            ratio(term.effect.high),
+            term.effect.verdict if len(term.factors) == 1 else _interaction(term.effect),
+        ]
+        for term in results.factorial
+    ]
+    cases = ", ".join(str(case) for case in results.factorial_cases)
+    return Table(
+        "factorial",
+        f"Main effects and interactions ({results.main_metric})",
+        ["factor", "kind", "ratio", "low", "high", "verdict"],
+        rows,
+        "A main effect is the error ratio of a factor averaged over the others' levels; an"
+        " interaction is by how much the ratio of one changes when the other is on (1: they"
+        " multiply). A diverged run is entered with the worst error of its problem, so that the"
+        f" effect of divergence is at least as large as shown. Over {cases}.",
+    )
+
+
+def _interaction(found: Effect) -> str:
+    return {"better": "help each other", "worse": "hinder each other"}.get(
+        found.verdict, found.verdict
+    )
+
+
+def metrics_table(results: Results, suite: Suite) -> Table:
+    """Each comparison in every error and loss term."""
+    del suite
+    rows: list[list[Cell]] = []
+    for metric in results.errors_shown:
+        of_metric = [results.compare(*pair, metric) for pair in results.plan.comparisons]
+        if any(comparison.effect.pairs for comparison in of_metric):
+            rows.append([metric, *(_ratio_cell(comparison.effect) for comparison in of_metric)])
+    return Table(
+        "metrics",
+        "Ratios in every metric",
+        ["metric", *(f"{one} / {other}" for one, other in results.plan.comparisons)],
+        rows,
+        "As above, over the problems that have the metric. Loss terms are on the training points: a"
+        " network that has collapsed can have a small one.",
+    )
+
+
+def errors_table(results: Results, suite: Suite) -> Table:
+    """Each arm on each case in the main error."""
+    del suite
+    rows: list[list[Cell]] = []
+    for case in results.cases:
+        metric = results.metric(case)
+        for variant in results.variants:
+            records = list(results.of(case, variant).values())
+            if not records:
+                continue
+            found = results.summary(case, variant, metric)
+            rows.append(
+                [
+                    case.problem,
+                    case.model,
+                    variant,
+                    found.median,
+                    found.mean,
+                    found.low,
+                    found.high,
+                    found.seeds,
+                    found.diverged,
+                    results.collapsed(case, variant),
+                    _milliseconds(records),
+                    case_noop(results, case, variant),
+                ]
+            )
+    unit = results.unit(results.main_metric)
+    return Table(
+        "errors",
+        f"{results.main_metric}{f' ({unit})' if unit else ''} of each arm on each problem",
+        [
+            "problem",
+            "model",
+            "arm",
+            "median",
+            "mean",
+            "low",
+            "high",
+            "seeds",
+            "diverged",
+            "collapsed",
+            "ms/step",
+            "note",
+        ],
+        rows,
+        "low, high: 95 % bootstrap interval of the median over seeds; below six seeds no interval"
+        " of a single problem can be a 95 % one, and it is the range of the seeds.",
+    )
+
+
+def case_noop(results: Results, case: Case, variant: str) -> str:
+    """What a variant is the same run as, in words; empty if it is a run of its own."""
+    for other in results.variants:
+        if other == variant:
+            return ""
+        if results.is_noop(case, variant, other):
+            return f"the same run as {other}"
+    return ""
+
+
+def _milliseconds(records: list[Record]) -> float | None:
+    times = [r.timing.step_ms_median for r in records if r.timing.step_ms_median is not None]
+    return statistics.median(times) if times else None
+
+
+def values_table(results: Results, suite: Suite) -> Table:
+    """Medians of all metrics."""
+    del suite
+    rows: list[list[Cell]] = []
+    for case in results.cases:
+        for variant in results.variants:
+            if not results.of(case, variant):
+                continue
+            row: list[Cell] = [case.problem, case.model, variant]
+            for metric in results.metrics:
+                values = list(results.values(case, variant, metric).values())
+                row.append(float(statistics.median(values)) if values else None)
+            rows.append(row)
+    units = {name: results.unit(name) for name in results.metrics}
+    return Table(
+        "values",
+        "Medians of every metric",
+        [
+            "problem",
+            "model",
+            "arm",
+            *(f"{n} ({units[n]})" if units[n] else n for n in results.metrics),
+        ],
+        rows,
+    )
+
+
+def published_table(results: Results, suite: Suite) -> Table:
+    """Beside the published figures, where there are some."""
+    rows: list[list[Cell]] = []
+    source = ""
+    if isinstance(suite, Published):
+        source = suite.published_source
+        for case in results.cases:
+            for variant in results.variants:
+                runs = results.runs(case, variant)
+                if not runs or not results.of(case, variant):
+                    continue
+                for figure in suite.published(next(iter(runs.values())).spec):
+                    values = list(results.values(case, variant, figure.metric).values())
+                    rows.append(
+                        [
+                            case.problem,
+                            case.model,
+                            variant,
+                            figure.metric,
+                            float(statistics.median(values)) if values else None,
+                            figure.value,
+                            figure.unit,
+                            figure.data,
+                        ]
+                    )
+    return Table(
+        "published",
+        "Beside the published figures",
+        ["problem", "model", "arm", "metric", "here", "published", "unit", "published for"],
+        rows,
+        f"Published: {source} Data, widths and training length differ from those here unless the"
+        " problem is md17-… under the budget paper: compare directions, not figures.",
+    )
+
+
+def runs_table(results: Results, suite: Suite) -> Table:
+    """Every run with all its metrics and the command that repeats it."""
+    del suite
+    metrics = results.metrics
+    rows: list[list[Cell]] = []
+    for run in results.plan.runs:
+        spec, record = run.spec, results.records.get(run.spec.hash)
+        row: list[Cell] = [spec.hash, spec.problem, spec.model, spec.arm, spec.seed]
+        if record is None:
+            row += ["waiting", None, *[None] * len(metrics), *[None] * 5, run.command]
+        else:
+            finals = [record.metrics.get(name) for name in metrics]
+            environment = record.environment
+            row += [
+                record.status,
+                record.reason,
+                *(None if value is None else value.final for value in finals),
+                record.steps_done,
+                record.timing.train_s,
+                record.timing.step_ms_median,
+                str(environment.get("gpu") or environment.get("cpu")),
+                str(environment.get("commit")),
+                run.command,
+            ]
+        rows.append(row)
+    return Table(
+        "runs",
+        "Runs",
+        [
+            "run",
+            "problem",
+            "model",
+            "arm",
+            "seed",
+            "status",
+            "reason",
+            *metrics,
+            "steps",
+            "train_s",
+            "step_ms",
+            "device",
+            "commit",
+            "command",
+        ],
+        rows,
+    )
+
+
+BUILDERS: tuple[Builder, ...] = (
+    effects_table,
+    factorial_table,
+    metrics_table,
+    errors_table,
+    values_table,
+    published_table,
+    runs_table,
+)
+
+#: Names of the tables that `study_tables` can have.
+NAMES = ("effects", "factorial", "metrics", "errors", "values", "published", "runs")

@@ -1,0 +1,218 @@
+"""Records of a plan, arranged for comparison, and what is said of them."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+import pytest
+from sample_study import ARMS, COLUMNS, PROBLEMS, constant, plan, records, results
+
+from bench.report.findings import headline, limits
+from bench.report.histories import curve, loss_curve
+from bench.report.results import Case, Results
+from bench.report.study_tables import study_tables
+from bench.report.tabulation import render
+from suites.pinn.suite import SUITE
+
+CASE = Case(PROBLEMS[0], "fnn:40x6")
+PLAIN = constant({"baseline": 0.4, "irelu": 0.2, "lsuv": 0.4, "irelu+lsuv": 0.6})
+DIVERGING = constant({"baseline": 0.4, "irelu": None, "lsuv": 0.4, "irelu+lsuv": 0.6})
+
+
+def test_effects_are_paired_by_problem_and_seed() -> None:
+    found = results(PLAIN).comparisons[0]
+    assert (found.variant, found.reference, found.metric) == ("irelu", "baseline", "L2RE")
+    assert (found.effect.pairs, found.effect.problems) == (9, 3)
+    assert math.exp(found.effect.estimate) == pytest.approx(0.5, rel=0.1)
+    assert found.effect.verdict == "better"
+
+
+def test_scores_are_shown_and_not_compared() -> None:
+    found = results(PLAIN)
+    assert "skill" in found.metrics
+    assert "skill" not in found.errors_shown
+    assert found.metrics == ["L2RE", "skill", "Lf"]  # of which there are records
+
+
+@pytest.mark.parametrize("status", ["diverged", "failed", "timeout"])
+def test_a_lost_run_is_infinitely_wrong(status: str) -> None:
+    errors = constant({"baseline": 0.4, "irelu": status, "lsuv": 0.4, "irelu+lsuv": 0.4})
+    found = results(errors)
+    assert found.values(CASE, "irelu", "L2RE") == dict.fromkeys(range(3), math.inf)
+    assert found.values(CASE, "irelu", "skill") == dict.fromkeys(range(3), -math.inf)
+    assert found.comparisons[0].effect.verdict == "worse"
+    assert found.comparisons[0].effect.diverged == 9
+    assert found.lost(CASE, "irelu") == {status: 3}
+
+
+def test_a_final_error_of_a_diverged_run_does_not_count() -> None:
+    made = plan()
+    there = records(made, PLAIN)
+    one = made.runs[1].spec
+    there[one.hash] = msgspec.structs.replace(there[one.hash], status="diverged")
+    found = Results(made, there, results(PLAIN).columns)
+    assert found.values(CASE, one.arm, "L2RE")[0] == math.inf
+
+
+def test_two_diverged_runs_tie() -> None:
+    errors = constant(dict.fromkeys(ARMS, None))
+    found = results(errors).comparisons[0].effect
+    assert (found.ties, found.verdict) == (9, "undecided")
+
+
+def test_runs_that_are_missing_make_no_pairs() -> None:
+    def some(problem: str, arm: str, seed: int) -> float | str | None:
+        waits = (arm == "irelu" and seed == 0) or (arm == "baseline" and seed == 1)
+        return "waiting" if waits else PLAIN(problem, arm, seed)
+
+    found = results(some)
+    assert found.comparisons[0].effect.pairs == 3
+    assert found.statuses == {"done": 30, "waiting": 6}
+    assert "So far (6 runs are missing)" in headline(found)
+    assert any("not finished: 6 waiting" in text for text in limits(found))
+
+
+def test_an_arm_that_is_the_same_run_is_left_out() -> None:
+    made = plan(["baseline", "denorm"])
+    same = {run.place[0]: run.spec for run in made.runs if run.spec.arm == "baseline"}
+    runs = [
+        msgspec.structs.replace(
+            run,
+            spec=msgspec.structs.replace(run.spec, axes=same[run.spec.problem].axes)
+            if run.spec.problem != PROBLEMS[0]
+            else run.spec,
+        )
+        for run in made.runs
+    ]
+    errors = constant({"baseline": 0.4, "denorm": 0.2})
+    found = results(errors, msgspec.structs.replace(made, runs=runs))
+    (comparison,) = found.comparisons
+    assert list(comparison.by_case) == [CASE]
+    assert [case.problem for case in comparison.noops] == list(PROBLEMS[1:])
+    assert any("denorm is the same run as baseline on" in text for text in limits(found))
+
+
+def test_the_factorial_is_over_cases_with_a_run_for_each_cell() -> None:
+    made = plan(factors=["irelu", "lsuv"], cells=["baseline", "lsuv", "irelu", "irelu+lsuv"])
+    found = results(
+        constant({"baseline": 0.4, "irelu": 0.2, "lsuv": 0.4, "irelu+lsuv": 0.8}, 0), made
+    )
+    effects = {term.factors: math.exp(term.effect.estimate) for term in found.factorial}
+    assert effects == pytest.approx({("irelu",): 1, ("lsuv",): 2, ("irelu", "lsuv"): 4})
+
+
+# What is said.
+
+
+def test_the_headline_names_each_comparison_with_its_uncertainty() -> None:
+    text = headline(results(PLAIN))
+    assert text.startswith("On 3 problems × 3 seeds: irelu has 0.")
+    assert "times the L2RE of baseline (95 % interval" in text
+    assert text.count("interval") == 3
+    assert ": better;" in text
+    assert "undecided" in text
+    assert text.count("\n") == 0
+
+
+def test_a_headline_of_many_comparisons_counts_them() -> None:
+    pairs = [(one, other) for one in ARMS for other in ARMS if one != other]
+    text = headline(results(PLAIN, plan(comparisons=pairs)))
+    assert "of 12 comparisons" in text
+    assert "The largest: irelu has" in text
+
+
+def test_without_pairs_there_is_no_answer() -> None:
+    assert headline(results(constant(dict.fromkeys(ARMS, "waiting")))).startswith("No answer yet")
+
+
+def test_divergence_is_said_where_the_answer_is() -> None:
+    assert any("irelu: 9 diverged of 9" in text for text in limits(results(DIVERGING)))
+
+
+def test_a_claim_that_a_problem_contradicts_is_said() -> None:
+    def errors(problem: str, arm: str, seed: int) -> float | str | None:
+        found = PLAIN(problem, arm, seed)
+        assert isinstance(found, float)
+        return 3 * found if (problem, arm) == (PROBLEMS[2], "irelu") else found
+
+    problems = (*PROBLEMS, "shallow-water-2d")
+    made = plan(problems=problems, comparisons=[("irelu", "baseline")])
+    found = Results(made, records(made, errors), dict.fromkeys(problems, COLUMNS))
+    assert found.comparisons[0].effect.verdict == "better"
+    (text,) = [text for text in limits(found) if "other way round" in text]
+    assert f"for every seed of {PROBLEMS[2]}" in text
+
+
+def test_runs_of_other_code_are_said() -> None:
+    made = plan()
+    there = records(made, PLAIN)
+    first = made.runs[0].spec.hash
+    other = {**there[first].environment, "code": "other", "commit": "abcdef0123"}
+    there[first] = msgspec.structs.replace(there[first], environment=other)
+    found = Results(made, there, results(PLAIN).columns)
+    assert any("different code" in text and "1 by abcdef01" in text for text in limits(found))
+
+
+# Curves.
+
+
+def test_a_curve_is_the_median_and_the_range() -> None:
+    found = results(PLAIN)
+    drawn = curve(list(found.of(CASE, "irelu").values()), "L2RE")
+    assert drawn is not None
+    assert drawn.steps[-1] == 10
+    assert np.all((drawn.low <= drawn.middle) & (drawn.middle <= drawn.high))
+    finals = sorted(found.values(CASE, "irelu", "L2RE").values())
+    assert (drawn.low[-1], drawn.middle[-1], drawn.high[-1]) == pytest.approx(tuple(finals))
+
+
+def test_a_curve_ends_where_half_of_the_seeds_have_diverged() -> None:
+    one = results(lambda p, a, s: None if s == 0 else PLAIN(p, a, s))
+    drawn = curve(list(one.of(CASE, "irelu").values()), "L2RE")
+    assert drawn is not None
+    assert np.isnan(drawn.high[6:]).all()
+    assert np.isfinite(drawn.middle).all()
+    two = results(lambda p, a, s: None if s < 2 else PLAIN(p, a, s))
+    drawn = curve(list(two.of(CASE, "irelu").values()), "L2RE")
+    assert drawn is not None
+    assert np.isfinite(drawn.middle[:6]).all()
+    assert np.isnan(drawn.middle[6:]).all()
+
+
+def test_what_was_not_recorded_has_no_curve() -> None:
+    there = list(results(PLAIN).of(CASE, "irelu").values())
+    assert curve(there, "MSE") is None
+    assert curve([], "L2RE") is None
+    assert loss_curve(there) is not None
+
+
+# Tables.
+
+
+def test_every_table_renders_in_every_format() -> None:
+    made = plan(factors=["irelu", "lsuv"], cells=["baseline", "lsuv", "irelu", "irelu+lsuv"])
+    tables = study_tables(results(DIVERGING, made), SUITE)
+    assert list(tables) == ["effects", "factorial", "metrics", "errors", "values", "runs"]
+    for table in tables.values():
+        assert {len(row) for row in table.rows} == {len(table.header)}
+        for kind in ("md", "csv", "latex"):
+            assert "irelu" in render([table], kind)
+
+
+def test_the_tables_say_what_the_results_are() -> None:
+    tables = study_tables(results(DIVERGING), SUITE)
+    row = dict(zip(tables["effects"].header, tables["effects"].rows[0], strict=True))
+    assert row["arm"] == "irelu"
+    assert row["error ratio"] == math.inf
+    assert (row["losses"], row["diverged"], row["verdict"]) == (9, 9, "worse")
+    (irelu,) = [
+        dict(zip(tables["errors"].header, row, strict=True))
+        for row in tables["errors"].rows
+        if row[0] == PROBLEMS[0] and row[2] == "irelu"
+    ]
+    assert (irelu["median"], irelu["seeds"], irelu["diverged"]) == (math.inf, 3, 3)
+    runs = tables["runs"]
+    assert len(runs.rows) == len(plan().runs)
+    assert runs.rows[0][-1] == plan().runs[0].command
