@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from bench.illustration import Field
@@ -30,9 +31,12 @@ def illustrate(spec: Spec, weights: Mapping[str, Tensor], device: torch.device) 
         problem without time. Nothing without ground truth, and of one that is not on such a grid
         with equal steps.
     """
-    # Unchecked: nothing is trained.
-    task = build(spec, device)
+    # Unchecked, and without the labels, which can be most of the points: nothing is trained.
+    unlabelled = {**spec.settings, "supervised": {"fraction": 0.0, "most": None}}
+    task = build(replace(spec, settings=unlabelled), device)
     task.net.load_state_dict(weights)
+    # The scales are those of the weights, whether or not they are one without the labels.
+    task.net.get_submodule("_output_transform").plain = False
     return fields(task)
 
 

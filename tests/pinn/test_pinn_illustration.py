@@ -93,6 +93,20 @@ def test_a_solution_over_the_plane_at_the_last_time(problem: str, tmp_path: Path
         )
 
 
+def test_the_scales_are_those_of_the_weights(tmp_path: Path) -> None:
+    record = run(tmp_path, "advection-1d", "rescale", steps=2, supervised=0.2)
+    (rescaled,) = unreduced(record, tmp_path)
+    assert l2re(rescaled) == pytest.approx(record.metrics["L2RE"].final, rel=1e-6)
+    built = task("advection-1d")
+    (plain,) = fields(built)
+    weights = built.weights()
+    weights["_output_transform.factor"] *= 2
+    weights["_output_transform.offset"] += 3
+    with deterministic(CPU):
+        (found,) = illustrate(built.spec, weights, CPU)
+    np.testing.assert_allclose(found.predicted, 2 * plain.predicted + 3, rtol=1e-6)
+
+
 def test_neither_trained_nor_compiled_nor_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
