@@ -89,7 +89,7 @@ class MolecularSuite:
         parser.add_argument(
             "--loss",
             metavar="NAME",
-            help=f"one of {', '.join(ERRORS)}, of energies and of forces, instead of the protocol's",
+            help=f"{' or '.join(ERRORS)} of energies and of forces, instead of the protocol's",
         )
         parser.add_argument("--batch", type=int, metavar="N", help="frames in a batch")
         parser.add_argument(
