@@ -20,9 +20,7 @@ class EnergyForceLoss:
         energy_unit: The labels' unit.
     """
 
-    def __init__(
-        self, protocol: Protocol, error: str, factor: float, energy_unit: str
-    ) -> None:
+    def __init__(self, protocol: Protocol, error: str, factor: float, energy_unit: str) -> None:
         self._squared = error == "MSE"
         self._weights = (protocol.energy_weight, protocol.force_weight)
         self._unit = factor**2 if self._squared else factor

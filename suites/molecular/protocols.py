@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from bench.errors import unknown
 
-
 #: ε of a loss.
 ERRORS = ("MAE", "MSE")
 
