@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.record import Record
+from bench.report.format import ratio_text
 from bench.report.results import Case, Comparison, Results
 from bench.report.statistics import LEAST_PAIRS
 from bench.report.study_tables import ratio
-from bench.report.tabulation import shown
 
 #: Comparisons that a headline spells out; of more it gives counts and extremes.
 _SPELLED = 4
@@ -64,11 +64,13 @@ def _clause(comparison: Comparison) -> str:
     """``denorm has 0.31 times the L2RE of baseline (95 % interval 0.25 to 0.4): better``."""
     found = comparison.effect
     text = (
-        f"{comparison.variant} has {shown(ratio(found.estimate))} times the {comparison.metric} of"
-        f" {comparison.reference}"
+        f"{comparison.variant} has {ratio_text(ratio(found.estimate))} times the"
+        f" {comparison.metric} of {comparison.reference}"
     )
     if not math.isnan(found.low):
-        text += f" (95 % interval {shown(ratio(found.low))} to {shown(ratio(found.high))})"
+        text += (
+            f" (95 % interval {ratio_text(ratio(found.low))} to {ratio_text(ratio(found.high))})"
+        )
     return f"{text}: {_verdict(comparison)}"
 
 

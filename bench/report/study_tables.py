@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 from bench.published import Published
 from bench.record import Record
+from bench.report.format import ratio_text
 from bench.report.results import Case, Comparison, Results
 from bench.report.statistics import Effect
-from bench.report.tabulation import Cell, Table, shown
+from bench.report.tabulation import Cell, Table
 from bench.task import Suite
 
 #: Builders by the name of their table; one that has no rows is left out of a report.
@@ -33,9 +34,9 @@ def _ratio_cell(found: Effect) -> str:
     if not found.pairs:
         return "–"
     if math.isnan(found.low) or math.isnan(found.high):
-        return shown(ratio(found.estimate))
-    low, high = shown(ratio(found.low)), shown(ratio(found.high))
-    return f"{shown(ratio(found.estimate))} [{low}, {high}]"
+        return ratio_text(ratio(found.estimate))
+    low, high = ratio_text(ratio(found.low)), ratio_text(ratio(found.high))
+    return f"{ratio_text(ratio(found.estimate))} [{low}, {high}]"
 
 
 def effects_table(results: Results, suite: Suite) -> Table:

@@ -7,9 +7,9 @@ import textwrap
 from tabulate import tabulate
 
 from bench.report.findings import headline, limits
+from bench.report.format import ratio_text
 from bench.report.results import Results
 from bench.report.study_tables import ratio
-from bench.report.tabulation import shown
 
 _WIDTH = 100
 
@@ -29,8 +29,8 @@ def print_findings(results: Results) -> None:
             [
                 comparison.variant,
                 comparison.reference,
-                f"×{shown(ratio(found.estimate))}",
-                f"{shown(ratio(found.low))} … {shown(ratio(found.high))}",
+                f"×{ratio_text(ratio(found.estimate))}",
+                f"{ratio_text(ratio(found.low))} … {ratio_text(ratio(found.high))}",
                 f"{found.wins}/{found.ties}/{found.losses}",
                 found.verdict,
             ]
