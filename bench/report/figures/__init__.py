@@ -1,0 +1,1 @@
+"""The figures of a report, as SVG text to be put inline in HTML."""

@@ -1,0 +1,156 @@
+"""Small multiples of curves with bands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from bench.report.figures import style
+from bench.report.figures.scale import finite_positive, linear_axis, log_axis, log_limits
+from bench.report.figures.style import Canvas, Legend, Palette, render, wrap
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 14.0, 30.0, 44.0
+_WIDEST_PANEL = 500.0
+#: What an axis spans at most, in powers of ten: a diverging arm leaves room for the others.
+_MOST_DECADES = 12
+_MARKS = 4
+
+
+@dataclass(frozen=True)
+class Series:
+    """A curve and its band, over its own x."""
+
+    label: str
+    x: np.ndarray
+    middle: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves that share axes."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: Sequence[Series]
+
+
+@style.drawn
+def curves(panels: Sequence[Panel], palette: Palette, columns: int, slug: str) -> str:
+    """Draw panels with one legend above.
+
+    Args:
+        panels: Row by row.
+        palette: Gives each label its look.
+        columns: Panels in a row.
+        slug: Of the figure's ids.
+    """
+    columns = max(1, min(columns, len(panels)))
+    rows = -(-len(panels) // columns)
+    panel_width = min(_WIDEST_PANEL, style.WIDEST / columns)
+    inner_width = panel_width - _LEFT - _RIGHT
+    inner_height = min(max(0.6 * inner_width, 130.0), 230.0)
+    titles = [wrap(panel.title, panel_width - 8) for panel in panels]
+    above = _TOP + style.LINE * (max(map(len, titles), default=1) - 1)
+    panel_height = above + inner_height + _BOTTOM
+    width = columns * panel_width
+    legend = Legend.of([s.label for panel in panels for s in panel.series], width - 16)
+    canvas = Canvas(width, legend.height + max(rows * panel_height, 20))
+    legend.draw(canvas, palette, 8)
+    for k, (panel, lines) in enumerate(zip(panels, titles, strict=True)):
+        x, y = k % columns * panel_width, legend.height + k // columns * panel_height
+        canvas.lines(x + 8, y + 10, lines, bold=True)
+        axes = canvas.axes(x + _LEFT, y + above, inner_width, inner_height)
+        _draw(axes, panel, palette)
+        canvas.axis_names(axes, panel.x_label, panel.y_label)
+    return render(canvas.figure, "; ".join(panel.title for panel in panels), slug)
+
+
+def _draw(axes: Axes, panel: Panel, palette: Palette) -> None:
+    axes.grid(True)
+    shown = [_cleaned(series) for series in panel.series]
+    middles = np.concatenate([s.middle for s in shown]) if shown else np.zeros(0)
+    finite = middles[np.isfinite(middles)]
+    logarithmic = bool((finite > 0).any()) and not (finite < 0).any()
+    if logarithmic:
+        low, high = _log_range(shown, finite)
+        axes.set_yscale("log")
+        axes.set_ylim(low, high)
+        log_axis(axes.yaxis, low, high, 5)
+    x = np.concatenate([s.x for s in shown]) if shown else np.zeros(0)
+    axes.set_xlim(*_linear_range(x))
+    linear_axis(axes.xaxis, 5)
+    for k, series in enumerate(shown):
+        _curve(axes, series, palette, logarithmic, k / max(len(shown), 1))
+    if not logarithmic:
+        axes.set_ylim(*_linear_range(finite, margin=0.05))
+        linear_axis(axes.yaxis, 5)
+
+
+def _cleaned(series: Series) -> Series:
+    """Along finite x, as floats."""
+    x, middle, low, high = (
+        np.ravel(np.asarray(v, dtype=float))
+        for v in (series.x, series.middle, series.low, series.high)
+    )
+    keep = np.isfinite(x)
+    return Series(series.label, x[keep], middle[keep], low[keep], high[keep])
+
+
+def _log_range(shown: Sequence[Series], middles: np.ndarray) -> tuple[float, float]:
+    """Of the middles, and of the bands up to a factor of ten beyond."""
+    positive = finite_positive(middles)
+    low, high = float(positive.min()), float(positive.max())
+    high = min(high, low * 10.0**_MOST_DECADES)
+    bands = finite_positive(np.concatenate([v for s in shown for v in (s.low, s.high)]))
+    return log_limits(np.array([low, high, *np.clip(bands, low / 10, high * 10)]))
+
+
+def _linear_range(values: np.ndarray, margin: float = 0.0) -> tuple[float, float]:
+    found = values[np.isfinite(values)]
+    if not len(found):
+        return 0.0, 1.0
+    low, high = float(found.min()), float(found.max())
+    if low == high:
+        return low - max(abs(low) * 0.1, 1e-12), high + max(abs(high) * 0.1, 1e-12)
+    return low - margin * (high - low), high + margin * (high - low)
+
+
+def _curve(axes: Axes, series: Series, palette: Palette, logarithmic: bool, offset: float) -> None:
+    def visible(values: np.ndarray) -> np.ndarray:
+        usable = np.isfinite(values) & ((values > 0) | (not logarithmic))
+        return np.where(usable, values, np.nan)
+
+    look, middle = palette.of(series.label), visible(series.middle)
+    seen = np.flatnonzero(np.isfinite(middle))
+    if not len(seen):
+        return
+    bottom, top = axes.get_ylim() if logarithmic else (-np.inf, np.inf)
+    # A band that has no lower or upper end goes on to the border.
+    low = np.where(series.low > bottom, series.low, bottom)
+    high = np.where(np.isnan(series.high), np.nan, np.minimum(series.high, top))
+    low = np.where(np.isnan(series.low), np.nan, low)
+    band = np.isfinite(low) & np.isfinite(high) & np.isfinite(middle)
+    if (band & (high > low)).any():
+        axes.fill_between(
+            series.x, low, high, where=band, color=look.colour, alpha=0.13, linewidth=0
+        )
+    # Staggered: marks of curves that coincide stay apart.
+    places = (np.arange(_MARKS) + 0.15 + 0.7 * offset) / _MARKS * (len(seen) - 1)
+    marks = sorted({int(seen[int(p)]) for p in places} | {int(seen[-1])})
+    axes.plot(
+        series.x,
+        middle,
+        color=look.colour,
+        linestyle=look.line,
+        linewidth=1.5,
+        marker=look.marker,
+        markevery=marks,
+        markersize=5,
+        markeredgewidth=0,
+    )

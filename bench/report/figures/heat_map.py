@@ -1,0 +1,102 @@
+"""Heat map: the error ratio of each problem and arm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.report.figures import colour_map, style
+from bench.report.figures.style import Canvas, render, text_width, wrap
+
+_CELL_HEIGHT, _WIDEST_CELL, _WIDEST_ROW = 28.0, 92.0, 300.0
+_ANGLE = 35.0
+_KEY = 44.0
+
+
+@style.drawn
+def heat_map(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    ratios: np.ndarray,
+    texts: Sequence[Sequence[str]],
+    slug: str,
+) -> str:
+    """Draw ratios as coloured cells.
+
+    Args:
+        rows: Problems, and models where there are several.
+        columns: Arms.
+        ratios: Of the arm's error to the reference's, a row a problem; NaN for none.
+        texts: What a cell says.
+        slug: Of the figure's ids.
+    """
+    names = [wrap(row, _WIDEST_ROW) for row in rows]
+    left = 12 + max((text_width(line) for lines in names for line in lines), default=0)
+    widest_text = max((text_width(text) for row in texts for text in row), default=0)
+    sine, cosine = math.sin(math.radians(_ANGLE)), math.cos(math.radians(_ANGLE))
+    longest = max(map(text_width, columns), default=0)
+    # The last column's slanted name ends right of its cell.
+    beside = 0.8 * longest * cosine
+    fits = (style.WIDEST - left - beside) / max(len(columns), 1)
+    cell = max(min(_WIDEST_CELL, fits), widest_text + 6, 30.0)
+    wrapped = [wrap(column, cell - 8) for column in columns]
+    upright = all(len(lines) <= 2 for lines in wrapped)
+    top = 12 + style.LINE * 2 if upright else 14 + longest * sine
+    heights = [max(_CELL_HEIGHT, style.LINE * len(lines) + 6) for lines in names]
+    width = left + cell * len(columns) + (4 if upright else max(beside - cell / 2, 4))
+    canvas = Canvas(max(width, left + 240), top + sum(heights) + _KEY)
+
+    for k, (column, lines) in enumerate(zip(columns, wrapped, strict=True)):
+        x = left + (k + 0.5) * cell
+        if upright:
+            first = top - 12 - style.LINE * (len(lines) - 1)
+            canvas.lines(x, first, lines, align="center")
+        else:
+            canvas.slanted(x - 2, top - 6, column, _ANGLE)
+    y = top
+    for row, (lines, height) in enumerate(zip(names, heights, strict=True)):
+        first = y + height / 2 - style.LINE * (len(lines) - 1) / 2
+        canvas.lines(left - 10, first, lines, align="right")
+        for k in range(len(columns)):
+            _cell(canvas, left + k * cell, y, cell, height, float(ratios[row][k]), texts[row][k])
+        y += height
+    _key(canvas, left, y + 16)
+    return render(canvas.figure, f"Error ratios of {len(columns)} arms on {len(rows)} cases", slug)
+
+
+def _cell(
+    canvas: Canvas, x: float, y: float, width: float, height: float, ratio: float, text: str
+) -> None:
+    if math.isnan(ratio):
+        fill, ink = "none", style.MUTED
+        text = text or "–"
+    else:
+        fill = _colour(ratio)
+        ink = colour_map.text_on(fill)
+    canvas.rectangle(x + 1, y + 1, width - 2, height - 2, fill)
+    if math.isnan(ratio):
+        canvas.rectangle(x + 1.5, y + 1.5, width - 3, height - 3, "none", style.GRID)
+    canvas.text(x + width / 2, y + height / 2, text, colour=ink, align="center")
+
+
+def _colour(ratio: float) -> str:
+    if ratio == math.inf:
+        return colour_map.BEYOND
+    return colour_map.diverging(math.log10(ratio) if ratio > 0 else -1.0)
+
+
+def _key(canvas: Canvas, x: float, y: float) -> None:
+    """Samples of the colours."""
+    for k, ratio in enumerate((0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)):
+        canvas.rectangle(x + 32 * k, y, 32, 8, _colour(ratio))
+        end = {0.1: "≤", 10.0: "≥"}.get(ratio, "")
+        canvas.text(
+            x + 32 * k + 16,
+            y + 18,
+            f"{end}×{ratio:g}",
+            size=style.SMALL,
+            colour=style.MUTED,
+            align="center",
+        )

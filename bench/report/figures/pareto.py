@@ -1,0 +1,154 @@
+"""Error against training time, and the arms that no other one dominates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from bench.report.figures import style
+from bench.report.figures.scale import log_axis, log_limits
+from bench.report.figures.style import Canvas, Legend, Palette, render, wrap
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 18.0, 34.0, 44.0
+_WIDEST_PANEL = 440.0
+
+
+@dataclass(frozen=True)
+class Point:
+    """An arm on a problem.
+
+    Attributes:
+        label: The arm.
+        seconds: Of training.
+        error: Infinite if it diverged.
+        low: Lower end of the error's range.
+        high: Upper end.
+        diverged: What to say of runs that diverged.
+    """
+
+    label: str
+    seconds: float
+    error: float
+    low: float
+    high: float
+    diverged: str = ""
+
+
+@style.drawn
+def pareto(
+    panels: Sequence[tuple[str, Sequence[Point]]],
+    metric: str,
+    palette: Palette,
+    columns: int,
+    slug: str,
+) -> str:
+    """Draw a panel a problem.
+
+    Args:
+        panels: Title and points, row by row.
+        metric: The error.
+        palette: Gives each label its look.
+        columns: Panels in a row.
+        slug: Of the figure's ids.
+    """
+    columns = max(1, min(columns, len(panels)))
+    rows = -(-len(panels) // columns)
+    panel_width = min(_WIDEST_PANEL, style.WIDEST / columns)
+    inner_width = panel_width - _LEFT - _RIGHT
+    inner_height = 0.75 * inner_width
+    titles = [wrap(title, panel_width - 8) for title, _ in panels]
+    notes = [_notes(points, panel_width - 16) for _, points in panels]
+    above = _TOP + style.LINE * (max(map(len, titles), default=1) - 1)
+    below = _BOTTOM + style.LINE * max(map(len, notes), default=0)
+    panel_height = above + inner_height + below
+    width = columns * panel_width
+    legend = Legend.of([p.label for _, points in panels for p in points], width - 16)
+    canvas = Canvas(width, legend.height + max(rows * panel_height, 20))
+    legend.draw(canvas, palette, 8, lines=False)
+    for k, (_, points) in enumerate(panels):
+        x, y = k % columns * panel_width, legend.height + k // columns * panel_height
+        canvas.lines(x + 8, y + 10, titles[k], bold=True)
+        axes = canvas.axes(x + _LEFT, y + above, inner_width, inner_height)
+        _draw(axes, points, palette)
+        canvas.axis_names(axes, "training seconds", metric)
+        canvas.lines(
+            x + 8,
+            y + above + inner_height + _BOTTOM,
+            notes[k],
+            size=style.SMALL,
+            colour=style.MUTED,
+        )
+    return render(canvas.figure, f"{metric} against training seconds", slug)
+
+
+def _notes(points: Sequence[Point], width: float) -> list[str]:
+    said = [f"{p.label}: {p.diverged}" for p in points if p.diverged]
+    return [line for note in said for line in wrap(note, width, style.SMALL)]
+
+
+def _draw(axes: Axes, points: Sequence[Point], palette: Palette) -> None:
+    timed = [p for p in points if math.isfinite(p.seconds) and p.seconds > 0]
+    plain = [p for p in timed if math.isfinite(p.error) and p.error > 0]
+    x_low, x_high = log_limits(np.array([p.seconds for p in timed]), least=4)
+    errors = np.array([p.error for p in plain])
+    ends = np.array([end for p in plain for end in (p.low, p.high)])
+    if len(errors):
+        ends = np.clip(np.nan_to_num(ends, nan=errors[0]), errors.min() / 10, errors.max() * 10)
+    y_low, y_high = log_limits(np.array([*errors, *ends]), least=4)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(x_low, x_high)
+    axes.set_ylim(y_low, y_high)
+    log_axis(axes.xaxis, x_low, x_high, 5)
+    log_axis(axes.yaxis, y_low, y_high, 5)
+    axes.grid(True)
+    _front(axes, plain, x_high)
+    for point in timed:
+        look = palette.of(point.label)
+        if point.error == math.inf:
+            axes.plot(
+                [point.seconds],
+                [y_high],
+                marker="x",
+                markersize=8,
+                markeredgewidth=2,
+                color=look.colour,
+                clip_on=False,
+            )
+            continue
+        if not (math.isfinite(point.error) and point.error > 0):
+            continue
+        if not (math.isnan(point.low) or math.isnan(point.high)):
+            ends_of_bar = np.clip([point.low, point.high], y_low, y_high)
+            axes.plot([point.seconds] * 2, ends_of_bar, color=look.colour, linewidth=1.3)
+        axes.plot(
+            [point.seconds],
+            [point.error],
+            marker=look.marker,
+            markersize=8,
+            color=look.colour,
+            markeredgecolor=style.SURFACE,
+            markeredgewidth=0.8,
+        )
+
+
+def _front(axes: Axes, points: Sequence[Point], right: float) -> None:
+    """The least error that is reached by each time."""
+    best: list[Point] = []
+    for point in sorted(points, key=lambda p: (p.seconds, p.error)):
+        if not best or point.error < best[-1].error:
+            best.append(point)
+    if best:
+        x, y = [p.seconds for p in best], [p.error for p in best]
+        axes.step(
+            [*x, right],
+            [*y, y[-1]],
+            where="post",
+            color=style.MUTED,
+            linewidth=1,
+            linestyle=(0, (3, 2)),
+        )

@@ -1,0 +1,94 @@
+"""Ticks and labels of axes, plain text as people read numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def finite_positive(values: np.ndarray) -> np.ndarray:
+    """Those of an array that a logarithmic axis can show."""
+    flat = np.ravel(np.asarray(values, dtype=float))
+    return flat[np.isfinite(flat) & (flat > 0)]
+
+
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """Round numbers in a range: 1, 2, 5, or 1, 3, or powers of ten, whichever is not too many."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for digits in ((1, 2, 5), (1, 3), (1,)):
+        found = [
+            d * 10.0**k
+            for k in range(first, last + 1)
+            for d in digits
+            if low * 0.999 <= d * 10.0**k <= high * 1.001
+        ]
+        if len(found) <= most:
+            break
+    stride = math.ceil(len(found) / most)
+    if stride == 1:
+        return found
+    # Powers that the stride divides, so that 1 is among them where it is in the range.
+    return [10.0**k for k in range(first, last + 1) if k % stride == 0 and low <= 10.0**k <= high]
+
+
+def log_label(value: float, powers: bool) -> str:
+    """A number, or as a power of ten."""
+    if not powers:
+        return f"{value:.6g}"
+    exponent = math.floor(math.log10(value) + 1e-9)
+    digit = round(value / 10.0**exponent)
+    power = "10" + str(exponent).translate(_SUPERSCRIPTS)
+    return power if digit == 1 else f"{digit}·{power}"
+
+
+def log_axis(axis: Axis, low: float, high: float, most: int, prefix: str = "") -> None:
+    """Ticks of a logarithmic axis."""
+    ticks = log_ticks(low, high, most)
+    powers = any(not 1e-3 <= tick < 1e5 for tick in ticks)
+    labels = [prefix + log_label(tick, powers) for tick in ticks]
+    _ticks(axis, ticks, labels)
+
+
+def linear_axis(axis: Axis, most: int) -> None:
+    """Ticks of a linear axis that has its limits."""
+    low, high = sorted(axis.get_view_interval())
+    ticks = [
+        float(t)
+        for t in MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+        if low <= t <= high
+    ]
+    _ticks(axis, ticks, linear_labels(ticks))
+
+
+def linear_labels(ticks: Sequence[float]) -> list[str]:
+    """Numbers with thousands and millions abbreviated, and a true minus."""
+    largest = max((abs(t) for t in ticks), default=0)
+    factor, unit = (
+        (1e6, "M") if 1e7 <= largest < 1e10 else (1e3, "k") if largest >= 1e4 else (1, "")
+    )
+    if largest >= 1e10 or 0 < largest < 1e-3:
+        return [f"{t:.4g}".replace("-", "−") for t in ticks]
+    texts = [f"{t / factor:.7g}" for t in ticks]
+    return [(f"{t}{unit}" if t != "0" else t).replace("-", "−") for t in texts]
+
+
+def _ticks(axis: Axis, ticks: Sequence[float], labels: Sequence[str]) -> None:
+    axis.set_major_locator(FixedLocator(list(ticks)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FixedFormatter(list(labels)))
+
+
+def log_limits(values: np.ndarray, least: float = 2.0) -> tuple[float, float]:
+    """Limits with a margin around positive values, at least a factor apart."""
+    found = finite_positive(values)
+    if not len(found):
+        return 0.1, 10.0
+    low, high = float(found.min()), float(found.max())
+    margin = max((high / low) ** 0.05, math.sqrt(max(1.0, least * low / high)), 1.05)
+    return max(low / margin, 1e-300), min(high * margin, 1e300)

@@ -1,0 +1,188 @@
+"""Matplotlib's SVG made small, free of clashes, and of the page's colours."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterator, Mapping
+from xml.etree import ElementTree
+
+import numpy as np
+from PIL import Image
+
+_NUMBER = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
+_REFERENCE = re.compile(r"url\(#([^)]+)\)")
+_FONT = re.compile(r"font: (?:(bold|\d+) )?([\d.]+)px [^;]*")
+_DATA = "data:image/png;base64,"
+#: A figure is not drawn narrower: its text would be too small to read.
+_NARROWEST = 640
+
+
+def inline(text: str, title: str, slug: str, variables: Mapping[str, str]) -> str:
+    """Rewrite an SVG file to be put inline in HTML.
+
+    Args:
+        text: Written by matplotlib, with text as text.
+        title: Of the figure.
+        slug: Begins every id.
+        variables: What to put in the place of a colour.
+    """
+    root = ElementTree.fromstring(text)
+    for element in list(root.iter()):
+        for child in list(element):
+            if _local(child.tag) in ("metadata", "style"):
+                element.remove(child)
+    _strip_namespaces(root)
+    used = set(_references(root))
+    for element in root.iter():
+        _rewrite(element, slug, used, variables)
+    _unwrap(root)
+    root.attrib = _root_attributes(root.get("viewBox", ""))
+    name = ElementTree.Element("title")
+    name.text = title
+    root.insert(0, name)
+    for element in root.iter():
+        if element.tag not in ("text", "title", "tspan"):
+            element.text = None
+        element.tail = None
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _root_attributes(view_box: str) -> dict[str, str]:
+    width = float(view_box.split()[2])
+    return {
+        "xmlns": "http://www.w3.org/2000/svg",
+        "viewBox": view_box,
+        "role": "img",
+        "style": f"width:100%;max-width:{width:g}px;min-width:{min(width, _NARROWEST):g}px;"
+        "height:auto;font-family:inherit;stroke-linejoin:round;stroke-linecap:butt",
+    }
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
+def _strip_namespaces(root: ElementTree.Element) -> None:
+    """HTML knows an SVG's elements without, and `href` has replaced `xlink:href`."""
+    for element in root.iter():
+        element.tag = _local(element.tag)
+        element.attrib = {_local(key): value for key, value in element.attrib.items()}
+
+
+def _references(root: ElementTree.Element) -> Iterator[str]:
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            if key == "href" and value.startswith("#"):
+                yield value[1:]
+            yield from _REFERENCE.findall(value)
+
+
+def _rewrite(
+    element: ElementTree.Element, slug: str, used: set[str], variables: Mapping[str, str]
+) -> None:
+    for key, value in list(element.attrib.items()):
+        if key == "id":
+            if value in used and element.tag != "g":
+                element.set(key, f"{slug}-{value}")
+            else:
+                del element.attrib[key]
+        elif key == "href":
+            if value.startswith("#"):
+                element.set(key, f"#{slug}-{value[1:]}")
+            elif value.startswith("data:"):
+                element.set(key, _smaller(value))
+        elif key == "style":
+            element.set(key, _style(value, variables))
+        elif key == "d":
+            element.set(key, _path(value))
+        elif key in ("x", "y", "width", "height", "transform"):
+            element.set(key, _rounded(value, 2))
+        if key in element.attrib:
+            referred = _REFERENCE.sub(rf"url(#{slug}-\1)", element.attrib[key])
+            element.set(key, referred)
+
+
+def _style(text: str, variables: Mapping[str, str]) -> str:
+    """Colours replaced, fonts inherited, blanks dropped."""
+
+    def font(found: re.Match[str]) -> str:
+        weight = f"font-weight: {found[1]};" if found[1] else ""
+        return f"{weight}font-size: {float(found[2]):g}px"
+
+    text = _FONT.sub(font, text)
+    for colour, variable in variables.items():
+        text = text.replace(colour, variable)
+    return re.sub(r"\s*([:;])\s*", r"\1", _rounded(text, 2))
+
+
+def _rounded(text: str, digits: int) -> str:
+    def shorter(found: re.Match[str]) -> str:
+        return f"{round(float(found[0]), digits) + 0.0:.{digits}f}".rstrip("0").rstrip(".")
+
+    return _NUMBER.sub(shorter, text)
+
+
+def _path(text: str) -> str:
+    """A path in tenths of a pixel; where it is polygons, by steps, which are shorter."""
+    if re.search("[CQ]", text):
+        return re.sub(r"\s+", " ", _rounded(text, 2)).strip()
+    words = text.split()
+    out: list[str] = []
+    x = y = 0
+    k = 0
+    drawing = False
+    while k < len(words):
+        command = words[k]
+        if command in ("z", "Z"):
+            out.append("z")
+            drawing = False
+            k += 1
+            continue
+        new_x, new_y = round(float(words[k + 1]) * 10), round(float(words[k + 2]) * 10)
+        if command == "M":
+            out.append(f"M{_tenths(new_x)} {_tenths(new_y)}")
+            drawing = False
+        elif (new_x, new_y) != (x, y):
+            step_y = _tenths(new_y - y)
+            lead = "" if drawing else "l"
+            step_x = _tenths(new_x - x)
+            lead = lead or ("" if step_x.startswith("-") else " ")
+            out.append(f"{lead}{step_x}{'' if step_y.startswith('-') else ' '}{step_y}")
+            drawing = True
+        x, y = new_x, new_y
+        k += 3
+    return "".join(out)
+
+
+def _tenths(value: int) -> str:
+    return f"{value / 10:g}" if abs(value) < 1_000_000 else f"{value / 10:.0f}"
+
+
+def _unwrap(element: ElementTree.Element) -> None:
+    """Replace groups that say nothing by what they hold, and drop empty ones."""
+    children: list[ElementTree.Element] = []
+    for child in element:
+        _unwrap(child)
+        if child.tag in ("g", "defs") and len(child) == 0:
+            continue
+        if child.tag == "g" and not child.attrib:
+            children.extend(child)
+        else:
+            children.append(child)
+    element[:] = children
+
+
+def _smaller(data: str) -> str:
+    """A PNG with a palette, where it has no more colours than one holds."""
+    binary = base64.b64decode(data[len(_DATA) :])
+    pixels = np.asarray(Image.open(io.BytesIO(binary)).convert("RGBA"))
+    colours, index = np.unique(pixels.reshape(-1, 4), axis=0, return_inverse=True)
+    if len(colours) > 256:
+        return data
+    image = Image.fromarray(index.reshape(pixels.shape[:2]).astype(np.uint8), mode="P")
+    image.putpalette(colours[:, :3].tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True, transparency=colours[:, 3].tobytes())
+    return _DATA + base64.b64encode(buffer.getvalue()).decode()
