@@ -1,4 +1,4 @@
-"""The command line: ``python -m bench.suite {pinn,molecular,speed,list,show}``."""
+"""The command line: ``python -m bench.suite {pinn,molecular,study,report,…}``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from bench.command_line import Parser
-from bench.commands import listing, show, speed, train
+from bench.commands import listing, report, reproduce, show, speed, study, train
 from bench.errors import BadInput
 from bench.task import load_suite, suite_names
 
@@ -24,9 +24,12 @@ def parser() -> argparse.ArgumentParser:
     suites = [load_suite(name) for name in suite_names()]
     for suite in suites:
         train.add_command(commands, suite)
+    study.add_command(commands, suites)
+    report.add_command(commands, suites)
     speed.add_command(commands, suites)
     listing.add_command(commands)
     show.add_command(commands)
+    reproduce.add_command(commands)
     return root
 
 

@@ -6,6 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 from bench.record import Record
 from bench.report.format import ratio_text
 from bench.report.results import Case, Comparison, Results
@@ -14,6 +16,8 @@ from bench.report.study_tables import ratio
 
 #: Comparisons that a headline spells out; of more it gives counts and extremes.
 _SPELLED = 4
+#: Error ratios of two problems that are said to differ are this much apart.
+_MUCH = 3.0
 
 
 def headline(results: Results) -> str:
@@ -91,6 +95,7 @@ def limits(results: Results) -> list[str]:
         *_lost(results),
         *_unfinished(results),
         *_noops(results),
+        *_spread(results),
         *_disagreement(results),
         *_multiplicity(results),
         *_few_seeds(results),
@@ -137,6 +142,23 @@ def _noops(results: Results) -> list[str]:
         " out of their comparison."
         for (variant, reference), cases in found.items()
     ]
+
+
+def _spread(results: Results) -> list[str]:
+    """Where one number stands for cases that differ much."""
+    said = []
+    for comparison in results.comparisons:
+        middles = {case: float(np.median(r)) for case, r in comparison.by_case.items()}
+        if comparison.effect.verdict == "undecided" or len(middles) < 2:
+            continue
+        least, most = min(middles, key=middles.__getitem__), max(middles, key=middles.__getitem__)
+        low, high = middles[least], middles[most]
+        if not high - low <= math.log(_MUCH):
+            said.append(
+                f"{comparison.variant} against {comparison.reference} differs between problems:"
+                f" ×{ratio_text(ratio(low))} on {least}, ×{ratio_text(ratio(high))} on {most}."
+            )
+    return said
 
 
 def _disagreement(results: Results) -> list[str]:

@@ -218,31 +218,31 @@ class Results:
         return [self.compare(*pair) for pair in self.plan.comparisons]
 
     @cached_property
-    def factorial_cases(self) -> list[Case]:
-        """The cases with a run of its own for each combination of the factors.
+    def factorial_errors(self) -> dict[Case, np.ndarray]:
+        """Log errors of the cases with a run of its own for each combination of the factors.
 
-        Where two combinations are the same run, a factor does nothing and cannot be told.
+        (2, …, 2, seeds), over the seeds that all combinations have. Where two combinations are the
+        same run, a factor does nothing and cannot be told.
         """
-        found = []
-        for case in self.cases if self.plan.factors else []:
-            cells = [self.runs(case, name).values() for name in self.plan.cells]
-            hashes = [run.spec.hash for cell in cells for run in cell]
-            if all(cells) and len(set(hashes)) == len(hashes):
-                found.append(case)
-        return found
-
-    @cached_property
-    def factorial(self) -> list[Term]:
-        """Main effects and interactions on the main error, over `factorial_cases`."""
         shape = (2,) * len(self.plan.factors)
-        strata = []
-        for case in self.factorial_cases:
+        found = {}
+        for case in self.cases if self.plan.factors else []:
+            runs = [list(self.runs(case, name).values()) for name in self.plan.cells]
+            hashes = [run.spec.hash for cell in runs for run in cell]
+            if not all(runs) or len(set(hashes)) < len(hashes):
+                continue
             cells = [self.values(case, name, self.metric(case)) for name in self.plan.cells]
             seeds = sorted(set.intersection(*(set(cell) for cell in cells)))
             if seeds:
                 logs = [[_log(cell[seed]) for seed in seeds] for cell in cells]
-                strata.append(np.array(logs, dtype=float).reshape(*shape, len(seeds)))
-        return factorial(self.plan.factors, strata) if strata else []
+                found[case] = np.array(logs, dtype=float).reshape(*shape, len(seeds))
+        return found
+
+    @cached_property
+    def factorial(self) -> list[Term]:
+        """Main effects and interactions on the main error, over `factorial_errors`."""
+        errors = list(self.factorial_errors.values())
+        return factorial(self.plan.factors, errors) if errors else []
 
     def collapsed(self, case: Case, variant: str) -> int:
         """How many networks carry no signal, as their diagnosis says."""

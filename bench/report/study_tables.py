@@ -103,7 +103,7 @@ def factorial_table(results: Results, suite: Suite) -> Table:
         ]
         for term in results.factorial
     ]
-    cases = ", ".join(str(case) for case in results.factorial_cases)
+    cases = ", ".join(str(case) for case in results.factorial_errors)
     return Table(
         "factorial",
         f"Main effects and interactions ({results.main_metric})",
@@ -168,6 +168,7 @@ def errors_table(results: Results, suite: Suite) -> Table:
                 ]
             )
     unit = results.unit(results.main_metric)
+    noted = any(row[-1] for row in rows)
     return Table(
         "errors",
         f"{results.main_metric}{f' ({unit})' if unit else ''} of each arm on each problem",
@@ -183,9 +184,9 @@ def errors_table(results: Results, suite: Suite) -> Table:
             "diverged",
             "collapsed",
             "ms/step",
-            "note",
+            *(["note"] if noted else []),
         ],
-        rows,
+        rows if noted else [row[:-1] for row in rows],
         "low, high: 95 % bootstrap interval of the median over seeds; below six seeds no interval"
         " of a single problem can be a 95 % one, and it is the range of the seeds.",
     )

@@ -81,13 +81,14 @@ def _strings(table: Table) -> list[list[str]]:
     return [[shown(cell) for cell in row] for row in table.rows]
 
 
+def is_numeric(table: Table, column: int) -> bool:
+    """Whether a column has numbers."""
+    return any(isinstance(row[column], float | int) for row in table.rows)
+
+
 def _alignment(table: Table) -> list[str]:
     """Numbers to the right."""
-    columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.header)
-    return [
-        "right" if any(isinstance(cell, float | int) for cell in column) else "left"
-        for column in columns
-    ]
+    return ["right" if is_numeric(table, k) else "left" for k in range(len(table.header))]
 
 
 def _markdown(table: Table) -> str:

@@ -1,0 +1,187 @@
+"""A study's report as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from bench.errors import BadInput
+from bench.files import write_atomically
+from bench.record import Record
+from bench.report.figures.style import Palette
+from bench.report.findings import headline, limits
+from bench.report.pictures import (
+    Picture,
+    curve_pictures,
+    effects_picture,
+    factorial_picture,
+    heat_map_picture,
+    pareto_picture,
+    prediction_pictures,
+)
+from bench.report.results import Results
+from bench.report.study_tables import study_tables
+from bench.report.tabulation import Cell, Table, is_numeric, shown
+from bench.store import Store
+from bench.task import load_suite
+
+#: What of a record's environment makes two runs comparable.
+_ENVIRONMENT = ("cpu", "gpu", "cores", "platform", "python", "versions", "commit", "code", "jobs")
+_VERDICTS = ("better", "worse", "undecided", "help each other", "hinder each other")
+
+
+def write_html(results: Results, store: Store, path: Path | None) -> Path:
+    """Write the report.
+
+    Args:
+        results: What it is on.
+        store: Where the weights of trained networks are, for the predictions.
+        path: The file; ``None``: ``reports/<plan>.html`` in the store.
+
+    Returns:
+        The file.
+
+    Raises:
+        BadInput: It cannot be written.
+    """
+    path = path or store.root / "reports" / f"{results.plan.key}.html"
+    page = html(results, store)
+    try:
+        write_atomically(path, page.encode())
+    except OSError as error:
+        raise BadInput(f"cannot write {str(path)!r}: {error.strerror}") from error
+    return path
+
+
+def html(results: Results, store: Store) -> str:
+    """The report's text."""
+    suite = load_suite(results.plan.suite)
+    tables = study_tables(results, suite)
+    palette = Palette(results.variants)
+    script = _resource("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return _template().render(
+        plan=results.plan,
+        headline=headline(results),
+        limits=limits(results),
+        first=effects_picture(results),
+        factorial=factorial_picture(results),
+        heat_map=heat_map_picture(results),
+        curves=list(curve_pictures(results, palette)),
+        pareto=pareto_picture(results, palette),
+        predictions=list(prediction_pictures(results, store, palette)),
+        tables=tables,
+        runs=_runs(results),
+        statuses=results.statuses,
+        environments=_environments(list(results.records.values())),
+        style=Markup(_resource("page.css")),
+        script=Markup(script),
+        script_digest=digest,
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        svg=_svg,
+        shown=shown,
+        sort_key=_sort_key,
+        is_number=lambda cell: isinstance(cell, float | int),
+        is_numeric=is_numeric,
+        verdict=_verdict_class,
+    )
+
+
+def _svg(picture: Picture) -> Markup:
+    """A figure as it is: what comes from outside was escaped when it was drawn."""
+    return Markup(picture.svg)
+
+
+def _verdict_class(cell: Cell) -> str:
+    return str(cell).split()[0] if cell in _VERDICTS else ""
+
+
+def _sort_key(cell: Cell) -> str:
+    """By what a column is sorted: numbers by value, what is missing last."""
+    if isinstance(cell, float | int):
+        return "" if math.isnan(cell) else repr(float(cell)).replace("inf", "1e999")
+    return "" if cell is None else str(cell)
+
+
+def _runs(results: Results) -> Table:
+    """The run table: what fits in a row; the command is in the last cell."""
+    metrics = list(dict.fromkeys(results.metric(case) for case in results.cases))
+    metrics += [name for name in results.metrics if name not in metrics][:2]
+    places = _places(list(results.records.values()))
+    rows: list[list[Cell]] = []
+    for run in results.plan.runs:
+        spec, record = run.spec, results.records.get(run.spec.hash)
+        row: list[Cell] = [spec.hash[:8], spec.problem, spec.model, spec.arm, spec.seed]
+        if record is None:
+            row += ["waiting", *[None] * (len(metrics) + 4)]
+        else:
+            finals = [record.metrics.get(name) for name in metrics]
+            row += [
+                record.status + (f": {record.reason}" if record.reason else ""),
+                *(None if value is None else value.final for value in finals),
+                record.timing.train_s,
+                record.timing.step_ms_median,
+                record.peak_memory_mb,
+                places[_place(record)],
+            ]
+        rows.append([*row, run.command])
+    header = ["run", "problem", "model", "arm", "seed", "status", *metrics]
+    header += ["train s", "ms/step", "peak MB", "made in", "command"]
+    return Table("runs", "Runs", header, rows)
+
+
+def _place(record: Record) -> str:
+    found = {name: record.environment.get(name) for name in _ENVIRONMENT}
+    return json.dumps(found, sort_keys=True)
+
+
+def _places(records: Sequence[Record]) -> dict[str, str]:
+    """A short name for each environment."""
+    return {place: f"E{k + 1}" for k, place in enumerate(sorted(set(map(_place, records))))}
+
+
+def _environments(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Each environment, with its short name and how many runs were made in it."""
+    counts = Counter(map(_place, records))
+    return [
+        {"name": name, "runs": counts[place], "values": _readable(json.loads(place))}
+        for place, name in _places(records).items()
+    ]
+
+
+def _readable(values: Mapping[str, Any]) -> dict[str, str]:
+    readable = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            readable[name] = ", ".join(f"{k} {v}" for k, v in value.items())
+        elif value is not None:
+            readable[name] = str(value)
+    return readable
+
+
+def _resource(name: str) -> str:
+    return files("bench.report").joinpath("page", name).read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("bench.report", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html")

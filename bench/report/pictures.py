@@ -1,0 +1,259 @@
+"""The figures of a study's report, from its results."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.illustration import Field, Illustration, Parity, illustrations
+from bench.report.figures.curves import Panel, Series, curves
+from bench.report.figures.effects import EffectRow, effects
+from bench.report.figures.fields import fields
+from bench.report.figures.heat_map import heat_map
+from bench.report.figures.pareto import Point, pareto
+from bench.report.figures.parity import parity
+from bench.report.figures.style import Palette
+from bench.report.format import ratio_text
+from bench.report.histories import Curve, curve, loss_curve
+from bench.report.results import Case, Results
+from bench.report.study_tables import case_noop, ratio
+from bench.store import Store
+
+#: Arms whose predictions are drawn at most, and outputs of a problem.
+_MOST_ARMS, _MOST_OUTPUTS = 5, 2
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure and what it shows.
+
+    Attributes:
+        title: Above it.
+        svg: The figure.
+        caption: Below it.
+    """
+
+    title: str
+    svg: str
+    caption: str
+
+
+def effects_picture(results: Results) -> Picture | None:
+    """The effect of each comparison."""
+    rows = [
+        EffectRow(
+            label=c.variant,
+            reference=c.reference,
+            ratio=ratio(c.effect.estimate),
+            low=ratio(c.effect.low),
+            high=ratio(c.effect.high),
+            verdict=c.effect.verdict,
+            note=f"{c.effect.diverged} diverged" if c.effect.diverged else "",
+        )
+        for c in results.comparisons
+        if c.effect.pairs
+    ]
+    if not rows:
+        return None
+    return Picture(
+        "Effect of each technique",
+        effects(rows, results.main_metric, "effects"),
+        "Error of an arm over its reference's: interquartile mean over problems and seeds, and its"
+        " 95 % interval. Filled: the interval excludes 1. Left of the line is better.",
+    )
+
+
+def factorial_picture(results: Results) -> Picture | None:
+    """Main effects and interactions."""
+    rows = [
+        EffectRow(
+            label=" × ".join(term.factors),
+            reference="without it" if len(term.factors) == 1 else "each alone",
+            ratio=ratio(term.effect.estimate),
+            low=ratio(term.effect.low),
+            high=ratio(term.effect.high),
+            verdict=term.effect.verdict,
+        )
+        for term in results.factorial
+    ]
+    if not rows:
+        return None
+    return Picture(
+        "Main effects and interactions",
+        effects(rows, results.main_metric, "factorial"),
+        "A main effect is the error ratio of a factor, averaged over the others. An interaction is"
+        " by how much that ratio changes when the other factor is on: left of the line they help"
+        " each other.",
+    )
+
+
+def heat_map_picture(results: Results) -> Picture | None:
+    """Each problem × arm against the first arm."""
+    reference = results.variants[0]
+    cases = [case for case in results.cases if results.of(case, reference)]
+    arms = results.variants[1:]
+    if not cases or not arms:
+        return None
+    logs = np.full((len(cases), len(arms)), np.nan)
+    texts = [["–"] * len(arms) for _ in cases]
+    for row, case in enumerate(cases):
+        for column, arm in enumerate(arms):
+            if results.is_noop(case, arm, reference):
+                texts[row][column] = "no-op"
+                continue
+            found = results.log_ratios(case, arm, reference, results.metric(case))
+            if len(found):
+                middle = float(np.median(found))
+                logs[row, column] = middle
+                texts[row][column] = f"×{ratio_text(ratio(middle))}"
+    ratios = np.array([[ratio(value) for value in row] for row in logs])
+    return Picture(
+        "Problem by problem",
+        heat_map([str(case) for case in cases], arms, ratios, texts, "heat-map"),
+        f"Median over the seeds of the error ({results.main_metric}) over that of {reference}.",
+    )
+
+
+def curve_pictures(results: Results, palette: Palette) -> Iterator[Picture]:
+    """Loss and error against steps and seconds, a picture a case."""
+    for k, case in enumerate(results.cases):
+        metric = results.metric(case)
+        found = {
+            arm: list(results.of(case, arm).values())
+            for arm in results.variants
+            if results.of(case, arm) and not case_noop(results, case, arm)
+        }
+        losses = {arm: c for arm, records in found.items() if (c := loss_curve(records))}
+        errors = {arm: c for arm, records in found.items() if (c := curve(records, metric))}
+        if not errors:
+            continue
+        unit = results.unit(metric, case)
+        name = f"{metric} ({unit})" if unit else metric
+        panels = [
+            _panel(errors, f"{metric} by steps", name, "steps", lambda c: c.steps),
+            _panel(errors, f"{metric} by time", name, "training seconds", lambda c: c.seconds),
+            _panel(losses, "loss by steps", "loss as minimised", "steps", lambda c: c.steps),
+            _panel(
+                losses, "loss by time", "loss as minimised", "training seconds", lambda c: c.seconds
+            ),
+        ]
+        yield Picture(
+            str(case),
+            curves(panels, palette, 2, f"curves-{k}"),
+            "Median over the seeds, and their range. A line ends where half of the seeds have"
+            " diverged. The loss is weighted and, with rescaled labels, in other units: it compares"
+            " arms of equal rescaling alone.",
+        )
+
+
+def _panel(
+    found: dict[str, Curve], title: str, y: str, x: str, along: Callable[[Curve], np.ndarray]
+) -> Panel:
+    series = [Series(arm, along(c), c.middle, c.low, c.high) for arm, c in found.items()]
+    return Panel(title, x, y, series)
+
+
+def pareto_picture(results: Results, palette: Palette) -> Picture | None:
+    """Error against training time."""
+    panels: list[tuple[str, Sequence[Point]]] = []
+    for case in results.cases:
+        points = []
+        for arm in results.variants:
+            records = list(results.of(case, arm).values())
+            if not records or case_noop(results, case, arm):
+                continue
+            values = list(results.values(case, arm, results.metric(case)).values())
+            lost = sum(results.lost(case, arm).values())
+            points.append(
+                Point(
+                    arm,
+                    statistics.median(r.timing.train_s for r in records),
+                    statistics.median(values),
+                    min(values),
+                    max(values),
+                    f"{lost} of {len(records)} diverged" if lost else "",
+                )
+            )
+        if points:
+            panels.append((str(case), points))
+    if not panels:
+        return None
+    return Picture(
+        "Error against time",
+        pareto(panels, results.main_metric, palette, min(3, len(panels)), "pareto"),
+        "Medians over the seeds, and the range of the error. No arm is both faster and more"
+        " accurate than one on the line.",
+    )
+
+
+def prediction_pictures(results: Results, store: Store, palette: Palette) -> Iterator[Picture]:
+    """What trained networks predict, against the reference, of the first seed that all have."""
+    for k, case in enumerate(results.cases):
+        arms = [arm for arm in results.variants if not case_noop(results, case, arm)]
+        done = {
+            arm: {s: r for s, r in results.of(case, arm).items() if r.status == "done"}
+            for arm in arms
+        }
+        drawn = _drawn(results, case, [arm for arm in arms if done[arm]])
+        if not drawn:
+            continue
+        common = set.intersection(*(set(done[arm]) for arm in drawn))
+        seed = min(common) if common else None
+        found: list[tuple[str, list[Illustration]]] = []
+        for arm in drawn:
+            record = done[arm][seed if seed is not None else min(done[arm])]
+            if pictures := illustrations(record, store):
+                found.append((arm, pictures))
+        if found:
+            said = f"seed {seed}" if seed is not None else "the first seed of each that is done"
+            yield from _of_case(case, k, found, said, palette)
+
+
+def _drawn(results: Results, case: Case, arms: Sequence[str]) -> list[str]:
+    """The first arm and those with the least median errors, in the plan's order."""
+
+    def error(arm: str) -> float:
+        values = list(results.values(case, arm, results.metric(case)).values())
+        return statistics.median(values) if values else math.inf
+
+    best = sorted(arms[1:], key=error)[: _MOST_ARMS - 1]
+    return [arm for k, arm in enumerate(arms) if k == 0 or arm in best]
+
+
+def _of_case(
+    case: Case,
+    number: int,
+    found: Sequence[tuple[str, Sequence[Illustration]]],
+    seed: str,
+    palette: Palette,
+) -> Iterator[Picture]:
+    """One picture an illustration, with all arms that have it."""
+    for j, first in enumerate(found[0][1][:_MOST_OUTPUTS]):
+        same = [
+            (arm, pictures[j])
+            for arm, pictures in found
+            if len(pictures) > j and type(pictures[j]) is type(first)
+        ]
+        slug = f"prediction-{number}-{j}"
+        if isinstance(first, Field):
+            of_arms = [(arm, p.predicted) for arm, p in same if isinstance(p, Field)]
+            svg = fields(
+                first.name, first.reference, of_arms, first.axes, first.extent, first.at, slug
+            )
+            at = f" at {first.at}" if first.at else ""
+            yield Picture(
+                f"{case}: {first.name}{at}",
+                svg,
+                f"Reference, and below each arm's prediction its error; {seed}.",
+            )
+        else:
+            pairs = [(arm, p.reference, p.predicted) for arm, p in same if isinstance(p, Parity)]
+            yield Picture(
+                f"{case}: {first.name}",
+                parity(first.name, first.unit, pairs, palette, slug),
+                f"Predicted against reference on the test frames; {seed}.",
+            )
