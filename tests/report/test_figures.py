@@ -243,6 +243,23 @@ def test_palette_has_one_look_for_each_of_24_labels() -> None:
     assert Palette(labels[:3]).of("arm1") == palette.of("arm1")
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [1e308, -1e308, 5e-324, -_INF, 97190.0])
+def test_values_beyond_any_axis(value: float) -> None:
+    values, palette = np.array([[value, 1.0, value]] * 2), Palette(["a"])
+    row, series = values[0], Series("a", values[0], values[0], values[0], values[0])
+    for svg in (
+        effects([EffectRow("a", "b", value, value, 1.0, "better")], "L2RE", "s"),
+        heat_map(["p"], ["a", "b", "c"], np.abs(values), [["", "", ""]], "s"),
+        curves([Panel("p", "x", "y", [series])], palette, 1, "s"),
+        pareto([("p", [Point("a", value, value, value, 1.0)])], "L2RE", palette, 1, "s"),
+        fields("u", values, [("a", values)], ("x", "y"), (0, 1, 0, 1), "", "s"),
+        parity("energy", "", [("a", row, row)], palette, "s"),
+    ):
+        ElementTree.fromstring(svg)
+        assert len(svg) < 20_000
+
+
 def test_wrap_keeps_every_character() -> None:
     text = "activation=my.module:Snake+initialization=lsuv+" + "x" * 80
     lines = wrap(text, 120)

@@ -9,7 +9,14 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bench.report.figures import style
-from bench.report.figures.scale import finite_positive, linear_axis, log_axis, log_limits
+from bench.report.figures.scale import (
+    finite_positive,
+    linear_axis,
+    linear_limits,
+    log_axis,
+    log_limits,
+    tame,
+)
 from bench.report.figures.style import Canvas, Legend, Palette, render, wrap
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 14.0, 30.0, 44.0
@@ -83,20 +90,19 @@ def _draw(axes: Axes, panel: Panel, palette: Palette) -> None:
         axes.set_ylim(low, high)
         log_axis(axes.yaxis, low, high, 5)
     x = np.concatenate([s.x for s in shown]) if shown else np.zeros(0)
-    axes.set_xlim(*_linear_range(x))
+    axes.set_xlim(*linear_limits(x))
     linear_axis(axes.xaxis, 5)
     for k, series in enumerate(shown):
         _curve(axes, series, palette, logarithmic, k / max(len(shown), 1))
     if not logarithmic:
-        axes.set_ylim(*_linear_range(finite, margin=0.05))
+        axes.set_ylim(*linear_limits(finite, margin=0.05))
         linear_axis(axes.yaxis, 5)
 
 
 def _cleaned(series: Series) -> Series:
     """Along finite x, as floats."""
     x, middle, low, high = (
-        np.ravel(np.asarray(v, dtype=float))
-        for v in (series.x, series.middle, series.low, series.high)
+        np.ravel(tame(v)) for v in (series.x, series.middle, series.low, series.high)
     )
     keep = np.isfinite(x)
     return Series(series.label, x[keep], middle[keep], low[keep], high[keep])
@@ -109,16 +115,6 @@ def _log_range(shown: Sequence[Series], middles: np.ndarray) -> tuple[float, flo
     high = min(high, low * 10.0**_MOST_DECADES)
     bands = finite_positive(np.concatenate([v for s in shown for v in (s.low, s.high)]))
     return log_limits(np.array([low, high, *np.clip(bands, low / 10, high * 10)]))
-
-
-def _linear_range(values: np.ndarray, margin: float = 0.0) -> tuple[float, float]:
-    found = values[np.isfinite(values)]
-    if not len(found):
-        return 0.0, 1.0
-    low, high = float(found.min()), float(found.max())
-    if low == high:
-        return low - max(abs(low) * 0.1, 1e-12), high + max(abs(high) * 0.1, 1e-12)
-    return low - margin * (high - low), high + margin * (high - low)
 
 
 def _curve(axes: Axes, series: Series, palette: Palette, logarithmic: bool, offset: float) -> None:

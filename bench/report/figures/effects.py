@@ -111,7 +111,9 @@ def _limits(rows: Sequence[EffectRow]) -> tuple[float, float]:
     ends = finite_positive(np.array([end for row in rows for end in (row.low, row.high)]))
     least, most = min([0.5, *ratios]), max([2.0, *ratios])
     ends = np.clip(ends, least / 3, most * 3)
-    return float(min([least, *ends])) / 1.25, float(max([most, *ends])) * 1.25
+    low, high = float(min([least, *ends])), float(max([most, *ends]))
+    margin = max(1.25, (high / low) ** 0.05)
+    return low / margin, high * margin
 
 
 def _numbers(row: EffectRow) -> str:

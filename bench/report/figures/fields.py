@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 
 from bench.report.figures import colour_map, style
-from bench.report.figures.scale import linear_axis
+from bench.report.figures.scale import linear_axis, linear_limits, tame
 from bench.report.figures.style import Canvas, render, wrap
 from bench.report.format import number
 
@@ -54,9 +54,9 @@ def fields(
     second = top + size + 26
     height = second + size + _BOTTOM if predictions else top + size + _BOTTOM
     canvas = Canvas(_LEFT + columns * (size + _GAP) + _BAR, height)
-    truth = np.asarray(reference, dtype=float)
-    values = _value_scale(truth)
-    errors = [np.asarray(p, dtype=float) - truth for _, p in predictions]
+    truth = tame(reference)
+    values = linear_limits(truth)
+    errors = [tame(p) - truth for _, p in predictions]
     most = _error_scale(errors)
     cividis = mpl.colormaps["cividis"].resampled(_COLOURS)
 
@@ -67,7 +67,7 @@ def fields(
         _frame(where, extent, bottom, left)
         canvas.axis_names(where, axes[0] if bottom else "", axes[1] if left else "")
 
-    canvas.lines(_LEFT, 10, first)
+    canvas.lines(_LEFT, top - 9 - style.LINE * (len(first) - 1), first)
     where = place(0, top)
     _image(where, truth, values, cividis, extent)
     frame(where, True, True)
@@ -75,11 +75,9 @@ def fields(
         zip(predictions, titles, errors, strict=True), start=1
     ):
         x = _LEFT + k * (size + _GAP)
-        canvas.lines(
-            x, 10 + style.LINE * (len(first) - len(title)) if len(first) > len(title) else 10, title
-        )
+        canvas.lines(x, top - 9 - style.LINE * (len(title) - 1), title)
         where = place(k, top)
-        _image(where, np.asarray(predicted, dtype=float), values, cividis, extent)
+        _image(where, tame(predicted), values, cividis, extent)
         frame(where, False, False)
         where = place(k, second)
         _image(where, error, (-most, most), colour_map.DIVERGING, extent)
@@ -89,21 +87,16 @@ def fields(
     _bar(canvas, right, top, size, values, cividis)
     if predictions:
         _bar(canvas, right, second, size, (-most, most), colour_map.DIVERGING)
-        canvas.text(_LEFT, second + 8, "below: error,", size=style.SMALL, colour=style.MUTED)
+        said = wrap("error: predicted − reference", size - 30, style.SMALL)
+        canvas.lines(_LEFT, second + 24, said, size=style.SMALL, colour=style.MUTED)
     return render(canvas.figure, f"{what}: reference, predictions and errors", slug)
 
 
 def _worst(error: np.ndarray) -> str:
-    finite = np.abs(error[np.isfinite(error)])
-    return f"max |error| {number(float(finite.max()))}" if len(finite) else "not finite"
-
-
-def _value_scale(truth: np.ndarray) -> tuple[float, float]:
-    finite = truth[np.isfinite(truth)]
-    if not len(finite):
-        return 0.0, 1.0
-    low, high = float(finite.min()), float(finite.max())
-    return (low, high) if low < high else (low - 0.5, high + 0.5)
+    lost = 1 - float(np.isfinite(error).mean())
+    if lost:
+        return f"{100 * lost:.2g} % not finite"
+    return f"max |error| {number(float(np.abs(error).max()))}"
 
 
 def _error_scale(errors: Sequence[np.ndarray]) -> float:
@@ -127,8 +120,7 @@ def _image(
     )
     fewer = values[np.ix_(rows, columns)]
     low, high = limits
-    with np.errstate(all="ignore"):
-        pixels = colours(np.clip((fewer - low) / (high - low), 0, 1), bytes=True)
+    pixels = colours(np.clip((fewer - low) / (high - low), 0, 1), bytes=True)
     pixels[~np.isfinite(fewer)] = 0
     axes.imshow(pixels, origin="lower", extent=extent, aspect="auto", interpolation="none")
 

@@ -11,7 +11,7 @@ from bench.report.figures import colour_map, style
 from bench.report.figures.style import Canvas, render, text_width, wrap
 
 _CELL_HEIGHT, _WIDEST_CELL, _WIDEST_ROW = 28.0, 92.0, 300.0
-_ANGLE = 35.0
+_ANGLE, _SLANTED = 35.0, 150.0
 _KEY = 44.0
 
 
@@ -36,9 +36,12 @@ def heat_map(
     left = 12 + max((text_width(line) for lines in names for line in lines), default=0)
     widest_text = max((text_width(text) for row in texts for text in row), default=0)
     sine, cosine = math.sin(math.radians(_ANGLE)), math.cos(math.radians(_ANGLE))
-    longest = max(map(text_width, columns), default=0)
+    # Of two lines at most, which a cell's width has room for.
+    length = max([_SLANTED, *(0.6 * text_width(column) for column in columns)])
+    slanted = [wrap(column, length) for column in columns]
+    longest = max((text_width(line) for lines in slanted for line in lines), default=0)
     # The last column's slanted name ends right of its cell.
-    beside = 0.8 * longest * cosine
+    beside = longest * cosine
     fits = (style.WIDEST - left - beside) / max(len(columns), 1)
     cell = max(min(_WIDEST_CELL, fits), widest_text + 6, 30.0)
     wrapped = [wrap(column, cell - 8) for column in columns]
@@ -48,13 +51,13 @@ def heat_map(
     width = left + cell * len(columns) + (4 if upright else max(beside - cell / 2, 4))
     canvas = Canvas(max(width, left + 240), top + sum(heights) + _KEY)
 
-    for k, (column, lines) in enumerate(zip(columns, wrapped, strict=True)):
+    for k, lines in enumerate(wrapped):
         x = left + (k + 0.5) * cell
         if upright:
             first = top - 12 - style.LINE * (len(lines) - 1)
             canvas.lines(x, first, lines, align="center")
         else:
-            canvas.slanted(x - 2, top - 6, column, _ANGLE)
+            canvas.slanted(x, top - 6, slanted[k], _ANGLE)
     y = top
     for row, (lines, height) in enumerate(zip(names, heights, strict=True)):
         first = y + height / 2 - style.LINE * (len(lines) - 1) / 2

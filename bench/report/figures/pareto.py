@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from bench.report.figures import style
-from bench.report.figures.scale import log_axis, log_limits
+from bench.report.figures.scale import log_axis, log_limits, tame
 from bench.report.figures.style import Canvas, Legend, Palette, render, wrap
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 18.0, 34.0, 44.0
@@ -64,7 +64,7 @@ def pareto(
     notes = [_notes(points, panel_width - 16) for _, points in panels]
     above = _TOP + style.LINE * (max(map(len, titles), default=1) - 1)
     below = _BOTTOM + style.LINE * max(map(len, notes), default=0)
-    panel_height = above + inner_height + below
+    panel_height = above + inner_height + below + 6
     width = columns * panel_width
     legend = Legend.of([p.label for _, points in panels for p in points], width - 16)
     canvas = Canvas(width, legend.height + max(rows * panel_height, 20))
@@ -90,7 +90,15 @@ def _notes(points: Sequence[Point], width: float) -> list[str]:
     return [line for note in said for line in wrap(note, width, style.SMALL)]
 
 
+def _tame(point: Point) -> Point:
+    seconds, error, low, high = map(
+        float, tame(np.array([point.seconds, point.error, point.low, point.high]))
+    )
+    return replace(point, seconds=seconds, error=error, low=low, high=high)
+
+
 def _draw(axes: Axes, points: Sequence[Point], palette: Palette) -> None:
+    points = [_tame(p) for p in points]
     timed = [p for p in points if math.isfinite(p.seconds) and p.seconds > 0]
     plain = [p for p in timed if math.isfinite(p.error) and p.error > 0]
     x_low, x_high = log_limits(np.array([p.seconds for p in timed]), least=4)

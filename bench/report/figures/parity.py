@@ -9,14 +9,22 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from bench.report.figures import style
-from bench.report.figures.scale import finite_positive, linear_axis, log_axis, log_limits
-from bench.report.figures.style import Canvas, Palette, render, wrap
+from bench.report.figures.scale import (
+    finite_positive,
+    linear_axis,
+    linear_limits,
+    log_axis,
+    log_limits,
+    tame,
+)
+from bench.report.figures.style import Canvas, Legend, Palette, render, wrap
 from bench.report.format import number
 
-_LEFT, _RIGHT, _BOTTOM, _PANEL = 58.0, 10.0, 46.0, 250.0
+_LEFT, _RIGHT, _BOTTOM, _PANEL = 72.0, 10.0, 46.0, 250.0
 _COLUMNS = 4
 _BINS, _SHADES, _POINTS = 64, 24, 120
-_MOST_DECADES = 6
+#: What the axis of errors goes beyond the best arm's largest one, at most.
+_BEYOND = 1e3
 
 
 @style.drawn
@@ -40,14 +48,18 @@ def parity(
     columns = min(_COLUMNS, len(arms) + 1)
     rows = -(-(len(arms) + 1) // columns)
     size = _PANEL - _LEFT - _RIGHT
-    titles = [*(wrap(label, _PANEL - 20) for label, _, _ in arms), ["error of each arm"]]
+    titles = [*(wrap(label, size + 10) for label, _, _ in arms), ["error of each arm"]]
     above = 14 + style.LINE * (max(map(len, titles)) + 1)
     panel_height = above + size + _BOTTOM
-    canvas = Canvas(columns * _PANEL, rows * panel_height)
-    limits = _limits([reference for _, reference, _ in arms])
+    width = columns * _PANEL
+    legend = Legend.of([label for label, _, _ in arms], width - 16)
+    canvas = Canvas(width, legend.height + rows * panel_height)
+    legend.draw(canvas, palette, 8)
+    # A prediction may be anywhere.
+    limits = linear_limits(np.concatenate([np.zeros(0), *(r for _, r, _ in arms)]), margin=0.05)
     with_unit = f" ({unit})" if unit else ""
     for k, lines in enumerate(titles):
-        x, y = k % columns * _PANEL, k // columns * panel_height
+        x, y = k % columns * _PANEL, legend.height + k // columns * panel_height
         canvas.lines(x + _LEFT, y + above - 10 - style.LINE * len(lines), lines, bold=True)
         axes = canvas.axes(x + _LEFT, y + above, size, size)
         axes.grid(True)
@@ -65,20 +77,10 @@ def parity(
 
 def _flat(reference: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Those with a finite reference, as floats."""
-    truth = np.ravel(np.asarray(reference, dtype=float))
-    values = np.ravel(np.asarray(predicted, dtype=float))
+    truth = np.ravel(tame(reference))
+    values = np.ravel(tame(predicted))
     keep = np.isfinite(truth)
     return truth[keep], values[keep]
-
-
-def _limits(references: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Of the references: a prediction may be anywhere."""
-    found = [r for r in references if len(r)]
-    if not found:
-        return 0.0, 1.0
-    low, high = min(float(r.min()) for r in found), max(float(r.max()) for r in found)
-    margin = 0.05 * (high - low) or max(abs(low) * 0.05, 1e-12)
-    return low - margin, high + margin
 
 
 def _histogram(
@@ -128,14 +130,13 @@ def _distribution(
     axes: Axes, arms: Sequence[tuple[str, np.ndarray, np.ndarray]], palette: Palette
 ) -> None:
     """Share of the values whose error is at most x."""
-    with np.errstate(all="ignore"):
-        errors = [np.sort(np.abs(predicted - truth)) for _, truth, predicted in arms]
+    errors = [np.sort(np.abs(predicted - truth)) for _, truth, predicted in arms]
     known = [finite_positive(e) for e in errors]
     # The smallest thousandth says nothing and is far below the rest.
     ends = [np.quantile(e, [0.003, 1.0]) for e in known if len(e)]
     low, high = log_limits(np.concatenate(ends) if ends else np.zeros(0))
     if ends:
-        high = min(high, 10.0**_MOST_DECADES * min(float(e[1]) for e in ends))
+        high = min(high, _BEYOND * min(float(e[1]) for e in ends))
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     axes.set_ylim(0, 1.02)
@@ -148,7 +149,8 @@ def _distribution(
         ranks = np.unique(np.linspace(0, len(error) - 1, _POINTS).round().astype(int))
         x = error[ranks]
         usable = np.isfinite(x)
-        x, share = np.maximum(x[usable], low * 1e-3), (ranks[usable] + 1) / len(error)
+        # An arm that is off by more stands at the border.
+        x, share = np.clip(x[usable], low * 1e-3, high), (ranks[usable] + 1) / len(error)
         if not len(x):
             continue
         axes.plot(

@@ -12,9 +12,32 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLoc
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+#: Beyond it, or its inverse, a value is as good as infinite, or zero: axes could overflow.
+_MOST = 1e100
+
+
+def tame(values: np.ndarray) -> np.ndarray:
+    """An array as floats, infinite or zero where no axis reaches."""
+    found = np.asarray(values, dtype=float)
+    found = np.where(np.abs(found) > _MOST, np.copysign(np.inf, found), found)
+    return np.where(np.abs(found) < 1 / _MOST, 0.0, found)
+
+
+def linear_limits(values: np.ndarray, margin: float = 0.0) -> tuple[float, float]:
+    """Limits of the finite values, apart even where these are not."""
+    found = values[np.isfinite(values)]
+    if not len(found):
+        return 0.0, 1.0
+    low, high = float(found.min()), float(found.max())
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        apart = 0.05 * max(abs(low), abs(high)) or 0.5
+        return low - apart, high + apart
+    return low - margin * (high - low), high + margin * (high - low)
+
+
 def finite_positive(values: np.ndarray) -> np.ndarray:
     """Those of an array that a logarithmic axis can show."""
-    flat = np.ravel(np.asarray(values, dtype=float))
+    flat = np.ravel(tame(values))
     return flat[np.isfinite(flat) & (flat > 0)]
 
 
@@ -69,9 +92,11 @@ def linear_axis(axis: Axis, most: int) -> None:
 def linear_labels(ticks: Sequence[float]) -> list[str]:
     """Numbers with thousands and millions abbreviated, and a true minus."""
     largest = max((abs(t) for t in ticks), default=0)
-    factor, unit = (
-        (1e6, "M") if 1e7 <= largest < 1e10 else (1e3, "k") if largest >= 1e4 else (1, "")
-    )
+    factor, unit = 1.0, ""
+    for size, name in ((1e3, "k"), (1e6, "M")):
+        whole = all(abs(t / size - round(t / size)) < 1e-9 for t in ticks)
+        if largest >= 10 * size and whole:
+            factor, unit = size, name
     if largest >= 1e10 or 0 < largest < 1e-3:
         return [f"{t:.4g}".replace("-", "−") for t in ticks]
     texts = [f"{t / factor:.7g}" for t in ticks]
@@ -91,4 +116,4 @@ def log_limits(values: np.ndarray, least: float = 2.0) -> tuple[float, float]:
         return 0.1, 10.0
     low, high = float(found.min()), float(found.max())
     margin = max((high / low) ** 0.05, math.sqrt(max(1.0, least * low / high)), 1.05)
-    return max(low / margin, 1e-300), min(high * margin, 1e300)
+    return low / margin, high * margin

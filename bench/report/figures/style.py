@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,8 +39,8 @@ SIZE, SMALL, LINE = 11.0, 10.0, 14.0
 #: No figure is wider.
 WIDEST = 1000.0
 
-#: Okabe and Ito's without black and yellow, the light ones darkened to a contrast of 3 on white.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#c4699a", "#3195d3", "#bf8600")
+#: Okabe and Ito's without black and yellow, the light ones darkened for white pages.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#c4699a", "#45a8e2", "#bf8600")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "h", ">", "*")
 _LINES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)))
 
@@ -104,8 +105,8 @@ def _look(position: int) -> Look:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draw with the figures' style, whatever the user's own; decorates functions, too."""
-    with mpl.rc_context(), warnings.catch_warnings():
+    """Draw with the figures' style, whatever the user's own."""
+    with mpl.rc_context(), warnings.catch_warnings(), np.errstate(all="ignore"):
         mpl.rcdefaults()
         mpl.rcParams.update(_RC)
         # The page's fonts show it: here text is only measured.
@@ -160,17 +161,19 @@ class Canvas:
         for k, line in enumerate(lines):
             self.text(x, y + k * LINE, line, **how)
 
-    def slanted(self, x: float, y: float, text: str, angle: float) -> None:
-        """A line of text that rises from x, y."""
-        self.figure.text(
-            x / self.width,
-            1 - y / self.height,
-            text,
-            fontsize=SIZE,
-            color=INK,
-            rotation=angle,
-            rotation_mode="anchor",
-        )
+    def slanted(self, x: float, y: float, lines: Sequence[str], angle: float) -> None:
+        """Lines of text that rise from x, y."""
+        across = LINE / math.sin(math.radians(angle))
+        for k, line in enumerate(lines):
+            self.figure.text(
+                (x + (k - (len(lines) - 1) / 2) * across) / self.width,
+                1 - y / self.height,
+                line,
+                fontsize=SIZE,
+                color=INK,
+                rotation=angle,
+                rotation_mode="anchor",
+            )
 
     def axis_names(self, axes: Axes, x: str, y: str) -> None:
         """What the axes are, below and left of them."""

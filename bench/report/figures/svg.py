@@ -16,7 +16,7 @@ _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _FONT = re.compile(r"font: (?:(bold|\d+) )?([\d.]+)px [^;]*")
 _DATA = "data:image/png;base64,"
 #: A figure is not drawn narrower: its text would be too small to read.
-_NARROWEST = 640
+_NARROWEST = 820
 
 
 def inline(text: str, title: str, slug: str, variables: Mapping[str, str]) -> str:
