@@ -138,8 +138,8 @@ def _noops(results: Results) -> list[str]:
         if comparison.noops:
             found[comparison.variant, comparison.reference] = list(comparison.noops)
     return [
-        f"{variant} is the same run as {reference} on {', '.join(map(str, cases))}, which are left"
-        " out of their comparison."
+        f"{variant} is the same run as {reference} on {', '.join(map(results.title, cases))}:"
+        " left out of their comparison."
         for (variant, reference), cases in found.items()
     ]
 
@@ -156,7 +156,8 @@ def _spread(results: Results) -> list[str]:
         if not high - low <= math.log(_MUCH):
             said.append(
                 f"{comparison.variant} against {comparison.reference} differs between problems:"
-                f" ×{ratio_text(ratio(low))} on {least}, ×{ratio_text(ratio(high))} on {most}."
+                f" ×{ratio_text(ratio(low))} on {results.title(least)},"
+                f" ×{ratio_text(ratio(high))} on {results.title(most)}."
             )
     return said
 
@@ -177,7 +178,7 @@ def _disagreement(results: Results) -> list[str]:
             said.append(
                 f"{comparison.variant} is {comparison.effect.verdict} than {comparison.reference}"
                 f" as a whole, but the other way round for every seed of"
-                f" {', '.join(map(str, against))}."
+                f" {', '.join(map(results.title, against))}."
             )
     return said
 

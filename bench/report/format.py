@@ -16,9 +16,9 @@ def number(value: float | None) -> str:
 
 
 def ratio_text(value: float) -> str:
-    """A ratio: ``0.0982``, ``12.3``, ``2.31e-5``; ``∞``, and ``–`` where there is none."""
+    """A ratio: ``0.0982``, ``1.00``, ``2.31e-5``; ``∞``, and ``–`` where there is none."""
     if math.isinf(value):
         return "∞"
     if 1e-3 <= value < 1e5:
-        return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+        return f"{value:#.3g}".rstrip(".") if value < 1000 else f"{value:.0f}"
     return number(value)

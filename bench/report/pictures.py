@@ -113,7 +113,7 @@ def heat_map_picture(results: Results) -> Picture | None:
     ratios = np.array([[ratio(value) for value in row] for row in logs])
     return Picture(
         "Problem by problem",
-        heat_map([str(case) for case in cases], arms, ratios, texts, "heat-map"),
+        heat_map([results.title(case) for case in cases], arms, ratios, texts, "heat-map"),
         f"Median over the seeds of the error ({results.main_metric}) over that of {reference}.",
     )
 
@@ -142,7 +142,7 @@ def curve_pictures(results: Results, palette: Palette) -> Iterator[Picture]:
             ),
         ]
         yield Picture(
-            str(case),
+            results.title(case),
             curves(panels, palette, 2, f"curves-{k}"),
             "Median over the seeds, and their range. A line ends where half of the seeds have"
             " diverged. The loss is weighted and, with rescaled labels, in other units: it compares"
@@ -179,7 +179,7 @@ def pareto_picture(results: Results, palette: Palette) -> Picture | None:
                 )
             )
         if points:
-            panels.append((str(case), points))
+            panels.append((results.title(case), points))
     if not panels:
         return None
     return Picture(
@@ -210,7 +210,7 @@ def prediction_pictures(results: Results, store: Store, palette: Palette) -> Ite
                 found.append((arm, pictures))
         if found:
             said = f"seed {seed}" if seed is not None else "the first seed of each that is done"
-            yield from _of_case(case, k, found, said, palette)
+            yield from _of_case(results.title(case), k, found, said, palette)
 
 
 def _drawn(results: Results, case: Case, arms: Sequence[str]) -> list[str]:
@@ -225,7 +225,7 @@ def _drawn(results: Results, case: Case, arms: Sequence[str]) -> list[str]:
 
 
 def _of_case(
-    case: Case,
+    case: str,
     number: int,
     found: Sequence[tuple[str, Sequence[Illustration]]],
     seed: str,

@@ -27,9 +27,6 @@ class Case(NamedTuple):
     problem: str
     model: str
 
-    def __str__(self) -> str:
-        return f"{self.problem} · {self.model}"
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -107,6 +104,11 @@ class Results:
             place = (Case(spec.problem, spec.model), spec.arm)
             runs.setdefault(place, {})[spec.seed] = run
         return runs
+
+    def title(self, case: Case) -> str:
+        """The problem, and the model where there are several."""
+        models = {other.model for other in self.cases}
+        return case.problem if len(models) == 1 else f"{case.problem} · {case.model}"
 
     def runs(self, case: Case, variant: str) -> dict[int, PlannedRun]:
         """The planned runs by seed."""

@@ -103,7 +103,7 @@ def factorial_table(results: Results, suite: Suite) -> Table:
         ]
         for term in results.factorial
     ]
-    cases = ", ".join(str(case) for case in results.factorial_errors)
+    cases = ", ".join(map(results.title, results.factorial_errors))
     return Table(
         "factorial",
         f"Main effects and interactions ({results.main_metric})",
