@@ -275,4 +275,7 @@ def _read(path: Path) -> Plan:
         raise BadInput(f"cannot read {str(path)!r}: {error}") from error
     if plan.schema > SCHEMA:
         raise BadInput(f"{str(path)!r} has schema {plan.schema}, newer than {SCHEMA}")
+    # Reports are named by it, so it must not lead elsewhere.
+    if plan.key != path.stem:
+        raise BadInput(f"{str(path)!r} is the plan {plan.key!r}: it has been renamed or edited")
     return plan

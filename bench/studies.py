@@ -13,6 +13,9 @@ from bench.arm import BASELINE
 from bench.errors import BadInput, unknown
 from bench.study import Part, Study
 
+#: What a report on all runs of a store is called.
+EVERYTHING = "all"
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -29,8 +32,8 @@ def get_study(name: str) -> Study:
     path = Path(name)
     if not _NAME.fullmatch(path.stem):
         raise BadInput(f"study {name!r}: a name is small letters, digits, '-' and '_'")
-    if path.stem in STUDIES:
-        raise BadInput(f"study {name!r}: {path.stem!r} is the name of a study of the suite")
+    if path.stem in (*STUDIES, EVERYTHING):
+        raise BadInput(f"study {name!r}: {path.stem!r} already means something; rename the file")
     try:
         study = msgspec.toml.decode(path.read_bytes(), type=Study)
     except OSError as error:

@@ -147,6 +147,15 @@ def test_a_plan_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
         plans(store)
 
 
+def test_a_plan_that_claims_another_name_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    save(plan(), store)
+    (path,) = (tmp_path / "studies").iterdir()
+    path.write_bytes(path.read_bytes().replace(b'"study": "mine"', b'"study": "../../mine"'))
+    with pytest.raises(BadInput, match="has been renamed or edited"):
+        plans(store)
+
+
 @pytest.mark.parametrize("name", STUDIES)
 @pytest.mark.parametrize("suite", ["pinn", "molecular"])
 def test_the_command_of_a_run_is_that_run(name: str, suite: str) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.arm import BASELINE
+from bench.commands.execution import out_option
 from bench.errors import BadInput, unknown
 from bench.plan import SCHEMA, Plan, PlannedRun
 from bench.record import Record
 from bench.store import Store
-
-#: What such a plan is called.
-NAME = "all"
+from bench.studies import EVERYTHING
 
 
 def plans_of_store(store: Store, suite: str | None, budget: str | None) -> list[Plan]:
@@ -36,13 +35,13 @@ def plans_of_store(store: Store, suite: str | None, budget: str | None) -> list[
     if suite is not None and suite not in by_suite:
         raise unknown(f"suite with runs in {str(store.root)!r}:", suite, by_suite)
     return [
-        _plan(name, records, budget)
+        _plan(name, records, budget, out_option(store.root))
         for name, records in sorted(by_suite.items())
         if suite in (None, name)
     ]
 
 
-def _plan(suite: str, records: Iterable[Record], budget: str | None) -> Plan:
+def _plan(suite: str, records: Iterable[Record], budget: str | None, where: str) -> Plan:
     by_budget: dict[str, list[Record]] = {}
     for record in records:
         by_budget.setdefault(record.budget, []).append(record)
@@ -65,12 +64,12 @@ def _plan(suite: str, records: Iterable[Record], budget: str | None) -> Plan:
             " later one.)"
         )
     runs = [
-        PlannedRun(record.spec, f"python -m bench.suite reproduce {record.spec_hash}")
+        PlannedRun(record.spec, f"python -m bench.suite reproduce {record.spec_hash}{where}")
         for _, record in sorted(newest.items())
     ]
     return Plan(
         schema=SCHEMA,
-        study=NAME,
+        study=EVERYTHING,
         suite=suite,
         budget=chosen,
         options="",

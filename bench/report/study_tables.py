@@ -290,7 +290,7 @@ def runs_table(results: Results, suite: Suite) -> Table:
                 record.timing.train_s,
                 record.timing.step_ms_median,
                 str(environment.get("gpu") or environment.get("cpu")),
-                str(environment.get("commit")),
+                environment.get("commit"),
                 run.command,
             ]
         rows.append(row)
