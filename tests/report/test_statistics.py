@@ -162,7 +162,7 @@ def test_a_diverged_cell_counts_as_the_worst_of_its_problem() -> None:
 
 # Simulations.
 
-STUDIES = 300
+STUDIES = 200
 
 
 def study(rng: np.random.Generator, mean: float, problems: int, seeds: int) -> list[np.ndarray]:
