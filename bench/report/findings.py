@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -93,6 +94,7 @@ def limits(results: Results) -> list[str]:
     """What a reader must know before believing the answer, each in a sentence."""
     return [
         *_lost(results),
+        *_warnings(results),
         *_unfinished(results),
         *_noops(results),
         *_spread(results),
@@ -124,6 +126,30 @@ def _lost(results: Results) -> list[str]:
         "Runs without a usable network stay in the comparison: those that diverged or failed rank"
         f" last, those that collapsed count with their error. {'; '.join(counts)}."
     ]
+
+
+def _warnings(results: Results) -> list[str]:
+    """What the runs say of themselves, with how many of which arm say it."""
+    said: dict[str, Counter[str]] = {}
+    totals = Counter[str]()
+    for variant in results.variants:
+        for case in results.cases:
+            for record in results.of(case, variant).values():
+                totals[variant] += 1
+                for text in {_without_figures(text) for text in record.warnings}:
+                    said.setdefault(text, Counter())[variant] += 1
+    return [
+        f"Runs that say “{text}”: "
+        + ", ".join(f"{count} of {totals[variant]} of {variant}" for variant, count in who.items())
+        + "."
+        for text, who in said.items()
+    ]
+
+
+def _without_figures(text: str) -> str:
+    """A warning's first clause, so that those that differ in their figures alone are one."""
+    clause = re.split(r"[:;(]", text)[0].strip()
+    return re.sub(r"\d[\d.]*(e[-+]?\d+)?", "…", clause)
 
 
 def _unfinished(results: Results) -> list[str]:

@@ -22,6 +22,10 @@ LEAST_PAIRS = 6
 MOST_SEEDS = 1000
 _POWER = 0.8
 _RESAMPLES = 5000
+#: Resampled values held at a time: 32 MB in float64.
+_BATCH_VALUES = 4_000_000
+#: Variance of the interquartile mean of many normal values, as a multiple of their mean's.
+_IQM_VARIANCE = 1.195
 
 Verdict = Literal["better", "worse", "undecided"]
 
@@ -237,6 +241,7 @@ def _interval(
             of_union,
             n_resamples=_RESAMPLES,
             method="percentile",
+            batch=max(1, _BATCH_VALUES // sum(map(len, varied))),
             vectorized=True,
             rng=np.random.default_rng(rng_seed),
         ).bootstrap_distribution
@@ -247,18 +252,18 @@ def _interval(
 
 
 def _seeds_needed(strata: Sequence[np.ndarray], estimate: float) -> int | None:
-    """Seeds per problem for a decision in 80 % of such studies."""
+    """Seeds per problem for a decision in 80 % of such studies, were the log ratios normal with
+    the spread that the finite ones have within problems.
+    """
     finite = [values[np.isfinite(values)] for values in strata]
     freedom = sum(max(len(values) - 1, 0) for values in finite)
     if freedom == 0 or not math.isfinite(estimate) or estimate == 0:
         return None
     squares = sum(float(((values - values.mean()) ** 2).sum()) for values in finite if len(values))
-    variance = squares / freedom
+    variance = _IQM_VARIANCE * squares / freedom
     least = max(2, math.ceil(LEAST_PAIRS / len(strata)))
-    for seeds in range(least, MOST_SEEDS + 1):
-        pairs = seeds * len(strata)
-        df = pairs - len(strata)
-        needed = stats.t.ppf(0.5 + CONFIDENCE / 2, df) + stats.t.ppf(_POWER, df)
-        if needed * math.sqrt(variance / pairs) <= abs(estimate):
-            return seeds
-    return None
+    seeds = np.arange(least, MOST_SEEDS + 1)
+    df = (seeds - 1) * len(strata)
+    needed = stats.t.ppf(0.5 + CONFIDENCE / 2, df) + stats.t.ppf(_POWER, df)
+    enough = seeds[needed * np.sqrt(variance / (seeds * len(strata))) <= abs(estimate)]
+    return int(enough[0]) if len(enough) else None

@@ -145,6 +145,23 @@ def test_a_claim_that_a_problem_contradicts_is_said() -> None:
     assert f"for every seed of {PROBLEMS[2]}" in text
 
 
+def test_warnings_that_differ_in_their_figures_are_one() -> None:
+    made = plan(ARMS[:2])
+    there = {
+        name: msgspec.structs.replace(
+            record,
+            warnings=[
+                f"Adam's eps 1e-08 dominates gradients of {record.seed}.5e-11 (RMS): try less"
+            ]
+            if record.arm == "irelu"
+            else [],
+        )
+        for name, record in records(made, PLAIN).items()
+    }
+    said = [t for t in limits(Results(made, there, results(PLAIN).columns)) if "eps" in t]
+    assert said == ["Runs that say “Adam's eps … dominates gradients of …”: 9 of 9 of irelu."]
+
+
 def test_runs_of_other_code_are_said() -> None:
     made = plan()
     there = records(made, PLAIN)
