@@ -12,7 +12,7 @@ import numpy as np
 from bench.record import Record
 from bench.report.format import ratio_text
 from bench.report.results import Case, Comparison, Results
-from bench.report.statistics import LEAST_PAIRS
+from bench.report.statistics import LEAST_FREEDOM, LEAST_SEEDS
 from bench.report.study_tables import ratio
 
 #: Comparisons that a headline spells out; of more it gives counts and extremes.
@@ -85,9 +85,7 @@ def _verdict(comparison: Comparison) -> str:
         return found.verdict
     if found.seeds_needed is not None:
         return f"undecided, about {found.seeds_needed} seeds would decide"
-    if found.pairs < LEAST_PAIRS:
-        return f"undecided, {_count(found.pairs, 'pair')} of at least {LEAST_PAIRS}"
-    return "undecided"
+    return "undecided" if found.enough else "undecided, too few seeds for a claim"
 
 
 def limits(results: Results) -> list[str]:
@@ -220,12 +218,13 @@ def _multiplicity(results: Results) -> list[str]:
 
 
 def _few_seeds(results: Results) -> list[str]:
-    few = sum(comparison.effect.pairs < LEAST_PAIRS for comparison in results.comparisons)
+    few = sum(c.effect.pairs > 0 and not c.effect.enough for c in results.comparisons)
     if not few:
         return []
     return [
-        f"{_count(few, 'comparison')} with fewer than {LEAST_PAIRS} pairs: no claim is made,"
-        " whatever the figures are."
+        f"{_count(few, 'comparison')} with too few seeds (a claim needs {LEAST_SEEDS} on each"
+        f" problem, and {LEAST_FREEDOM} more pairs than problems): no claim is made, whatever the"
+        " figures are."
     ]
 
 

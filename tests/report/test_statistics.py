@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.report import statistics
-from bench.report.statistics import LEAST_PAIRS, effect, factorial, iqm, summarize
+from bench.report.statistics import LEAST_SEEDS, effect, factorial, iqm, summarize
 
 INF = math.inf
 
@@ -67,12 +67,26 @@ def test_mixed_divergence_never_becomes_a_claim() -> None:
     assert (found.low, found.high) == (-INF, INF)
 
 
-def test_below_six_pairs_nothing_is_claimed() -> None:
-    few = effect([np.array([-1.0, -1.01, -0.99, -1.02, -0.98])])
-    assert few.high < 0
-    assert (few.pairs, few.verdict) == (LEAST_PAIRS - 1, "undecided")
-    assert effect([np.array([-1.0, -1.01, -0.99, -1.02, -0.98, -1.0])]).verdict == "better"
-    assert effect([-x for x in [np.array([-1.0, -1.1, -0.9])] * 2]).verdict == "worse"
+@pytest.mark.parametrize(
+    ("sizes", "enough"),
+    [
+        ([5], False),
+        ([6], True),
+        ([3, 3], False),
+        ([4, 4], True),
+        ([3, 3, 3], True),
+        ([2] * 10, False),
+        ([3, 3, 3, 2], False),
+    ],
+)
+def test_with_too_few_seeds_nothing_is_claimed(sizes: list[int], enough: bool) -> None:
+    found = effect([np.linspace(-1.01, -0.99, size) for size in sizes])
+    assert found.high < 0
+    assert found.enough is enough
+    assert found.verdict == ("better" if enough else "undecided")
+    if not enough:
+        assert found.seeds_needed is not None
+        assert found.seeds_needed >= LEAST_SEEDS
 
 
 def test_single_seeds_have_no_interval() -> None:
