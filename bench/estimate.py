@@ -45,10 +45,10 @@ def estimate(
             total = timing.build_s + timing.train_s + timing.evaluate_s
             known.setdefault(_kind(record.spec, exact=True), []).append(total)
     measured: dict[bytes, float] = {}
-    total = 0.0
+    lasting: list[float] = []
     for spec in specs:
         if found := known.get(_kind(spec, exact=True)):
-            total += statistics.median(found)
+            lasting.append(statistics.median(found))
             continue
         kind = _kind(spec, exact=False)
         if kind not in measured:
@@ -57,8 +57,10 @@ def estimate(
                     "measuring a few steps of each problem and model, to say how long it will take"
                 )
             measured[kind] = measure(spec)
-        total += measured[kind]
-    return total / max(jobs, 1) + (_START_S if specs else 0)
+        lasting.append(measured[kind])
+    if not lasting:
+        return 0.0
+    return max(sum(lasting) / max(jobs, 1), *lasting) + _START_S
 
 
 def measure(spec: Spec) -> float:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import shlex
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ from bench.options import add_training_arguments
 from bench.spec import Spec
 from bench.store import Store
 from bench.study import Part, Study, factorial_cells, split_words
-from bench.task import Request, Suite
+from bench.task import Columns, Request, Suite
 
 SCHEMA = 1
 
@@ -31,7 +32,7 @@ class PlannedRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         spec: What is run; its arm is the name of the variant.
-        command: The command that repeats it.
+        command: The command that runs it, into the default store.
     """
 
     spec: Spec
@@ -58,6 +59,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         comparisons: Pairs (variant, reference).
         factors: Names of the factors; empty where there is no factorial.
         cells: The variant of each combination of the factors, the last factor fastest.
+        columns: The metrics of each problem.
         runs: One at each place.
     """
 
@@ -71,6 +73,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     comparisons: list[tuple[str, str]]
     factors: list[str]
     cells: list[str]
+    columns: dict[str, Columns]
     runs: list[PlannedRun]
 
     @property
@@ -93,12 +96,24 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def extended(self, old: Plan) -> Plan:
         """This plan with the runs of an old one of the same key.
 
-        A place that both have is this one's; what the study no longer has is left out.
+        A place that both have is this one's. What the study no longer has is left out, and other
+        seeds that would be run in another way today, so that no two ways are pooled.
         """
         places = {run.place for run in self.runs}
+        ways = {run.place[:3]: _but_seed(run.spec) for run in self.runs}
         variants = self.variants
-        kept = [r for r in old.runs if r.place not in places and r.spec.arm in variants]
-        return msgspec.structs.replace(self, runs=_sorted([*self.runs, *kept], variants))
+        kept = [
+            run
+            for run in old.runs
+            if run.place not in places
+            and run.spec.arm in variants
+            and ways.get(run.place[:3]) in (None, _but_seed(run.spec))
+        ]
+        return msgspec.structs.replace(
+            self,
+            runs=_sorted([*self.runs, *kept], variants),
+            columns={**old.columns, **self.columns},
+        )
 
 
 def make_plan(
@@ -143,7 +158,7 @@ def make_plan(
     runs = []
     for variant in variants:
         words = [*split_words(part.options), *split_words(options), *variant.options]
-        namespace = _options_parser(suite, study.name).parse_args(words)
+        namespace = parse_options(suite, study.name, words)
         for problem in dict.fromkeys(problems):
             for model in dict.fromkeys(models):
                 for seed in dict.fromkeys(seeds):
@@ -171,16 +186,28 @@ def make_plan(
         comparisons=part.comparisons(),
         factors=list(part.factors),
         cells=list(factorial_cells(variants, part.factors).values()),
+        columns=columns_of(suite, problems),
         runs=_sorted(_distinct(runs), names),
     )
 
 
-def _options_parser(suite: Suite, study: str) -> argparse.ArgumentParser:
-    """Options that may differ between the runs of a study."""
+def columns_of(suite: Suite, problems: Iterable[str]) -> dict[str, Columns]:
+    """The metrics of each problem, as they are read back from JSON."""
+    return {
+        problem: Columns(*map(list, suite.columns(problem))) for problem in dict.fromkeys(problems)
+    }
+
+
+def parse_options(suite: Suite, study: str, words: Sequence[str]) -> argparse.Namespace:
+    """Options of a suite that the runs of a study may have.
+
+    Raises:
+        BadInput: It has no such option.
+    """
     parser = Parser(prog=f"options of study {study!r}", add_help=False, allow_abbrev=False)
     add_training_arguments(parser)
     suite.add_arguments(parser)
-    return parser
+    return parser.parse_args(words)
 
 
 def _command(request: Request, suite: Suite, words: Sequence[str]) -> str:
@@ -193,6 +220,11 @@ def _command(request: Request, suite: Suite, words: Sequence[str]) -> str:
     if request.dtype != "float32":
         tokens += ["--dtype", request.dtype]
     return shlex.join([*tokens, *words])
+
+
+def _but_seed(spec: Spec) -> str:
+    """The same for runs that differ in their seeds alone."""
+    return msgspec.structs.replace(spec, seed=0).hash
 
 
 def _distinct(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
@@ -243,22 +275,30 @@ def save(plan: Plan, store: Store) -> Plan:
 
 
 def plans(store: Store) -> list[Plan]:
-    """The plans of a store, in the order of their keys.
-
-    Raises:
-        BadInput: One cannot be read.
-    """
-    return [_read(path) for path in sorted((store.root / "studies").glob("*.json"))]
+    """The plans of a store, in the order of their keys; an unreadable one is said on stderr."""
+    found = []
+    for path in sorted((store.root / "studies").glob("*.json")):
+        try:
+            found.append(_read(path))
+        except BadInput as error:
+            print(f"bench: ignoring a study: {error}", file=sys.stderr)
+    return found
 
 
 def find_plans(store: Store, study: str, suite: str | None, budget: str | None) -> list[Plan]:
     """The plans of a study, of one suite or budget if asked for.
 
+    Args:
+        store: Where they are.
+        study: Name of the study, or the key of one plan.
+        suite: Name of a suite, or all.
+        budget: Name of a budget, or all.
+
     Raises:
         BadInput: The store has none.
     """
     every = plans(store)
-    of_study = [plan for plan in every if plan.study == study]
+    of_study = [plan for plan in every if study in (plan.study, plan.key)]
     if not of_study:
         raise unknown(f"study in {str(store.root)!r}:", study, {plan.study for plan in every})
     for name, wanted in (("suite", suite), ("budget", budget)):

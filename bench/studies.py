@@ -155,7 +155,8 @@ _ALL = [
         "paper",
     ),
     Study(
-        "What does removing the normalisation layers do when nothing else is changed?",
+        "What does removing the normalisation layers do when nothing else is changed (of"
+        " potentials: in today's protocol)?",
         [
             Part("pinn", [BASELINE, "denorm"], ["fnn-bn"]),
             Part("molecular", [BASELINE, "denorm"], _NORMALIZED, _TWO_MOLECULES),
@@ -208,7 +209,8 @@ _ALL = [
         "integrated-activations",
     ),
     Study(
-        "How much of the instability of integrated activations is their initialisation?",
+        "How much of the instability of integrated activations is their initialisation (of"
+        " potentials: in today's protocol)?",
         [
             _initialization("pinn", [], []),
             _initialization("molecular", ["schnet", "cgcnn"], _TWO_MOLECULES),

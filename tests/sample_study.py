@@ -60,6 +60,7 @@ def plan(
         comparisons=[(arm, arms[0]) for arm in arms[1:]],
         factors=[],
         cells=[],
+        columns=dict.fromkeys(problems, COLUMNS),
         runs=runs,
     )
     return msgspec.structs.replace(made, **changes)
@@ -109,4 +110,4 @@ def history(error: float | None) -> dict[str, list[float | None]]:
 def results(errors: Errors, made: Plan | None = None) -> Results:
     """Of `records`."""
     made = made or plan()
-    return Results(made, records(made, errors), dict.fromkeys(PROBLEMS, COLUMNS))
+    return Results(made, records(made, errors))

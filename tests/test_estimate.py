@@ -28,6 +28,7 @@ def test_a_run_lasts_as_long_as_those_before_it() -> None:
     specs = [msgspec.structs.replace(FULL, seed=seed) for seed in range(1, 5)]
     assert estimate(specs, known, 1, pytest.fail) == 4 * 100 + START
     assert estimate(specs, known, 2, pytest.fail) == 2 * 100 + START
+    assert estimate(specs, known, 16, pytest.fail) == 100 + START  # no sooner than one run
 
 
 def test_nothing_to_do_takes_no_time() -> None:

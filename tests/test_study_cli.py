@@ -113,9 +113,36 @@ def test_more_seeds_run_only_what_is_missing(
     assert started(tmp_path / "store") == after
 
 
+@pytest.mark.usefixtures("page")
+def test_a_study_on_two_suites_stops_at_the_first_interruption(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    part = STUDY[STUDY.index("[[part]]") :]
+    Path("mine.toml").write_text(STUDY + part.replace('"lone"', '"toy"'))
+    monkeypatch.setenv("TOY_INTERRUPT", "0@30")
+    study("--seeds", "1", code=130)
+    err = capsys.readouterr().err
+    assert "study mine on lone" in err
+    assert "study mine on toy" not in err
+    monkeypatch.setenv("TOY_INTERRUPT", "")
+    study("--seeds", "1")
+    assert {plan.suite for plan in plans(Store(tmp_path / "store"))} == {"lone", "toy"}
+    assert len(started(tmp_path / "store")) == 2 * RUNS
+
+
+@pytest.mark.usefixtures("page")
+def test_a_rerun_repeats_and_does_not_double(tmp_path: Path) -> None:
+    study("--seeds", "1")
+    before = {r.spec_hash: r.metrics for r in Store(tmp_path / "store").records()}
+    (plan,) = plans(Store(tmp_path / "store"))
+    study("--seeds", "1", "--rerun")
+    assert {r.spec_hash: r.metrics for r in Store(tmp_path / "store").records()} == before
+    assert plans(Store(tmp_path / "store")) == [plan]
+
+
 def test_a_dry_run_writes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     study("--dry-run")
-    assert f"{3 * RUNS} runs, {3 * RUNS} to do, about" in capsys.readouterr().err
+    assert f"{4 * RUNS} runs, {4 * RUNS} to do, about" in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
 
 
@@ -129,8 +156,7 @@ def test_options_reach_every_run(tmp_path: Path) -> None:
 def test_a_diverged_run_is_a_result(capsys: pytest.CaptureFixture[str]) -> None:
     study("--seeds", "3", "--options", "--diverge 1")
     out = capsys.readouterr().out
-    assert "1 diverged" not in out.split("\n\n")[0]
-    assert "2 diverged of 6" in out
+    assert "baseline: 2 diverged of 6" in out
 
 
 @pytest.mark.usefixtures("page")
@@ -138,7 +164,7 @@ def test_a_failed_run_is_counted_and_the_exit_code_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     study("--seeds", "2", "--options", "--fail evaluate", code=1)
-    assert "2 failed of 4" in capsys.readouterr().out
+    assert "left out: 6 failed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -227,6 +253,20 @@ def test_tables_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(float(row["error"]) > 0 for row in rows)
     assert main([*common, "--format", "latex", "--table", "effects"]) == 0
     assert r"\toprule" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("page")
+def test_a_store_without_a_study_compares_runs_of_one_kind(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    where = ["--device", "cpu", "--jobs", "1", "--out", "store"]
+    assert main(["lone", "--arm", "irelu", "--seeds", "2", *where]) == 0
+    assert main(["lone", "--arm", "irelu", "--seeds", "1", "--steps", "7", *where]) == 0
+    capsys.readouterr()
+    assert main(["report", "--out", "store", "--format", "csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [float(row["steps"]) for row in rows] == [toy_suite.STEPS] * 4
+    assert main(["report", "--out", "store"]) == 0
 
 
 @pytest.mark.usefixtures("page")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from bench.store import DEFAULT_OUT, Store
 from bench.task import Suite
 
 DTYPES = ("float32", "float64")
+#: The exit code after Ctrl-C.
+INTERRUPTED = 130
 TOGETHER = ("auto", "on", "off")
 _MOST_SEEDS = 10_000
 #: One of these is there where CUDA is: a server's, a container's, WSL's, Jetson's.
@@ -65,7 +68,7 @@ def add_execution_arguments(parser: argparse._ActionsContainer, batchable: bool)
 
 def out_option(path: Path) -> str:
     """The option that names a store, with a space before it; empty for the default."""
-    return "" if path == DEFAULT_OUT else f" --out {path}"
+    return "" if path == DEFAULT_OUT else f" --out {shlex.quote(str(path))}"
 
 
 def seeds_of(options: argparse.Namespace, default: int = 1) -> Sequence[int]:
@@ -152,7 +155,7 @@ def exit_code(records: Sequence[Record], interrupted: bool, options: argparse.Na
     if interrupted:
         again = "the same command without --rerun" if options.rerun else "the same command"
         print(f"bench: interrupted; {again} continues", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     return 0 if all(r.status in ("done", "diverged") for r in records) else 1
 
 

@@ -21,7 +21,9 @@ def add_command(commands: Any, suites: Iterable[Suite]) -> None:
         "report", help="what the runs of a store say, as a page or as tables", allow_abbrev=False
     )
     names = ", ".join(suite.name for suite in suites)
-    parser.add_argument("--study", metavar="NAME", help="a study (default: all runs of the store)")
+    parser.add_argument(
+        "--study", metavar="NAME", help="a study, or one of its plans (default: all runs)"
+    )
     parser.add_argument("--suite", metavar="NAME", help=f"{names} (default: all that there are)")
     parser.add_argument("--budget", metavar="NAME", help="runs of one budget")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, metavar="DIR", help="the store")
@@ -37,8 +39,7 @@ def add_command(commands: Any, suites: Iterable[Suite]) -> None:
     parser.add_argument(
         "--table",
         metavar="NAME",
-        help="one table: effects, factorial, metrics, errors, values, published, runs (default:"
-        " all but runs; of csv runs)",
+        help="one table, for instance effects, errors or runs (default: all but runs; of csv runs)",
     )
     parser.set_defaults(run=run)
 
@@ -63,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     if (options.html is not None or options.format == "csv") and len(plans) > 1:
         raise BadInput(
             f"{len(plans)} reports are asked for ({', '.join(plan.key for plan in plans)}):"
-            " name --study, --suite and --budget"
+            " name one of these with --study"
         )
     for plan in plans:
         if options.format is not None:
@@ -72,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
         from bench.report.document import write_html
         from bench.report.results import Results
 
-        results = Results.read(plan, store, load_suite(plan.suite))
+        results = Results.read(plan, store)
         print(write_html(results, store, options.html))
     return 0
 
@@ -89,7 +90,7 @@ def _tables(plan: Plan, store: Store, options: argparse.Namespace) -> str:
     from bench.report.tabulation import render
 
     suite = load_suite(plan.suite)
-    tables = study_tables(Results.read(plan, store, suite), suite)
+    tables = study_tables(Results.read(plan, store), suite)
     name = options.table or ("runs" if options.format == "csv" else None)
     if name is None:
         return render([t for t in tables.values() if t.name != "runs"], options.format)

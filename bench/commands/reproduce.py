@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.commands.execution import device_name
+from bench.commands.execution import INTERRUPTED, device_name
 from bench.errors import BadInput
 from bench.record import FINAL, Record
 from bench.report.format import number
 from bench.store import DEFAULT_OUT, Store
 
 #: What of an environment two runs must share to have the same bits.
-_SAME = ("code", "versions", "cpu", "gpu", "python")
+_SAME = ("code", "versions", "cpu", "gpu", "python", "seeds_together")
 
 
 def add_command(commands: Any) -> None:
@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
         raise BadInput(f"run {options.name!r} ended as {record.status}: nothing to reproduce")
     if options.into is not None and options.into.resolve() == options.out.resolve():
         raise BadInput(f"--into {str(options.into)!r} is the store of the run itself")
+    if options.into is not None and Store(options.into).read(record.spec_hash) is not None:
+        raise BadInput(f"--into {str(options.into)!r} already has run {record.spec_hash}")
     device = device_name(record.spec.device)
     if options.into is not None:
         return _repeat(record, Store(options.into), device)
@@ -62,7 +64,7 @@ def _repeat(record: Record, store: Store, device: str) -> int:
         repeated, interrupted = run_all([record.spec], store, device, 1, True, False, reporter)
     if interrupted:
         print("bench: interrupted; nothing was compared", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     for line in describe_changes(record.environment, repeated[0].environment):
         print(line)
     different = differences(record, repeated[0])

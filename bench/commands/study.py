@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bench.commands.execution import (
+    INTERRUPTED,
     add_execution_arguments,
     add_seed_arguments,
     device_name,
@@ -19,13 +20,15 @@ from bench.commands.execution import (
     seeds_of,
 )
 from bench.errors import BadInput
-from bench.plan import Plan, make_plan, save
+from bench.plan import Plan, make_plan, parse_options, save
 from bench.record import FINAL, Record
 from bench.store import Store
 from bench.studies import STUDIES, get_study
+from bench.study import Part, split_words
 from bench.task import Suite, load_suite
 
-_SEEDS = 3
+#: The least with which two problems can support a claim.
+_SEEDS = 4
 
 
 def add_command(commands: Any, suites: Iterable[Suite]) -> None:
@@ -77,27 +80,37 @@ def run(options: argparse.Namespace) -> int:
     jobs_of(options.jobs, device)
     # All parts are planned before the first is run, so that bad input costs nothing.
     made = [
-        make_plan(
-            study,
+        (
             part,
-            load_suite(part.suite),
-            options.options,
-            problems=options.problem or (),
-            models=options.model or (),
-            seeds=seeds_of(options, _SEEDS),
-            budget=options.budget,
-            device=device,
-            dtype=options.dtype,
-            command=_command(options, part.suite),
+            make_plan(
+                study,
+                part,
+                load_suite(part.suite),
+                options.options,
+                problems=options.problem or (),
+                models=options.model or (),
+                seeds=seeds_of(options, _SEEDS),
+                budget=options.budget,
+                device=device,
+                dtype=options.dtype,
+                command=_command(options, part.suite),
+            ),
         )
         for part in study.on(options.suite)
     ]
     store = Store(options.out)
-    codes = [_run_plan(plan, store, device, options) for plan in made]
-    return max(codes)
+    worst = 0
+    for part, plan in made:
+        code = _run_plan(part, plan, store, device, options)
+        worst = max(worst, code)
+        if code == INTERRUPTED:
+            break
+    return worst
 
 
-def _run_plan(plan: Plan, store: Store, device: str, options: argparse.Namespace) -> int:
+def _run_plan(
+    part: Part, plan: Plan, store: Store, device: str, options: argparse.Namespace
+) -> int:
     suite = load_suite(plan.suite)
     if options.dry_run:
         _say_how_long(plan, store, device, options)
@@ -112,11 +125,13 @@ def _run_plan(plan: Plan, store: Store, device: str, options: argparse.Namespace
     from bench.report.results import Results
     from bench.report.text import print_findings
 
-    results = Results.read(plan, store, suite)
+    results = Results.read(plan, store)
     print_findings(results)
     path = write_html(results, store, None)
-    report = f"python -m bench.suite report --study {plan.study} --suite {plan.suite}"
+    report = f"python -m bench.suite report --study {plan.key}"
     print(f"report: {path} (again: {report}{out_option(options.out)})")
+    words = [*split_words(part.options), *split_words(plan.options)]
+    suite.finish(records, store, parse_options(suite, plan.study, words))
     return exit_code(records, interrupted, options)
 
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.record import Record
+from bench.record import FINAL, Record
 from bench.report.format import ratio_text
-from bench.report.results import Case, Comparison, Results
+from bench.report.results import Case, Comparison, Results, seeds_together
 from bench.report.statistics import LEAST_FREEDOM, LEAST_SEEDS
 from bench.report.study_tables import ratio
 
@@ -27,7 +27,7 @@ def headline(results: Results) -> str:
     if not decided:
         return f"No answer yet: no two runs of any comparison have ended ({_progress(results)})."
     where = f"On {_extent(decided)}"
-    if waiting := results.statuses.get("waiting", 0) + results.statuses.get("interrupted", 0):
+    if waiting := sum(n for status, n in results.statuses.items() if status not in FINAL):
         where = f"So far ({waiting} runs are missing), on {_extent(decided)}"
     if len(decided) <= _SPELLED:
         return f"{where}: {'; '.join(map(_clause, decided))}."
@@ -53,11 +53,12 @@ def _extent(comparisons: Sequence[Comparison]) -> str:
     cases = {case for comparison in comparisons for case in comparison.by_case}
     problems = {case.problem for case in cases}
     models = {case.model for case in cases}
-    seeds = max(len(r) for comparison in comparisons for r in comparison.by_case.values())
+    counts = {len(r) for comparison in comparisons for r in comparison.by_case.values()}
     parts = [_count(len(problems), "problem")]
     if len(models) > 1:
         parts.append(_count(len(models), "model"))
-    parts.append(_count(seeds, "seed"))
+    least, most = min(counts), max(counts)
+    parts.append(_count(most, "seed") if least == most else f"{least} to {most} seeds")
     return " × ".join(parts)
 
 
@@ -76,7 +77,7 @@ def _clause(comparison: Comparison) -> str:
         text += (
             f" (95 % interval {ratio_text(ratio(found.low))} to {ratio_text(ratio(found.high))})"
         )
-    return f"{text}: {_verdict(comparison)}"
+    return f"{text}, {_count(found.pairs, 'pair')}: {_verdict(comparison)}"
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -95,6 +96,7 @@ def limits(results: Results) -> list[str]:
         *_warnings(results),
         *_unfinished(results),
         *_noops(results),
+        *_same_runs(results),
         *_spread(results),
         *_disagreement(results),
         *_multiplicity(results),
@@ -104,25 +106,21 @@ def limits(results: Results) -> list[str]:
 
 
 def _lost(results: Results) -> list[str]:
-    """Arms by how many of their networks are lost or carry no signal."""
+    """Arms by how many of their runs diverged, or have networks that carry no signal."""
     counts = []
     for variant in results.variants:
-        of_cases = [results.of(case, variant) for case in results.cases]
-        total = sum(map(len, of_cases))
-        lost = Counter[str]()
-        for case in results.cases:
-            lost += results.lost(case, variant)
-        collapsed = sum(results.collapsed(case, variant) for case in results.cases)
-        if collapsed:
-            lost["collapsed"] = collapsed
-        if lost:
-            said = ", ".join(f"{count} {word}" for word, count in sorted(lost.items()))
+        total = sum(len(results.of(case, variant)) for case in results.cases)
+        lost = {
+            "diverged": sum(results.diverged(case, variant) for case in results.cases),
+            "collapsed": sum(results.collapsed(case, variant) for case in results.cases),
+        }
+        if said := ", ".join(f"{count} {word}" for word, count in lost.items() if count):
             counts.append(f"{variant}: {said} of {total}")
     if not counts:
         return []
     return [
-        "Runs without a usable network stay in the comparison: those that diverged or failed rank"
-        f" last, those that collapsed count with their error. {'; '.join(counts)}."
+        "Runs without a usable network stay in the comparison: those that diverged rank last, those"
+        f" that collapsed count with their error. {'; '.join(counts)}."
     ]
 
 
@@ -147,16 +145,29 @@ def _warnings(results: Results) -> list[str]:
 def _without_figures(text: str) -> str:
     """A warning's first clause, so that those that differ in their figures alone are one."""
     clause = re.split(r"[:;(]", text)[0].strip()
-    return re.sub(r"\d[\d.]*(e[-+]?\d+)?", "…", clause)
+    return re.sub(r"(?<![\w.])\d[\d.]*(e[-+]?\d+)?(?!\w)", "…", clause)
 
 
 def _unfinished(results: Results) -> list[str]:
-    missing = {k: results.statuses.get(k, 0) for k in ("waiting", "interrupted")}
-    said = ", ".join(f"{count} {status}" for status, count in missing.items() if count)
-    return [f"The study is not finished: {said}."] if said else []
+    missing = {status: n for status, n in results.statuses.items() if status not in FINAL}
+    said = ", ".join(f"{count} {status}" for status, count in sorted(missing.items()))
+    return [f"The study is not finished, and these are left out: {said}."] if said else []
 
 
 def _noops(results: Results) -> list[str]:
+    """Techniques that a model already has: there, an arm is what is left of it."""
+    found: dict[str, set[str]] = {}
+    for spec in results.plan.specs:
+        for noop in spec.noops:
+            found.setdefault(noop, set()).add(spec.model)
+    return [
+        f"{noop} changes nothing on {', '.join(sorted(models))}: there, an arm with it is the rest"
+        " of the arm."
+        for noop, models in found.items()
+    ]
+
+
+def _same_runs(results: Results) -> list[str]:
     found: dict[tuple[str, str], list[Case]] = {}
     for comparison in results.comparisons:
         if comparison.noops:
@@ -177,7 +188,7 @@ def _spread(results: Results) -> list[str]:
             continue
         least, most = min(middles, key=middles.__getitem__), max(middles, key=middles.__getitem__)
         low, high = middles[least], middles[most]
-        if not high - low <= math.log(_MUCH):
+        if low < high and high - low > math.log(_MUCH):
             said.append(
                 f"{comparison.variant} against {comparison.reference} differs between problems:"
                 f" ×{ratio_text(ratio(low))} on {results.title(least)},"
@@ -235,6 +246,11 @@ def _mixture(records: Sequence[Record]) -> list[str]:
     if len({str(record.environment.get("code")) for record in records}) > 1:
         each = ", ".join(f"{count} by {commit}" for commit, count in sorted(codes.items()))
         said.append(f"The runs were made by different code: {each}.")
+    if len({seeds_together(record) for record in records}) > 1:
+        said.append(
+            "Some seeds were trained together as one model: their times are a seed's share, and do"
+            " not compare with those of seeds trained alone."
+        )
     places = Counter(str(r.environment.get("gpu") or r.environment.get("cpu")) for r in records)
     if len(places) > 1:
         each = ", ".join(f"{count} on {place}" for place, count in sorted(places.items()))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.record import Record
+from bench.report.results import seeds_together
 
 #: Points of a curve at most.
 _MOST = 60
@@ -20,7 +21,8 @@ class Curve:
 
     Attributes:
         steps: (points,) steps done.
-        seconds: (points,) training seconds, the median over the seeds.
+        seconds: (points,) training seconds, the median over the seeds; of seeds that were trained
+            together, a seed's share.
         middle: (points,) median over the seeds; nan where it is infinite.
         low: (points,) least.
         high: (points,) largest; nan from where a seed has diverged.
@@ -41,7 +43,7 @@ def curve(records: Sequence[Record], metric: str) -> Curve | None:
         metric: Of the record's history.
     """
     rows = [
-        (record.history["step"], record.history["seconds"], record.history[metric])
+        (record.history["step"], _shares(record), record.history[metric])
         for record in records
         if record.history.get(metric)
     ]
@@ -54,9 +56,15 @@ def loss_curve(records: Sequence[Record]) -> Curve | None:
     for record in records:
         if record.losses.get("loss"):
             steps = [float(step or 0) for step in record.losses["step"]]
-            each = record.timing.train_s / max(record.steps_done, 1)
+            each = record.timing.train_s / max(record.steps_done, 1) / seeds_together(record)
             rows.append((steps, [step * each for step in steps], record.losses["loss"]))
     return _curve(rows)
+
+
+def _shares(record: Record) -> list[float | None]:
+    """A seed's share of the seconds at each evaluation."""
+    together = seeds_together(record)
+    return [None if s is None else s / together for s in record.history["seconds"]]
 
 
 _Rows = tuple[Sequence[float | None], Sequence[float | None], Sequence[float | None]]

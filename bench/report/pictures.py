@@ -19,7 +19,7 @@ from bench.report.figures.parity import parity
 from bench.report.figures.style import Palette
 from bench.report.format import ratio_text
 from bench.report.histories import Curve, curve, loss_curve
-from bench.report.results import Case, Results
+from bench.report.results import Case, Results, seeds_together
 from bench.report.study_tables import case_noop, ratio
 from bench.store import Store
 
@@ -63,7 +63,8 @@ def effects_picture(results: Results) -> Picture | None:
         "Effect of each technique",
         effects(rows, results.main_metric, "effects"),
         "Error of an arm over its reference's: interquartile mean over problems and seeds, and its"
-        " 95 % interval. Filled: the interval excludes 1. Left of the line is better.",
+        " 95 % interval. Filled: the interval excludes 1, and there are enough seeds for a claim."
+        " Left of the line is better.",
     )
 
 
@@ -72,7 +73,7 @@ def factorial_picture(results: Results) -> Picture | None:
     rows = [
         EffectRow(
             label=" × ".join(term.factors),
-            reference="without it" if len(term.factors) == 1 else "each alone",
+            reference="without it" if len(term.factors) == 1 else "no interaction",
             ratio=ratio(term.effect.estimate),
             low=ratio(term.effect.low),
             high=ratio(term.effect.high),
@@ -92,29 +93,34 @@ def factorial_picture(results: Results) -> Picture | None:
 
 
 def heat_map_picture(results: Results) -> Picture | None:
-    """Each problem × arm against the first arm."""
-    reference = results.variants[0]
-    cases = [case for case in results.cases if results.of(case, reference)]
-    arms = results.variants[1:]
-    if not cases or not arms:
+    """Each problem × comparison."""
+    comparisons = [c for c in results.comparisons if c.by_case]
+    cases = [case for case in results.cases if any(case in c.by_case for c in comparisons)]
+    if not cases:
         return None
-    logs = np.full((len(cases), len(arms)), np.nan)
-    texts = [["–"] * len(arms) for _ in cases]
-    for row, case in enumerate(cases):
-        for column, arm in enumerate(arms):
-            if results.is_noop(case, arm, reference):
+    logs = np.full((len(cases), len(comparisons)), np.nan)
+    texts = [["–"] * len(comparisons) for _ in cases]
+    for column, comparison in enumerate(comparisons):
+        for row, case in enumerate(cases):
+            if case in comparison.noops:
                 texts[row][column] = "no-op"
+            if case not in comparison.by_case:
                 continue
-            found = results.log_ratios(case, arm, reference, results.metric(case))
-            if len(found):
-                middle = float(np.median(found))
+            # Where both diverged, neither is better.
+            middle = float(np.median(np.nan_to_num(comparison.by_case[case], nan=0.0)))
+            if not math.isnan(middle):  # half of either sign
                 logs[row, column] = middle
                 texts[row][column] = f"×{ratio_text(ratio(middle))}"
+    references = {comparison.reference for comparison in comparisons}
+    names = [
+        c.variant if len(references) == 1 else f"{c.variant} vs {c.reference}" for c in comparisons
+    ]
     ratios = np.array([[ratio(value) for value in row] for row in logs])
+    of = f" of {references.pop()}" if len(references) == 1 else " of its reference"
     return Picture(
         "Problem by problem",
-        heat_map([results.title(case) for case in cases], arms, ratios, texts, "heat-map"),
-        f"Median over the seeds of the error ({results.main_metric}) over that of {reference}.",
+        heat_map([results.title(case) for case in cases], names, ratios, texts, "heat-map"),
+        f"Median over the seeds of the error ({results.main_metric}) over that{of}.",
     )
 
 
@@ -167,11 +173,11 @@ def pareto_picture(results: Results, palette: Palette) -> Picture | None:
             if not records or case_noop(results, case, arm):
                 continue
             values = list(results.values(case, arm, results.metric(case)).values())
-            lost = sum(results.lost(case, arm).values())
+            lost = results.diverged(case, arm)
             points.append(
                 Point(
                     arm,
-                    statistics.median(r.timing.train_s for r in records),
+                    statistics.median(r.timing.train_s / seeds_together(r) for r in records),
                     statistics.median(values),
                     min(values),
                     max(values),
@@ -186,7 +192,7 @@ def pareto_picture(results: Results, palette: Palette) -> Picture | None:
         "Error against time",
         pareto(panels, results.main_metric, palette, min(3, len(panels)), "pareto"),
         "Medians over the seeds, and the range of the error. No arm is both faster and more"
-        " accurate than one on the line.",
+        " accurate than one on the line. Of seeds trained together, a seed's share of the time.",
     )
 
 

@@ -12,13 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.plan import Plan, PlannedRun
-from bench.record import Record
+from bench.record import FINAL, Record
 from bench.report.statistics import Effect, Summary, Term, effect, factorial, summarize
 from bench.store import Store
-from bench.task import Columns, Suite
-
-#: Statuses of runs that are over without a trained network: they rank last.
-_LOST = ("diverged", "failed", "timeout")
+from bench.task import Columns
 
 
 class Case(NamedTuple):
@@ -56,24 +53,22 @@ class Results:
     Args:
         plan: What was planned.
         records: By the hash of their spec, those that there are.
-        columns: The metrics of each problem.
     """
 
     plan: Plan
     records: Mapping[str, Record]
-    columns: Mapping[str, Columns]
 
     @classmethod
-    def read(cls, plan: Plan, store: Store, suite: Suite) -> Results:
+    def read(cls, plan: Plan, store: Store) -> Results:
         """What a store has of a plan."""
         names = dict.fromkeys(spec.hash for spec in plan.specs)
         found = {name: store.read(name) for name in names}
-        problems = dict.fromkeys(spec.problem for spec in plan.specs)
-        return cls(
-            plan,
-            {name: record for name, record in found.items() if record is not None},
-            {problem: suite.columns(problem) for problem in problems},
-        )
+        return cls(plan, {name: record for name, record in found.items() if record is not None})
+
+    @property
+    def columns(self) -> Mapping[str, Columns]:
+        """The metrics of each problem."""
+        return self.plan.columns
 
     @cached_property
     def cases(self) -> list[Case]:
@@ -115,9 +110,12 @@ class Results:
         return self._runs.get((case, variant), {})
 
     def of(self, case: Case, variant: str) -> dict[int, Record]:
-        """The records by seed of runs that are over."""
+        """The records by seed of runs that are a result: done, or diverged.
+
+        One that failed says nothing of the arm (memory, a disk), and is run again by the study.
+        """
         found = {s: self.records.get(r.spec.hash) for s, r in self.runs(case, variant).items()}
-        return {s: r for s, r in found.items() if r is not None and r.status != "interrupted"}
+        return {s: r for s, r in found.items() if r is not None and r.status in FINAL}
 
     @cached_property
     def statuses(self) -> dict[str, int]:
@@ -161,19 +159,19 @@ class Results:
         return "" if unit == "1" else unit
 
     def values(self, case: Case, variant: str, metric: str) -> dict[int, float]:
-        """The final value by seed; infinite, the worst, for a run that is over without one.
+        """The final value by seed; infinite, the worst, for a run that diverged.
 
-        For a score, of which more is better, the worst is −inf. A metric that no run of the case
-        has is absent.
+        For a score, of which more is better, the worst is −inf. A seed whose run has no such metric
+        is left out.
         """
         worst = -math.inf if metric in self.columns[case.problem].scores else math.inf
-        if not any(metric in r.metrics for v in self.variants for r in self.of(case, v).values()):
-            return {}
         found = {}
         for seed, record in self.of(case, variant).items():
             value = record.metrics.get(metric)
-            lost = record.status in _LOST or value is None or value.final is None
-            found[seed] = worst if lost or value is None or value.final is None else value.final
+            if value is None:
+                continue
+            lost = record.status == "diverged" or value.final is None
+            found[seed] = worst if lost or value.final is None else value.final
         return found
 
     def summary(self, case: Case, variant: str, metric: str) -> Summary:
@@ -189,7 +187,7 @@ class Results:
     def log_ratios(self, case: Case, variant: str, reference: str, metric: str) -> np.ndarray:
         """log(error / error of the reference), a value for each seed that has both.
 
-        A run that is over without a network counts as infinitely wrong; two such tie.
+        A run that diverged counts as infinitely wrong; nan where both did.
         """
         ours, theirs = (self.values(case, name, metric) for name in (variant, reference))
         seeds = sorted(ours.keys() & theirs.keys())
@@ -250,9 +248,9 @@ class Results:
         """How many networks carry no signal, as their diagnosis says."""
         return sum(bool(r.diagnostics.get("collapsed")) for r in self.of(case, variant).values())
 
-    def lost(self, case: Case, variant: str) -> Counter[str]:
-        """How many runs are over without a network, by status."""
-        return Counter(r.status for r in self.of(case, variant).values() if r.status in _LOST)
+    def diverged(self, case: Case, variant: str) -> int:
+        """How many runs diverged."""
+        return sum(r.status == "diverged" for r in self.of(case, variant).values())
 
 
 def _log(value: float) -> float:
@@ -263,7 +261,12 @@ def _log(value: float) -> float:
 
 
 def _log_ratio(one: float, other: float) -> float:
-    """Of errors; 0 where both are infinite, or both 0."""
+    """Of errors; nan where both are infinite, 0 where both are 0."""
     if one == other:
-        return 0.0
+        return 0.0 if math.isfinite(one) else math.nan
     return _log(one) - _log(other)
+
+
+def seeds_together(record: Record) -> int:
+    """Seeds that were trained as one model, whose times are in the record of each."""
+    return int(record.environment.get("seeds_together", 1))

@@ -90,10 +90,17 @@ class Effect(NamedTuple):
 
 
 class Term(NamedTuple):
-    """A main effect (one factor) or an interaction (several)."""
+    """A main effect (one factor) or an interaction (several).
+
+    Attributes:
+        factors: Their names.
+        effect: Undecided where a run diverged.
+        diverged: Runs that were entered with the worst error of their problem.
+    """
 
     factors: tuple[str, ...]
     effect: Effect
+    diverged: int
 
 
 def iqm(values: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -146,10 +153,12 @@ def effect(log_ratios: Sequence[np.ndarray], rng_seed: int = 0) -> Effect:
 
     Args:
         log_ratios: For each problem (seeds,) of log(error / error of the reference); +inf where
-            the arm diverged, −inf where the reference did, 0 where both did.
+            the arm diverged, −inf where the reference did, nan where both did: a tie, which says
+            nothing for a claim.
         rng_seed: Of the bootstrap.
     """
-    strata = [np.asarray(values, dtype=float) for values in log_ratios if len(values)]
+    given = [np.asarray(values, dtype=float) for values in log_ratios if len(values)]
+    strata = [np.where(np.isnan(values), 0.0, values) for values in given]
     if not strata:
         return Effect(math.nan, math.nan, math.nan, 0, 0, 0, 0, 0, 0, "undecided", False, None)
     every = np.concatenate(strata)
@@ -158,7 +167,7 @@ def effect(log_ratios: Sequence[np.ndarray], rng_seed: int = 0) -> Effect:
     if any(len(values) > 1 for values in strata):
         low, high = _interval(strata, iqm, rng_seed)
     verdict: Verdict = "undecided"
-    enough = _enough(strata)
+    enough = _enough([values[~np.isnan(values)] for values in given])
     if enough:
         verdict = "better" if high < 0 else "worse" if low > 0 else "undecided"
     return Effect(
@@ -179,8 +188,8 @@ def effect(log_ratios: Sequence[np.ndarray], rng_seed: int = 0) -> Effect:
 
 def _enough(strata: Sequence[np.ndarray]) -> bool:
     """Whether there are enough seeds for a claim."""
-    sizes = [len(values) for values in strata]
-    return min(sizes) >= LEAST_SEEDS and sum(sizes) - len(sizes) >= LEAST_FREEDOM
+    sizes = [len(values) for values in strata if len(values)]
+    return bool(sizes) and min(sizes) >= LEAST_SEEDS and sum(sizes) - len(sizes) >= LEAST_FREEDOM
 
 
 def factorial(
@@ -196,17 +205,21 @@ def factorial(
         names: Of the k factors.
         log_errors: For each problem (2, …, 2, seeds) natural logs, an axis for each factor, off
             and on. A diverged run (+inf) is entered with the largest finite value of its problem,
-            so an effect of divergence is at least as large as shown; a problem that has none is
-            left out.
+            which is a guess: nothing is claimed then, least of all of an interaction. A problem
+            that has no finite one is left out.
         rng_seed: Of the bootstrap.
     """
-    capped = [_capped(values) for values in log_errors if np.isfinite(values).any()]
+    some = [values for values in log_errors if np.isfinite(values).any()]
+    capped = [_capped(values) for values in some]
+    diverged = sum(int(np.isposinf(values).sum()) for values in some)
     terms = []
     for order in range(1, len(names) + 1):
         for chosen in combinations(range(len(names)), order):
             contrasts = [_contrast(values, chosen) for values in capped]
-            factors = tuple(names[k] for k in chosen)
-            terms.append(Term(factors, effect(contrasts, rng_seed)))
+            found = effect(contrasts, rng_seed)
+            if diverged:
+                found = found._replace(verdict="undecided", seeds_needed=None)
+            terms.append(Term(tuple(names[k] for k in chosen), found, diverged))
     return terms
 
 
@@ -265,15 +278,15 @@ def _interval(
 
 def _seeds_needed(strata: Sequence[np.ndarray], estimate: float) -> int | None:
     """Seeds per problem for a decision in 80 % of such studies, were the log ratios normal with
-    the spread that the finite ones have within problems.
+    the spread that they have within problems; more than there are. ``None`` where a run diverged.
     """
-    finite = [values[np.isfinite(values)] for values in strata]
-    freedom = sum(max(len(values) - 1, 0) for values in finite)
-    if freedom == 0 or not math.isfinite(estimate) or estimate == 0:
+    freedom = sum(len(values) - 1 for values in strata)
+    if freedom == 0 or estimate == 0 or not np.isfinite(np.concatenate(strata)).all():
         return None
-    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in finite if len(values))
+    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in strata)
     variance = _IQM_VARIANCE * squares / freedom
-    least = max(LEAST_SEEDS, 1 + math.ceil(LEAST_FREEDOM / len(strata)))
+    present = max(map(len, strata))
+    least = max(LEAST_SEEDS, 1 + math.ceil(LEAST_FREEDOM / len(strata)), present + 1)
     seeds = np.arange(least, MOST_SEEDS + 1)
     df = (seeds - 1) * len(strata)
     needed = stats.t.ppf(0.5 + CONFIDENCE / 2, df) + stats.t.ppf(_POWER, df)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from bench.published import Published
 from bench.record import Record
 from bench.report.format import ratio_text
-from bench.report.results import Case, Comparison, Results
+from bench.report.results import Case, Comparison, Results, seeds_together
 from bench.report.statistics import Effect
 from bench.report.tabulation import Cell, Table
 from bench.task import Suite
@@ -57,13 +57,15 @@ def effects_table(results: Results, suite: Suite) -> Table:
             "losses",
             "diverged",
             "pairs",
+            "problems",
             "verdict",
             "seeds needed",
         ],
         rows,
         "Interquartile mean over pairs of equal problem, model and seed, with a 95 % interval from"
         " a stratified bootstrap over seeds; below 1 the arm's error is smaller. diverged: pairs in"
-        " which the arm has no network and the reference has. seeds needed: per problem, for a"
+        " which the arm has no network and the reference has. problems: with each model, those on"
+        " which the two differ. seeds needed: per problem, for a"
         " decision in four of five such studies if the estimate is true.",
     )
 
@@ -72,7 +74,7 @@ def _effect_row(comparison: Comparison) -> list[Cell]:
     found = comparison.effect
     if not found.pairs:
         why = "no-op" if comparison.noops else "no pairs yet"
-        return [comparison.variant, comparison.reference, *[None] * 8, why, None]
+        return [comparison.variant, comparison.reference, *[None] * 9, why, None]
     return [
         comparison.variant,
         comparison.reference,
@@ -84,6 +86,7 @@ def _effect_row(comparison: Comparison) -> list[Cell]:
         found.losses,
         found.diverged,
         found.pairs,
+        found.problems,
         found.verdict,
         found.seeds_needed,
     ]
@@ -100,6 +103,7 @@ def factorial_table(results: Results, suite: Suite) -> Table:
             ratio(term.effect.low),
             ratio(term.effect.high),
             term.effect.verdict if len(term.factors) == 1 else _interaction(term.effect),
+            term.diverged,
         ]
         for term in results.factorial
     ]
@@ -107,12 +111,12 @@ def factorial_table(results: Results, suite: Suite) -> Table:
     return Table(
         "factorial",
         f"Main effects and interactions ({results.main_metric})",
-        ["factor", "kind", "ratio", "low", "high", "verdict"],
+        ["factor", "kind", "ratio", "low", "high", "verdict", "diverged"],
         rows,
         "A main effect is the error ratio of a factor averaged over the others' levels; an"
         " interaction is by how much the ratio of one changes when the other is on (1: they"
-        " multiply). A diverged run is entered with the worst error of its problem, so that the"
-        f" effect of divergence is at least as large as shown. Over {cases}.",
+        " multiply). A diverged run is entered with the worst error of its problem, which is a"
+        f" guess, so that nothing is claimed where there is one. Over {cases}.",
     )
 
 
@@ -187,8 +191,9 @@ def errors_table(results: Results, suite: Suite) -> Table:
             *(["note"] if noted else []),
         ],
         rows if noted else [row[:-1] for row in rows],
-        "low, high: 95 % bootstrap interval of the median over seeds; below six seeds no interval"
-        " of a single problem can be a 95 % one, and it is the range of the seeds.",
+        "ms/step: a seed's share where several were trained together. low, high: 95 % bootstrap"
+        " interval of the median over seeds; below six seeds no interval of a single problem can be"
+        " a 95 % one, and it is the range of the seeds.",
     )
 
 
@@ -203,7 +208,11 @@ def case_noop(results: Results, case: Case, variant: str) -> str:
 
 
 def _milliseconds(records: list[Record]) -> float | None:
-    times = [r.timing.step_ms_median for r in records if r.timing.step_ms_median is not None]
+    times = [
+        r.timing.step_ms_median / seeds_together(r)
+        for r in records
+        if r.timing.step_ms_median is not None
+    ]
     return statistics.median(times) if times else None
 
 
@@ -317,6 +326,7 @@ def runs_table(results: Results, suite: Suite) -> Table:
     )
 
 
+#: The tables that `study_tables` can have.
 BUILDERS: tuple[Builder, ...] = (
     effects_table,
     factorial_table,
@@ -327,5 +337,5 @@ BUILDERS: tuple[Builder, ...] = (
     runs_table,
 )
 
-#: Names of the tables that `study_tables` can have.
-NAMES = ("effects", "factorial", "metrics", "errors", "values", "published", "runs")
+#: Their names.
+NAMES = tuple(builder.__name__.removesuffix("_table") for builder in BUILDERS)

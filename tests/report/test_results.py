@@ -7,7 +7,7 @@ import math
 import msgspec
 import numpy as np
 import pytest
-from sample_study import ARMS, COLUMNS, PROBLEMS, constant, plan, records, results
+from sample_study import ARMS, PROBLEMS, constant, plan, records, results
 
 from bench.report.findings import headline, limits
 from bench.report.histories import curve, loss_curve
@@ -36,15 +36,34 @@ def test_scores_are_shown_and_not_compared() -> None:
     assert found.metrics == ["L2RE", "skill", "Lf"]  # of which there are records
 
 
-@pytest.mark.parametrize("status", ["diverged", "failed", "timeout"])
-def test_a_lost_run_is_infinitely_wrong(status: str) -> None:
-    errors = constant({"baseline": 0.4, "irelu": status, "lsuv": 0.4, "irelu+lsuv": 0.4})
-    found = results(errors)
+def test_a_diverged_run_is_infinitely_wrong() -> None:
+    found = results(DIVERGING)
     assert found.values(CASE, "irelu", "L2RE") == dict.fromkeys(range(3), math.inf)
     assert found.values(CASE, "irelu", "skill") == dict.fromkeys(range(3), -math.inf)
     assert found.comparisons[0].effect.verdict == "worse"
     assert found.comparisons[0].effect.diverged == 9
-    assert found.lost(CASE, "irelu") == {status: 3}
+    assert found.diverged(CASE, "irelu") == 3
+
+
+@pytest.mark.parametrize("status", ["failed", "timeout", "interrupted", "waiting"])
+def test_a_run_that_is_no_result_is_left_out_and_said(status: str) -> None:
+    found = results(lambda p, a, s: status if (a, s) == ("irelu", 0) else PLAIN(p, a, s))
+    assert sorted(found.values(CASE, "irelu", "L2RE")) == [1, 2]
+    assert found.comparisons[0].effect.pairs == 6
+    assert any(f"left out: 3 {status}" in text for text in limits(found))
+
+
+def test_a_metric_that_a_run_does_not_have_makes_no_pair() -> None:
+    made = plan()
+    there = records(made, PLAIN)
+    for name, record in there.items():
+        if record.arm == "irelu":
+            there[name] = msgspec.structs.replace(
+                record, metrics={k: v for k, v in record.metrics.items() if k != "Lf"}
+            )
+    found = Results(made, there)
+    assert found.compare("irelu", "baseline", "Lf").effect.pairs == 0
+    assert found.compare("irelu", "baseline").effect.pairs == 9
 
 
 def test_a_final_error_of_a_diverged_run_does_not_count() -> None:
@@ -52,7 +71,7 @@ def test_a_final_error_of_a_diverged_run_does_not_count() -> None:
     there = records(made, PLAIN)
     one = made.runs[1].spec
     there[one.hash] = msgspec.structs.replace(there[one.hash], status="diverged")
-    found = Results(made, there, results(PLAIN).columns)
+    found = Results(made, there)
     assert found.values(CASE, one.arm, "L2RE")[0] == math.inf
 
 
@@ -71,7 +90,8 @@ def test_runs_that_are_missing_make_no_pairs() -> None:
     assert found.comparisons[0].effect.pairs == 3
     assert found.statuses == {"done": 30, "waiting": 6}
     assert "So far (6 runs are missing)" in headline(found)
-    assert any("not finished: 6 waiting" in text for text in limits(found))
+    assert "on 3 problems × 1 to 2 seeds:" in headline(found)
+    assert any("left out: 6 waiting" in text for text in limits(found))
 
 
 def test_an_arm_that_is_the_same_run_is_left_out() -> None:
@@ -128,7 +148,39 @@ def test_without_pairs_there_is_no_answer() -> None:
 
 
 def test_divergence_is_said_where_the_answer_is() -> None:
-    assert any("irelu: 9 diverged of 9" in text for text in limits(results(DIVERGING)))
+    said = limits(results(DIVERGING))
+    assert any("irelu: 9 diverged of 9" in text for text in said)
+    assert not any("differs between problems" in text for text in said)
+
+
+def test_a_technique_that_a_model_already_has_is_said() -> None:
+    made = plan(["baseline", "denorm"])
+    runs = [
+        msgspec.structs.replace(run, spec=msgspec.structs.replace(run.spec, noops=["denorm"]))
+        if run.spec.arm == "denorm"
+        else run
+        for run in made.runs
+    ]
+    errors = constant({"baseline": 0.4, "denorm": 0.2})
+    said = limits(results(errors, msgspec.structs.replace(made, runs=runs)))
+    assert any(text.startswith("denorm changes nothing on fnn:40x6") for text in said)
+
+
+def test_times_of_seeds_trained_together_are_shares() -> None:
+    made = plan(ARMS[:2])
+    there = records(made, PLAIN)
+    for name, record in there.items():
+        if record.arm == "irelu":
+            environment = {**record.environment, "seeds_together": 2}
+            there[name] = msgspec.structs.replace(record, environment=environment)
+    found = Results(made, there)
+    alone, shared = (
+        curve(list(found.of(CASE, arm).values()), "L2RE") for arm in ("baseline", "irelu")
+    )
+    assert alone is not None
+    assert shared is not None
+    assert shared.seconds == pytest.approx(alone.seconds / 2)
+    assert any("trained together" in text for text in limits(found))
 
 
 def test_a_claim_that_a_problem_contradicts_is_said() -> None:
@@ -139,7 +191,7 @@ def test_a_claim_that_a_problem_contradicts_is_said() -> None:
 
     problems = (*PROBLEMS, "shallow-water-2d")
     made = plan(problems=problems, comparisons=[("irelu", "baseline")])
-    found = Results(made, records(made, errors), dict.fromkeys(problems, COLUMNS))
+    found = Results(made, records(made, errors))
     assert found.comparisons[0].effect.verdict == "better"
     (text,) = [text for text in limits(found) if "other way round" in text]
     assert f"for every seed of {PROBLEMS[2]}" in text
@@ -158,7 +210,7 @@ def test_warnings_that_differ_in_their_figures_are_one() -> None:
         )
         for name, record in records(made, PLAIN).items()
     }
-    said = [t for t in limits(Results(made, there, results(PLAIN).columns)) if "eps" in t]
+    said = [t for t in limits(Results(made, there)) if "eps" in t]
     assert said == ["Runs that say “Adam's eps … dominates gradients of …”: 9 of 9 of irelu."]
 
 
@@ -168,7 +220,7 @@ def test_runs_of_other_code_are_said() -> None:
     first = made.runs[0].spec.hash
     other = {**there[first].environment, "code": "other", "commit": "abcdef0123"}
     there[first] = msgspec.structs.replace(there[first], environment=other)
-    found = Results(made, there, results(PLAIN).columns)
+    found = Results(made, there)
     assert any("different code" in text and "1 by abcdef01" in text for text in limits(found))
 
 

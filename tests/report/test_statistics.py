@@ -89,6 +89,19 @@ def test_with_too_few_seeds_nothing_is_claimed(sizes: list[int], enough: bool) -
         assert found.seeds_needed >= LEAST_SEEDS
 
 
+def test_pairs_in_which_both_diverged_tie_and_do_not_count_for_a_claim() -> None:
+    informative = [np.array([-1.0, -1.1, -0.9])] * 2
+    found = effect([*informative, *[np.full(3, math.nan)] * 2])
+    assert (found.ties, found.wins, found.pairs) == (6, 6, 12)
+    assert not found.enough
+    assert effect([*informative, np.array([-1.0, -1.1, -0.9, math.nan])]).enough
+
+
+def test_where_a_run_diverged_no_number_of_seeds_is_promised() -> None:
+    found = effect([np.array([INF, -1, -1]), np.array([INF, -1.05, -0.95]), np.array([-1.0] * 3)])
+    assert (found.verdict, found.enough, found.seeds_needed) == ("undecided", True, None)
+
+
 def test_single_seeds_have_no_interval() -> None:
     found = effect([np.array([-1.0]) for _ in range(8)])
     assert math.isnan(found.low)
@@ -201,7 +214,14 @@ def test_a_diverged_cell_counts_as_the_worst_of_its_problem() -> None:
     values[1, 1, :] = INF
     worst = additive(0, 0)
     worst[1, 1, :] = values[np.isfinite(values)].max()
-    assert factorial(["a", "b"], [values]) == factorial(["a", "b"], [worst])
+    guessed, known = (factorial(["a", "b"], [x] * 3) for x in (values, worst))
+    assert [t.effect[:3] for t in guessed] == [t.effect[:3] for t in known]
+    assert {t.diverged for t in guessed} == {9}
+    # A guess is no ground for a claim, however clear the rest is.
+    clear = [additive(-1, 0.5) for _ in range(3)]
+    assert factorial(["a", "b"], clear)[0].effect.verdict == "better"
+    clear[0][0, 1, 0] = INF
+    assert {t.effect.verdict for t in factorial(["a", "b"], clear)} == {"undecided"}
     lost = np.full((2, 2, 3), INF)
     assert factorial(["a"], [lost[0]])[0].effect.pairs == 0
 

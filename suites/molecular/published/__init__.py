@@ -12,14 +12,16 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 from bench.published import Figure
-from bench.spec import Spec
-from suites.molecular.models.catalogue import ARCHITECTURES
+from bench.spec import Spec, Training
+from suites.molecular.models.catalogue import ARCHITECTURES, OWN_INITIALIZATION
 
 SOURCE = (
     "K. Lo and D. Huang, On Training Derivative-Constrained Neural Networks, arXiv 2310.01649,"
     " figures of the paper's code repository."
 )
 
+#: Adam's, as published.
+_EPS = Training(steps=1).eps
 _FAMILIES = ("xtb-", "md17-", "rmd17-")
 _RESCALED = {"rescale=1": "no", "rescale=1e6": "yes"}
 
@@ -30,7 +32,10 @@ def figures(spec: Spec) -> Sequence[Figure]:
     Args:
         spec: Of a run of this suite.
     """
-    if spec.settings["protocol"] != "paper":
+    settings = spec.settings
+    if settings["protocol"] != "paper" or "loss" in settings or settings["scope"] != "published":
+        return []
+    if spec.axes["initialization"] != OWN_INITIALIZATION or spec.training.eps != _EPS:
         return []
     if spec.problem == "xtb-oxides":
         return _of_oxides(spec)
