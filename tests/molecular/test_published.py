@@ -64,8 +64,22 @@ def test_what_was_not_published_has_none(model: str, arm: str) -> None:
     assert values(model, arm) == {}
 
 
-def test_another_protocol_has_none() -> None:
-    assert values("cgcnn", "baseline", "--protocol", "standard") == {}
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("--protocol", "standard"),
+        (*PAPER, "--loss", "MSE"),
+        (*PAPER, "--eps", "1e-20"),
+    ],
+)
+def test_what_is_trained_otherwise_has_none(other: tuple[str, ...]) -> None:
+    assert values("cgcnn", "baseline", *PAPER) != {}
+    assert values("cgcnn", "baseline", *other) == {}
+
+
+def test_an_activation_elsewhere_or_another_start_has_none() -> None:
+    assert values("cgcnn", "irelu", *PAPER, "--scope", "all") == {}
+    assert values("cgcnn", "irelu+lsuv", *PAPER) == {}
 
 
 def test_oxides_have_those_of_oc22() -> None:
