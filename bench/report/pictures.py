@@ -261,5 +261,6 @@ def _of_case(
             yield Picture(
                 f"{case}: {first.name}",
                 parity(first.name, first.unit, pairs, palette, slug),
-                f"Predicted against reference on the test frames; {seed}.",
+                f"Predicted against reference on the test frames; {seed}. Predictions that are"
+                " mostly off the axes are drawn without their median error, which is said above.",
             )

@@ -26,6 +26,14 @@ _NAN, _INF = math.nan, math.inf
 Draw = Callable[[Sequence[str], str], str]
 
 
+def test_predictions_that_are_all_off_are_drawn_without_their_median_error() -> None:
+    reference = _noise(500)
+    arms = [("near", reference, reference + 0.1), ("off", reference, reference - 100)]
+    drawn = parity("energy", "eV", arms, Palette(["near", "off"]), "p")
+    assert "MAE 0.1" in drawn
+    assert "MAE 100, drawn plus 100" in drawn
+
+
 def _noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=shape)
 

@@ -25,6 +25,8 @@ _COLUMNS = 4
 _BINS, _SHADES, _POINTS = 64, 24, 120
 #: What the axis of errors goes beyond the best arm's largest one, at most.
 _BEYOND = 1e3
+#: A share of the predictions on the axes below which they are moved.
+_MOSTLY = 0.5
 
 
 @style.drawn
@@ -66,11 +68,11 @@ def parity(
         if k < len(arms):
             label, reference, predicted = arms[k]
             said = _histogram(axes, reference, predicted, limits, palette.of(label).colour)
-            canvas.axis_names(axes, f"reference {name}{with_unit}", "predicted")
+            canvas.axis_names(axes, f"reference{with_unit}", "predicted")
         else:
             _distribution(axes, arms, palette)
             said = "cumulative"
-            canvas.axis_names(axes, f"|error of {name}|{with_unit}", "share of values")
+            canvas.axis_names(axes, f"|error|{with_unit}", "share of values")
         canvas.text(x + _LEFT, y + above - 10, said, size=style.SMALL, colour=style.MUTED)
     return render(canvas.figure, f"{name}{with_unit}: predicted against reference", slug)
 
@@ -90,9 +92,20 @@ def _histogram(
     limits: tuple[float, float],
     colour: str,
 ) -> str:
-    """Draw the pairs and the diagonal; what to say of them."""
+    """Draw the pairs and the diagonal; what to say of them.
+
+    Predictions that are mostly off the axes are drawn without their median error, so that what they
+    follow of the reference is seen: an energy's constant is often the last that is learnt.
+    """
     low, high = limits
+    finite = np.isfinite(predicted)
+    errors = predicted - reference
     inside = (predicted >= low) & (predicted <= high)
+    removed = 0.0
+    if finite.any() and inside.mean() < _MOSTLY:
+        removed = float(np.median(errors[finite]))
+        predicted = predicted - removed
+        inside = (predicted >= low) & (predicted <= high)
     if inside.any():
         counts, _, _ = np.histogram2d(
             predicted[inside], reference[inside], bins=_BINS, range=[limits, limits]
@@ -119,9 +132,9 @@ def _histogram(
     linear_axis(axes.yaxis, 4)
     if not len(predicted):
         return "no values"
-    finite = np.isfinite(predicted)
-    error = np.abs(predicted - reference)
-    mean = f"MAE {number(float(error.mean()))}" if finite.all() else "MAE ∞"
+    mean = f"MAE {number(float(np.abs(errors).mean()))}" if finite.all() else "MAE ∞"
+    if removed:
+        return f"{mean}, drawn {'less' if removed > 0 else 'plus'} {number(abs(removed))}"
     outside = 100 * (1 - inside.mean())
     return f"{mean}, {number(float(outside))} % outside" if outside > 0 else mean
 
