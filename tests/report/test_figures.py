@@ -217,7 +217,7 @@ def test_large_images_are_thinned() -> None:
 
 def test_effects_says_the_numbers() -> None:
     texts = _texts(_drawn(_effects))
-    assert {"×0.48 [0.31, 0.74]", "×∞ [2, ∞]", "×0.9", "–", "2 diverged"} <= set(texts)
+    assert {"×0.480 [0.310, 0.740]", "×∞ [2.00, ∞]", "×0.900", "–", "2 diverged"} <= set(texts)
     assert {"← better", "worse →", "error ratio, L2RE"} <= set(texts)
 
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from bench.report.figures import style
 from bench.report.figures.scale import finite_positive, log_axis
 from bench.report.figures.style import Canvas, render, text_width, wrap
-from bench.report.format import number
+from bench.report.format import ratio_text
 
 _COLOURS = {"better": style.BETTER, "worse": style.WORSE}
 _MARKERS = {"better": "o", "worse": "s"}
@@ -119,14 +119,10 @@ def _limits(rows: Sequence[EffectRow]) -> tuple[float, float]:
 def _numbers(row: EffectRow) -> str:
     if math.isnan(row.ratio):
         return "–"
-    text = f"×{_number(row.ratio)}"
+    text = f"×{ratio_text(row.ratio)}"
     if math.isnan(row.low) or math.isnan(row.high):
         return text
-    return f"{text} [{_number(row.low)}, {_number(row.high)}]"
-
-
-def _number(value: float) -> str:
-    return "∞" if math.isinf(value) else number(value)
+    return f"{text} [{ratio_text(row.low)}, {ratio_text(row.high)}]"
 
 
 def _mark(axes: Axes, row: EffectRow, y: float, low: float, high: float) -> None:
