@@ -91,11 +91,7 @@ def together(records: dict[int, Record]) -> dict[int, int]:
 @pytest.fixture(autouse=True)
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The toy suites are installed, for subprocesses too."""
-    installed = tmp_path / "installed"
-    installed.mkdir()
-    toy_suite.install(installed)
-    monkeypatch.syspath_prepend(str(installed))
-    monkeypatch.setenv("PYTHONPATH", f"{installed}:{Path(toy_suite.__file__).parent}")
+    toy_suite.use(tmp_path, monkeypatch)
 
 
 @pytest.fixture

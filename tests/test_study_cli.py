@@ -33,11 +33,7 @@ RUNS = 3 * 2
 @pytest.fixture(autouse=True)
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The toy suites are installed, for subprocesses too, and the study is there."""
-    installed = tmp_path / "installed"
-    installed.mkdir()
-    toy_suite.install(installed)
-    monkeypatch.syspath_prepend(str(installed))
-    monkeypatch.setenv("PYTHONPATH", f"{installed}:{Path(toy_suite.__file__).parent}")
+    toy_suite.use(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     Path("mine.toml").write_text(STUDY)
 
@@ -56,10 +52,9 @@ def page(monkeypatch: pytest.MonkeyPatch) -> None:
 def two_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the study of two seeds."""
     folder = tmp_path_factory.mktemp("study")
-    toy_suite.install(folder)
     (folder / "mine.toml").write_text(STUDY)
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder))
+        toy_suite.use(folder, patch)
         patch.chdir(folder)
         study("--seeds", "2")
     return folder / "store"

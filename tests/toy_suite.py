@@ -11,12 +11,15 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.arm import AXES
 from bench.options import override
 from bench.spec import Spec, Training
 from bench.task import Columns, Evaluation, Request
+
+if TYPE_CHECKING:
+    import pytest
 
 STEPS = 100
 _PUBLISHED = {
@@ -35,6 +38,15 @@ def install(folder: Path) -> None:
     (distribution / "entry_points.txt").write_text(
         "[bench.suites]\ntoy = toy_suite:TOY\nlone = toy_suite:LONE\n"
     )
+
+
+def use(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Install the suites below a folder, for this process and for subprocesses."""
+    installed = folder / "installed"
+    installed.mkdir()
+    install(installed)
+    patch.syspath_prepend(str(installed))
+    patch.setenv("PYTHONPATH", f"{installed}:{Path(__file__).parent}")
 
 
 def interrupt(here: str) -> None:

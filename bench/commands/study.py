@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from bench.commands.execution import (
@@ -22,6 +22,7 @@ from bench.commands.execution import (
 from bench.errors import BadInput
 from bench.plan import Plan, make_plan, parse_options, save
 from bench.record import FINAL, Record
+from bench.report.format import counted
 from bench.store import Store
 from bench.studies import STUDIES, get_study
 from bench.study import Part, split_words
@@ -164,19 +165,8 @@ def _finished(record: Record | None) -> bool:
 
 def _shape(plan: Plan) -> str:
     """For people: 4 arms × 5 problems × 3 seeds."""
-    specs = plan.specs
-
-    def count(values: Sequence[Any], word: str) -> str:
-        number = len(set(values))
-        return f"{number} {word}{'' if number == 1 else 's'}"
-
-    parts = [
-        count([s.arm for s in specs], "arm"),
-        count([s.problem for s in specs], "problem"),
-        count([s.model for s in specs], "model"),
-        count([s.seed for s in specs], "seed"),
-    ]
-    return " × ".join(parts)
+    words = ("arm", "problem", "model", "seed")
+    return " × ".join(counted(len({getattr(s, word) for s in plan.specs}), word) for word in words)
 
 
 def _command(options: argparse.Namespace, suite: str) -> str:

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.record import FINAL, Record
-from bench.report.format import ratio_text
+from bench.report.format import counted, ratio_text
 from bench.report.results import Case, Comparison, Results, seeds_together
-from bench.report.statistics import LEAST_FREEDOM, LEAST_SEEDS
-from bench.report.study_tables import ratio
+from bench.report.statistics import LEAST_FREEDOM, LEAST_SEEDS, ratio
 
 #: Comparisons that a headline spells out; of more it gives counts and extremes.
 _SPELLED = 4
@@ -54,30 +53,23 @@ def _extent(comparisons: Sequence[Comparison]) -> str:
     problems = {case.problem for case in cases}
     models = {case.model for case in cases}
     counts = {len(r) for comparison in comparisons for r in comparison.by_case.values()}
-    parts = [_count(len(problems), "problem")]
+    parts = [counted(len(problems), "problem")]
     if len(models) > 1:
-        parts.append(_count(len(models), "model"))
+        parts.append(counted(len(models), "model"))
     least, most = min(counts), max(counts)
-    parts.append(_count(most, "seed") if least == most else f"{least} to {most} seeds")
+    parts.append(counted(most, "seed") if least == most else f"{least} to {most} seeds")
     return " × ".join(parts)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _clause(comparison: Comparison) -> str:
     """``denorm has 0.31 times the L2RE of baseline (95 % interval 0.25 to 0.4): better``."""
     found = comparison.effect
-    text = (
-        f"{comparison.variant} has {ratio_text(ratio(found.estimate))} times the"
-        f" {comparison.metric} of {comparison.reference}"
-    )
+    estimate, low, high = map(ratio_text, found.ratios)
+    text = f"{comparison.variant} has {estimate} times the {comparison.metric}"
+    text += f" of {comparison.reference}"
     if not math.isnan(found.low):
-        text += (
-            f" (95 % interval {ratio_text(ratio(found.low))} to {ratio_text(ratio(found.high))})"
-        )
-    return f"{text}, {_count(found.pairs, 'pair')}: {_verdict(comparison)}"
+        text += f" (95 % interval {low} to {high})"
+    return f"{text}, {counted(found.pairs, 'pair')}: {_verdict(comparison)}"
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -233,7 +225,7 @@ def _few_seeds(results: Results) -> list[str]:
     if not few:
         return []
     return [
-        f"{_count(few, 'comparison')} with too few seeds (a claim needs {LEAST_SEEDS} on each"
+        f"{counted(few, 'comparison')} with too few seeds (a claim needs {LEAST_SEEDS} on each"
         f" problem, and {LEAST_FREEDOM} more pairs than problems): no claim is made, whatever the"
         " figures are."
     ]

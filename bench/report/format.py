@@ -22,3 +22,8 @@ def ratio_text(value: float) -> str:
     if 1e-3 <= value < 1e5:
         return f"{value:#.3g}".rstrip(".") if value < 1000 else f"{value:.0f}"
     return number(value)
+
+
+def counted(number: int, word: str) -> str:
+    """``1 seed``, ``3 seeds``."""
+    return f"{number} {word}{'' if number == 1 else 's'}"

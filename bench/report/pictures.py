@@ -20,7 +20,7 @@ from bench.report.figures.style import Palette
 from bench.report.format import ratio_text
 from bench.report.histories import Curve, curve, loss_curve
 from bench.report.results import Case, Results, seeds_together
-from bench.report.study_tables import case_noop, ratio
+from bench.report.statistics import ratio
 from bench.store import Store
 
 #: Arms whose predictions are drawn at most, and outputs of a problem.
@@ -46,13 +46,11 @@ def effects_picture(results: Results) -> Picture | None:
     """The effect of each comparison."""
     rows = [
         EffectRow(
-            label=c.variant,
-            reference=c.reference,
-            ratio=ratio(c.effect.estimate),
-            low=ratio(c.effect.low),
-            high=ratio(c.effect.high),
-            verdict=c.effect.verdict,
-            note=f"{c.effect.diverged} diverged" if c.effect.diverged else "",
+            c.variant,
+            c.reference,
+            *c.effect.ratios,
+            c.effect.verdict,
+            f"{c.effect.diverged} diverged" if c.effect.diverged else "",
         )
         for c in results.comparisons
         if c.effect.pairs
@@ -72,12 +70,10 @@ def factorial_picture(results: Results) -> Picture | None:
     """Main effects and interactions."""
     rows = [
         EffectRow(
-            label=" × ".join(term.factors),
-            reference="without it" if len(term.factors) == 1 else "no interaction",
-            ratio=ratio(term.effect.estimate),
-            low=ratio(term.effect.low),
-            high=ratio(term.effect.high),
-            verdict=term.effect.verdict,
+            " × ".join(term.factors),
+            "without it" if len(term.factors) == 1 else "no interaction",
+            *term.effect.ratios,
+            term.effect.verdict,
         )
         for term in results.factorial
     ]
@@ -131,7 +127,7 @@ def curve_pictures(results: Results, palette: Palette) -> Iterator[Picture]:
         found = {
             arm: list(results.of(case, arm).values())
             for arm in results.variants
-            if results.of(case, arm) and not case_noop(results, case, arm)
+            if results.of(case, arm) and not results.twin(case, arm)
         }
         losses = {arm: c for arm, records in found.items() if (c := loss_curve(records))}
         errors = {arm: c for arm, records in found.items() if (c := curve(records, metric))}
@@ -170,7 +166,7 @@ def pareto_picture(results: Results, palette: Palette) -> Picture | None:
         points = []
         for arm in results.variants:
             records = list(results.of(case, arm).values())
-            if not records or case_noop(results, case, arm):
+            if not records or results.twin(case, arm):
                 continue
             values = list(results.values(case, arm, results.metric(case)).values())
             lost = results.diverged(case, arm)
@@ -199,7 +195,7 @@ def pareto_picture(results: Results, palette: Palette) -> Picture | None:
 def prediction_pictures(results: Results, store: Store, palette: Palette) -> Iterator[Picture]:
     """What trained networks predict, against the reference, of the first seed that all have."""
     for k, case in enumerate(results.cases):
-        arms = [arm for arm in results.variants if not case_noop(results, case, arm)]
+        arms = [arm for arm in results.variants if not results.twin(case, arm)]
         done = {
             arm: {s: r for s, r in results.of(case, arm).items() if r.status == "done"}
             for arm in arms
@@ -223,8 +219,8 @@ def _drawn(results: Results, case: Case, arms: Sequence[str]) -> list[str]:
     """The first arm and those with the least median errors, in the plan's order."""
 
     def error(arm: str) -> float:
-        values = list(results.values(case, arm, results.metric(case)).values())
-        return statistics.median(values) if values else math.inf
+        middle = results.median(case, arm, results.metric(case))
+        return math.inf if middle is None else middle
 
     best = sorted(arms[1:], key=error)[: _MOST_ARMS - 1]
     return [arm for k, arm in enumerate(arms) if k == 0 or arm in best]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,13 @@ class Comparison:
     effect: Effect
     by_case: Mapping[Case, np.ndarray]
     noops: Sequence[Case]
+
+    @property
+    def outcome(self) -> str:
+        """The verdict, or why there is none."""
+        if self.effect.pairs:
+            return self.effect.verdict
+        return "no-op" if self.noops else "no pairs yet"
 
 
 @dataclass(frozen=True)
@@ -87,11 +95,6 @@ class Results:
         return self.plan.variants
 
     @cached_property
-    def seeds(self) -> list[int]:
-        """All seeds."""
-        return sorted({spec.seed for spec in self.plan.specs})
-
-    @cached_property
     def _runs(self) -> dict[tuple[Case, str], dict[int, PlannedRun]]:
         runs: dict[tuple[Case, str], dict[int, PlannedRun]] = {}
         for run in self.plan.runs:
@@ -116,6 +119,11 @@ class Results:
         """
         found = {s: self.records.get(r.spec.hash) for s, r in self.runs(case, variant).items()}
         return {s: r for s, r in found.items() if r is not None and r.status in FINAL}
+
+    @cached_property
+    def ended(self) -> list[tuple[Case, str]]:
+        """The cases and variants that have results, in order."""
+        return [(case, v) for case in self.cases for v in self.variants if self.of(case, v)]
 
     @cached_property
     def statuses(self) -> dict[str, int]:
@@ -177,6 +185,16 @@ class Results:
     def summary(self, case: Case, variant: str, metric: str) -> Summary:
         """Over the seeds."""
         return summarize(np.array(list(self.values(case, variant, metric).values()), dtype=float))
+
+    def median(self, case: Case, variant: str, metric: str) -> float | None:
+        """Over the seeds; ``None`` where no run has the metric."""
+        values = list(self.values(case, variant, metric).values())
+        return float(statistics.median(values)) if values else None
+
+    def twin(self, case: Case, variant: str) -> str | None:
+        """The first variant before it that is the same run on a case."""
+        before = self.variants[: self.variants.index(variant)]
+        return next((other for other in before if self.is_noop(case, variant, other)), None)
 
     def is_noop(self, case: Case, variant: str, reference: str) -> bool:
         """Whether the variant is the same run as the reference on a case."""

@@ -88,6 +88,11 @@ class Effect(NamedTuple):
     enough: bool
     seeds_needed: int | None
 
+    @property
+    def ratios(self) -> tuple[float, float, float]:
+        """Estimate, low and high as ratios."""
+        return ratio(self.estimate), ratio(self.low), ratio(self.high)
+
 
 class Term(NamedTuple):
     """A main effect (one factor) or an interaction (several).
@@ -101,6 +106,11 @@ class Term(NamedTuple):
     factors: tuple[str, ...]
     effect: Effect
     diverged: int
+
+
+def ratio(log_ratio: float) -> float:
+    """exp, infinite where it overflows."""
+    return math.inf if log_ratio >= 700 else math.exp(log_ratio)
 
 
 def iqm(values: np.ndarray, axis: int = -1) -> np.ndarray:

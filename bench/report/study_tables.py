@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from bench.published import Published
 from bench.record import Record
 from bench.report.format import ratio_text
-from bench.report.results import Case, Comparison, Results, seeds_together
+from bench.report.results import Comparison, Results, seeds_together
 from bench.report.statistics import Effect
 from bench.report.tabulation import Cell, Table
 from bench.task import Suite
@@ -24,19 +24,14 @@ def study_tables(results: Results, suite: Suite) -> dict[str, Table]:
     return {table.name: table for table in built if table.rows}
 
 
-def ratio(log_ratio: float) -> float:
-    """exp, infinite where it overflows."""
-    return math.inf if log_ratio >= 700 else math.exp(log_ratio)
-
-
 def _ratio_cell(found: Effect) -> str:
     """``0.31 [0.25, 0.4]``."""
     if not found.pairs:
         return "–"
+    estimate, low, high = map(ratio_text, found.ratios)
     if math.isnan(found.low) or math.isnan(found.high):
-        return ratio_text(ratio(found.estimate))
-    low, high = ratio_text(ratio(found.low)), ratio_text(ratio(found.high))
-    return f"{ratio_text(ratio(found.estimate))} [{low}, {high}]"
+        return estimate
+    return f"{estimate} [{low}, {high}]"
 
 
 def effects_table(results: Results, suite: Suite) -> Table:
@@ -65,29 +60,26 @@ def effects_table(results: Results, suite: Suite) -> Table:
         "Interquartile mean over pairs of equal problem, model and seed, with a 95 % interval from"
         " a stratified bootstrap over seeds; below 1 the arm's error is smaller. diverged: pairs in"
         " which the arm has no network and the reference has. problems: with each model, those on"
-        " which the two differ. seeds needed: per problem, for a"
-        " decision in four of five such studies if the estimate is true.",
+        " which the two differ. seeds needed: per problem, for a decision in four of five such"
+        " studies if the estimate is true.",
     )
 
 
 def _effect_row(comparison: Comparison) -> list[Cell]:
     found = comparison.effect
     if not found.pairs:
-        why = "no-op" if comparison.noops else "no pairs yet"
-        return [comparison.variant, comparison.reference, *[None] * 9, why, None]
+        return [comparison.variant, comparison.reference, *[None] * 9, comparison.outcome, None]
     return [
         comparison.variant,
         comparison.reference,
-        ratio(found.estimate),
-        ratio(found.low),
-        ratio(found.high),
+        *found.ratios,
         found.wins,
         found.ties,
         found.losses,
         found.diverged,
         found.pairs,
         found.problems,
-        found.verdict,
+        comparison.outcome,
         found.seeds_needed,
     ]
 
@@ -99,9 +91,7 @@ def factorial_table(results: Results, suite: Suite) -> Table:
         [
             " × ".join(term.factors),
             "main effect" if len(term.factors) == 1 else "interaction",
-            ratio(term.effect.estimate),
-            ratio(term.effect.low),
-            ratio(term.effect.high),
+            *term.effect.ratios,
             term.effect.verdict if len(term.factors) == 1 else _interaction(term.effect),
             term.diverged,
         ]
@@ -148,29 +138,25 @@ def errors_table(results: Results, suite: Suite) -> Table:
     """Each arm on each case in the main error."""
     del suite
     rows: list[list[Cell]] = []
-    for case in results.cases:
-        metric = results.metric(case)
-        for variant in results.variants:
-            records = list(results.of(case, variant).values())
-            if not records:
-                continue
-            found = results.summary(case, variant, metric)
-            rows.append(
-                [
-                    case.problem,
-                    case.model,
-                    variant,
-                    found.median,
-                    found.mean,
-                    found.low,
-                    found.high,
-                    found.seeds,
-                    found.diverged,
-                    results.collapsed(case, variant),
-                    _milliseconds(records),
-                    case_noop(results, case, variant),
-                ]
-            )
+    for case, variant in results.ended:
+        found = results.summary(case, variant, results.metric(case))
+        twin = results.twin(case, variant)
+        rows.append(
+            [
+                case.problem,
+                case.model,
+                variant,
+                found.median,
+                found.mean,
+                found.low,
+                found.high,
+                found.seeds,
+                found.diverged,
+                results.collapsed(case, variant),
+                _milliseconds(results.of(case, variant).values()),
+                f"the same run as {twin}" if twin else "",
+            ]
+        )
     unit = results.unit(results.main_metric)
     noted = any(row[-1] for row in rows)
     return Table(
@@ -197,17 +183,7 @@ def errors_table(results: Results, suite: Suite) -> Table:
     )
 
 
-def case_noop(results: Results, case: Case, variant: str) -> str:
-    """What a variant is the same run as, in words; empty if it is a run of its own."""
-    for other in results.variants:
-        if other == variant:
-            return ""
-        if results.is_noop(case, variant, other):
-            return f"the same run as {other}"
-    return ""
-
-
-def _milliseconds(records: list[Record]) -> float | None:
+def _milliseconds(records: Iterable[Record]) -> float | None:
     times = [
         r.timing.step_ms_median / seeds_together(r)
         for r in records
@@ -220,15 +196,9 @@ def values_table(results: Results, suite: Suite) -> Table:
     """Medians of all metrics."""
     del suite
     rows: list[list[Cell]] = []
-    for case in results.cases:
-        for variant in results.variants:
-            if not results.of(case, variant):
-                continue
-            row: list[Cell] = [case.problem, case.model, variant]
-            for metric in results.metrics:
-                values = list(results.values(case, variant, metric).values())
-                row.append(float(statistics.median(values)) if values else None)
-            rows.append(row)
+    for case, variant in results.ended:
+        medians = [results.median(case, variant, metric) for metric in results.metrics]
+        rows.append([case.problem, case.model, variant, *medians])
     units = {name: results.unit(name) for name in results.metrics}
     return Table(
         "values",
@@ -249,25 +219,12 @@ def published_table(results: Results, suite: Suite) -> Table:
     source = ""
     if isinstance(suite, Published):
         source = suite.published_source
-        for case in results.cases:
-            for variant in results.variants:
-                runs = results.runs(case, variant)
-                if not runs or not results.of(case, variant):
-                    continue
-                for figure in suite.published(next(iter(runs.values())).spec):
-                    values = list(results.values(case, variant, figure.metric).values())
-                    rows.append(
-                        [
-                            case.problem,
-                            case.model,
-                            variant,
-                            figure.metric,
-                            float(statistics.median(values)) if values else None,
-                            figure.value,
-                            figure.unit,
-                            figure.data,
-                        ]
-                    )
+        for case, variant in results.ended:
+            first = next(iter(results.runs(case, variant).values()))
+            for figure in suite.published(first.spec):
+                here = results.median(case, variant, figure.metric)
+                what = (case.problem, case.model, variant, figure.metric)
+                rows.append([*what, here, figure.value, figure.unit, figure.data])
     return Table(
         "published",
         "Beside the published figures",

@@ -9,7 +9,6 @@ from tabulate import tabulate
 from bench.report.findings import headline, limits
 from bench.report.format import ratio_text
 from bench.report.results import Results
-from bench.report.study_tables import ratio
 
 _WIDTH = 100
 
@@ -21,20 +20,10 @@ def print_findings(results: Results) -> None:
     rows = []
     for comparison in results.comparisons:
         found = comparison.effect
-        if not found.pairs:
-            why = "no-op" if comparison.noops else "no pairs yet"
-            rows.append([comparison.variant, comparison.reference, "", "", "", why])
-            continue
-        rows.append(
-            [
-                comparison.variant,
-                comparison.reference,
-                f"×{ratio_text(ratio(found.estimate))}",
-                f"{ratio_text(ratio(found.low))} … {ratio_text(ratio(found.high))}",
-                f"{found.wins}/{found.ties}/{found.losses}",
-                found.verdict,
-            ]
-        )
+        estimate, low, high = map(ratio_text, found.ratios)
+        figures = [f"×{estimate}", f"{low} … {high}", f"{found.wins}/{found.ties}/{found.losses}"]
+        shown = figures if found.pairs else [""] * len(figures)
+        rows.append([comparison.variant, comparison.reference, *shown, comparison.outcome])
     header = ["arm", "reference", results.main_metric, "95 %", "wins/ties/losses", "verdict"]
     print(f"\n{tabulate(rows, header, tablefmt='simple', disable_numparse=True)}\n")
     for text in limits(results):

@@ -158,7 +158,11 @@ def test_a_page_can_be_made_of_anything(
 ) -> None:
     small = plan(problems=PROBLEMS[:1])
     found = Results(small, records(small, errors))
-    Page(document.html(found, Store(tmp_path)))
+    text = document.html(found, Store(tmp_path))
+    page = Page(text)
+    assert {"limits", "effects", "runs"} <= {section["id"] for section in page.of("section")}
+    assert text[text.index('id="run-table"') :].count("<tr>") == 1 + len(small.runs)
+    assert headline(found) in text
 
 
 def test_predictions_of_the_best_arms_are_drawn(

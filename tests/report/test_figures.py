@@ -188,7 +188,7 @@ def test_ids_of_two_figures_differ(draw: Draw) -> None:
 @pytest.mark.filterwarnings("error")
 @_each
 def test_no_warning(draw: Draw) -> None:
-    draw(("基线", *_ARMS[1:]), "s")
+    assert any("基线" in text for text in _texts(draw(("基线", *_ARMS[1:]), "s")))
 
 
 def test_size_of_curves() -> None:
@@ -240,7 +240,11 @@ def test_nothing_to_draw(draw: Callable[..., str]) -> None:
         pareto: ([], "L2RE", Palette([]), 2, "s"),
         parity: ("energy", "eV", [], Palette([]), "s"),
     }
-    ElementTree.fromstring(draw(*arguments[draw]))
+    root = ElementTree.fromstring(draw(*arguments[draw]))
+    assert root.tag.endswith("svg")
+    width, height = map(float, root.attrib["viewBox"].split()[2:])
+    assert 0 < width < 1000
+    assert 0 < height < 1000
 
 
 def test_palette_has_one_look_for_each_of_24_labels() -> None:

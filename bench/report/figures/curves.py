@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bench.report.figures import style
+from bench.report.figures.panels import Panels
 from bench.report.figures.scale import (
     finite_positive,
     linear_axis,
@@ -17,7 +18,7 @@ from bench.report.figures.scale import (
     log_limits,
     tame,
 )
-from bench.report.figures.style import Canvas, Legend, Palette, render, wrap
+from bench.report.figures.style import Palette, render
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 14.0, 30.0, 44.0
 _WIDEST_PANEL = 500.0
@@ -57,25 +58,16 @@ def curves(panels: Sequence[Panel], palette: Palette, columns: int, slug: str) -
         columns: Panels in a row.
         slug: Of the figure's ids.
     """
-    columns = max(1, min(columns, len(panels)))
-    rows = -(-len(panels) // columns)
-    panel_width = min(_WIDEST_PANEL, style.WIDEST / columns)
-    inner_width = panel_width - _LEFT - _RIGHT
-    inner_height = min(max(0.6 * inner_width, 130.0), 230.0)
-    titles = [wrap(panel.title, panel_width - 8) for panel in panels]
-    above = _TOP + style.LINE * (max(map(len, titles), default=1) - 1)
-    panel_height = above + inner_height + _BOTTOM
-    width = columns * panel_width
-    legend = Legend.of([s.label for panel in panels for s in panel.series], width - 16)
-    canvas = Canvas(width, legend.height + max(rows * panel_height, 20))
-    legend.draw(canvas, palette, 8)
-    for k, (panel, lines) in enumerate(zip(panels, titles, strict=True)):
-        x, y = k % columns * panel_width, legend.height + k // columns * panel_height
-        canvas.lines(x + 8, y + 10, lines, bold=True)
-        axes = canvas.axes(x + _LEFT, y + above, inner_width, inner_height)
+    titles = [panel.title for panel in panels]
+    labels = [series.label for panel in panels for series in panel.series]
+    placed = Panels(titles, labels, columns, _WIDEST_PANEL, _LEFT, _RIGHT, _TOP)
+    inner_height = min(max(0.6 * placed.inner_width, 130.0), 230.0)
+    canvas = placed.place(inner_height, _BOTTOM, palette)
+    for k, panel in enumerate(panels):
+        axes, _, _ = placed.axes(k)
         _draw(axes, panel, palette)
         canvas.axis_names(axes, panel.x_label, panel.y_label)
-    return render(canvas.figure, "; ".join(panel.title for panel in panels), slug)
+    return render(canvas.figure, "; ".join(titles), slug)
 
 
 def _draw(axes: Axes, panel: Panel, palette: Palette) -> None:

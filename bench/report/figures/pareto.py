@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bench.report.figures import style
+from bench.report.figures.panels import Panels
 from bench.report.figures.scale import log_axis, log_limits, tame
-from bench.report.figures.style import Canvas, Legend, Palette, render, wrap
+from bench.report.figures.style import Palette, render, wrap
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 18.0, 34.0, 44.0
 _WIDEST_PANEL = 440.0
@@ -55,29 +56,19 @@ def pareto(
         columns: Panels in a row.
         slug: Of the figure's ids.
     """
-    columns = max(1, min(columns, len(panels)))
-    rows = -(-len(panels) // columns)
-    panel_width = min(_WIDEST_PANEL, style.WIDEST / columns)
-    inner_width = panel_width - _LEFT - _RIGHT
-    inner_height = 0.75 * inner_width
-    titles = [wrap(title, panel_width - 8) for title, _ in panels]
-    notes = [_notes(points, panel_width - 16) for _, points in panels]
-    above = _TOP + style.LINE * (max(map(len, titles), default=1) - 1)
-    below = _BOTTOM + style.LINE * max(map(len, notes), default=0)
-    panel_height = above + inner_height + below + 6
-    width = columns * panel_width
-    legend = Legend.of([p.label for _, points in panels for p in points], width - 16)
-    canvas = Canvas(width, legend.height + max(rows * panel_height, 20))
-    legend.draw(canvas, palette, 8, lines=False)
+    titles = [title for title, _ in panels]
+    labels = [point.label for _, points in panels for point in points]
+    placed = Panels(titles, labels, columns, _WIDEST_PANEL, _LEFT, _RIGHT, _TOP)
+    notes = [_notes(points, placed.width - 16) for _, points in panels]
+    below = _BOTTOM + style.LINE * max(map(len, notes), default=0) + 6
+    canvas = placed.place(0.75 * placed.inner_width, below, palette, lines=False)
     for k, (_, points) in enumerate(panels):
-        x, y = k % columns * panel_width, legend.height + k // columns * panel_height
-        canvas.lines(x + 8, y + 10, titles[k], bold=True)
-        axes = canvas.axes(x + _LEFT, y + above, inner_width, inner_height)
+        axes, x, end = placed.axes(k)
         _draw(axes, points, palette)
         canvas.axis_names(axes, "training seconds", metric)
         canvas.lines(
             x + 8,
-            y + above + inner_height + _BOTTOM,
+            end + _BOTTOM,
             notes[k],
             size=style.SMALL,
             colour=style.MUTED,
