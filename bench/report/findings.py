@@ -124,7 +124,7 @@ def _warnings(results: Results) -> list[str]:
         for case in results.cases:
             for record in results.of(case, variant).values():
                 totals[variant] += 1
-                for text in {_without_figures(text) for text in record.warnings}:
+                for text in dict.fromkeys(map(_without_figures, record.warnings)):
                     said.setdefault(text, Counter())[variant] += 1
     return [
         f"Runs that say “{text}”: "

@@ -169,6 +169,8 @@ def pareto_picture(results: Results, palette: Palette) -> Picture | None:
             if not records or results.twin(case, arm):
                 continue
             values = list(results.values(case, arm, results.metric(case)).values())
+            if not values:
+                continue
             lost = results.diverged(case, arm)
             points.append(
                 Point(

@@ -165,6 +165,18 @@ def test_a_page_can_be_made_of_anything(
     assert headline(found) in text
 
 
+def test_a_problem_without_its_main_error_has_a_page(tmp_path: Path) -> None:
+    """One of a user's own without a known solution has loss terms alone."""
+    small = plan(problems=PROBLEMS[:1])
+    there = {
+        name: msgspec.structs.replace(record, metrics={"Lf": record.metrics["Lf"]}, history={})
+        for name, record in records(small, ERRORS).items()
+    }
+    text = document.html(Results(small, there), Store(tmp_path))
+    assert "No answer yet" in text
+    assert '<section id="runs">' in text
+
+
 def test_predictions_of_the_best_arms_are_drawn(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -214,6 +214,22 @@ def test_warnings_that_differ_in_their_figures_are_one() -> None:
     assert said == ["Runs that say “Adam's eps … dominates gradients of …”: 9 of 9 of irelu."]
 
 
+def test_warnings_are_in_the_order_in_which_runs_say_them() -> None:
+    made = plan(ARMS[:2])
+    sentences = [f"{word} happened" for word in ("first", "second", "third", "fourth")]
+    there = {
+        name: msgspec.structs.replace(record, warnings=sentences)
+        for name, record in records(made, PLAIN).items()
+    }
+    said = [text for text in limits(Results(made, there)) if "happened" in text]
+    assert [text.split("“")[1].split()[0] for text in said] == [
+        "first",
+        "second",
+        "third",
+        "fourth",
+    ]
+
+
 def test_runs_of_other_code_are_said() -> None:
     made = plan()
     there = records(made, PLAIN)
