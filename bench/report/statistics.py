@@ -6,8 +6,8 @@ averaged away.
 
 from __future__ import annotations
 
+import functools
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Literal, NamedTuple
@@ -23,7 +23,8 @@ LEAST_SEEDS, LEAST_FREEDOM = 3, 5
 #: Seeds per problem that are worth naming.
 MOST_SEEDS = 1000
 _POWER = 0.8
-_RESAMPLES = 5000
+#: Resamples of a bootstrap, and how many values they may have in all before there are fewer.
+_RESAMPLES, _MOST_DRAWN, _LEAST_RESAMPLES = 5000, 5_000_000, 1000
 #: Resampled values held at a time: 32 MB in float64.
 _BATCH_VALUES = 4_000_000
 #: Variance of the interquartile mean of many normal values, as a multiple of their mean's.
@@ -31,8 +32,8 @@ _IQM_VARIANCE = 1.195
 
 Verdict = Literal["better", "worse", "undecided"]
 
-#: Called with values and an axis.
-Statistic = Callable[[np.ndarray, int], np.ndarray]
+#: Of how many values so many are left out at either end, before the mean is taken.
+Trimmed = Callable[[int], int]
 
 
 class Summary(NamedTuple):
@@ -125,15 +126,20 @@ def iqm(values: np.ndarray, axis: int = -1) -> np.ndarray:
     """
     ordered = np.sort(values, axis=axis)
     count = ordered.shape[axis]
-    cut = count // 4
+    cut = _quarter(count)
     kept = np.take(ordered, np.arange(cut, count - cut), axis=axis)
     with np.errstate(invalid="ignore"):
         return np.asarray(kept.mean(axis=axis))
 
 
-def _median(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.median(values, axis=axis))
+def _quarter(count: int) -> int:
+    """What the interquartile mean leaves out at either end."""
+    return count // 4
+
+
+def _but_middle(count: int) -> int:
+    """What the median leaves out at either end, as a mean of the middle one or two."""
+    return (count - 1) // 2
 
 
 def summarize(errors: np.ndarray, rng_seed: int = 0) -> Summary:
@@ -145,7 +151,7 @@ def summarize(errors: np.ndarray, rng_seed: int = 0) -> Summary:
     """
     low, high = math.nan, math.nan
     if len(errors) > 1:
-        low, high = _interval([errors], _median, rng_seed)
+        low, high = _interval([errors], _but_middle, rng_seed)
     return Summary(
         len(errors),
         int(np.isinf(errors).sum()),
@@ -175,7 +181,7 @@ def effect(log_ratios: Sequence[np.ndarray], rng_seed: int = 0) -> Effect:
     estimate = float(iqm(every))
     low, high = math.nan, math.nan
     if any(len(values) > 1 for values in strata):
-        low, high = _interval(strata, iqm, rng_seed)
+        low, high = _interval(strata, _quarter, rng_seed)
     verdict: Verdict = "undecided"
     enough = _enough([values[~np.isnan(values)] for values in given])
     if enough:
@@ -246,10 +252,8 @@ def _contrast(values: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
     return values
 
 
-def _interval(
-    strata: Sequence[np.ndarray], statistic: Statistic, rng_seed: int
-) -> tuple[float, float]:
-    """The expanded percentile interval of a statistic of the union of strata, one of them with
+def _interval(strata: Sequence[np.ndarray], trimmed: Trimmed, rng_seed: int) -> tuple[float, float]:
+    """The expanded percentile interval of a trimmed mean of the union of strata, one of them with
     two values at least.
 
     The plain one is too narrow for few seeds: the bootstrap's variance of a mean of n values is
@@ -258,32 +262,64 @@ def _interval(
     Statistician 69 (2015). Over strata of one variance the inflation is Σn / Σ(n−1), which also
     makes up for those of a single seed, that do not vary; the degrees of freedom are Σ(n−1).
     """
-    varied = [values for values in strata if len(values) > 1]
-    fixed = np.concatenate([np.empty(0), *(values for values in strata if len(values) == 1)])
-
-    def of_union(*samples: np.ndarray, axis: int) -> np.ndarray:
-        constant = np.broadcast_to(fixed, (*samples[0].shape[:-1], len(fixed)))
-        return statistic(np.concatenate([*samples, constant], axis=axis), axis)
-
     freedom = sum(len(values) - 1 for values in strata)
     inflation = sum(map(len, strata)) / freedom
     quantile = stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)
     tail = float(stats.norm.sf(quantile * math.sqrt(inflation)))
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # constant and infinite samples are results here
-        found = stats.bootstrap(
-            varied,
-            of_union,
-            n_resamples=_RESAMPLES,
-            method="percentile",
-            batch=max(1, _BATCH_VALUES // sum(map(len, varied))),
-            vectorized=True,
-            rng=np.random.default_rng(rng_seed),
-        ).bootstrap_distribution
+    found = _resampled(strata, trimmed, rng_seed)
     # No interpolation, which would make nan of infinite neighbours.
     low = np.quantile(np.where(np.isnan(found), -math.inf, found), tail, method="lower")
     high = np.quantile(np.where(np.isnan(found), math.inf, found), 1 - tail, method="higher")
     return float(low), float(high)
+
+
+def _resampled(strata: Sequence[np.ndarray], trimmed: Trimmed, rng_seed: int) -> np.ndarray:
+    """(resamples,) trimmed means of resamples of the union, each stratum resampled by itself.
+
+    The bootstrap of `scipy.stats`, with its draws, but several times sooner: strata of equal sizes
+    are drawn once, and ranks are sorted instead of values.
+    """
+    values = np.concatenate(strata)
+    count = len(values)
+    resamples = max(_LEAST_RESAMPLES, min(_RESAMPLES, _MOST_DRAWN // count))
+    sizes = tuple(map(len, strata))
+    batch = max(1, _BATCH_VALUES // sum(size for size in sizes if size > 1))
+    drawn = _draws(sizes, resamples, batch, rng_seed)
+    order = np.argsort(values)
+    ordered = values[order]
+    ranks = np.empty(count, drawn.dtype)
+    ranks[order] = np.arange(count)
+    cut = trimmed(count)
+    means = np.empty(resamples)
+    with np.errstate(all="ignore"):  # infinite samples are results here
+        for start in range(0, resamples, batch):
+            rows = slice(start, start + batch)
+            # Of small integers the stable sort is a radix sort.
+            kept = np.sort(ranks[drawn[rows]], axis=1, kind="stable")[:, cut : count - cut]
+            means[rows] = ordered[kept].mean(axis=1)
+    return means
+
+
+@functools.lru_cache(maxsize=4)
+def _draws(sizes: tuple[int, ...], resamples: int, batch: int, rng_seed: int) -> np.ndarray:
+    """(resamples, Σ sizes) places in the union of strata that each resample takes.
+
+    Args:
+        sizes: Of the strata; one of a single value always gives that.
+        resamples: How many.
+        batch: So many are drawn from each stratum in turn.
+        rng_seed: Of the draws.
+    """
+    rng = np.random.default_rng(rng_seed)
+    first = np.cumsum([0, *sizes])
+    drawn = np.empty((resamples, first[-1]), np.min_scalar_type(max(int(first[-1]) - 1, 0)))
+    for start in range(0, resamples, batch):
+        rows = slice(start, min(start + batch, resamples))
+        for begin, size in zip(first, sizes, strict=False):
+            shape = (rows.stop - start, size)
+            places = rng.integers(0, size, shape) if size > 1 else np.zeros(shape, int)
+            drawn[rows, begin : begin + size] = begin + places
+    return drawn
 
 
 def _seeds_needed(strata: Sequence[np.ndarray], estimate: float) -> int | None:
