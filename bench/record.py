@@ -134,3 +134,47 @@ def decode(content: bytes) -> Record:
     if record.spec.hash != record.spec_hash:
         raise ValueError(f"the spec hashes to {record.spec.hash}, not to {record.spec_hash}")
     return record
+
+
+class _Minimised(msgspec.Struct):
+    """Of the losses the one that is minimised, without its terms."""
+
+    step: list[float | None] = []
+    loss: list[float | None] = []
+
+
+def _part(**changed: Any) -> msgspec.json.Decoder[Any]:
+    """Decodes a record's fields but losses and history; of `changed`, with these types."""
+    fields: list[Any] = []
+    for field in msgspec.structs.fields(Record):
+        if field.name in changed or field.name not in ("losses", "history"):
+            missing: Any = {"default": field.default, "default_factory": field.default_factory}
+            kind = changed.get(field.name, field.type)
+            fields.append((field.name, kind, msgspec.field(**missing)))
+    return msgspec.json.Decoder(msgspec.defstruct("Record", fields))
+
+
+_RESULT = _part()
+_DRAWN = _part(losses=_Minimised, history=dict[str, list[float | None]])
+
+
+def decode_result(content: bytes) -> Record:
+    """As `decode`, without losses and history, which are most of a record and not looked at."""
+    return _decode_part(content, _RESULT)
+
+
+def decode_drawn(content: bytes) -> Record:
+    """As `decode`, of the losses with the one that is minimised alone."""
+    return _decode_part(content, _DRAWN)
+
+
+def _decode_part(content: bytes, decoder: msgspec.json.Decoder[Any]) -> Record:
+    try:
+        fields = msgspec.structs.asdict(decoder.decode(content))
+    except ValueError:
+        return decode(content)  # says what is wrong
+    if isinstance(losses := fields.get("losses"), _Minimised):
+        fields["losses"] = msgspec.structs.asdict(losses)
+    record = Record(**fields)
+    sound = record.schema <= SCHEMA and record.spec.hash == record.spec_hash
+    return record if sound else decode(content)
