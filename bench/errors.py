@@ -6,8 +6,30 @@ import difflib
 from collections.abc import Iterable
 
 
+#: Of a message; a longer one loses its middle.
+_LONGEST = 2000
+
+
 class BadInput(ValueError):
-    """Input that the user must correct: printed as one line, exit code 2."""
+    """Input that the user must correct: printed as one line, exit code 2.
+
+    Args:
+        message: Kept as one line of at most 2000 printable characters, whatever the input was.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_one_line(message))
+
+
+def _one_line(message: str) -> str:
+    line = " ".join(message.splitlines())
+    if not line.isprintable():
+        # Control characters would reach the terminal, and lone surrogates cannot be written.
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    if len(line) <= _LONGEST:
+        return line
+    half = (_LONGEST - 3) // 2
+    return f"{line[:half]} … {line[-half:]}"
 
 
 def unknown(kind: str, value: str, allowed: Iterable[str]) -> BadInput:

@@ -12,6 +12,10 @@ from bench.errors import BadInput, unknown
 
 SCHEDULE_NAMES = ("constant", "stable-decay", "cosine", "exponential")
 
+#: The least and the most of each number of `Training`. More would only be found out after years,
+#: or by the memory that a list of the evaluations takes.
+_RANGES = {"steps": (0, 10**9), "lbfgs_steps": (0, 10**9), "evaluations": (1, 10**6)}
+
 
 class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long and how to train.
@@ -48,11 +52,10 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         if self.schedule not in SCHEDULE_NAMES:
             raise unknown("schedule", self.schedule, SCHEDULE_NAMES)
-        least = {"steps": 0, "lbfgs_steps": 0, "evaluations": 1}
-        for name, minimum in least.items():
+        for name, (least, most) in _RANGES.items():
             number = getattr(self, name)
-            if number < minimum:
-                raise BadInput(f"{name} must be at least {minimum}, got {number}")
+            if not least <= number <= most:
+                raise BadInput(f"{name} must be from {least} to {most}, got {number}")
         if self.total_steps < 1:
             raise BadInput("steps and lbfgs_steps are both 0: nothing to train")
         for name in ("lr", "eps"):
@@ -110,6 +113,9 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         content = msgspec.to_builtins(self)
         for label in ("arm", "budget", "noops", "paths", "checks"):
             del content[label]
+        for name in ("lr", "eps", "weight_decay"):
+            # 1 and 1.0 are one setting, and JSON reads back the latter.
+            content["training"][name] = float(content["training"][name])
         if not self.training.weight_decay:
             # Runs from before the field existed keep their names.
             del content["training"]["weight_decay"]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from numbers import Real
 
 from bench.errors import BadInput
+from bench.numerals import parse_real
 from bench.techniques.registry import Choice, Registry
 
 
@@ -66,7 +67,7 @@ def constant(value: str | None) -> Rescaling:
 def parse_factor(value: str | None) -> float:
     """The positive, finite number C of ``rescale=C``."""
     try:
-        factor = float(value or "")
+        factor = parse_real(value or "")
     except ValueError:
         factor = math.nan
     if not (math.isfinite(factor) and factor > 0):

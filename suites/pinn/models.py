@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from bench.errors import BadInput, unknown
+from bench.errors import unknown
+from bench.sizes import parse_size
 
 #: What a model's publication chose on each axis; rescale=1 leaves the labels as they are.
 _PUBLISHED = {
@@ -41,9 +41,7 @@ MODELS = {
     "fnn-bn": "the same with batch norm after each hidden layer",
 }
 
-_SIZE = re.compile(r"(\d+)x(\d+)")
 _DEFAULT = "40x6"
-_LARGEST = 4096
 
 
 def parse_model(text: str) -> Model:
@@ -55,13 +53,8 @@ def parse_model(text: str) -> Model:
     name, given, size = text.partition(":")
     if name not in MODELS:
         raise unknown("model", name, MODELS)
-    match = _SIZE.fullmatch(size if given else _DEFAULT)
-    numbers = [int(number) for number in match.groups()] if match else []
-    if not numbers or not all(1 <= number <= _LARGEST for number in numbers):
-        raise BadInput(
-            f"model {text!r}: the size is <width>x<depth>, each from 1 to {_LARGEST},"
-            f" for instance {name}:{_DEFAULT}"
-        )
+    width, depth = parse_size(
+        text, size if given else _DEFAULT, "<width>x<depth>", f"{name}:{_DEFAULT}"
+    )
     normalization = "batchnorm" if name == "fnn-bn" else "denorm"
-    width, depth = numbers
     return Model(name, width, depth, published={**_PUBLISHED, "normalization": normalization})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bench.errors import BadInput, unknown
+from bench.errors import unknown
+from bench.sizes import parse_size
 
 #: The model's own initialisation, which no arm has to ask for.
 OWN_INITIALIZATION = "published"
@@ -152,10 +152,6 @@ class Model:
         return f"{self.name}:{self.size.features}x{self.size.interactions}"
 
 
-_SIZE = re.compile(r"(\d+)x(\d+)")
-_LARGEST = 4096
-
-
 def architecture_of(text: str) -> Architecture:
     """The architecture that ``name`` or ``name:<features>x<interactions>`` names.
 
@@ -182,14 +178,10 @@ def parse_model(text: str, size: Size, rescaling: str) -> Model:
     architecture = architecture_of(text)
     name, given, numbers = text.partition(":")
     if given:
-        match = _SIZE.fullmatch(numbers)
-        found = [int(number) for number in match.groups()] if match else []
-        if not found or not all(1 <= number <= _LARGEST for number in found):
-            raise BadInput(
-                f"model {text!r}: the size is <features>x<interactions>, each from 1 to"
-                f" {_LARGEST}, for instance {name}:64x3"
-            )
-        size = Size(found[0], found[1], size.n_rbf, size.cutoff, size.n_filters)
+        features, interactions = parse_size(
+            text, numbers, "<features>x<interactions>", f"{name}:64x3"
+        )
+        size = Size(features, interactions, size.n_rbf, size.cutoff, size.n_filters)
     published = {
         "activation": architecture.activation,
         "normalization": architecture.normalization,
