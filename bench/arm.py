@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 
 from bench.errors import BadInput, unknown
-from bench.references import is_reference
+from bench.numerals import parse_real
+from bench.references import is_reference, users_code
 from bench.techniques.activation import ACTIVATIONS, make_activation
 from bench.techniques.initialization import INITIALIZATIONS
 from bench.techniques.normalization import NORMALIZATIONS, make_normalization
@@ -22,6 +23,19 @@ AXES: dict[str, Registry] = {
 }
 
 
+def _try_activation(token: str) -> None:
+    import torch
+
+    module = make_activation(token)
+    at = torch.linspace(-1, 1, 6).reshape(3, 2).requires_grad_()
+    # As of the next layer: with it a derivative has a gradient even where the activation is linear.
+    weight = torch.ones(3, 2, requires_grad=True)
+    # A copy: what works in place must not meet a leaf.
+    (slope,) = torch.autograd.grad((weight * module(at.clone())).sum(), at, create_graph=True)
+    # A residual or a force is a first derivative, and its loss needs the gradients of that.
+    slope.sum().backward()
+
+
 def _try_initialization(token: str) -> None:
     import torch
 
@@ -34,7 +48,7 @@ def _try_initialization(token: str) -> None:
 
 #: Uses a choice once, so that what cannot be used is refused before a run begins.
 _TRIALS: dict[str, Callable[[str], object]] = {
-    "activation": make_activation,
+    "activation": _try_activation,
     "normalization": lambda token: make_normalization(token, 4),
     "rescaling": lambda token: make_scale(token, LabelStatistics(0.5, 1.0, 1.1, 8, "1")),
     "initialization": _try_initialization,
@@ -55,7 +69,7 @@ NAMED = {
 }
 
 # A '+' before a digit belongs to a number such as 1e+06.
-_SEPARATOR = re.compile(r"\+(?!\d)")
+_SEPARATOR = re.compile(r"\+(?![0-9])")
 
 
 @dataclass(frozen=True, order=True)
@@ -131,13 +145,8 @@ class Arm:
         """
         for axis, choice in self.choices().items():
             if is_reference(choice):
-                try:
+                with users_code(f"{axis} {choice!r} cannot be used"):
                     _TRIALS[axis](choice)
-                except BadInput:
-                    raise
-                except Exception as error:  # the user's object may fail in any way
-                    reason = f"{type(error).__name__}: {error}".splitlines()[0]
-                    raise BadInput(f"{axis} {choice!r} cannot be used: {reason}") from error
 
     def noops(self, published: Mapping[str, str]) -> list[str]:
         """The choices that a model already has."""
@@ -152,7 +161,7 @@ def _canonical(choice: str) -> str:
     """One spelling for equal values, so that rescale=1e6 and rescale=1000000.0 are one arm."""
     name, given, value = choice.partition("=")
     try:
-        number = float(value)
+        number = parse_real(value)
     except ValueError:
         return choice
     short = f"{number:g}"

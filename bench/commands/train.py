@@ -21,6 +21,7 @@ from bench.commands.execution import (
 from bench.errors import BadInput
 from bench.options import add_training_arguments
 from bench.spec import Spec
+from bench.stdout import kept_for_results
 from bench.store import Store
 from bench.task import Batchable, Request, Suite, load_suite
 
@@ -85,7 +86,8 @@ def run(options: argparse.Namespace) -> int:
     device = device_name(options.device)
     specs = specify(suite, options, device)
     store = Store(options.out)
-    records, interrupted = run_or_find(suite, specs, store, device, options)
+    with kept_for_results():  # a user's own module may print what it likes
+        records, interrupted = run_or_find(suite, specs, store, device, options)
     if options.json:
         sys.stdout.write(msgspec.json.encode(records).decode() + "\n")
     elif records:

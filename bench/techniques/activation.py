@@ -45,7 +45,7 @@ def make_activation(token: str) -> torch.nn.Module:
 
     Raises:
         BadInput: The token is unknown, or names something that is no module factory, or changes
-            the shape of its input.
+            the shape or the dtype of its input.
     """
     import torch
 
@@ -54,8 +54,13 @@ def make_activation(token: str) -> torch.nn.Module:
         raise BadInput(
             f"activation {token!r} returned {type(module).__name__}, not a torch.nn.Module"
         )
+    probe = torch.zeros(3, 2)
     with torch.no_grad():
-        shape = tuple(module(torch.zeros(3, 2)).shape)
-    if shape != (3, 2):
-        raise BadInput(f"activation {token!r} maps the shape (3, 2) to {shape}: not elementwise")
+        found = module(probe)
+    if tuple(found.shape) != (3, 2):
+        raise BadInput(
+            f"activation {token!r} maps the shape (3, 2) to {tuple(found.shape)}: not elementwise"
+        )
+    if found.dtype != probe.dtype:
+        raise BadInput(f"activation {token!r} maps {probe.dtype} to {found.dtype}")
     return module

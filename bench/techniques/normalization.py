@@ -40,7 +40,7 @@ def make_normalization(token: str, num_features: int) -> torch.nn.Module:
 
     Raises:
         BadInput: The token is unknown, or names something that is no module factory, or changes
-            the shape of its input.
+            the shape or the dtype of its input.
     """
     import torch
 
@@ -51,7 +51,10 @@ def make_normalization(token: str, num_features: int) -> torch.nn.Module:
         )
     probe = torch.zeros(3, num_features, dtype=next(module.parameters(), torch.zeros(1)).dtype)
     with torch.no_grad():
-        shape = tuple(module.eval()(probe).shape)
-    if shape != tuple(probe.shape):
-        raise BadInput(f"normalization {token!r} maps the shape {tuple(probe.shape)} to {shape}")
+        found = module.eval()(probe)
+    shape, wanted = tuple(found.shape), tuple(probe.shape)
+    if shape != wanted:
+        raise BadInput(f"normalization {token!r} maps the shape {wanted} to {shape}")
+    if found.dtype != probe.dtype:
+        raise BadInput(f"normalization {token!r} maps {probe.dtype} to {found.dtype}")
     return module.train()

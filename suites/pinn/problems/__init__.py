@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from bench.errors import BadInput, unknown
-from bench.references import is_reference, load
+from bench.references import is_reference, load, users_code
 from suites.pinn.backend import import_deepxde
 from suites.pinn.problem import Problem
 
@@ -86,11 +86,8 @@ def get_problem(name: str) -> Problem:
         # Before the user's module does, and prints on stdout and chooses devices.
         import_deepxde()
     found = load(targets.get(name, name))
-    try:
+    with users_code(f"problem {name!r} cannot be made"):
         problem = found() if isinstance(found, type) else found
-    except Exception as error:  # the user's class may fail in any way
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise BadInput(f"problem {name!r} cannot be made: {reason}") from error
     if not isinstance(problem, Problem):
         raise BadInput(
             f"problem {name!r} is {type(problem).__name__}, not a suites.pinn.problem.Problem;"
