@@ -19,6 +19,8 @@ from bench.command_line import Parser
 from bench.errors import BadInput, unknown
 from bench.tracking.session import Session
 
+_FILE_NAME = re.compile(r"\w[\w.-]{0,63}")
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line's parser."""
@@ -93,6 +95,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
+    for name in ("base", "branch", "machine"):
+        if getattr(options, name) == "":
+            raise BadInput(f"--{name} must name something, got ''")
+    if options.machine is not None and not _FILE_NAME.fullmatch(options.machine):
+        raise BadInput(
+            f"--machine {options.machine!r} is no file's name: up to 64 letters, digits, '.', '-'"
+            " and '_'"
+        )
+    summary = options.summary
+    if summary is not None and (summary.is_dir() or not summary.parent.is_dir()):
+        raise BadInput(f"--summary {str(summary)!r} is no file of a folder that is there")
     if options.profile not in PROFILES:
         raise unknown("profile", options.profile, PROFILES)
     for name in ("commits", "rounds"):

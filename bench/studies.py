@@ -17,6 +17,8 @@ from bench.study import Part, Study
 EVERYTHING = "all"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+#: Bytes of a study's file.
+_LARGEST = 1_000_000
 
 
 def get_study(name: str) -> Study:
@@ -35,19 +37,52 @@ def get_study(name: str) -> Study:
     if path.stem in (*STUDIES, EVERYTHING):
         raise BadInput(f"study {name!r}: {path.stem!r} already means something; rename the file")
     try:
-        study = msgspec.toml.decode(path.read_bytes(), type=Study)
+        study = _decode(_content(path), name)
     except OSError as error:
         raise BadInput(f"cannot read study {name!r}: {error.strerror}") from error
-    except (msgspec.MsgspecError, ValueError) as error:
+    except BadInput:
+        raise
+    except RecursionError as error:
+        raise BadInput(f"study {name!r} is nested too deeply") from error
+    except ValueError as error:  # of TOML, of UTF-8 and of msgspec
         raise BadInput(f"study {name!r}: {error}") from error
     if study.name:
         raise BadInput(f"study {name!r}: its name is that of the file")
+    # It is the title of the report.
+    if not study.question.strip() or not study.question.isprintable():
+        raise BadInput(f"study {name!r}: the question {study.question!r} is not one line of text")
     suites = [part.suite for part in study.part]
     if not suites or len(suites) > len(set(suites)):
         raise BadInput(f"study {name!r}: it needs one [[part]] for each suite, has {suites}")
     for part in study.part:
         part.check()
     return msgspec.structs.replace(study, name=path.stem)
+
+
+def _content(path: Path) -> bytes:
+    """All of a file, unless it is too large or none: a pipe would never end."""
+    if path.exists() and not path.is_file():
+        raise ValueError("this is not a file")
+    with path.open("rb") as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise ValueError(f"it has more than {_LARGEST} bytes")
+    return content
+
+
+def _decode(content: bytes, name: str) -> Study:
+    """The study in TOML `content`, with the nearest match of an unknown key."""
+    found = msgspec.toml.decode(content)
+    parts = found.get("part")
+    tables = [
+        (found, Study),
+        *((part, Part) for part in (parts if isinstance(parts, list) else ())),
+    ]
+    for table, kind in tables:
+        for key in table if isinstance(table, dict) else ():
+            if key not in kind.__struct_fields__:
+                raise unknown(f"key in study {name!r}:", key, kind.__struct_fields__)
+    return msgspec.convert(found, Study)
 
 
 #: What the paper published on potentials, and on networks that carry batch norm.

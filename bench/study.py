@@ -73,11 +73,14 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return list(dict.fromkeys(Variant.parse(text) for text in self.arms))
 
     def comparisons(self) -> list[tuple[str, str]]:
-        """Pairs (variant, reference) in canonical spelling."""
+        """Pairs (variant, reference) in canonical spelling, each once."""
         names = [str(variant) for variant in self.variants()]
         if not self.compare:
             return [(name, names[0]) for name in names[1:]]
-        return [(str(Variant.parse(one)), str(Variant.parse(other))) for one, other in self.compare]
+        pairs = [
+            (str(Variant.parse(one)), str(Variant.parse(other))) for one, other in self.compare
+        ]
+        return list(dict.fromkeys(pairs))
 
     def check(self) -> None:
         """Refuse a part that cannot be compared.
@@ -129,12 +132,22 @@ def factorial_cells(
     """The variant of each combination of factors being on or off; none without factors.
 
     Raises:
-        BadInput: A combination has no variant.
+        BadInput: A combination has no variant, or a factor is nothing or shares a part with
+            another.
     """
     if not factors:
         return {}
     parts = [_factor(text) for text in factors]
     every = frozenset().union(*parts)
+    if not all(parts) or len(every) < sum(map(len, parts)):
+        raise BadInput(
+            f"factors {', '.join(map(repr, factors))}: each is a technique or an option of its own"
+        )
+    if 2 ** len(factors) > len(variants):
+        raise BadInput(
+            f"factors {', '.join(factors)} have 2^{len(factors)} combinations, and there are"
+            f" {len(variants)} arms"
+        )
     cells: dict[tuple[bool, ...], str] = {}
     for on in product((False, True), repeat=len(factors)):
         wanted = frozenset().union(*(part for part, is_on in zip(parts, on, strict=True) if is_on))

@@ -17,6 +17,8 @@ from bench.task import Suite, load_suite
 
 #: Widths of the table's first columns.
 _NAME, _PATH = 38, 18
+#: Rounds, and steps of a round.
+_MOST = 1_000_000
 
 
 @runtime_checkable
@@ -61,8 +63,11 @@ def run(options: argparse.Namespace) -> int:
         1 if a loss or gradient differs by more than `TOLERANCE`, else 0.
     """
     for name in ("rounds", "steps"):
-        if getattr(options, name) < 1:
-            raise BadInput(f"--{name} must be at least 1, got {getattr(options, name)}")
+        number = getattr(options, name)
+        if number < 1:
+            raise BadInput(f"--{name} must be at least 1, got {number}")
+        if number > _MOST:
+            raise BadInput(f"--{name} must be at most {_MOST}, got {number}")
     suite: Any = load_suite(options.suite)
     name = device_name(options.device)
 

@@ -153,7 +153,14 @@ def get_problem(name: str) -> Problem:
     if "." not in name and "/" not in name:
         raise unknown("problem", name, PROBLEMS)
     path = Path(name)
-    if not path.is_file():
+    # Its name is the problem's, in tables and in reports.
+    if not path.name.isprintable():
+        raise BadInput(f"problem {name!r}: the file's name has characters that cannot be printed")
+    try:
+        is_file = path.is_file()
+    except OSError:  # a name that no file can have
+        is_file = False
+    if not is_file:
         raise BadInput(f"problem {name!r}: there is no such file")
     # One C per unit cannot be told before the file is read: the labels' own size.
     return Problem(path.name, "own file", lambda options: path, _OWN_GAP, "rescale=auto")
@@ -166,7 +173,7 @@ def load_frames(problem: Problem, options: DataOptions) -> Frames:
         BadInput: The file is missing or wrong.
     """
     path = problem.find(options).resolve()
-    unit = options.energy_unit or problem.energy_unit
+    unit = problem.energy_unit if options.energy_unit is None else options.energy_unit
     if problem.energy_unit not in (None, unit):
         raise BadInput(f"problem {problem.name!r} is in {problem.energy_unit}, not in {unit}")
     if problem.energy_unit is not None and options.length_unit is not None:

@@ -6,6 +6,7 @@ Imports neither torch nor SchNetPack until a task is built.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -142,8 +143,8 @@ class MolecularSuite:
         """
         options = request.options
         _check_one_of("scope", options.scope, SCOPES)
-        if options.export is not None and options.export.exists() and not options.export.is_dir():
-            raise BadInput(f"--export {str(options.export)!r} is there and no directory")
+        if options.export is not None:
+            _check_folder(options.export)
         problem = get_problem(request.problem)
         protocol = get_protocol(options.protocol)
         if request.budget not in BUDGETS:
@@ -202,7 +203,8 @@ class MolecularSuite:
             raise BadInput(f"--batch must be from 1 to {n_train}, the training frames, got {batch}")
         if not 0 <= ema < 1:
             raise BadInput(f"--ema must be from 0 to below 1, got {ema}")
-        loss = getattr(options, "loss", None) or protocol.error
+        asked = getattr(options, "loss", None)
+        loss = protocol.error if asked is None else asked
         _check_one_of("loss", loss, ERRORS)
         return {
             "protocol": options.protocol,
@@ -282,6 +284,13 @@ class MolecularSuite:
         return Columns(main, further, ["EFwT", "cos_F"])
 
 
+def _check_folder(path: Path) -> None:
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        what = "no directory" if there == path else f"below {str(there)!r}, which is none"
+        raise BadInput(f"--export {str(path)!r} is {what} that can be written to")
+
+
 def _check_one_of(kind: str, name: str, allowed: Sequence[str]) -> None:
     if name not in allowed:
         raise unknown(kind, name, allowed)
@@ -292,7 +301,9 @@ def _split_settings(
 ) -> dict[str, Any]:
     """The arguments of `split_frames` but the seed, with how many frames each part has."""
     options = request.options
-    kind = options.split or ("blocks" if frames.sequential else "random")
+    kind = options.split
+    if kind is None:
+        kind = "blocks" if frames.sequential else "random"
     _check_one_of("split", kind, KINDS)
     if kind == "blocks" and not frames.sequential:
         raise BadInput(f"--split blocks: the frames of {problem.name!r} are no trajectory")
