@@ -311,10 +311,15 @@ def find_plans(store: Store, study: str, suite: str | None, budget: str | None) 
 def _read(path: Path) -> Plan:
     try:
         plan = msgspec.json.decode(path.read_bytes(), type=Plan)
-    except (OSError, msgspec.MsgspecError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise BadInput(f"cannot read {str(path)!r}: {error}") from error
     if plan.schema > SCHEMA:
         raise BadInput(f"{str(path)!r} has schema {plan.schema}, newer than {SCHEMA}")
+    for problem in {run.spec.problem for run in plan.runs}:
+        if problem not in plan.columns or not plan.columns[problem].main:
+            raise BadInput(f"{str(path)!r} does not say how {problem!r} is scored")
+    if not plan.runs:
+        raise BadInput(f"{str(path)!r} has no runs")
     # Reports are named by it, so it must not lead elsewhere.
     if plan.key != path.stem:
         raise BadInput(f"{str(path)!r} is the plan {plan.key!r}: it has been renamed or edited")

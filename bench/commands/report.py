@@ -74,7 +74,11 @@ def run(options: argparse.Namespace) -> int:
         from bench.report.results import Results
 
         results = Results.read(plan, store)
-        print(write_html(results, store, options.html))
+        try:
+            print(write_html(results, store, options.html))
+        except OSError as error:
+            where = "a report" if options.html is None else f"--html {str(options.html)!r}"
+            raise BadInput(f"cannot write {where}: {error.strerror}") from error
     return 0
 
 
