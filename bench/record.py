@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -136,13 +137,6 @@ def decode(content: bytes) -> Record:
     return record
 
 
-class _Minimised(msgspec.Struct):
-    """Of the losses the one that is minimised, without its terms."""
-
-    step: list[float | None] = []
-    loss: list[float | None] = []
-
-
 def _part(**changed: Any) -> msgspec.json.Decoder[Any]:
     """Decodes a record's fields but losses and history; of `changed`, with these types."""
     fields: list[Any] = []
@@ -154,8 +148,16 @@ def _part(**changed: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(msgspec.defstruct("Record", fields))
 
 
+def _lists(*names: str) -> type[msgspec.Struct]:
+    """Those of an object's entries that have these names, whatever else it has."""
+    fields: list[Any] = [
+        (f"entry_{k}", list[float | None], msgspec.field(default_factory=list, name=name))
+        for k, name in enumerate(dict.fromkeys(names))
+    ]
+    return msgspec.defstruct("Lists", fields)
+
+
 _RESULT = _part()
-_DRAWN = _part(losses=_Minimised, history=dict[str, list[float | None]])
 
 
 def decode_result(content: bytes) -> Record:
@@ -163,9 +165,11 @@ def decode_result(content: bytes) -> Record:
     return _decode_part(content, _RESULT)
 
 
-def decode_drawn(content: bytes) -> Record:
-    """As `decode`, of the losses with the one that is minimised alone."""
-    return _decode_part(content, _DRAWN)
+@functools.cache
+def decode_drawn(metric: str) -> Callable[[bytes], Record]:
+    """As `decode`, of the losses with the one that is minimised, of the history with a metric."""
+    decoder = _part(losses=_lists("step", "loss"), history=_lists("step", "seconds", metric))
+    return functools.partial(_decode_part, decoder=decoder)
 
 
 def _decode_part(content: bytes, decoder: msgspec.json.Decoder[Any]) -> Record:
@@ -173,8 +177,8 @@ def _decode_part(content: bytes, decoder: msgspec.json.Decoder[Any]) -> Record:
         fields = msgspec.structs.asdict(decoder.decode(content))
     except ValueError:
         return decode(content)  # says what is wrong
-    if isinstance(losses := fields.get("losses"), _Minimised):
-        fields["losses"] = msgspec.structs.asdict(losses)
+    for name in fields.keys() & {"losses", "history"}:
+        fields[name] = msgspec.to_builtins(fields[name])
     record = Record(**fields)
     sound = record.schema <= SCHEMA and record.spec.hash == record.spec_hash
     return record if sound else decode(content)

@@ -90,14 +90,12 @@ def _plans(store: Store, options: argparse.Namespace) -> list[Plan]:
 
 def _tables(plan: Plan, store: Store, options: argparse.Namespace) -> str:
     from bench.report.results import Results
-    from bench.report.study_tables import study_tables
+    from bench.report.study_tables import SUMMARIES, study_tables
     from bench.report.tabulation import render
 
-    suite = load_suite(plan.suite)
-    tables = study_tables(Results.read(plan, store), suite)
+    results = Results.read(plan, store, drawn=False)
     name = options.table or ("runs" if options.format == "csv" else None)
-    if name is None:
-        return render([t for t in tables.values() if t.name != "runs"], options.format)
-    if name not in tables:
+    tables = study_tables(results, load_suite(plan.suite), SUMMARIES if name is None else [name])
+    if name is not None and not tables:
         raise BadInput(f"the report {plan.key!r} has no table {name!r}: it would be empty")
-    return render([tables[name]], options.format)
+    return render(list(tables.values()), options.format)

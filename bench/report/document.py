@@ -32,7 +32,8 @@ from bench.report.pictures import (
     prediction_pictures,
 )
 from bench.report.results import Results
-from bench.report.study_tables import study_tables
+from bench.report.shortening import MOST_CASES, MOST_CELLS, shortened, shown_of
+from bench.report.study_tables import SUMMARIES, study_tables
 from bench.report.tabulation import Cell, Table, is_numeric, shown
 from bench.store import Store
 from bench.task import load_suite
@@ -68,14 +69,16 @@ def write_html(results: Results, store: Store, path: Path | None) -> Path:
 def html(results: Results, store: Store) -> str:
     """The report's text."""
     suite = load_suite(results.plan.suite)
-    tables = study_tables(results, suite)
+    whole = study_tables(results, suite, SUMMARIES)
+    tables = {name: shortened(table, results.plan, store) for name, table in whole.items()}
+    drawn = shown_of("problems in figures", min(len(results.cases), MOST_CASES), len(results.cases))
     palette = Palette(results.variants)
     script = _resource("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _template().render(
         plan=results.plan,
         headline=headline(results),
-        limits=limits(results),
+        limits=[*limits(results), *filter(None, [drawn.strip()])],
         first=effects_picture(results),
         factorial=factorial_picture(results),
         heat_map=heat_map_picture(results),
@@ -83,7 +86,7 @@ def html(results: Results, store: Store) -> str:
         pareto=pareto_picture(results, palette),
         predictions=list(prediction_pictures(results, store, palette)),
         tables=tables,
-        runs=_runs(results),
+        runs=shortened(_runs(results), results.plan, store),
         statuses=results.statuses,
         environments=_environments(list(results.records.values())),
         style=Markup(_resource("page.css")),
@@ -116,12 +119,20 @@ def _sort_key(cell: Cell) -> str:
 
 
 def _runs(results: Results) -> Table:
-    """The run table: what fits in a row; the command is in the last cell."""
+    """The run table: what fits in a row; the command is in the last cell.
+
+    Of more runs than are shown those of the first seeds stand first.
+    """
     metrics = list(dict.fromkeys(results.metric(case) for case in results.cases))
     metrics += [name for name in results.metrics if name not in metrics][:2]
     places = _places(list(results.records.values()))
+    header = ["run", "problem", "model", "arm", "seed", "status", *metrics]
+    header += ["train s", "ms/step", "peak MB", "made in", "command"]
+    runs = results.plan.runs
+    if len(runs) > MOST_CELLS // len(header):
+        runs = sorted(runs, key=lambda run: run.spec.seed)
     rows: list[list[Cell]] = []
-    for run in results.plan.runs:
+    for run in runs:
         spec, record = run.spec, results.records.get(run.spec.hash)
         row: list[Cell] = [spec.hash[:8], spec.problem, spec.model, spec.arm, spec.seed]
         if record is None:
@@ -137,8 +148,6 @@ def _runs(results: Results) -> Table:
                 places[_place(record)],
             ]
         rows.append([*row, run.command])
-    header = ["run", "problem", "model", "arm", "seed", "status", *metrics]
-    header += ["train s", "ms/step", "peak MB", "made in", "command"]
     return Table("runs", "Runs", header, rows)
 
 

@@ -12,7 +12,7 @@ from bench.arm import BASELINE
 from bench.commands.execution import out_option
 from bench.errors import BadInput, unknown
 from bench.plan import SCHEMA, Plan, PlannedRun, columns_of
-from bench.record import Record
+from bench.record import Record, decode_result
 from bench.spec import Spec
 from bench.store import Store
 from bench.studies import EVERYTHING
@@ -38,8 +38,9 @@ def plans_of_store(store: Store, suite: str | None, budget: str | None) -> list[
         BadInput: There are no such runs, or of several budgets.
     """
     by_suite: dict[str, list[Record]] = {}
-    for record in store.records():
-        if record.suite in suite_names() and suite in (None, record.suite):
+    names = suite_names()
+    for record in store.records(decode_result):
+        if record.suite in names and suite in (None, record.suite):
             by_suite.setdefault(record.suite, []).append(record)
     if not by_suite:
         of = "" if suite is None else f" of {suite!r}"

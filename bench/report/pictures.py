@@ -20,11 +20,12 @@ from bench.report.figures.style import Palette
 from bench.report.format import ratio_text
 from bench.report.histories import Curve, curve, loss_curve
 from bench.report.results import Case, Results, seeds_together
+from bench.report.shortening import MOST_ARMS, MOST_CASES, MOST_COMPARISONS, shown_of
 from bench.report.statistics import ratio
 from bench.store import Store
 
 #: Arms whose predictions are drawn at most, and outputs of a problem.
-_MOST_ARMS, _MOST_OUTPUTS = 5, 2
+_MOST_PREDICTED, _MOST_OUTPUTS = 5, 2
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,13 @@ def effects_picture(results: Results) -> Picture | None:
     ]
     if not rows:
         return None
+    shown = rows[:MOST_COMPARISONS]
     return Picture(
         "Effect of each technique",
-        effects(rows, results.main_metric, "effects"),
+        effects(shown, results.main_metric, "effects"),
         "Error of an arm over its reference's: interquartile mean over problems and seeds, and its"
         " 95 % interval. Filled: the interval excludes 1, and there are enough seeds for a claim."
-        " Left of the line is better.",
+        " Left of the line is better." + shown_of("comparisons", len(shown), len(rows)),
     )
 
 
@@ -90,8 +92,10 @@ def factorial_picture(results: Results) -> Picture | None:
 
 def heat_map_picture(results: Results) -> Picture | None:
     """Each problem × comparison."""
-    comparisons = [c for c in results.comparisons if c.by_case]
-    cases = [case for case in results.cases if any(case in c.by_case for c in comparisons)]
+    every = [c for c in results.comparisons if c.by_case]
+    comparisons = every[:MOST_COMPARISONS]
+    drawn = results.cases[:MOST_CASES]
+    cases = [case for case in drawn if any(case in c.by_case for c in comparisons)]
     if not cases:
         return None
     logs = np.full((len(cases), len(comparisons)), np.nan)
@@ -116,19 +120,18 @@ def heat_map_picture(results: Results) -> Picture | None:
     return Picture(
         "Problem by problem",
         heat_map([results.title(case) for case in cases], names, ratios, texts, "heat-map"),
-        f"Median over the seeds of the error ({results.main_metric}) over that{of}.",
+        f"Median over the seeds of the error ({results.main_metric}) over that{of}."
+        + shown_of("comparisons", len(comparisons), len(every)),
     )
 
 
 def curve_pictures(results: Results, palette: Palette) -> Iterator[Picture]:
     """Loss and error against steps and seconds, a picture a case."""
-    for k, case in enumerate(results.cases):
+    for k, case in enumerate(results.cases[:MOST_CASES]):
         metric = results.metric(case)
-        found = {
-            arm: list(results.of(case, arm).values())
-            for arm in results.variants
-            if results.of(case, arm) and not results.twin(case, arm)
-        }
+        arms = _ended(results, case)
+        drawn = _drawn(results, case, arms, MOST_ARMS)
+        found = {arm: list(results.of(case, arm).values()) for arm in drawn}
         losses = {arm: c for arm, records in found.items() if (c := loss_curve(records))}
         errors = {arm: c for arm, records in found.items() if (c := curve(records, metric))}
         if not errors:
@@ -148,8 +151,20 @@ def curve_pictures(results: Results, palette: Palette) -> Iterator[Picture]:
             curves(panels, palette, 2, f"curves-{k}"),
             "Median over the seeds, and their range. A line ends where half of the seeds have"
             " diverged. The loss is weighted and, with rescaled labels, in other units: it compares"
-            " arms of equal rescaling alone.",
+            " arms of equal rescaling alone." + _shown_arms(drawn, arms),
         )
+
+
+def _ended(results: Results, case: Case) -> list[str]:
+    """The arms with results of their own."""
+    return [
+        arm for arm in results.variants if results.of(case, arm) and not results.twin(case, arm)
+    ]
+
+
+def _shown_arms(drawn: Sequence[str], arms: Sequence[str]) -> str:
+    what = "arms, the first and those of the least median error"
+    return shown_of(what, len(drawn), len(arms))
 
 
 def _panel(
@@ -162,12 +177,14 @@ def _panel(
 def pareto_picture(results: Results, palette: Palette) -> Picture | None:
     """Error against training time."""
     panels: list[tuple[str, Sequence[Point]]] = []
-    for case in results.cases:
+    most = ""
+    for case in results.cases[:MOST_CASES]:
         points = []
-        for arm in results.variants:
+        arms = _ended(results, case)
+        drawn = _drawn(results, case, arms, MOST_ARMS)
+        most = most or _shown_arms(drawn, arms)
+        for arm in drawn:
             records = list(results.of(case, arm).values())
-            if not records or results.twin(case, arm):
-                continue
             values = list(results.values(case, arm, results.metric(case)).values())
             if not values:
                 continue
@@ -190,19 +207,20 @@ def pareto_picture(results: Results, palette: Palette) -> Picture | None:
         "Error against time",
         pareto(panels, results.main_metric, palette, min(3, len(panels)), "pareto"),
         "Medians over the seeds, and the range of the error. No arm is both faster and more"
-        " accurate than one on the line. Of seeds trained together, a seed's share of the time.",
+        " accurate than one on the line. Of seeds trained together, a seed's share of the time."
+        + most,
     )
 
 
 def prediction_pictures(results: Results, store: Store, palette: Palette) -> Iterator[Picture]:
     """What trained networks predict, against the reference, of the first seed that all have."""
-    for k, case in enumerate(results.cases):
+    for k, case in enumerate(results.cases[:MOST_CASES]):
         arms = [arm for arm in results.variants if not results.twin(case, arm)]
         done = {
             arm: {s: r for s, r in results.of(case, arm).items() if r.status == "done"}
             for arm in arms
         }
-        drawn = _drawn(results, case, [arm for arm in arms if done[arm]])
+        drawn = _drawn(results, case, [arm for arm in arms if done[arm]], _MOST_PREDICTED)
         if not drawn:
             continue
         common = set.intersection(*(set(done[arm]) for arm in drawn))
@@ -217,14 +235,14 @@ def prediction_pictures(results: Results, store: Store, palette: Palette) -> Ite
             yield from _of_case(results.title(case), k, found, said, palette)
 
 
-def _drawn(results: Results, case: Case, arms: Sequence[str]) -> list[str]:
+def _drawn(results: Results, case: Case, arms: Sequence[str], most: int) -> list[str]:
     """The first arm and those with the least median errors, in the plan's order."""
 
     def error(arm: str) -> float:
         middle = results.median(case, arm, results.metric(case))
         return math.inf if middle is None else middle
 
-    best = sorted(arms[1:], key=error)[: _MOST_ARMS - 1]
+    best = sorted(arms[1:], key=error)[: most - 1]
     return [arm for k, arm in enumerate(arms) if k == 0 or arm in best]
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.plan import Plan, PlannedRun
-from bench.record import FINAL, Record
+from bench.record import FINAL, Record, decode_drawn, decode_result
 from bench.report.statistics import Effect, Summary, Term, effect, factorial, summarize
 from bench.store import Store
 from bench.task import Columns
@@ -67,11 +67,22 @@ class Results:
     records: Mapping[str, Record]
 
     @classmethod
-    def read(cls, plan: Plan, store: Store) -> Results:
-        """What a store has of a plan."""
-        names = dict.fromkeys(spec.hash for spec in plan.specs)
-        found = {name: store.read(name) for name in names}
-        return cls(plan, {name: record for name, record in found.items() if record is not None})
+    def read(cls, plan: Plan, store: Store, drawn: bool = True) -> Results:
+        """What a store has of a plan.
+
+        Args:
+            plan: The plan.
+            store: The store.
+            drawn: With what curves are drawn from, of the records' losses and history.
+        """
+        names = {spec.hash: spec.problem for spec in plan.specs}
+        found: dict[str, Record] = {}
+        for name, problem in names.items():
+            decode = decode_drawn(plan.columns[problem].main[0]) if drawn else decode_result
+            record = store.read(name, decode)
+            if record is not None:
+                found[name] = record
+        return cls(plan, found)
 
     @property
     def columns(self) -> Mapping[str, Columns]:
@@ -112,13 +123,31 @@ class Results:
         """The planned runs by seed."""
         return self._runs.get((case, variant), {})
 
-    def of(self, case: Case, variant: str) -> dict[int, Record]:
+    @cached_property
+    def _names(self) -> dict[tuple[Case, str], dict[int, str]]:
+        """The hashes of `runs`."""
+        return {
+            place: {seed: run.spec.hash for seed, run in runs.items()}
+            for place, runs in self._runs.items()
+        }
+
+    @cached_property
+    def _results(self) -> dict[tuple[Case, str], dict[int, Record]]:
+        return {
+            place: {
+                seed: record
+                for seed, name in names.items()
+                if (record := self.records.get(name)) is not None and record.status in FINAL
+            }
+            for place, names in self._names.items()
+        }
+
+    def of(self, case: Case, variant: str) -> Mapping[int, Record]:
         """The records by seed of runs that are a result: done, or diverged.
 
         One that failed says nothing of the arm (memory, a disk), and is run again by the study.
         """
-        found = {s: self.records.get(r.spec.hash) for s, r in self.runs(case, variant).items()}
-        return {s: r for s, r in found.items() if r is not None and r.status in FINAL}
+        return self._results.get((case, variant), {})
 
     @cached_property
     def ended(self) -> list[tuple[Case, str]]:
@@ -198,9 +227,9 @@ class Results:
 
     def is_noop(self, case: Case, variant: str, reference: str) -> bool:
         """Whether the variant is the same run as the reference on a case."""
-        ours, theirs = self.runs(case, variant), self.runs(case, reference)
+        ours, theirs = (self._names.get((case, name), {}) for name in (variant, reference))
         both = ours.keys() & theirs.keys()
-        return bool(both) and all(ours[s].spec.hash == theirs[s].spec.hash for s in both)
+        return bool(both) and all(ours[seed] == theirs[seed] for seed in both)
 
     def log_ratios(self, case: Case, variant: str, reference: str, metric: str) -> np.ndarray:
         """log(error / error of the reference), a value for each seed that has both.
@@ -245,9 +274,9 @@ class Results:
         shape = (2,) * len(self.plan.factors)
         found = {}
         for case in self.cases if self.plan.factors else []:
-            runs = [list(self.runs(case, name).values()) for name in self.plan.cells]
-            hashes = [run.spec.hash for cell in runs for run in cell]
-            if not all(runs) or len(set(hashes)) < len(hashes):
+            names = [list(self._names.get((case, cell), {}).values()) for cell in self.plan.cells]
+            every = [name for of_cell in names for name in of_cell]
+            if not all(names) or len(set(every)) < len(every):
                 continue
             cells = [self.values(case, name, self.metric(case)) for name in self.plan.cells]
             seeds = sorted(set.intersection(*(set(cell) for cell in cells)))

@@ -18,9 +18,11 @@ from bench.task import Suite
 Builder = Callable[[Results, Suite], Table]
 
 
-def study_tables(results: Results, suite: Suite) -> dict[str, Table]:
-    """All tables that have rows, by name."""
-    built = [builder(results, suite) for builder in BUILDERS]
+def study_tables(results: Results, suite: Suite, names: Iterable[str]) -> dict[str, Table]:
+    """Those of `NAMES` that are asked for and have rows, by name."""
+    asked = set(names)
+    builders = zip(NAMES, BUILDERS, strict=True)
+    built = [builder(results, suite) for name, builder in builders if name in asked]
     return {table.name: table for table in built if table.rows}
 
 
@@ -294,5 +296,6 @@ BUILDERS: tuple[Builder, ...] = (
     runs_table,
 )
 
-#: Their names.
+#: Their names, and of those that say something of more than a run.
 NAMES = tuple(builder.__name__.removesuffix("_table") for builder in BUILDERS)
+SUMMARIES = tuple(name for name in NAMES if name != "runs")

@@ -12,7 +12,7 @@ from sample_study import ARMS, PROBLEMS, constant, plan, records, results
 from bench.report.findings import headline, limits
 from bench.report.histories import curve, loss_curve
 from bench.report.results import Case, Results
-from bench.report.study_tables import study_tables
+from bench.report.study_tables import NAMES, study_tables
 from bench.report.tabulation import render
 from suites.pinn.suite import SUITE
 
@@ -278,7 +278,7 @@ def test_what_was_not_recorded_has_no_curve() -> None:
 
 def test_every_table_renders_in_every_format() -> None:
     made = plan(factors=["irelu", "lsuv"], cells=["baseline", "lsuv", "irelu", "irelu+lsuv"])
-    tables = study_tables(results(DIVERGING, made), SUITE)
+    tables = study_tables(results(DIVERGING, made), SUITE, NAMES)
     assert list(tables) == ["effects", "factorial", "metrics", "errors", "values", "runs"]
     for table in tables.values():
         assert {len(row) for row in table.rows} == {len(table.header)}
@@ -287,7 +287,7 @@ def test_every_table_renders_in_every_format() -> None:
 
 
 def test_the_tables_say_what_the_results_are() -> None:
-    tables = study_tables(results(DIVERGING), SUITE)
+    tables = study_tables(results(DIVERGING), SUITE, NAMES)
     row = dict(zip(tables["effects"].header, tables["effects"].rows[0], strict=True))
     assert row["arm"] == "irelu"
     assert row["error ratio"] == math.inf

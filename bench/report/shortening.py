@@ -1,0 +1,40 @@
+"""What a page leaves out of a large study, so that a browser can open it, and how to get it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+from bench.commands.execution import out_option
+from bench.plan import Plan
+from bench.report.tabulation import Table
+from bench.store import Store
+from bench.studies import EVERYTHING
+
+#: Cells of a table: of the runs, some two thousand.
+MOST_CELLS = 30_000
+#: Comparisons in a figure, problems (with their models) that are drawn, and arms of each.
+MOST_COMPARISONS, MOST_CASES, MOST_ARMS = 200, 40, 24
+
+
+def shortened(table: Table, plan: Plan, store: Store) -> Table:
+    """The table with its first rows, and a note that says so where it has more."""
+    most = MOST_CELLS // max(len(table.header), 1)
+    if len(table.rows) <= most:
+        return table
+    words = ["python", "-m", "bench.suite", "report"]
+    if plan.study == EVERYTHING:
+        words += ["--suite", plan.suite, "--budget", plan.budget]
+    else:
+        words += ["--study", plan.key]
+    words += ["--format", "csv", "--table", table.name]
+    note = (
+        f"The first {most} of {len(table.rows)} rows; all of them:"
+        f" {shlex.join(words)}{out_option(store.root)}"
+    )
+    return replace(table, rows=table.rows[:most], note=" ".join(filter(None, [table.note, note])))
+
+
+def shown_of(what: str, shown: int, there: int) -> str:
+    """A sentence on what a figure leaves out, with a space before it; empty if that is nothing."""
+    return f" Shown are {shown} of {there} {what}." if shown < there else ""
