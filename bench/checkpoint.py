@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 from bench.files import write_atomically
+from bench.input_file import shortened
+from bench.tensor_file import read_tensors
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -33,11 +35,14 @@ def load(path: Path, spec_hash: str, made_by: str) -> tuple[dict[str, Any] | Non
     if not path.exists():
         return None, None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file fails in many ways
-        return None, f"checkpoint unreadable ({type(error).__name__}), started again"
+        state = read_tensors(path)
+    except (OSError, ValueError) as error:
+        return None, f"checkpoint unreadable ({shortened(error)}), started again"
     if not isinstance(state, dict) or state.get("spec_hash") != spec_hash:
         return None, "checkpoint of another spec, started again"
     if state.get("made_by") != made_by:
         return None, "checkpoint written by other code or versions, started again"
+    log = state.get("log")
+    if not isinstance(log, dict) or type(log.get("step")) is not int:
+        return None, "checkpoint without its log, started again"
     return state, None

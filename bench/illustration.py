@@ -15,6 +15,8 @@ import numpy as np
 
 from bench.errors import BadInput
 from bench.files import write_atomically
+from bench.input_file import require_file, shortened
+from bench.npz import read_npz_arrays
 from bench.record import Record
 from bench.references import source_digest
 from bench.spec import Spec
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
 #: Values that are kept of a field along each axis, and of a parity.
 MOST_ALONG_AXIS = 128
 MOST_PAIRS = 20_000
+
+#: Largest ``weights.pt`` that is drawn of, which is read without torch: it may be kept already.
+MAX_WEIGHTS_BYTES = 4 * 1024**3
+#: Largest ``illustration.npz`` that is read; that of ten fields has 1.3 MiB.
+MAX_BYTES = 64 * 1024**2
 
 #: Of the file; another one's is made anew.
 _LAYOUT = 1
@@ -127,11 +134,12 @@ def illustrations(record: Record, store: Store) -> list[Illustration]:
     if record.status != "done":
         return []
     path = store.weights(record.spec_hash)
-    try:
-        weights = path.read_bytes()
-    except FileNotFoundError:
+    if not path.exists():
         return []
-    except OSError as error:
+    try:
+        require_file(path, MAX_WEIGHTS_BYTES)
+        weights = path.read_bytes()
+    except (OSError, BadInput) as error:
         print(f"bench: ignoring {path}: {error}", file=sys.stderr)
         return []
     digest = hashlib.sha256(weights).hexdigest()
@@ -174,11 +182,12 @@ def _predict(suite: Illustrated, spec: Spec, path: Path, content: bytes) -> Sequ
 
     from bench.device import deterministic
     from bench.streams import global_streams
+    from bench.tensor_file import read_tensors
 
     try:
-        weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file fails in many ways
-        raise BadInput(f"{path} is unreadable ({type(error).__name__})") from error
+        weights = read_tensors(content)
+    except ValueError as error:
+        raise BadInput(f"{path} is unreadable ({shortened(error)})") from error
     device = torch.device("cpu")
     with deterministic(device), global_streams(spec.seed, device):
         return suite.illustrate(spec, weights, device)
@@ -241,10 +250,10 @@ def _read(path: Path, digest: str) -> list[Illustration] | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
-            content = msgspec.json.decode(
-                file[_CONTENT].tobytes(), type=_Content, dec_hook=lambda _, name: file[name]
-            )
+        _, arrays = read_npz_arrays(path, MAX_BYTES)
+        content = msgspec.json.decode(
+            arrays[_CONTENT].tobytes(), type=_Content, dec_hook=lambda _, name: arrays[name]
+        )
     except Exception:  # a damaged file fails in many ways
         return None
     if (content.layout, content.weights) != (_LAYOUT, digest):

@@ -13,9 +13,11 @@ from schnetpack.model import NeuralNetworkPotential
 
 from bench import checkpoint
 from bench.errors import BadInput
+from bench.input_file import shortened
 from bench.record import Record
 from bench.references import is_reference
 from bench.store import Store
+from bench.tensor_file import read_tensors
 from suites.molecular.labels import TOTAL_ENERGY_KCAL_MOL, LabelScale
 from suites.molecular.models.catalogue import Size, parse_model
 from suites.molecular.models.potential import build_potential
@@ -84,7 +86,15 @@ def export_runs(records: Sequence[Record], store: Store, directory: Path) -> Non
         title = f"{record.problem}-{record.model}-{record.arm}-seed{record.seed}"
         name = f"{title}-{record.spec_hash[:8]}.pt"
         path = directory / name.replace(":", "-").replace("/", "-")
-        weights = torch.load(store.weights(record.spec_hash), weights_only=True)
+        try:
+            weights = read_tensors(store.weights(record.spec_hash))
+        except (OSError, ValueError) as error:
+            reason = shortened(error)
+            print(
+                f"bench: {record.spec.title} has unreadable weights ({reason}): --rerun",
+                file=sys.stderr,
+            )
+            continue
         checkpoint.save(path, _content(record, weights))
         print(f"bench: wrote {path}", file=sys.stderr)
 
@@ -132,13 +142,13 @@ def load_potential(path: Path, own_code: bool = False) -> ExportedPotential:
     if not path.is_file():
         raise BadInput(f"potential {str(path)!r}: there is no such file")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file fails in many ways
-        raise BadInput(f"potential {str(path)!r} is unreadable ({type(error).__name__})") from error
+        content = read_tensors(path)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"potential {str(path)!r} is unreadable ({shortened(error)})") from error
     written = content.get("format") if isinstance(content, dict) else None
-    if isinstance(written, int) and written > FORMAT:
+    if type(written) is int and written > FORMAT:
         raise BadInput(f"potential {str(path)!r} has the format {written}, newer than {FORMAT}")
-    if written != FORMAT or not content.keys() >= _KEYS:
+    if type(written) is not int or written != FORMAT or not content.keys() >= _KEYS:
         raise BadInput(f"{str(path)!r} is no exported potential")
     try:
         return _rebuilt(path, content, own_code)

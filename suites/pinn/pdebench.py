@@ -23,6 +23,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import math
+import reprlib
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,11 +36,25 @@ import yaml
 from scipy.interpolate import CubicSpline, RegularGridInterpolator
 
 from bench.errors import BadInput
+from bench.input_file import shortened
 from suites.pinn.pdebench_file import Bounds, Interpolation, PDEBenchFile
 from suites.pinn.reference.reference import Reference
 
 MAX_SAMPLE_BYTES = 2 * 1024**3
-"""Largest sample that is read, as float64; the published ones need 26 MiB at most."""
+"""Largest sample that is read, as float64, and largest chunk of a file; the published ones need
+26 MiB at most."""
+
+MAX_CONFIG_CHARACTERS = 2**16
+"""Longest configuration of a sample that is read: what HDF5 keeps in a sample's own header."""
+
+LARGEST_COORDINATE = 1e100
+"""Of any axis; the published ones end at 500."""
+
+# Filters that leave a chunk's size as it is, but for a checksum.
+_CHECKED_FILTERS = (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
+
+#: LZF makes at most 264 bytes of 3.
+_LZF_RATIO = 88
 
 Sample = tuple[tuple[np.ndarray, ...], np.ndarray, dict[str, Any]]
 
@@ -58,7 +74,8 @@ class PDEBenchData:
             gives them, else the outer cell faces and the first and last time.
         path: The file that was read.
         sha256: First 16 hexadecimal digits of the SHA-256 of this sample's axes and values.
-        config: The sample's configuration (``groups``) or the file's attributes (``arrays``).
+        config: The sample's configuration (``groups``) or, of the file's attributes, the problem's
+            parameters (``arrays``).
     """
 
     reference: Reference
@@ -91,9 +108,12 @@ def read(root: Path, expected: PDEBenchFile, sample: int = 0) -> PDEBenchData:
                 axes, values, config = _read_arrays(path, file, expected, sample)
             else:
                 axes, values, config = _read_group(path, file, expected, sample)
-    except (OSError, RuntimeError, KeyError) as error:
-        # HDF5 has no exception type of its own for a damaged file.
-        raise BadInput(f"{path}: damaged or truncated HDF5 file: {_one_line(error)}") from error
+    except BadInput:
+        raise
+    except Exception as error:
+        # HDF5 has no exception type of its own for a damaged file, and h5py refuses what NumPy
+        # cannot hold in many ways.
+        raise BadInput(f"{path}: damaged or truncated HDF5 file: {shortened(error)}") from error
     bounds = _checked_bounds(path, axes, expected)
     return PDEBenchData(
         reference=Reference(axes, values, _method(path, sample, values, expected)),
@@ -147,8 +167,8 @@ def _read_arrays(path: Path, file: h5py.File, expected: PDEBenchFile, sample: in
     n_samples, n_times, *extents = first.shape
     if not 0 <= sample < n_samples:
         raise BadInput(f"{path}: no sample {sample}: it holds {n_samples} samples, counted from 0")
-    config = {name: _scalar(value) for name, value in file.attrs.items()}
-    _check_parameters(path, config, {k: v for k, v in expected.parameters.items() if k in config})
+    config = {name: _scalar(file.attrs[name]) for name in expected.parameters if name in file.attrs}
+    _check_parameters(path, config, {name: expected.parameters[name] for name in config})
 
     times = _dataset(path, file, "t-coordinate")
     grid = [_dataset(path, file, f"{name}-coordinate") for name in expected.space]
@@ -159,16 +179,16 @@ def _read_arrays(path: Path, file: h5py.File, expected: PDEBenchFile, sample: in
     axes = tuple(_axis(path, data) for data in (*grid, times))
     values = np.empty((*extents, n_times, len(fields)))
     for column, data in enumerate(fields):
-        values[..., column] = np.moveaxis(_floats(path, data, np.s_[sample]), 0, -1)
+        values[..., column] = np.moveaxis(_floats(path, data, sample), 0, -1)
     return (*axes[:-1], axes[-1][:n_times]), values, config
 
 
 def _read_group(path: Path, file: h5py.File, expected: PDEBenchFile, sample: int) -> Sample:
     """Axes x[, y], t, values ``(x[, y], t, outputs)``, and configuration of one sample."""
     key = f"{sample:04d}"
-    group = file.get(key)
+    group = _member(path, file, key)
     if not isinstance(group, h5py.Group):
-        keys = sorted((name for name in file if name.isdecimal()), key=int)
+        keys = sorted(name for name in file if name.isdecimal() and len(name) < 20)
         if not keys:
             raise BadInput(f"{path}: no groups 0000, 0001, …; it holds {_listing(file)}")
         raise BadInput(
@@ -189,7 +209,7 @@ def _read_group(path: Path, file: h5py.File, expected: PDEBenchFile, sample: int
     _check_lengths(path, grid, [*extents, n_times])
     _check_size(path, n_times, *extents, n_channels)
     axes = tuple(_axis(path, coordinate) for coordinate in grid)
-    return axes, np.moveaxis(_floats(path, data, np.s_[...]), 0, -2).copy(), config
+    return axes, np.moveaxis(_floats(path, data), 0, -2).copy(), config
 
 
 def _configuration(path: Path, file: h5py.File, group: h5py.Group) -> dict[str, Any]:
@@ -201,12 +221,22 @@ def _configuration(path: Path, file: h5py.File, group: h5py.Group) -> dict[str, 
         text = text.decode("utf-8", errors="replace")
     if not isinstance(text, str):
         raise BadInput(f"{path}: sample {key} has no attribute config with YAML text")
+    if len(text) > MAX_CONFIG_CHARACTERS:
+        raise BadInput(
+            f"{path}: config of {key} has {len(text)} characters, more than the limit of"
+            f" {MAX_CONFIG_CHARACTERS}"
+        )
     try:
+        # References multiply: a few lines can stand for more than memory holds.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise BadInput(f"{path}: config of {key} has YAML aliases, which are not read")
         config = yaml.safe_load(text)
+    except BadInput:
+        raise
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise BadInput(f"{path}: config of {key} is not YAML: {_one_line(error)}") from error
+        raise BadInput(f"{path}: config of {key} is not YAML: {shortened(error)}") from error
     if not isinstance(config, dict):
-        raise BadInput(f"{path}: config of {key} is not a YAML mapping: {_one_line(text)}")
+        raise BadInput(f"{path}: config of {key} is not a YAML mapping: {shortened(text)}")
     return config
 
 
@@ -220,7 +250,8 @@ def _check_parameters(path: Path, found: Any, wanted: Mapping[str, float]) -> No
             number = float(found[name])
         except (TypeError, ValueError):
             raise BadInput(
-                f"{path}: {name} is {found[name]!r}, not a number (the problem's: {value:g})"
+                f"{path}: {name} is {reprlib.repr(found[name])}, not a number (the problem's:"
+                f" {value:g})"
             ) from None
         if not math.isclose(number, value, rel_tol=1e-6):
             raise BadInput(f"{path}: {name} is {number:g} in the file, {value:g} in the problem")
@@ -248,9 +279,25 @@ def _check_size(path: Path, *shape: int) -> None:
         )
 
 
+def _member(path: Path, parent: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
+    """What a group holds under a name, where the file itself holds it.
+
+    Raises:
+        BadInput: It is a link to another place, which may be another file.
+    """
+    found = parent
+    for part in name.split("/"):
+        if not isinstance(found, h5py.Group) or part not in found.keys():  # noqa: SIM118
+            return None
+        if not isinstance(found.get(part, getlink=True), h5py.HardLink):
+            raise BadInput(f"{path}: {part} is a link, which is not followed")
+        found = found[part]
+    return found
+
+
 def _dataset(path: Path, parent: h5py.Group, name: str) -> h5py.Dataset:
-    """A dataset of floating-point numbers, not yet read."""
-    data = parent.get(name)
+    """A dataset of floating-point numbers that are all in this file, not yet read."""
+    data = _member(path, parent, name)
     if not isinstance(data, h5py.Dataset):
         where = "" if parent.name == "/" else f" in {parent.name.strip('/')}"
         raise BadInput(f"{path}: no dataset {name}{where}; it holds {_listing(parent)}")
@@ -258,21 +305,82 @@ def _dataset(path: Path, parent: h5py.Group, name: str) -> h5py.Dataset:
         raise BadInput(f"{path}: {_name(data)} is of type {data.dtype}, expected float")
     if data.shape is None:
         raise BadInput(f"{path}: {_name(data)} is empty")
+    if data.is_virtual or data.external:
+        raise BadInput(f"{path}: {_name(data)} has its values in another file, which is not read")
     return data
 
 
-def _floats(path: Path, data: h5py.Dataset, selection: Any) -> np.ndarray:
-    """The selected part of a dataset as finite float64."""
-    values = np.asarray(data[selection], dtype=np.float64)
+def _floats(path: Path, data: h5py.Dataset, sample: int | None = None) -> np.ndarray:
+    """A dataset, or a row of it, as finite float64."""
+    if not data.id.get_storage_size():
+        raise BadInput(f"{path}: {_name(data)} has no values: they were never written")
+    _check_chunks(path, data, sample)
+    values = np.asarray(data[... if sample is None else sample], dtype=np.float64)
     bad = values.size - np.count_nonzero(np.isfinite(values))
     if bad:
         raise BadInput(f"{path}: {_name(data)} holds {bad} NaN or infinite values in this sample")
     return values
 
 
+def _check_chunks(path: Path, data: h5py.Dataset, sample: int | None) -> None:
+    """Refuse chunks that are larger than they should be, before HDF5 unpacks them.
+
+    HDF5 unpacks whatever a chunk holds and compares it with the chunk's size afterwards.
+    """
+    if data.chunks is None:
+        return
+    size = math.prod(data.chunks) * data.dtype.itemsize
+    pipeline = data.id.get_create_plist()
+    filters = [pipeline.get_filter(k)[0] for k in range(pipeline.get_nfilters())]
+    packing = [code for code in filters if code not in _CHECKED_FILTERS]
+    if len(packing) > 1 or not {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_LZF}.issuperset(packing):
+        raise BadInput(
+            f"{path}: {_name(data)} is compressed by the filters {packing}; gzip or LZF are read"
+        )
+    if size > MAX_SAMPLE_BYTES:
+        raise BadInput(
+            f"{path}: {_name(data)} has chunks of {size / 1024**3:.3g} GiB, more than the limit of"
+            f" {MAX_SAMPLE_BYTES / 1024**3:g} GiB"
+        )
+    if not packing:
+        return
+    rows = slice(None) if sample is None else slice(sample, sample + 1)
+    for chunk in data.iter_chunks((rows, *(slice(None) for _ in data.shape[1:]))):
+        # The offset of a chunk is that of its first entry, which a row may not have.
+        offset = tuple(
+            part.start - part.start % length
+            for part, length in zip(chunk, data.chunks, strict=True)
+        )
+        stored = data.id.get_chunk_info_by_coord(offset)
+        if stored.byte_offset is None:
+            continue
+        if stored.filter_mask >> filters.index(packing[0]) & 1:
+            continue  # kept as it is
+        if stored.size > size + size // 100 + 64:
+            too_large = True
+        elif packing[0] == h5py.h5z.FILTER_LZF:
+            too_large = stored.size * _LZF_RATIO > MAX_SAMPLE_BYTES
+        else:
+            too_large = _inflates_beyond(data.id.read_direct_chunk(offset)[1], size)
+        if too_large:
+            raise BadInput(f"{path}: {_name(data)} unpacks to more than its size")
+
+
+def _inflates_beyond(packed: bytes, size: int) -> bool:
+    """Whether a deflated chunk has more than `size` bytes, give or take a checksum."""
+    unpack = zlib.decompressobj()
+    left = size + 64
+    while packed and not unpack.eof and left > 0:
+        left -= len(unpack.decompress(packed, min(left, 2**24)))
+        packed = unpack.unconsumed_tail
+    return left <= 0
+
+
 def _axis(path: Path, data: h5py.Dataset) -> np.ndarray:
     """A coordinate axis, strictly ascending."""
-    axis = _floats(path, data, np.s_[...])
+    axis = _floats(path, data)
+    if np.abs(axis).max() > LARGEST_COORDINATE:
+        raise BadInput(f"{path}: {_name(data)} goes beyond {LARGEST_COORDINATE:g}")
     steps = np.diff(axis)
     if not (steps > 0).all():
         i = int(np.argmin(steps > 0))
@@ -382,11 +490,5 @@ def _text(items: Iterable[object], separator: str = ", ") -> str:
 def _listing(group: h5py.Group) -> str:
     """The members of a group for a message, shortened."""
     names = list(group)
-    shown = ", ".join(names[:8]) or "nothing"
+    shown = shortened(", ".join(names[:8])) or "nothing"
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
-
-
-def _one_line(text: object) -> str:
-    """`text` without line breaks, shortened: messages are one line."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= 200 else f"{line[:197]}…"

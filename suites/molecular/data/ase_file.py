@@ -1,4 +1,7 @@
-"""Any file that ASE reads, with energies and forces: extended XYZ, trajectories, databases.
+"""Files that ASE reads, with energies and forces: extended XYZ, trajectories, databases, outputs.
+
+Such a file may come from anyone, and ASE trusts it: so only `FORMATS` are read, nothing is
+unpickled and no server asked, and what a file unpacks to is bounded before it is.
 
 Such a file has no units of its own, so they are asked for. SchNetPack's databases
 (`schnetpack.data.ASEAtomsData`) do: they keep the labels in ``row.data``, and the units in the
@@ -7,22 +10,73 @@ database's metadata.
 
 from __future__ import annotations
 
-import gzip
 import io
+import math
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 from bench.errors import BadInput
+from bench.input_file import gib, require_file, shortened
 from suites.molecular import units
-from suites.molecular.data.frames import Frames, content_digest
+from suites.molecular.data.frames import MAX_BYTES, Frames, content_digest
+
+#: ASE's names of the formats that are read beside its databases: of those with energies and
+#: forces, the ones that lie in one file and are read without another program's library.
+FORMATS = (
+    "extxyz",
+    "xyz",
+    "traj",
+    "abinit-out",
+    "aims-output",
+    "castep-castep",
+    "castep-geom",
+    "castep-md",
+    "dacapo-text",
+    "espresso-out",
+    "gamess-us-out",
+    "gaussian-out",
+    "gpaw-out",
+    "nwchem-out",
+    "onetep-out",
+    "orca-output",
+    "qbox",
+    "runnerdata",
+    "turbomole-gradient",
+    "vasp-out",
+    "vasp-xml",
+    "xsf",
+)
+
+#: Largest text that is held in memory as a whole: what a compressed file unpacks to, a database in
+#: JSON. A million frames of nine atoms are 1 GiB as extended XYZ.
+MAX_TEXT_BYTES = 1024**3
+
+#: Longest line of extended XYZ, and most columns of its atoms.
+MAX_LINE = 2**20
+MAX_COLUMNS = 1000
 
 _DATABASES = (".db", ".json")
+
+# A frame's atom takes at least as many bytes of any file: ``H 0 0 0`` and the end of the line.
+_BYTES_PER_ATOM = 8
+
+# Of a value in SQLite, which needs some room for the queries themselves.
+_SHORTEST_LIMIT = 2**20
+
+# Tables that are no tables but programs, with as many rows and bytes as they like.
+_COMPUTED = """
+    SELECT name FROM sqlite_master
+    WHERE type IN ('view', 'trigger') OR (type = 'table' AND rootpage = 0)
+    UNION
+    SELECT m.name FROM sqlite_master AS m, pragma_table_xinfo(m.name) AS c
+    WHERE m.type = 'table' AND c.hidden
+"""
 
 
 @dataclass(frozen=True)
@@ -71,59 +125,234 @@ def read_ase(
         forces_key: Name of the forces.
 
     Raises:
-        BadInput: The file cannot be read, a unit is missing, unknown or contradicts the
-            database's, a frame has no energy or no forces or such of a wrong shape, or as
-            `Frames.check`.
+        BadInput: The file cannot be read, is of none of `FORMATS` or larger than `MAX_BYTES`, a
+            unit is missing, unknown or contradicts the database's, a frame has no energy or no
+            forces or such of a wrong shape, or as `Frames.check`.
     """
-    try:
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be opened: {error.strerror}") from error
+    size = require_file(path, MAX_TEXT_BYTES if path.suffix == ".json" else MAX_BYTES)
     is_database = path.suffix in _DATABASES
     metadata = _guarded(path, lambda: _metadata(path)) if is_database else {}
-    own = "_property_unit_dict" in metadata
+    own = isinstance(metadata.get("_property_unit_dict"), dict)
     if own:
         scale = _own_units(path, metadata, energy_key, forces_key, energy_unit, length_unit)
     else:
         scale = _given_units(path, energy_unit, length_unit)
-    frames = _guarded(
-        path, lambda: list(_rows(path, only_data=own) if is_database else _images(path))
-    )
+    if is_database:
+        frames = _guarded(path, lambda: _bounded(_rows(path, only_data=own), size))
+    else:
+        frames = _guarded(path, lambda: _images(path, size))
     # Only `schnetpack.datasets.rMD17` writes these, the five published splits.
-    shuffled = "known" in metadata.get("splits", ())
+    splits = metadata.get("splits")
+    shuffled = isinstance(splits, dict) and "known" in splits
     return _assemble(path, frames, scale, sequential and not shuffled, energy_key, forces_key)
 
 
 def _guarded[T](path: Path, read: Callable[[], T]) -> T:
     """What `read` returns; ASE's readers raise anything on a damaged file."""
     try:
-        return read()
+        with _arrays_within_their_file():
+            return read()
+    except BadInput:
+        raise
     except Exception as error:
-        text = " ".join(str(error).split())
-        raise BadInput(f"{path}: ASE cannot read it: {type(error).__name__}: {text}") from error
+        text = f"{type(error).__name__}: {shortened(error)}"
+        raise BadInput(f"{path}: ASE cannot read it: {text}") from error
+
+
+@contextmanager
+def _arrays_within_their_file() -> Iterator[None]:
+    """ASE's JSON has arrays of a shape and a list of values, which may be one value for all."""
+    from ase.io import jsonio
+
+    create = jsonio.create_ndarray
+
+    def checked(shape: Any, dtype: Any, data: Any) -> np.ndarray:
+        if math.prod(shape) > len(data):
+            raise ValueError(f"an array of the shape {tuple(shape)} has {len(data)} values")
+        return create(shape, dtype, data)
+
+    jsonio.create_ndarray = checked
+    try:
+        yield
+    finally:
+        jsonio.create_ndarray = create
+
+
+def _bounded(frames: Iterator[_Raw], size: int) -> list[_Raw]:
+    """The frames, unless they have more atoms than `size` bytes can hold: the same ones repeated.
+
+    Raises:
+        ValueError: They have, or a geometry is none.
+    """
+    found: list[_Raw] = []
+    atoms = 0
+    for frame in frames:
+        _check_geometry(len(found), frame)
+        atoms += len(frame.numbers)
+        if atoms * _BYTES_PER_ATOM > size:
+            raise ValueError(f"frame {len(found)}: more atoms than the file has room for")
+        found.append(frame)
+    return found
+
+
+def _check_geometry(index: int, frame: _Raw) -> None:
+    """Raises ValueError where a frame's geometry has other types or shapes than those of `_Raw`."""
+    atoms = np.shape(frame.numbers)
+    for name, kinds, shape in (
+        ("numbers", "iu", atoms[:1]),
+        ("positions", "fiu", (*atoms, 3)),
+        ("cell", "fiu", (3, 3)),
+        ("pbc", "biu", (3,)),
+    ):
+        value = np.asarray(getattr(frame, name))
+        # An empty list has no type.
+        if value.shape != shape or (value.size and value.dtype.kind not in kinds):
+            raise ValueError(
+                f"frame {index}: {name} are {shortened(value.dtype)} of the shape {value.shape}"
+            )
+
+
+def _connection(path: Path) -> sqlite3.Connection:
+    """The database, which can only be read and has tables only.
+
+    Raises:
+        ValueError: It is no database of ASE, or a table of it is computed.
+    """
+    # ASE would add its tables to any other file, and SQLite files beside it unless it is immutable.
+    name = path.resolve()
+    unfinished = any(name.with_name(f"{name.name}{end}").exists() for end in ("-wal", "-journal"))
+    mode = "ro" if unfinished else "ro&immutable=1"
+    database = sqlite3.connect(f"{name.as_uri()}?mode={mode}", uri=True)
+    try:
+        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(path.stat().st_size, _SHORTEST_LIMIT))
+        database.execute("PRAGMA trusted_schema = OFF")
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name='systems'").fetchone():
+            raise ValueError("no ASE database")
+        computed = database.execute(_COMPUTED).fetchone()
+        if computed:
+            raise ValueError(f"{computed[0]!r} is no plain table")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _database(path: Path) -> Any:
+    """ASE's database of that file, which it can only read."""
+    from ase.db.jsondb import JSONDatabase
+    from ase.db.sqlite import SQLite3Database
+
+    if path.suffix == ".json":
+        return JSONDatabase(str(path.resolve()), use_lock_file=False)
+
+    class ReadOnly(SQLite3Database):
+        def _connect(self) -> sqlite3.Connection:
+            return _connection(path)
+
+    return ReadOnly(str(path.resolve()), use_lock_file=False)
 
 
 def _metadata(path: Path) -> dict[str, Any]:
-    import ase.db
-
-    if path.suffix == ".db":
-        # ASE would add its tables to any other file.
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-            if not database.execute("SELECT 1 FROM sqlite_master WHERE name='systems'").fetchone():
-                raise ValueError("no ASE database")
-    return dict(ase.db.connect(path, use_lock_file=False).metadata)
+    return dict(_database(path).metadata)
 
 
-def _images(path: Path) -> Iterator[_Raw]:
+def _images(path: Path, size: int) -> list[_Raw]:
     import ase.io
+    from ase.io.formats import filetype, get_compression
 
-    if path.name.endswith(".xyz.gz"):
+    # Absolute, since ASE takes what begins with ``postgres`` or ``mysql`` for a server.
+    name = str(path.resolve())
+    form = filetype(name)
+    if form not in FORMATS:
+        raise BadInput(
+            f"{path}: of the format {form!r}, which is not read (allowed: {', '.join(FORMATS)},"
+            " and databases that end in .db or .json)"
+        )
+    file: Any = name
+    if get_compression(name)[1]:
+        content = _unpacked(name)
+        size = len(content)
         # ASE's reader seeks, which in a compressed file takes ten times as long.
-        text = io.StringIO(gzip.decompress(path.read_bytes()).decode())
-        frames = ase.io.iread(text, ":", format="extxyz")
-    else:
-        frames = ase.io.iread(path, ":", do_not_split_by_at_sign=True)
+        file = io.BytesIO(content) if form == "traj" else io.StringIO(content.decode())
+    if form in ("extxyz", "xyz"):
+        return _bounded(_raw(_extended_xyz(file)), size)
+    return _bounded(_raw(ase.io.iread(file, ":", form, do_not_split_by_at_sign=True)), size)
+
+
+def _unpacked(name: str) -> bytes:
+    """The content of a compressed file, of which no more than `MAX_TEXT_BYTES` are unpacked."""
+    from ase.io.formats import open_with_compression
+
+    with open_with_compression(name, "rb") as file:
+        content = bytes(file.read(MAX_TEXT_BYTES + 1))
+    if len(content) > MAX_TEXT_BYTES:
+        raise ValueError(
+            f"it unpacks to more than the limit of {gib(MAX_TEXT_BYTES)} GiB: unpack it"
+        )
+    return content
+
+
+class _Lines:
+    """A text file for ASE's reader, which believes any number of atoms and any length of a line."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._ended = False
+        self.tell = file.tell
+
+    def seek(self, position: int) -> None:
+        self._ended = False
+        self._file.seek(position)
+
+    def readline(self) -> str:
+        """The next line; the empty one after the last, once.
+
+        Raises:
+            ValueError: The line has more than `MAX_LINE` characters.
+            EOFError: The file has ended before.
+        """
+        line = self._file.readline(MAX_LINE + 1)
+        if len(line) > MAX_LINE:
+            raise ValueError(f"a line of more than {MAX_LINE} characters")
+        if not line:
+            if self._ended:
+                raise EOFError("it ends within a frame")
+            self._ended = True
+        return line
+
+    def __next__(self) -> str:
+        line = self.readline()
+        if not line:
+            raise StopIteration
+        return line
+
+
+def _extended_xyz(file: str | io.StringIO) -> Iterator[Any]:
+    """ASE's frames of extended XYZ, by name or as text."""
+    from ase.io.extxyz import read_xyz
+
+    with open(file) if isinstance(file, str) else file as opened:  # noqa: PTH123
+        yield from read_xyz(_Lines(opened), slice(None), _comment)
+
+
+def _comment(line: str) -> dict[str, Any]:
+    """The line before a frame's atoms, by key.
+
+    Raises:
+        ValueError: It announces more than `MAX_COLUMNS` columns, or a periodicity that is none.
+    """
+    from ase.io.extxyz import key_val_str_to_dict
+
+    found: dict[str, Any] = key_val_str_to_dict(line)
+    columns = sum(int(count) for count in str(found.get("Properties", "")).split(":")[2::3])
+    if columns > MAX_COLUMNS:
+        raise ValueError(f"{columns} columns, at most {MAX_COLUMNS} are read")
+    if isinstance(found.get("pbc"), str):
+        raise ValueError(f"pbc is {shortened(found['pbc'])!r}, not T or F along each vector")
+    return found
+
+
+def _raw(frames: Iterator[Any]) -> Iterator[_Raw]:
     for atoms in frames:
         results = atoms.calc.results if atoms.calc else {}
         arrays = {k: v for k, v in atoms.arrays.items() if k not in ("numbers", "positions")}
@@ -138,10 +367,9 @@ def _rows(path: Path, only_data: bool) -> Iterator[_Raw]:
         path: The database.
         only_data: Labels of ``row.data`` only: the metadata's units are not those of the others.
     """
-    import ase.db
     from ase.calculators.calculator import all_properties
 
-    for row in ase.db.connect(path, use_lock_file=False).select():
+    for row in _database(path).select():
         labels = dict(row.data)
         if not only_data:
             results = {name: row[name] for name in all_properties if name in row}
@@ -226,7 +454,7 @@ def _assemble(
 
 def _label(where: str, frame: _Raw, key: str, name: str, shape: tuple[int, ...]) -> np.ndarray:
     if key not in frame.labels:
-        there = ", ".join(sorted(frame.labels)) or "no labels"
+        there = shortened(", ".join(sorted(map(str, frame.labels)))) or "no labels"
         raise BadInput(f"{where} has no {name} (key {key!r}); it has {there}")
     value = np.asarray(frame.labels[key])
     # SchNetPack keeps scalars as arrays of one element.
@@ -235,6 +463,6 @@ def _label(where: str, frame: _Raw, key: str, name: str, shape: tuple[int, ...])
     if value.shape != shape or value.dtype.kind not in "fiu":
         raise BadInput(
             f"{where}: {name} (key {key!r}) must be numbers of the shape {shape},"
-            f" got {value.dtype} of the shape {value.shape}"
+            f" got {shortened(value.dtype)} of the shape {value.shape}"
         )
     return value.astype(np.float64)

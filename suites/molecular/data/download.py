@@ -5,30 +5,17 @@ from __future__ import annotations
 import os
 import tarfile
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
 from pathlib import Path
 
 from bench.errors import BadInput, unknown
+from bench.input_file import gib, shortened
+from suites.molecular.data.frames import MAX_BYTES
 from suites.molecular.data.molecules import SMILES
 
 #: Where `schnetpack.datasets.rMD17` finds the archive of all molecules (about 1 GB).
 REVISED_URL = "https://figshare.com/ndownloader/files/23950376"
-
-# No network, a file that is cut off, and a page that is no data.
-_FAILURES = (
-    OSError,
-    HTTPException,
-    EOFError,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    KeyError,
-    ValueError,
-)
 
 
 def database_path(molecule: str, revised: bool, root: Path) -> Path:
@@ -65,17 +52,17 @@ def download_md17(molecule: str, revised: bool, root: Path) -> Path:
     name = molecule.replace("-", "_")
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with _scratch(root) as folder:
+        with scratch(root) as folder:
             written = folder / path.name
             data = (rMD17 if revised else MD17)(str(written), molecule=name, batch_size=1)
             file = data.datasets_dict[name]
             url = REVISED_URL if revised else data.download_url + file
             try:
                 data.prepare_data()
-            except _FAILURES as error:
-                text = " ".join(str(error).split())
+            except Exception as error:  # no network; a file that is cut off or something else
                 raise BadInput(
-                    f"{url} could not be downloaded ({text}): put {file} into {root} by hand"
+                    f"{url} could not be downloaded ({shortened(error)}): put {file} into {root} by"
+                    " hand"
                 ) from error
             os.replace(written, path)
     except OSError as error:
@@ -84,15 +71,36 @@ def download_md17(molecule: str, revised: bool, root: Path) -> Path:
 
 
 @contextmanager
-def _scratch(root: Path) -> Iterator[Path]:
+def scratch(root: Path) -> Iterator[Path]:
     """A folder below `root` that is removed afterwards, in which temporary files are made, too.
 
     SchNetPack unpacks into the temporary folder of the system, which may be too small, and
-    leaves its files there when it fails.
+    leaves its files there when it fails. Before Python 3.14 it would write wherever an archive
+    says; here it unpacks plain data, below the folder that it was told.
     """
+    filtering = tarfile.TarFile.extraction_filter
     with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as folder:
         before, tempfile.tempdir = tempfile.tempdir, folder
+        tarfile.TarFile.extraction_filter = staticmethod(_plain_file)
         try:
             yield Path(folder)
         finally:
             tempfile.tempdir = before
+            tarfile.TarFile.extraction_filter = filtering
+
+
+def _plain_file(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo:
+    """A member of an archive, if it is a file of at most `MAX_BYTES` that stays below `path`.
+
+    Raises:
+        tarfile.FilterError: It is something else.
+    """
+    if not member.isfile():
+        raise tarfile.SpecialFileError(member)
+    if member.size > MAX_BYTES:
+        error = tarfile.FilterError(
+            f"{member.name!r} has {gib(member.size)} GiB, more than the limit of {gib(MAX_BYTES)}"
+        )
+        error.tarinfo = member
+        raise error
+    return tarfile.data_filter(member, path)

@@ -11,6 +11,16 @@ import numpy as np
 from bench.errors import BadInput
 from suites.molecular.units import in_ev
 
+#: Largest data file that is read, and what is read of it, unpacked; MD17's largest has 0.4 GiB,
+#: the text of a million frames of 30 atoms some 3.
+MAX_BYTES = 8 * 1024**3
+
+#: Farthest position from the origin, in Å; what is beyond has another unit, or exploded.
+FARTHEST = 1e6
+
+#: Narrowest periodic cell, in Å: its lattice vectors are linearly dependent or in another unit.
+SMALLEST_WIDTH = 0.1
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -89,7 +99,8 @@ class Frames:
 
         Raises:
             BadInput: There is none, an array has the wrong shape, a number is not finite, an
-                atomic number is none, or a periodic direction has no lattice vector.
+                atomic number is none, a periodic direction has no lattice vector, an atom is
+                farther than `FARTHEST`, or a cell narrower than `SMALLEST_WIDTH`.
         """
         count, atoms = len(self.energies), len(self.numbers)
         if not count:
@@ -125,7 +136,26 @@ class Frames:
         if (self.pbc & (lengths == 0)).any():
             frame = int(np.argwhere(self.pbc & (lengths == 0))[0][0])
             raise BadInput(f"{self.source}: frame {frame} is periodic without a lattice vector")
+        self._check_lengths()
         return self
+
+    def _check_lengths(self) -> None:
+        """Refuses what would cost a neighbour list too much, whatever its cutoff."""
+        farthest = int(np.abs(self.positions).max(axis=1).argmax())
+        if np.abs(self.positions[farthest]).max() > FARTHEST:
+            frame = int(np.searchsorted(self.first, farthest, side="right") - 1)
+            raise BadInput(
+                f"{self.source}: frame {frame} has an atom more than {FARTHEST:g} Å from the origin"
+            )
+        for periodic in np.unique(self.pbc, axis=0):
+            if periodic.any():
+                rows = np.flatnonzero((self.pbc == periodic).all(axis=1))
+                widths = np.linalg.svd(self.cells[rows][:, periodic], compute_uv=False)[:, -1]
+                if widths.min() < SMALLEST_WIDTH:
+                    raise BadInput(
+                        f"{self.source}: the lattice vectors of frame {rows[widths.argmin()]} are"
+                        f" linearly dependent, or the cell is narrower than {SMALLEST_WIDTH:g} Å"
+                    )
 
     def require_molecule(self, formula: str) -> Frames:
         """These frames, if all are of one molecule, its atoms in the same order.

@@ -14,17 +14,22 @@ doi:10.6084/m9.figshare.12672038)
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from bench.errors import BadInput, unknown
+from bench.input_file import shortened
+from bench.npz import read_npz_arrays
 from suites.molecular import units
-from suites.molecular.data.frames import Frames, content_digest, frames_of_one_molecule
+from suites.molecular.data.frames import (
+    MAX_BYTES,
+    Frames,
+    content_digest,
+    frames_of_one_molecule,
+)
 from suites.molecular.data.molecules import SMILES
 
 _MD17 = {"energies": "E", "forces": "F", "positions": "R", "atomic numbers": "z"}
@@ -55,23 +60,28 @@ def read_npz(path: Path, energy_unit: str | None = None) -> Frames:
         revised file without ``old_indices``, whose order is lost.
 
     Raises:
-        BadInput: The file cannot be read or is no such npz file, keys are missing, a unit is
-            unknown or contradicts `energy_unit`, or as `Frames.check`.
+        BadInput: The file cannot be read, is no such npz file or larger than `MAX_BYTES`, keys
+            are missing, a unit is unknown or contradicts `energy_unit`, or as `Frames.check`.
     """
-    keys, arrays = _load(path)
-    layout = _REVISED if {"nuclear_charges", "coords"} & keys else _MD17
+    wanted = {*_MD17.values(), *_REVISED.values(), "old_indices", "e_unit", "r_unit"}
+    keys, arrays = read_npz_arrays(path, MAX_BYTES, wanted)
+    layout = _MD17 if {"nuclear_charges", "coords"}.isdisjoint(keys) else _REVISED
     _check_keys(path, keys, layout)
     unit, angstrom = _units(path, arrays, energy_unit)
     energies, forces, positions, numbers = (arrays[key] for key in layout.values())
     if energies.shape[1:] == (1,):
         energies = energies[:, 0]
-    for array, key, dimensions in zip(
-        (energies, forces, positions, numbers), layout.values(), (1, 3, 3, 1), strict=True
+    for array, key, kinds, dimensions in zip(
+        (energies, forces, positions, numbers),
+        layout.values(),
+        ("fiu", "fiu", "fiu", "iu"),
+        (1, 3, 3, 1),
+        strict=True,
     ):
-        if array.ndim != dimensions or array.dtype.kind not in "fiu":
+        if array.ndim != dimensions or array.dtype.kind not in kinds:
             raise BadInput(
-                f"{path}: {key!r} must be numbers in {dimensions} dimensions,"
-                f" got {array.dtype} of the shape {array.shape}"
+                f"{path}: {key!r} must be {'numbers' if 'f' in kinds else 'whole numbers'} in"
+                f" {dimensions} dimensions, got {shortened(array.dtype)} of the shape {array.shape}"
             )
     if angstrom != 1.0:
         positions, forces = positions * angstrom, forces / angstrom
@@ -90,36 +100,11 @@ def read_npz(path: Path, energy_unit: str | None = None) -> Frames:
     return frames
 
 
-def _load(path: Path) -> tuple[set[str], dict[str, np.ndarray]]:
-    """The file's keys, and the arrays that are of use."""
-    wanted = {*_MD17.values(), *_REVISED.values(), "old_indices", "e_unit", "r_unit"}
-    try:
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be opened: {error.strerror}") from error
-    try:
-        file = np.load(path, allow_pickle=False)
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise ValueError("a single array")
-        with file:
-            return set(file.files), {key: file[key] for key in file.files if key in wanted}
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        NotImplementedError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as e:
-        raise BadInput(f"{path}: not a readable npz file: {' '.join(str(e).split())}") from e
-
-
-def _check_keys(path: Path, keys: Iterable[str], layout: dict[str, str]) -> None:
+def _check_keys(path: Path, keys: Sequence[str], layout: dict[str, str]) -> None:
     missing = [f"{what} ({key!r})" for what, key in layout.items() if key not in keys]
     if missing:
         raise BadInput(
-            f"{path}: without {' and '.join(missing)}; the keys are {', '.join(sorted(keys))}"
+            f"{path}: without {' and '.join(missing)}; the keys are {shortened(', '.join(keys))}"
         )
     if "lattice" in keys:
         raise BadInput(f"{path}: periodic ('lattice'); such data are read from an ASE file")
@@ -142,7 +127,7 @@ def _units(path: Path, arrays: dict[str, np.ndarray], energy_unit: str | None) -
 def _text(array: np.ndarray) -> str:
     """A string that Python 2 or 3 has saved."""
     value = array.item() if array.size == 1 else ""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return shortened(value.decode("utf-8", "replace") if isinstance(value, bytes) else value)
 
 
 def _in_order(frames: Frames, old_indices: np.ndarray) -> Frames:
@@ -150,6 +135,10 @@ def _in_order(frames: Frames, old_indices: np.ndarray) -> Frames:
         raise BadInput(
             f"{frames.source}: 'old_indices' have the shape {old_indices.shape},"
             f" not {(len(frames),)}"
+        )
+    if old_indices.dtype.kind not in "iu":
+        raise BadInput(
+            f"{frames.source}: 'old_indices' must be whole numbers, got {old_indices.dtype}"
         )
     return replace(frames.select(np.argsort(old_indices, kind="stable")), sequential=True)
 

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.errors import BadInput
-from suites.molecular.data.frames import Frames
+from suites.molecular.data.frames import SMALLEST_WIDTH, Frames
 
 #: Cutoffs that make sense, in Å: no two atoms are nearer, and a periodic cell has too many pairs.
 CUTOFFS = (0.1, 100.0)
-
-#: Widths of a lattice, in Å, below which its vectors are linearly dependent or in another unit.
-SMALLEST_WIDTH = 0.1
 
 #: Extent of a frame, in cutoffs, beyond which vesin (0.6.2) grows slow and then kills the process.
 LARGEST_EXTENT = 1000
