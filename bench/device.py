@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import resource
 import sys
@@ -28,7 +29,7 @@ def resolve(name: str) -> torch.device:
     if (
         kind not in ("cpu", "cuda")
         or (kind == "cpu" and given)
-        or (given and not index.isdecimal())
+        or (given and not (index.isascii() and index.isdecimal() and len(index) < 5))
     ):
         raise BadInput(f"unknown device {name!r} (allowed: auto, cpu, cuda, cuda:0, cuda:1, …)")
     if kind == "cpu":
@@ -135,3 +136,36 @@ def peak_memory_mb(device: torch.device) -> float:
     # Kilobytes, but bytes on macOS.
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+#: What else than exceptions of their own says that memory is at an end: torch's CPU allocator,
+#: cuBLAS, and CUDA itself.
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that the device or the machine has no memory left."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
+    )
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back what a run that ended held, before something else is tried."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def works(device: torch.device) -> bool:
+    """Whether the device still takes work: an illegal access of one run fails all that follow."""
+    if device.type == "cuda":
+        try:
+            torch.cuda.synchronize(device)
+        except RuntimeError:
+            return False
+    return True

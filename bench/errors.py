@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-
 #: Of a message; a longer one loses its middle.
 _LONGEST = 2000
 
@@ -18,10 +17,11 @@ class BadInput(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(_one_line(message))
+        super().__init__(one_line(message))
 
 
-def _one_line(message: str) -> str:
+def one_line(message: str) -> str:
+    """A message as one line of printable characters, shortened in its middle."""
     line = " ".join(message.splitlines())
     if not line.isprintable():
         # Control characters would reach the terminal, and lone surrogates cannot be written.

@@ -267,7 +267,7 @@ def save(plan: Plan, store: Store) -> Plan:
         BadInput: The plan that is there cannot be read.
     """
     path = _path(store, plan.key)
-    with store.lock(f"study-{plan.key}"):
+    with store.claim(f"study-{plan.key}").held():
         if path.exists():
             plan = plan.extended(_read(path))
         write_atomically(path, msgspec.json.format(msgspec.json.encode(plan), indent=1))

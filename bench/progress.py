@@ -21,7 +21,7 @@ from bench.spec import Spec
 
 
 class ProgressReporter:
-    """Implements `bench.executors.Reporter`. A context manager.
+    """Implements `bench.reporter.Reporter`. A context manager.
 
     Args:
         specs: What is going to be run or found.
@@ -31,6 +31,7 @@ class ProgressReporter:
         unique = {spec.hash: spec for spec in specs}
         self._steps = {key: spec.training.total_steps for key, spec in unique.items()}
         self._count = 0
+        self._held: set[str] = set()
         self._console = Console(stderr=True)
         self._bars: dict[str, TaskID] = {}
         self._progress: Progress | None = None
@@ -78,16 +79,27 @@ class ProgressReporter:
         self._count += 1
         line = f"[{self._count}/{len(self._steps)}] {record.spec.title}: {_outcome(record)}"
         line += " (found in the store)" if reused else f" in {_seconds(record):.1f} s"
+        if self._progress is not None:
+            bar = self._bars.pop(record.spec_hash, None)
+            done = 0.0
+            if bar is not None:
+                done = self._progress.tasks[self._progress.task_ids.index(bar)].completed
+                self._progress.remove_task(bar)
+            self._progress.advance(self._overall, self._steps[record.spec_hash] - done)
+        self._say(line)
+
+    def held(self, specs: Sequence[Spec]) -> None:
+        """Other processes are training these; said once of each."""
+        new = [spec for spec in specs if spec.hash not in self._held]
+        self._held.update(spec.hash for spec in new)
+        for spec in new:
+            self._say(f"{spec.title}: another process is training it")
+
+    def _say(self, line: str) -> None:
         if self._progress is None:
             print(line, file=sys.stderr, flush=True)
-            return
-        bar = self._bars.pop(record.spec_hash, None)
-        done = 0.0
-        if bar is not None:
-            done = self._progress.tasks[self._progress.task_ids.index(bar)].completed
-            self._progress.remove_task(bar)
-        self._progress.advance(self._overall, self._steps[record.spec_hash] - done)
-        self._console.print(line, highlight=False, markup=False)
+        else:
+            self._console.print(line, highlight=False, markup=False)
 
 
 def _outcome(record: Record) -> str:

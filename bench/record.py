@@ -10,9 +10,10 @@ import msgspec
 
 from bench.spec import Spec
 
-SCHEMA = 1
+#: 2: the status ``out-of-memory``.
+SCHEMA = 2
 
-Status = Literal["done", "diverged", "failed", "timeout", "interrupted"]
+Status = Literal["done", "diverged", "failed", "out-of-memory", "timeout", "interrupted"]
 
 #: A run with one of these is a result, and is not repeated unless asked for.
 FINAL: tuple[Status, ...] = ("done", "diverged")
@@ -114,6 +115,13 @@ class Record(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, arm=spec.arm, budget=spec.budget, spec=spec)
 
 
+class _Header(msgspec.Struct):
+    """What tells whether this code can read the rest."""
+
+    schema: int
+
+
+_HEADER = msgspec.json.Decoder(_Header)
 _DECODER = msgspec.json.Decoder(Record)
 
 
@@ -129,9 +137,13 @@ def decode(content: bytes) -> Record:
         ValueError: It is not JSON, not a record, written by a newer schema, or its hash is not
             that of its own spec.
     """
-    record = _DECODER.decode(content)
-    if record.schema > SCHEMA:
-        raise ValueError(f"schema {record.schema} is newer than {SCHEMA}, which this code reads")
+    try:
+        schema = _HEADER.decode(content).schema
+        if schema > SCHEMA:
+            raise ValueError(f"schema {schema} is newer than {SCHEMA}, which this code reads")
+        record = _DECODER.decode(content)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     if record.spec.hash != record.spec_hash:
         raise ValueError(f"the spec hashes to {record.spec.hash}, not to {record.spec_hash}")
     return record
@@ -175,7 +187,7 @@ def decode_drawn(metric: str) -> Callable[[bytes], Record]:
 def _decode_part(content: bytes, decoder: msgspec.json.Decoder[Any]) -> Record:
     try:
         fields = msgspec.structs.asdict(decoder.decode(content))
-    except ValueError:
+    except (ValueError, RecursionError):
         return decode(content)  # says what is wrong
     for name in fields.keys() & {"losses", "history"}:
         fields[name] = msgspec.to_builtins(fields[name])

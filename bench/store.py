@@ -7,10 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from filelock import FileLock
-
-from bench.errors import BadInput, unknown
-from bench.files import write_atomically
+from bench.claims import Claim
+from bench.errors import BadInput, one_line, unknown
+from bench.files import remove_leftovers, write_atomically
 from bench.record import Record, decode, encode
 
 #: Where results go unless told otherwise.
@@ -55,14 +54,9 @@ class Store:
         """The trained network's weights."""
         return self.directory(spec_hash) / "weights.pt"
 
-    def lock(self, name: str) -> FileLock:
-        """A lock that one process at a time holds on a run, by its hash, or on another file.
-
-        It is released if the process dies.
-        """
-        path = self.root / "locks" / f"{name}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(path)
+    def claim(self, name: str) -> Claim:
+        """What one process at a time can hold on a run, by its hash, or on another file."""
+        return Claim(self.root / "locks" / f"{name}.lock")
 
     def prepare(self) -> None:
         """Make the directory.
@@ -80,6 +74,15 @@ class Store:
                 f"cannot write results to {str(self.root)!r}: {error.strerror}"
             ) from error
 
+    def tidy(self, spec_hash: str) -> None:
+        """Remove what killed processes left of a run that is claimed."""
+        for path in (
+            self.directory(spec_hash) / "record.json",
+            self.checkpoint(spec_hash),
+            self.weights(spec_hash),
+        ):
+            remove_leftovers(path)
+
     def write(self, record: Record) -> None:
         """Write the record of a run that has ended."""
         write_atomically(self.directory(record.spec_hash) / "record.json", encode(record))
@@ -95,11 +98,14 @@ class Store:
         """
         path = self.directory(spec_hash) / "record.json"
         try:
-            return decode(path.read_bytes())
-        except FileNotFoundError:
+            record = decode(path.read_bytes())
+            if record.spec_hash != spec_hash:
+                raise ValueError(f"it is the record of {record.spec_hash}")
+            return record
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
-            print(f"bench: ignoring {path}: {error}", file=sys.stderr)
+            print(f"bench: ignoring {path}: {one_line(str(error))}", file=sys.stderr)
             return None
 
     def names(self) -> list[str]:
@@ -130,5 +136,5 @@ class Store:
             raise unknown(f"run in {str(self.root)!r}:", prefix, names)
         record = self.read(matches[0])
         if record is None:
-            raise BadInput(f"run {matches[0]!r} has no readable record: it has not ended")
+            raise BadInput(f"run {matches[0]!r} has not ended, or its record is damaged")
         return record

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from bench.command_line import Parser
 from bench.commands import listing, report, reproduce, show, speed, study, train
 from bench.errors import BadInput
+from bench.files import CannotWrite
+from bench.interruption import EXIT_CODE
 from bench.task import load_suite, suite_names
 
 
@@ -37,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        0 when all runs ended as ``done`` or ``diverged``, 1 when one failed, 2 for bad input, 130
-        when interrupted.
+        0 when all runs ended as ``done`` or ``diverged``, 1 when one did not or nothing more can be
+        written, 2 for bad input, 130 when interrupted.
     """
     try:
         options = parser().parse_args(arguments)
@@ -50,7 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("bench: interrupted", file=sys.stderr)
-        return 130
+        return EXIT_CODE
+    except CannotWrite as error:
+        print(f"bench: {error}; the same command continues", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         # The reader of stdout has gone (head, less); what was done stands.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -94,6 +94,20 @@ class Task(Protocol):
         """The network's own ``state_dict``, on the CPU."""
 
 
+@runtime_checkable
+class Divisible(Protocol):
+    """What a `Task` also has that can compute its batch in parts, in less memory."""
+
+    def most_parts(self) -> int:
+        """Into how many a batch can be divided without changing what is computed; 1: it cannot."""
+
+    def divide(self, parts: int) -> None:
+        """From now on each step and each evaluation goes through so many parts one by one.
+
+        The loss and its gradient are those of the whole batch but for the rounding.
+        """
+
+
 class Batch(Protocol):
     """Tasks that differ in their seeds alone, built as one model and stepped in lockstep."""
 

@@ -8,14 +8,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bench.device import StepTimer
-from bench.interruption import Interruption
+from bench.device import StepTimer, is_out_of_memory
+from bench.errors import one_line
 from bench.record import Metric, Status, Timing
 from bench.spec import Training
 from bench.streams import global_state, set_global_state
@@ -26,6 +26,11 @@ BLOCK = 50
 _WARM_UP = 10
 _LOSS_ROWS = 200
 _CHECKPOINT_SECONDS = 20.0
+#: A loss that has grown by this factor does not come back; a spike of Adam's grows by 1e4.
+_EXPLODED = 1e8
+
+#: What is the failure of a run: a user's technique that calls ``sys.exit`` does not end a study.
+RAISED = (Exception, SystemExit)
 
 #: Called with the steps done, all steps and the loss.
 Progress = Callable[[int, int, float], None]
@@ -103,17 +108,28 @@ def examine(task: Task) -> Diagnosis:
     """The task's diagnosis; one that fails costs a warning and not the run."""
     try:
         return task.diagnose()
-    except Exception as error:  # it looks into whatever a user's module does
+    except RAISED as error:  # it looks into whatever a user's module does
         return Diagnosis({}, [f"the diagnosis failed: {type(error).__name__}: {error}"])
 
 
 Outcome = tuple[Status, str | None]
 
 
-def failure(error: Exception) -> Outcome:
+class Stop(Protocol):
+    """What ends training between two steps, once it is true."""
+
+    def __bool__(self) -> bool:
+        """Whether to stop."""
+
+    def outcome(self, step: int) -> Outcome:
+        """How a run ends that is stopped after so many steps."""
+
+
+def failure(error: BaseException) -> Outcome:
     """What becomes of a run when a suite or a user's technique raises."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    return "failed", f"{type(error).__name__}: {error} ({last.filename}:{last.lineno})"
+    status: Status = "out-of-memory" if is_out_of_memory(error) else "failed"
+    return status, f"{type(error).__name__}: {one_line(str(error))} ({last.filename}:{last.lineno})"
 
 
 class Alone:
@@ -186,9 +202,9 @@ class Trainer:
         self.log = Log(**state["log"])
         self.log.resumed += 1
 
-    def run(self, interruption: Interruption) -> Outcome:
+    def run(self, *stops: Stop) -> Outcome:
         """Train alone; see `Lockstep.run`."""
-        (ended,) = Lockstep(Alone(self.task), [self]).run(interruption)
+        (ended,) = Lockstep(Alone(self.task), [self]).run(*stops)
         assert ended.outcome is not None
         return ended.outcome
 
@@ -206,14 +222,18 @@ class Trainer:
             self._evaluate()
             self.outcome = "diverged", f"the loss was {loss} at step {self.log.step}"
             return
+        if (exploded := self._exploded(block)) is not None:
+            self._evaluate()
+            self.outcome = "diverged", exploded
+            return
         self._progress(self.log.step, self.training.total_steps, loss)
         if self.log.step in self._evaluations:
             self._evaluate()
 
-    def stop(self, interruption: Interruption) -> None:
-        """Keep the state and end as interrupted."""
+    def stop(self, by: Stop) -> None:
+        """Keep the state and end."""
         self.checkpoint()
-        self.outcome = "interrupted", f"signal {interruption.signal} at step {self.log.step}"
+        self.outcome = by.outcome(self.log.step)
 
     def end(self) -> None:
         """End after the last step."""
@@ -250,6 +270,14 @@ class Trainer:
                 log.losses.setdefault(name, []).append(_finite(value))
         log.step = first + (len(block.totals) if bad is None else bad)
         return block.totals[-1 if bad is None else bad]
+
+    def _exploded(self, block: Block) -> str | None:
+        """Why a block of finite losses is a divergence all the same, if it is."""
+        first = self.log.losses["loss"][0]
+        least = min(block.totals)
+        if not first or least <= _EXPLODED * first:
+            return None
+        return f"the loss grew from {first:.3g} to {least:.3g} by step {self.log.step}"
 
     def _evaluate(self) -> None:
         start = time.perf_counter()
@@ -292,8 +320,8 @@ class Lockstep:
         self._timer = StepTimer(trainers[0].device)
         self._loss_every = max(1, self._training.total_steps // _LOSS_ROWS)
 
-    def run(self, interruption: Interruption) -> Iterator[Trainer]:
-        """Train each run to its end, to divergence or a failure, or all to an interruption.
+    def run(self, *stops: Stop) -> Iterator[Trainer]:
+        """Train each run to its end, to divergence or a failure, or all until one of `stops`.
 
         Yields:
             Each trainer once, when its run has ended. The batch computes such a run along until all
@@ -304,8 +332,8 @@ class Lockstep:
         while self._going and (step := self._going[0].log.step) < self._training.total_steps:
             following = min(k for k in evaluation_steps(self._training) if k > step)
             try:
-                blocks = self._steps(step, min(step + BLOCK, following), interruption)
-            except Exception as error:  # of the batch, and so of all
+                blocks = self._steps(step, min(step + BLOCK, following), stops)
+            except RAISED as error:  # of the batch, and so of all
                 failed = self._going
                 for trainer in failed:
                     trainer.outcome = failure(error)
@@ -313,8 +341,8 @@ class Lockstep:
                 return
             yield from self._each(Trainer.follow, blocks)
             # Looked at once, so that all are stopped at the same step.
-            if interruption:
-                yield from self._each(Trainer.stop, [interruption] * len(blocks))
+            if (stop := next(filter(None, stops), None)) is not None:
+                yield from self._each(Trainer.stop, [stop] * len(blocks))
             elif time.monotonic() - saved > _CHECKPOINT_SECONDS:
                 yield from self._each(Trainer.checkpoint)
                 saved = time.monotonic()
@@ -332,13 +360,13 @@ class Lockstep:
                 continue
             try:
                 action(trainer, *part)
-            except Exception as error:  # one run's, so that the others go on
+            except RAISED as error:  # one run's, so that the others go on
                 trainer.outcome = failure(error)
             if trainer.outcome is not None:
                 yield trainer
 
-    def _steps(self, first: int, end: int, interruption: Interruption) -> list[Block]:
-        """Do the steps from `first` up to `end`, or to an interruption; a block for each run."""
+    def _steps(self, first: int, end: int, stops: Sequence[Stop]) -> list[Block]:
+        """Do the steps from `first` up to `end`, or to a stop; a block for each run."""
         totals: list[Tensor] = []
         rows: list[tuple[int, Mapping[str, Tensor]]] = []
         for step in range(first, end):
@@ -347,7 +375,7 @@ class Lockstep:
             totals.append(losses["loss"])
             if step % self._loss_every == 0:
                 rows.append((step, losses))
-            if interruption:
+            if any(stops):
                 break
         of_runs: list[list[float]] = torch.stack(totals, dim=1).tolist()
         seconds = self._timer.flush()

@@ -376,7 +376,7 @@ def test_a_run_that_another_process_finishes_meanwhile_drops_out(
     held = threading.Event()
 
     def finish() -> None:
-        with place.store.lock(name):
+        with place.store.claim(name).held():
             held.set()
             time.sleep(0.5)
             shutil.copytree(Store(tmp_path / "alone").directory(name), place.store.directory(name))
@@ -388,39 +388,25 @@ def test_a_run_that_another_process_finishes_meanwhile_drops_out(
     other.join()
     assert together(records) == {0: 2, 1: 1, 2: 2}
     assert records[1] == theirs
+    assert place.err.count("another process is training it") == 1
     assert place.err.count("(found in the store)") == 1
     assert place.outcomes(records) == expected
 
 
-def test_the_locks_of_all_are_held_and_taken_in_one_order(
+def test_the_claims_of_all_are_held_until_all_have_ended(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken: list[str] = []
     held: list[bool] = []
-    original, write = Store.lock, Store.write
-
-    def lock(store: Store, name: str) -> Any:
-        taken.append(name)
-        return original(store, name)
+    write = Store.write
 
     def look(store: Store, record: Record) -> None:
-        for name in taken:
-            try:
-                original(store, name).acquire(timeout=0)
-                held.append(False)
-            except TimeoutError:
-                held.append(True)
+        held.extend(not store.claim(name).take() for name in place.store.names())
         write(store, record)
 
-    monkeypatch.setattr(Store, "lock", lock)
     monkeypatch.setattr(Store, "write", look)
     place.run("--seed", "0", "--seed", "1", "--seed", "2", *ON)
-    first = list(taken)
-    assert first == sorted(first) and len(first) == 3
-    assert held == [True] * 9
-    taken.clear()
-    place.run("--seed", "2", "--seed", "1", "--seed", "0", *ON, "--rerun")
-    assert taken == first
+    assert held == [True] * (1 + 2 + 3)  # a run has a directory from its weights on
+    assert all(place.store.claim(name).take() for name in place.store.names())
 
 
 def test_in_two_processes_a_group_is_the_work_of_one_and_dies_with_it(
@@ -434,7 +420,8 @@ def test_in_two_processes_a_group_is_the_work_of_one_and_dies_with_it(
         text=True,
         timeout=120,
     )
-    assert done.returncode == 1 and done.stderr.count("\n") == 6
+    assert done.returncode == 1 and done.stderr.count("\n") == 7
+    assert "runs without a result: 3 failed; the same command tries again" in done.stderr
     records = msgspec.json.decode(done.stdout, type=list[Record])
     assert [(r.arm, r.seed) for r in records] == [
         (arm, seed) for arm in ("baseline", "irelu") for seed in range(3)

@@ -108,7 +108,7 @@ def test_what_is_written_is_read(store: Store) -> None:
         lambda content: b"\x00" * len(content),
         lambda content: content.replace(b'"done"', b'"finished"'),
         lambda content: content.replace(b'"steps": 1', b'"steps": 2'),
-        lambda content: content.replace(b'"schema": 1', b'"schema": 99'),
+        lambda content: content.replace(b'"schema": 2', b'"schema": 99'),
     ],
     ids=["truncated", "empty", "zeros", "status", "spec", "schema"],
 )
@@ -248,26 +248,26 @@ def test_an_error_of_the_system_is_bad_input(store: Store, monkeypatch: pytest.M
         store.prepare()
 
 
-# Locks.
+# Claims; see test_claims.py for processes and hosts.
 
 
-def test_one_lock_a_run(store: Store) -> None:
-    name, other = record(0).spec_hash, record(1).spec_hash
-    with store.lock(name), store.lock(other):
-        second = store.lock(name)
-        with pytest.raises(TimeoutError):
-            second.acquire(timeout=0)
-    with store.lock(name):
-        pass
+def test_one_claim_a_run(store: Store) -> None:
+    first, other = store.claim(record(0).spec_hash), store.claim(record(1).spec_hash)
+    second = store.claim(record(0).spec_hash)
+    assert first.take() and other.take() and not second.take()
+    first.release()
+    assert second.take()
+    second.release()
+    other.release()
 
 
-def test_locks_outlive_the_run_that_they_guard(store: Store) -> None:
-    """A lock inside the run's directory would be removed with it while it is held."""
+def test_claims_outlive_the_run_that_they_guard(store: Store) -> None:
+    """One inside the run's directory would be removed with it while it is held."""
+    name = record().spec_hash
     store.write(record())
-    with store.lock(record().spec_hash):
-        shutil.rmtree(store.directory(record().spec_hash))
-        with pytest.raises(TimeoutError):
-            store.lock(record().spec_hash).acquire(timeout=0)
+    with store.claim(name).held():
+        shutil.rmtree(store.directory(name))
+        assert not store.claim(name).take()
     assert store.names() == []
 
 

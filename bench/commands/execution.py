@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.conditions import Conditions
 from bench.errors import BadInput
-from bench.record import Record
+from bench.interruption import EXIT_CODE
+from bench.record import FINAL, Record
 from bench.spec import Spec
 from bench.store import DEFAULT_OUT, Store
 from bench.task import Suite
 
 DTYPES = ("float32", "float64")
-#: The exit code after Ctrl-C.
-INTERRUPTED = 130
 TOGETHER = ("auto", "on", "off")
 _MOST_SEEDS = 10_000
 #: One of these is there where CUDA is: a server's, a container's, WSL's, Jetson's.
@@ -51,7 +53,19 @@ def add_execution_arguments(parser: argparse._ActionsContainer, batchable: bool)
         "--jobs",
         default="auto",
         metavar="N",
-        help="runs side by side, each on one core (auto: one per core; measure speed with 1)",
+        help="runs side by side, each in a process on one core (auto: one per core, or one on a"
+        " GPU; 1: in this process, for debuggers)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="of each run; its state is kept, and the same command continues it",
+    )
+    parser.add_argument(
+        "--halve-on-oom",
+        action="store_true",
+        help="when memory runs out, try again with half the seeds, then half a batch, at a time",
     )
     if batchable:
         parser.add_argument(
@@ -112,9 +126,21 @@ def jobs_of(text: str, device: str) -> int:
         if device != "cpu":
             return 1
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    if not text.isdecimal() or int(text) < 1:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10) or int(text) < 1:
         raise BadInput(f"--jobs takes 'auto' or a number of at least 1, got {text!r}")
     return int(text)
+
+
+def timeout_of(options: argparse.Namespace) -> float | None:
+    """The time limit of a run, in seconds.
+
+    Raises:
+        BadInput: It is no positive number.
+    """
+    seconds: float | None = options.timeout
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise BadInput(f"--timeout must be positive and finite, got {seconds}")
+    return seconds
 
 
 def run_or_find(
@@ -133,30 +159,47 @@ def run_or_find(
         As of `bench.executors.run_all`.
 
     Raises:
-        BadInput: ``--jobs`` is no number, or the store cannot be written to.
+        BadInput: ``--jobs`` or ``--timeout`` is out of range, or the store cannot be written to.
+        CannotWrite: The store took no more in the middle.
     """
-    jobs = jobs_of(options.jobs, device)
-    together = {"auto": device != "cpu", "on": True, "off": False}[options.seeds_together]
+    conditions = Conditions(
+        store=store,
+        device=device,
+        jobs=jobs_of(options.jobs, device),
+        rerun=options.rerun,
+        together={"auto": device != "cpu", "on": True, "off": False}[options.seeds_together],
+        timeout_s=timeout_of(options),
+        halve=options.halve_on_oom,
+    )
     store.prepare()
 
     from bench.executors import run_all
     from bench.progress import ProgressReporter
 
+    # One run has no others to be protected from it.
+    alone = options.jobs == "1" or len({spec.hash for spec in specs}) == 1
     with ProgressReporter(specs) as reporter:
         records, interrupted = run_all(
-            specs, store, device, jobs, options.rerun, together, reporter
+            specs, conditions, alone and conditions.timeout_s is None, reporter
         )
     _say_what_is_old(suite, records)
     return records, interrupted
 
 
 def exit_code(records: Sequence[Record], interrupted: bool, options: argparse.Namespace) -> int:
-    """0 if all runs ended as ``done`` or ``diverged``, 1 if one failed, 130 when interrupted."""
+    """0 if all runs ended as ``done`` or ``diverged``, 1 if one did not, 130 when interrupted."""
     if interrupted:
         again = "the same command without --rerun" if options.rerun else "the same command"
         print(f"bench: interrupted; {again} continues", file=sys.stderr)
-        return INTERRUPTED
-    return 0 if all(r.status in ("done", "diverged") for r in records) else 1
+        return EXIT_CODE
+    bad = Counter(r.status for r in {r.spec_hash: r for r in records}.values())
+    for status in FINAL:
+        del bad[status]
+    if not bad:
+        return 0
+    counts = ", ".join(f"{count} {status}" for status, count in bad.items())
+    print(f"bench: runs without a result: {counts}; the same command tries again", file=sys.stderr)
+    return 1
 
 
 def _say_what_is_old(suite: Suite, records: Sequence[Record]) -> None:

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.commands.execution import INTERRUPTED, device_name
+from bench.commands.execution import device_name
+from bench.conditions import Conditions
 from bench.errors import BadInput
+from bench.interruption import EXIT_CODE
 from bench.record import FINAL, Record
 from bench.report.format import number
 from bench.store import DEFAULT_OUT, Store
@@ -61,10 +63,12 @@ def _repeat(record: Record, store: Store, device: str) -> int:
 
     store.prepare()
     with ProgressReporter([record.spec]) as reporter:
-        repeated, interrupted = run_all([record.spec], store, device, 1, True, False, reporter)
+        repeated, interrupted = run_all(
+            [record.spec], Conditions(store, device, rerun=True), True, reporter
+        )
     if interrupted:
         print("bench: interrupted; nothing was compared", file=sys.stderr)
-        return INTERRUPTED
+        return EXIT_CODE
     for line in describe_changes(record.environment, repeated[0].environment):
         print(line)
     different = differences(record, repeated[0])

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from bench.commands.execution import (
-    INTERRUPTED,
     add_execution_arguments,
     add_seed_arguments,
     device_name,
@@ -18,8 +17,10 @@ from bench.commands.execution import (
     out_option,
     run_or_find,
     seeds_of,
+    timeout_of,
 )
 from bench.errors import BadInput
+from bench.interruption import EXIT_CODE
 from bench.plan import Plan, make_plan, parse_options, save
 from bench.record import FINAL, Record
 from bench.report.format import counted
@@ -79,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
     study = get_study(options.name)
     device = device_name(options.device)
     jobs_of(options.jobs, device)
+    timeout_of(options)
     # All parts are planned before the first is run, so that bad input costs nothing.
     made = [
         (
@@ -104,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
     for part, plan in made:
         code = _run_plan(part, plan, store, device, options)
         worst = max(worst, code)
-        if code == INTERRUPTED:
+        if code == EXIT_CODE:
             break
     return worst
 
@@ -121,6 +123,8 @@ def _run_plan(
     wanted = plan.specs
     plan = save(plan, store)
     records, interrupted = run_or_find(suite, wanted, store, device, options)
+    if interrupted:  # a cluster leaves no time for a report
+        return exit_code(records, interrupted, options)
 
     from bench.report.document import write_html
     from bench.report.results import Results

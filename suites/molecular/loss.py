@@ -27,15 +27,23 @@ class EnergyForceLoss:
         self._energy_unit = energy_unit
         self.names = (f"{error}_E_batch", f"{error}_F_batch")
 
-    def __call__(self, energy_errors: Tensor, force_errors: Tensor) -> dict[str, Tensor]:
+    def __call__(
+        self,
+        energy_errors: Tensor,
+        force_errors: Tensor,
+        share: tuple[float, float] = (1.0, 1.0),
+    ) -> dict[str, Tensor]:
         """Loss terms in the labels' unit, detached, and ``loss`` in the network's, with its graph.
 
         Args:
             energy_errors: (frames,) prediction less label, in the network's unit.
             force_errors: (atoms, 3), likewise.
+            share: Factors on the terms: of a part of a batch, its fractions of frames and atoms.
         """
         errors = (energy_errors, force_errors)
         terms = [e.square().mean() if self._squared else e.abs().mean() for e in errors]
+        if share != (1.0, 1.0):
+            terms = [term * part for term, part in zip(terms, share, strict=True)]
         loss = self._weights[0] * terms[0] + self._weights[1] * terms[1]
         named = zip(self.names, terms, strict=True)
         return {"loss": loss, **{name: term.detach() * self._unit for name, term in named}}

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from schnetpack.model import NeuralNetworkPotential
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.errors import BadInput
 from bench.optimization import Optimization
+from bench.references import is_reference
 from bench.spec import Spec
 from bench.streams import numpy_generator, stream_seed, torch_generator
 from bench.task import Diagnosis, Evaluation
@@ -112,6 +113,7 @@ class MolecularTask:
         self.loss = EnergyForceLoss(self.protocol, error, self.scale.factor, self.energy_unit)
         self.net = self._network()
         self.averaging = Averaging(self.net, spec.settings["ema"])
+        self._parts = 1
         self.optimization = Optimization(list(self.net.parameters()), spec.training)
 
     def _tensors(self, frames: Frames) -> FrameTensors:
@@ -193,19 +195,63 @@ class MolecularTask:
             "MAE_F": float(np.abs(test.forces).mean()),
         }
 
-    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Loss terms in the labels' unit, and ``loss`` with its graph, in the network's."""
+    def losses(
+        self, batch: dict[str, Tensor], share: tuple[float, float] = (1.0, 1.0)
+    ) -> dict[str, Tensor]:
+        """Loss terms in the labels' unit, and ``loss`` with its graph, in the network's.
+
+        Args:
+            batch: Frames.
+            share: What fraction of the frames and of the atoms of a batch they are, by which the
+                energy's and the forces' terms are multiplied.
+        """
         energies, forces = batch[ENERGY], batch[FORCES]
         predicted = self.net(batch)
-        return self.loss(predicted[ENERGY] - energies, predicted[FORCES] - forces)
+        return self.loss(predicted[ENERGY] - energies, predicted[FORCES] - forces, share)
 
     def step(self) -> Mapping[str, Tensor]:
         """One optimisation step; see `bench.task.Task.step`."""
         self.net.train()
-        batch = self.training.batch(self._batches.next())
-        terms = self.optimization.step(lambda: self.losses(batch))
+        rows = self._batches.next()
+        if self._parts == 1:
+            batch = self.training.batch(rows)
+            terms = self.optimization.step(lambda: self.losses(batch))
+        else:
+            terms = self.optimization.step(lambda: self._losses_in_parts(rows))
         self.averaging.update()
         return terms
+
+    def most_parts(self) -> int:
+        """See `bench.task.Divisible`: batch normalisation sees all frames of a batch at once."""
+        coupled = any(isinstance(module, nn.BatchNorm1d) for module in self.net.modules())
+        if coupled or is_reference(self.spec.axes["normalization"]):  # whatever that does
+            return 1
+        return min(self.spec.settings["batch"], len(self.training))
+
+    def divide(self, parts: int) -> None:
+        """See `bench.task.Divisible`."""
+        self._parts = parts
+
+    def _losses_in_parts(self, rows: np.ndarray) -> dict[str, Tensor]:
+        """As `losses` of the frames `rows`, part by part; ``loss`` has the whole gradient."""
+        parameters = self.optimization.parameters
+        atoms = int(self.training_frames.n_atoms[rows].sum())
+        total: dict[str, Tensor] = {}
+        gradient = [torch.zeros_like(parameter) for parameter in parameters]
+        for some in np.array_split(rows, self._parts):
+            batch = self.training.batch(some)
+            share = len(some) / len(rows), len(batch[FORCES]) / atoms
+            terms = self.losses(batch, share)
+            found = torch.autograd.grad(terms["loss"], parameters, allow_unused=True)
+            for whole, part in zip(gradient, found, strict=True):
+                if part is not None:
+                    whole += part
+            for name, term in terms.items():
+                total[name] = total[name] + term.detach() if name in total else term.detach()
+        # Linear in the parameters, with this gradient.
+        products = [(p * g).sum() for p, g in zip(parameters, gradient, strict=True)]
+        carrier = torch.stack(products).sum()
+        return {**total, "loss": total["loss"] + (carrier - carrier.detach())}
 
     def predict(self, part: str) -> tuple[np.ndarray, np.ndarray]:
         """Predicted energies (frames,) and forces (atoms, 3) of a part of the split.
@@ -214,7 +260,7 @@ class MolecularTask:
         """
         net, tensors = self.averaging.scored.eval(), self._scored[part]
         energies, forces = [], []
-        batches = -(-len(tensors) // _ROWS[self.device.type])
+        batches = min(-(-len(tensors) // _ROWS[self.device.type]) * self._parts, len(tensors))
         for rows in np.array_split(np.arange(len(tensors)), batches):
             found = net(tensors.batch(rows))
             energies.append(found[ENERGY].detach().double().cpu())

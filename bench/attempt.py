@@ -1,0 +1,77 @@
+"""One unit of runs, claimed, found or trained."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Callable, Sequence
+
+from bench.claims import Claim
+from bench.conditions import Conditions
+from bench.interruption import Interruption
+from bench.record import FINAL, Record
+from bench.run import Watcher, execute_together
+from bench.spec import Spec
+
+
+class Attempts:
+    """Runs units of specs, of which others that share the store may be training some.
+
+    Args:
+        conditions: Where and how.
+        watcher: Told of what happens to the runs.
+        found: Called with the record of a run that another process has finished meanwhile.
+    """
+
+    def __init__(
+        self, conditions: Conditions, watcher: Watcher, found: Callable[[Record], None]
+    ) -> None:
+        self._conditions = conditions
+        self._watcher = watcher
+        self._found = found
+        #: Kept, since a claim learns by being asked that its holder is gone.
+        self._refused: dict[str, Claim] = {}
+
+    def run(self, unit: Sequence[Spec], interruption: Interruption) -> list[Spec]:
+        """Train what no one else has finished or is training.
+
+        Returns:
+            The specs that others are training.
+
+        Raises:
+            CannotWrite: The store takes no more.
+        """
+        store, held, mine = self._conditions.store, [], []
+        with contextlib.ExitStack() as claims:
+            for spec in unit:
+                claim = self._refused.pop(spec.hash, None) or store.claim(spec.hash)
+                if not claim.take():
+                    self._refused[spec.hash] = claim
+                    held.append(spec)
+                    continue
+                claims.callback(claim.release)
+                if self._is_missing(spec):
+                    mine.append(spec)
+            if mine:
+                execute_together(mine, self._conditions, self._watcher, interruption)
+        return held
+
+    def _is_missing(self, spec: Spec) -> bool:
+        store, rerun = self._conditions.store, self._conditions.rerun
+        record = store.read(spec.hash)
+        if record is not None and (self._is_new(record) or (record.status in FINAL and not rerun)):
+            self._found(record)
+            return False
+        store.tidy(spec.hash)
+        if rerun:
+            store.checkpoint(spec.hash).unlink(missing_ok=True)
+        return True
+
+    def _is_new(self, record: Record) -> bool:
+        """Whether another process that does the same work has ended the run, if not well."""
+        since = self._conditions.since
+        return (
+            since is not None
+            and record.status != "interrupted"
+            and datetime.datetime.fromisoformat(record.started) >= since
+        )

@@ -1,0 +1,271 @@
+"""Worker processes, fed with units of runs, and buried when they die or hang."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Sequence
+from multiprocessing import resource_tracker
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.conditions import Conditions
+from bench.files import CannotWrite
+from bench.interruption import EXIT_CODE, GRACE_S, SIGNALS, Interruption
+from bench.messages import DECODER, Began, Ended, Full, Idle, Message, Progressed
+from bench.record import Record, Status
+from bench.reporter import Reporter
+from bench.spec import Spec
+from bench.waiting import Waiting
+
+#: What a run whose time is over has left to save its state, before its process is killed.
+_OVERTIME_S = 10.0
+#: What the workers have beyond their own grace before they are killed.
+_MARGIN_S = 0.3
+
+
+def _work(*arguments: Any) -> None:
+    """The child's side. Imported there: this process needs no torch, which takes seconds."""
+    from bench.worker import work
+
+    work(*arguments)
+
+
+class _Worker:
+    """A process of its own, on one core, that runs one unit at a time.
+
+    Attributes:
+        connection: To it.
+        busy: Whether it has a unit.
+        specs: What of the unit it has not yet sent a record of, by hash.
+        running: Which of them are being trained.
+        deadline: When its process is killed, by `time.monotonic`; ``None``: never.
+    """
+
+    def __init__(self, core: int | None, conditions: Conditions) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(
+            target=_work, args=(theirs, core, conditions), daemon=True
+        )
+        # A signal before it listens would end it with a traceback. The tracker first: when it
+        # starts it unblocks them.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        self.process.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+        self._kills = _kills_for_memory()
+        self.busy = False
+        self.specs: dict[str, Spec] = {}
+        self.running: list[str] = []
+        self.limit_s: float | None = None
+        self.deadline: float | None = None
+
+    def give(self, unit: Sequence[Spec]) -> None:
+        """Start a unit."""
+        self.busy, self.specs = True, {spec.hash: spec for spec in unit}
+        with contextlib.suppress(OSError):  # it has just died, which is heard of
+            self.connection.send_bytes(msgspec.json.encode(unit))
+
+    def began(self, message: Began) -> None:
+        """Note what it trains and until when."""
+        self.running, self.limit_s = message.runs, message.limit_s
+        self.deadline = None
+        if message.limit_s is not None:
+            self.deadline = time.monotonic() + message.limit_s + _OVERTIME_S
+
+    def rest(self) -> None:
+        """Note that it has no unit any more."""
+        self.busy, self.specs, self.running, self.deadline = False, {}, [], None
+
+    def interrupt(self) -> None:
+        """Ask it to save its runs and stop."""
+        if self.process.is_alive() and self.process.pid:
+            os.kill(self.process.pid, signal.SIGINT)
+
+    def close(self) -> None:
+        """Let it end."""
+        self.connection.close()
+        self.process.join()
+
+    def how_it_died(self) -> tuple[Status, str]:
+        """Of a process that ended within a run."""
+        code = self.process.exitcode
+        if code is None or code >= 0:
+            return "failed", f"its process ended with exit code {code}"
+        name = signal.Signals(-code).name
+        if -code == signal.SIGKILL and _kills_for_memory() != self._kills:
+            return "out-of-memory", "the kernel killed its process because memory was at an end"
+        return "failed", f"its process was killed by signal {-code} ({name})"
+
+
+class Pool:
+    """Runs units in worker processes, each pinned to a core.
+
+    A process that dies, or that hangs beyond the time limit, costs its own runs alone: these get a
+    record that says so, and another process takes its place.
+
+    Args:
+        units: What is run at a time.
+        conditions: Where and how; `Conditions.jobs` at a time.
+        reporter: Told of what happens.
+    """
+
+    def __init__(
+        self, units: Sequence[Sequence[Spec]], conditions: Conditions, reporter: Reporter
+    ) -> None:
+        self._conditions = conditions
+        self._reporter = reporter
+        self._waiting = Waiting(units)
+        self._done: dict[str, Record] = {}
+        self._workers: list[_Worker] = []
+        self._full: CannotWrite | None = None
+
+    def run(self) -> tuple[dict[str, Record], bool]:
+        """The records by hash, and whether there was an interruption.
+
+        Raises:
+            CannotWrite: The store takes no more; the other workers have saved what they could.
+        """
+        cores = self._cores()
+        # The workers' grace is shorter: this process ends after them.
+        with Interruption(grace_s=GRACE_S + 2 * _MARGIN_S) as interruption:
+            self._workers = [_Worker(core, self._conditions) for core in cores]
+            stopped_at: float | None = None
+            try:
+                while self._waiting or any(worker.busy for worker in self._workers):
+                    stop = bool(interruption) or self._full is not None
+                    if stop and stopped_at is None:
+                        stopped_at = time.monotonic()
+                        for worker in self._workers:
+                            worker.interrupt()
+                    if stopped_at is not None and (
+                        not any(worker.busy for worker in self._workers)
+                        or time.monotonic() > stopped_at + GRACE_S + _MARGIN_S
+                    ):
+                        break
+                    if not stop:
+                        self._hand_out(cores)
+                    self._listen(stop)
+                    self._end_what_hangs()
+            except KeyboardInterrupt:
+                # The second Ctrl-C: do not wait.
+                return self._done, True
+            finally:
+                for worker in self._workers:
+                    if worker.busy:
+                        worker.process.kill()
+                    worker.close()
+        if self._full is not None:
+            raise self._full
+        return self._done, bool(interruption)
+
+    def _cores(self) -> list[int | None]:
+        """Where each worker runs."""
+        jobs = self._conditions.jobs
+        if self._conditions.device != "cpu" or not hasattr(os, "sched_getaffinity"):
+            return [None] * jobs
+        allowed = sorted(os.sched_getaffinity(0))
+        return [allowed[k % len(allowed)] for k in range(jobs)]
+
+    def _hand_out(self, cores: Sequence[int | None]) -> None:
+        """A unit to every worker that has none."""
+        for k, worker in enumerate(self._workers):
+            if worker.busy or (unit := self._waiting.next()) is None:
+                continue
+            if not worker.process.is_alive():
+                worker.close()
+                worker = self._workers[k] = _Worker(cores[k], self._conditions)
+            worker.give(unit)
+
+    def _listen(self, stop: bool) -> None:
+        """One message of every worker that has sent some."""
+        busy = {worker.connection: worker for worker in self._workers if worker.busy}
+        if not busy:
+            time.sleep(0.05)
+        for connection in wait(list(busy), timeout=0.2):
+            worker = busy[connection]  # type: ignore[index]
+            try:
+                message = DECODER.decode(worker.connection.recv_bytes())
+            except (EOFError, OSError):
+                worker.process.join()
+                # When asked to stop it leaves what it has not begun.
+                if not (stop and worker.process.exitcode in (0, EXIT_CODE)):
+                    self._bury(worker, *worker.how_it_died())
+                worker.rest()
+                continue
+            self._heed(worker, message)
+
+    def _heed(self, worker: _Worker, message: Message) -> None:
+        match message:
+            case Began():
+                worker.began(message)
+            case Progressed(run=run):
+                self._reporter.progress(
+                    worker.specs[run], message.step, message.total, message.loss
+                )
+            case Ended(record=record):
+                del worker.specs[record.spec_hash]
+                self._keep(record, message.reused)
+            case Idle():
+                if message.held:
+                    held = [worker.specs[name] for name in message.held]
+                    self._reporter.held(held)
+                    self._waiting.put_off(held)
+                if not message.usable:
+                    worker.process.join()
+                worker.rest()
+            case Full():
+                self._full = CannotWrite(message.errno, message.reason, message.path)
+                worker.process.join()
+                worker.rest()
+
+    def _end_what_hangs(self) -> None:
+        """Kill the processes whose runs have not ended by their deadline."""
+        for worker in self._workers:
+            if worker.deadline is not None and time.monotonic() > worker.deadline:
+                worker.process.kill()
+                worker.process.join()
+                reason = (
+                    f"{worker.limit_s:g} s were over inside a step, an evaluation or the building:"
+                    " its process was killed"
+                )
+                self._bury(worker, "timeout", reason)
+                worker.rest()
+
+    def _bury(self, worker: _Worker, status: Status, reason: str) -> None:
+        """Records of the runs that a process has died in; others of its unit come again."""
+        from bench.run import record_of_loss
+
+        begun = worker.running or list(worker.specs)
+        rest = [spec for name, spec in worker.specs.items() if name not in begun]
+        for name in begun:
+            if (spec := worker.specs.get(name)) is not None:
+                record = record_of_loss(spec, self._conditions.store, status, reason)
+                try:
+                    self._conditions.store.write(record)
+                except CannotWrite as error:
+                    self._full = error
+                    return
+                self._keep(record, reused=False)
+        if rest:
+            self._waiting.put_off(rest)
+
+    def _keep(self, record: Record, reused: bool) -> None:
+        self._done[record.spec_hash] = record
+        self._reporter.finished(record, reused)
+
+
+def _kills_for_memory() -> str | None:
+    """How many processes this machine's kernel has killed for their memory; ``None``: unknown."""
+    path = Path("/proc/vmstat")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((line.split()[1] for line in lines if line.startswith("oom_kill ")), None)
