@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -73,6 +73,7 @@ def html(results: Results, store: Store) -> str:
     tables = {name: shortened(table, results.plan, store) for name, table in whole.items()}
     drawn = shown_of("problems in figures", min(len(results.cases), MOST_CASES), len(results.cases))
     palette = Palette(results.variants)
+    places = {name: _place(record) for name, record in results.records.items()}
     script = _resource("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _template().render(
@@ -86,9 +87,9 @@ def html(results: Results, store: Store) -> str:
         pareto=pareto_picture(results, palette),
         predictions=list(prediction_pictures(results, store, palette)),
         tables=tables,
-        runs=shortened(_runs(results), results.plan, store),
+        runs=shortened(_runs(results, places), results.plan, store),
         statuses=results.statuses,
-        environments=_environments(list(results.records.values())),
+        environments=_environments(places),
         style=Markup(_resource("page.css")),
         script=Markup(script),
         script_digest=digest,
@@ -118,14 +119,14 @@ def _sort_key(cell: Cell) -> str:
     return "" if cell is None else str(cell)
 
 
-def _runs(results: Results) -> Table:
+def _runs(results: Results, places: Mapping[str, str]) -> Table:
     """The run table: what fits in a row; the command is in the last cell.
 
     Of more runs than are shown those of the first seeds stand first.
     """
     metrics = list(dict.fromkeys(results.metric(case) for case in results.cases))
     metrics += [name for name in results.metrics if name not in metrics][:2]
-    places = _places(list(results.records.values()))
+    names = _names(places)
     header = ["run", "problem", "model", "arm", "seed", "status", *metrics]
     header += ["train s", "ms/step", "peak MB", "made in", "command"]
     runs = results.plan.runs
@@ -145,7 +146,7 @@ def _runs(results: Results) -> Table:
                 record.timing.train_s,
                 record.timing.step_ms_median,
                 record.peak_memory_mb,
-                places[_place(record)],
+                names[places[spec.hash]],
             ]
         rows.append([*row, run.command])
     return Table("runs", "Runs", header, rows)
@@ -156,17 +157,17 @@ def _place(record: Record) -> str:
     return json.dumps(found, sort_keys=True)
 
 
-def _places(records: Sequence[Record]) -> dict[str, str]:
+def _names(places: Mapping[str, str]) -> dict[str, str]:
     """A short name for each environment."""
-    return {place: f"E{k + 1}" for k, place in enumerate(sorted(set(map(_place, records))))}
+    return {place: f"E{k + 1}" for k, place in enumerate(sorted(set(places.values())))}
 
 
-def _environments(records: Sequence[Record]) -> list[dict[str, Any]]:
+def _environments(places: Mapping[str, str]) -> list[dict[str, Any]]:
     """Each environment, with its short name and how many runs were made in it."""
-    counts = Counter(map(_place, records))
+    counts = Counter(places.values())
     return [
         {"name": name, "runs": counts[place], "values": _readable(json.loads(place))}
-        for place, name in _places(records).items()
+        for place, name in _names(places).items()
     ]
 
 

@@ -13,6 +13,7 @@ from bench.commands.execution import out_option
 from bench.errors import BadInput, unknown
 from bench.plan import SCHEMA, Plan, PlannedRun, columns_of
 from bench.record import Record, decode_result
+from bench.report.results import uncollected
 from bench.spec import Spec
 from bench.store import Store
 from bench.studies import EVERYTHING
@@ -39,9 +40,10 @@ def plans_of_store(store: Store, suite: str | None, budget: str | None) -> list[
     """
     by_suite: dict[str, list[Record]] = {}
     names = suite_names()
-    for record in store.records(decode_result):
-        if record.suite in names and suite in (None, record.suite):
-            by_suite.setdefault(record.suite, []).append(record)
+    with uncollected():
+        for record in store.records(decode_result):
+            if record.suite in names and suite in (None, record.suite):
+                by_suite.setdefault(record.suite, []).append(record)
     if not by_suite:
         of = "" if suite is None else f" of {suite!r}"
         raise BadInput(f"no runs{of} in {str(store.root)!r}")
@@ -74,10 +76,15 @@ def _plan(suite: str, records: Sequence[Record], where: str) -> Plan:
     if not _PLAIN.fullmatch(budget):
         raise BadInput(f"{budget!r} is no name of a budget")
     kinds: dict[tuple[str, str], Counter[bytes]] = {}
-    for record in records:
-        kinds.setdefault((record.problem, record.model), Counter())[_kind(record.spec)] += 1
+    of_records = [_kind(record.spec) for record in records]
+    for record, kind in zip(records, of_records, strict=True):
+        kinds.setdefault((record.problem, record.model), Counter())[kind] += 1
     chosen = {case: counts.most_common(1)[0][0] for case, counts in kinds.items()}
-    alike = [r for r in records if _kind(r.spec) == chosen[r.problem, r.model]]
+    alike = [
+        record
+        for record, kind in zip(records, of_records, strict=True)
+        if kind == chosen[record.problem, record.model]
+    ]
     alike.sort(key=lambda record: record.started)
     newest = {(r.problem, r.model, r.arm, r.seed): r for r in alike}
     arms = sorted(

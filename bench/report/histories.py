@@ -42,7 +42,7 @@ def curve(records: Sequence[Record], metric: str) -> Curve | None:
         records: Of one arm on one problem, one a seed.
         metric: Of the record's history.
     """
-    rows = [
+    rows: list[_Rows] = [
         (record.history["step"], _shares(record), record.history[metric])
         for record in records
         if record.history.get(metric)
@@ -52,12 +52,12 @@ def curve(records: Sequence[Record], metric: str) -> Curve | None:
 
 def loss_curve(records: Sequence[Record]) -> Curve | None:
     """The loss as it is minimised. Its time is that of equally long steps."""
-    rows = []
+    rows: list[_Rows] = []
     for record in records:
         if record.losses.get("loss"):
-            steps = [float(step or 0) for step in record.losses["step"]]
+            steps = np.nan_to_num(np.array(record.losses["step"], dtype=float))
             each = record.timing.train_s / max(record.steps_done, 1) / seeds_together(record)
-            rows.append((steps, [step * each for step in steps], record.losses["loss"]))
+            rows.append((steps, steps * each, record.losses["loss"]))
     return _curve(rows)
 
 
@@ -67,14 +67,15 @@ def _shares(record: Record) -> list[float | None]:
     return [None if s is None else s / together for s in record.history["seconds"]]
 
 
-_Rows = tuple[Sequence[float | None], Sequence[float | None], Sequence[float | None]]
+_Values = Sequence[float | None] | np.ndarray
+_Rows = tuple[_Values, _Values, _Values]
 
 
 def _curve(rows: Sequence[_Rows]) -> Curve | None:
     if not rows:
         return None
     longest = max(len(steps) for steps, _, _ in rows)
-    grid = np.array(next(_floats(steps) for steps, _, _ in rows if len(steps) == longest))
+    grid = next(_floats(steps) for steps, _, _ in rows if len(steps) == longest)
     # A seed that ended early has diverged: infinitely wrong from there.
     values = np.array([_padded(found, longest, math.inf) for _, _, found in rows])
     seconds = np.array([_padded(found, longest, math.nan) for _, found, _ in rows])
@@ -89,12 +90,14 @@ def _curve(rows: Sequence[_Rows]) -> Curve | None:
     )
 
 
-def _floats(values: Sequence[float | None]) -> list[float]:
-    return [math.inf if value is None else float(value) for value in values]
+def _floats(values: _Values) -> np.ndarray:
+    """Infinite where there is none."""
+    found = np.array(values, dtype=float)
+    return np.where(np.isnan(found), math.inf, found)
 
 
-def _padded(values: Sequence[float | None], length: int, filling: float) -> list[float]:
-    return [*_floats(values), *[filling] * (length - len(values))]
+def _padded(values: _Values, length: int, filling: float) -> np.ndarray:
+    return np.concatenate([_floats(values), np.full(length - len(values), filling)])
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -54,6 +56,19 @@ class Comparison:
         return "no-op" if self.noops else "no pairs yet"
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the search for cycles, of which reading makes none: it would walk all that is read
+    again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 @dataclass(frozen=True)
 class Results:
     """Records of a plan.
@@ -77,11 +92,12 @@ class Results:
         """
         names = {spec.hash: spec.problem for spec in plan.specs}
         found: dict[str, Record] = {}
-        for name, problem in names.items():
-            decode = decode_drawn(plan.columns[problem].main[0]) if drawn else decode_result
-            record = store.read(name, decode)
-            if record is not None:
-                found[name] = record
+        with uncollected():
+            for name, problem in names.items():
+                decode = decode_drawn(plan.columns[problem].main[0]) if drawn else decode_result
+                record = store.read(name, decode)
+                if record is not None:
+                    found[name] = record
         return cls(plan, found)
 
     @property
@@ -185,13 +201,22 @@ class Results:
         scores = {name for columns in self.columns.values() for name in columns.scores}
         return [name for name in self.metrics if name not in scores]
 
+    @cached_property
+    def _units(self) -> dict[str, dict[Case, set[str]]]:
+        """The units of each metric on each case."""
+        units: dict[str, dict[Case, set[str]]] = {}
+        for record in self.records.values():
+            case = Case(record.problem, record.model)
+            for metric in record.metrics:
+                of_case = units.setdefault(metric, {}).setdefault(case, set())
+                of_case.add(record.units.get(metric, "1"))
+        return units
+
     def unit(self, metric: str, case: Case | None = None) -> str:
         """Unit of a metric; empty if it has none, or several."""
-        units = {
-            record.units.get(metric, "1")
-            for record in self.records.values()
-            if case in (None, Case(record.problem, record.model)) and metric in record.metrics
-        }
+        by_case = self._units.get(metric, {})
+        some = by_case.values() if case is None else [by_case.get(case, set())]
+        units = set().union(*some)
         unit = units.pop() if len(units) == 1 else "1"
         return "" if unit == "1" else unit
 
