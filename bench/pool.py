@@ -161,7 +161,8 @@ class Pool:
                 return self._done, True
             finally:
                 for worker in self._workers:
-                    if worker.busy:
+                    # One without a unit has nothing to save, and takes its time to end.
+                    if worker.busy or interruption:
                         worker.process.kill()
                     worker.close()
         if self._full is not None:

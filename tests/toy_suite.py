@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import signal
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +57,38 @@ def interrupt(here: str) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
 
+def _exhaust(device: Any) -> None:
+    import torch
+
+    torch.empty(10**15, device=device)
+
+
+def _exhaust_numpy(device: Any) -> None:
+    import numpy as np
+
+    np.empty(10**17)
+
+
+def _hang_with_the_interpreter(device: Any) -> None:
+    """Like a library that neither returns nor lets other threads run."""
+    sum(itertools.repeat(0, 10**15))
+
+
+#: What a step may do.
+FAULTS: Mapping[str, Callable[[Any], object]] = {
+    "hang": lambda device: time.sleep(1000),
+    "hang-hard": _hang_with_the_interpreter,
+    "oom": _exhaust,
+    "oom-numpy": _exhaust_numpy,
+    "exit": lambda device: sys.exit(7),
+    "segfault": lambda device: os.kill(os.getpid(), signal.SIGSEGV),
+    "killed": lambda device: os.kill(os.getpid(), signal.SIGKILL),
+}
+
+#: Factors on the loss from step 60 on.
+LOSSES = {"nan": float("nan"), "inf": float("inf"), "explode": 1e12}
+
+
 class LoneSuite:
     """Implements `bench.task.Suite`."""
 
@@ -74,7 +108,9 @@ class LoneSuite:
     def add_arguments(self, parser: argparse._ActionsContainer) -> None:
         parser.add_argument("--diverge", type=int, help="the seed whose loss is NaN from step 60")
         parser.add_argument(
-            "--fail", help="what raises: build, step, evaluate; or die, where it is irelu's"
+            "--fail",
+            help="what raises: build, step, evaluate; or die, where it is irelu's; or, alone, one of"
+            " FAULTS at step 60 of seed 1",
         )
 
     def specify(self, request: Request) -> Spec:
@@ -108,16 +144,22 @@ class LoneSuite:
                     {**found.metrics, "drawn": float(torch.rand(()))}, found.selection
                 )
 
+        fault = spec.settings["fail"] if spec.seed == 1 else None
+        if fault == "hang-build":
+            time.sleep(1000)
+        if journal := os.environ.get("TOY_JOURNAL"):
+            with Path(journal).open("a") as file:
+                file.write(f"{spec.hash} {os.getpid()}\n")
+
         def before_step(step: int) -> None:
             time.sleep(float(os.environ.get("TOY_DELAY", "0")))
             interrupt(f"{spec.seed}@{step}")
+            if step == 60 and fault in FAULTS:
+                FAULTS[fault](device)
 
         def loss_of(step: int, loss: torch.Tensor) -> torch.Tensor:
-            return (
-                loss * float("nan")
-                if spec.seed == spec.settings["diverge"] and step >= 60
-                else loss
-            )
+            diverging = "nan" if spec.seed == spec.settings["diverge"] else fault
+            return loss * LOSSES.get(diverging, 1.0) if step >= 60 else loss
 
         with torch.random.fork_rng(devices=[]):
             return Toy(spec.training, before_step, loss_of, seed=spec.seed)

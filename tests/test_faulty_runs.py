@@ -1,0 +1,197 @@
+"""What may become of a run in a night of many: its own status and reason, and the others go on."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toy_suite
+
+from bench import pool
+from bench.record import Record
+from bench.store import Store
+from bench.suite import main
+
+COMMON = ["lone", "--no-baseline", "--arm", "tanh", "--device", "cpu", "--json"]
+WORKERS = ["--jobs", "2"]
+HERE = ["--jobs", "1"]
+
+Run = Callable[..., tuple[int, dict[int, Record], str]]
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Exit code, records by seed and stderr of seeds 0, 1, 2, of which 1 has the fault."""
+    monkeypatch.chdir(tmp_path)
+    toy_suite.use(tmp_path, monkeypatch)
+
+    def execute(fault: str, *arguments: str, suite: str = "lone") -> Any:
+        words = [suite, *COMMON[1:], "--seeds", "3", "--fail", fault, *arguments]
+        capsys.readouterr()
+        code = main(words)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        asked = {record["seed"]: record["status"] for record in json.loads(out)}
+        records = {record.seed: record for record in Store(tmp_path / "bench-results").records()}
+        assert asked == {seed: record.status for seed, record in records.items()}
+        return code, records, err
+
+    return execute
+
+
+def check_others(records: dict[int, Record]) -> None:
+    assert {seed: records[seed].status for seed in (0, 2)} == {0: "done", 2: "done"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "where", "status", "reason"),
+    [
+        ("oom", HERE, "out-of-memory", "can't allocate memory"),
+        ("oom-numpy", HERE, "out-of-memory", "Unable to allocate"),
+        ("exit", HERE, "failed", "SystemExit: 7"),
+        ("evaluate", HERE, "failed", "no score for seed 1"),
+        ("segfault", WORKERS, "failed", "killed by signal 11 (SIGSEGV)"),
+        ("nan", HERE, "diverged", "the loss was nan at step 60"),
+        ("inf", HERE, "diverged", "the loss was inf at step 60"),
+        ("explode", HERE, "diverged", "the loss grew from "),
+    ],
+)
+def test_a_fault_is_a_status_with_its_reason_and_the_others_go_on(
+    run: Run, fault: str, where: Sequence[str], status: str, reason: str
+) -> None:
+    code, records, err = run(fault, *where)
+    assert records[1].status == status
+    assert records[1].reason and reason in records[1].reason
+    check_others(records)
+    good = status in ("done", "diverged")
+    assert code == (0 if good else 1)
+    assert (f"runs without a result: 1 {status}; the same command tries again" in err) is not good
+    if status == "diverged":
+        assert 60 <= records[1].steps_done <= 100
+        assert records[1].history["step"][-1] == records[1].steps_done
+
+
+def test_a_spike_is_no_divergence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(toy_suite.LOSSES, "explode", 1e6)
+    code, records, _ = run("explode", *HERE)
+    assert (code, records[1].status) == (0, "done")
+
+
+# Time limits.
+
+
+@pytest.mark.parametrize("fault", ["hang-hard", "hang-build"])
+def test_a_run_that_hangs_is_killed_when_its_time_is_over(
+    run: Run, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(pool, "_OVERTIME_S", 1.0)
+    start = time.monotonic()
+    # In one worker, which is replaced for the last run.
+    code, records, err = run(fault, "--timeout", "6", "--jobs", "1")
+    assert time.monotonic() - start < 60
+    assert code == 1 and "1 timeout" in err
+    assert records[1].status == "timeout"
+    assert records[1].reason and records[1].reason.startswith("6 s were over inside a step")
+    check_others(records)
+
+
+def test_a_slow_run_keeps_its_state_at_the_limit_and_is_continued(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_DELAY", "0.1")
+    code, records, _ = run("none", "--timeout", "2", "--jobs", "2")
+    assert code == 1
+    for record in records.values():
+        assert record.status == "timeout"
+        assert record.reason == f"2 s were over at step {record.steps_done}"
+        assert 0 < record.steps_done < toy_suite.STEPS
+        assert record.metrics
+    monkeypatch.setenv("TOY_DELAY", "0")
+    code, records, _ = run("none", "--timeout", "60", "--jobs", "1")
+    assert code == 0
+    assert {(r.status, r.resumed, r.reason) for r in records.values()} == {("done", 1, None)}
+
+
+def test_seeds_that_are_trained_together_have_the_time_of_all(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_DELAY", "0.02")
+    # 100 steps of 3 seeds of 0.02 s: 6 s and more, but each seed's share is about 2 s.
+    code, records, _ = run("none", "--timeout", "4", "--seeds-together", "on", suite="toy")
+    assert code == 0
+    assert {record.status for record in records.values()} == {"done"}
+
+
+def test_what_the_killed_run_had_is_in_its_record(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_OVERTIME_S", 1.0)
+    monkeypatch.setenv("TOY_DELAY", "0.1")
+    run("hang", "--timeout", "3", "--jobs", "2")  # ends at some step, with a checkpoint
+    monkeypatch.setenv("TOY_DELAY", "0")
+    code, records, _ = run("hang", "--timeout", "4", "--jobs", "1")
+    assert code == 1
+    record = records[1]
+    assert record.status == "timeout" and record.reason and "inside a step" in record.reason
+    assert 0 < record.steps_done <= 60
+    assert record.history["step"][0] == 0 and record.metrics["error"].final is not None
+
+
+# Memory.
+
+
+@pytest.fixture
+def greedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than two seeds at a time are too much."""
+    build = toy_suite.ToySuite.build_together
+
+    def build_together(suite: toy_suite.ToySuite, specs: Sequence[Any], device: Any) -> Any:
+        if len(specs) > 2:
+            toy_suite.FAULTS["oom"](device)
+        return build(suite, specs, device)
+
+    monkeypatch.setattr(toy_suite.ToySuite, "build_together", build_together)
+
+
+TOGETHER = ["--seeds-together", "on", "--jobs", "1"]
+
+
+@pytest.mark.usefixtures("greedy")
+def test_seeds_that_do_not_fit_together_are_all_out_of_memory(run: Run) -> None:
+    code, records, err = run("none", *TOGETHER, suite="toy")
+    assert code == 1 and "3 out-of-memory" in err
+    assert {record.status for record in records.values()} == {"out-of-memory"}
+
+
+def test_they_are_halved_when_asked_for(run: Run, request: pytest.FixtureRequest) -> None:
+    _, whole, _ = run("none", *TOGETHER, suite="toy")
+    request.getfixturevalue("greedy")
+    code, records, err = run("none", *TOGETHER, "--halve-on-oom", "--rerun", suite="toy")
+    assert code == 0 and err.count("\n") == 3
+    assert {s: r.environment["seeds_together"] for s, r in records.items()} == {0: 1, 1: 2, 2: 2}
+    for seed, record in records.items():
+        assert (record.status, record.metrics) == ("done", whole[seed].metrics)
+
+
+def test_a_process_that_the_kernel_kills_for_its_memory_says_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kills = itertools.count()
+    monkeypatch.setattr(pool, "_kills_for_memory", lambda: str(next(kills)))
+    code, records, _ = run("killed", *WORKERS)
+    assert (code, records[1].status) == (1, "out-of-memory")
+    assert records[1].reason and "the kernel killed its process" in records[1].reason
+    check_others(records)
+
+
+def test_a_batch_is_not_divided_by_a_task_that_cannot(run: Run) -> None:
+    code, records, _ = run("oom", *HERE, "--halve-on-oom")
+    assert (code, records[1].status) == (1, "out-of-memory")
+    check_others(records)
