@@ -86,9 +86,11 @@ class _Worker:
         """Note that it has no unit any more."""
         self.busy, self.specs, self.running, self.deadline = False, {}, [], None
 
-    def interrupt(self) -> None:
-        """Ask it to save its runs and stop."""
-        if self.process.is_alive() and self.process.pid:
+    def stop(self) -> None:
+        """Ask it to save its runs, if it has any, and end."""
+        if not self.busy:
+            self.connection.close()
+        elif self.process.is_alive() and self.process.pid:
             os.kill(self.process.pid, signal.SIGINT)
 
     def close(self) -> None:
@@ -146,7 +148,7 @@ class Pool:
                     if stop and stopped_at is None:
                         stopped_at = time.monotonic()
                         for worker in self._workers:
-                            worker.interrupt()
+                            worker.stop()
                     if stopped_at is not None and (
                         not any(worker.busy for worker in self._workers)
                         or time.monotonic() > stopped_at + GRACE_S + _MARGIN_S

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -16,6 +14,7 @@ import numpy as np
 
 from bench.plan import Plan, PlannedRun
 from bench.record import FINAL, Record, decode_drawn, decode_result
+from bench.report.reading import uncollected
 from bench.report.statistics import Effect, Summary, Term, effect, factorial, summarize
 from bench.store import Store
 from bench.task import Columns
@@ -54,19 +53,6 @@ class Comparison:
         if self.effect.pairs:
             return self.effect.verdict
         return "no-op" if self.noops else "no pairs yet"
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Without the search for cycles, of which reading makes none: it would walk all that is read
-    again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @dataclass(frozen=True)
