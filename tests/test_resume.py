@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import run_outcome
 import torch
 
 from bench.record import Record
@@ -133,23 +134,10 @@ def workplace(tmp_path: Path) -> Iterator[Callable[..., Workplace]]:
 
 
 def outcome(place: Workplace, seed: int) -> dict[str, Any]:
-    """Everything of a run that only its spec may decide."""
+    """Everything of a finished run that only its spec may decide."""
     record = place.record(seed)
     assert record is not None and record.status == "done" and record.steps_done == STEPS
-    return {
-        "hash": record.spec_hash,
-        "metrics": record.metrics,
-        "losses": record.losses,
-        "history": {k: v for k, v in record.history.items() if k != "seconds"},
-        "best": record.best_step,
-        "diagnostics": record.diagnostics,
-        "weights": {
-            name: value.numpy().tobytes()
-            for name, value in torch.load(
-                place.store.weights(record.spec_hash), weights_only=True
-            ).items()
-        },
-    }
+    return run_outcome.outcome(place.store, record)
 
 
 @pytest.fixture(scope="module")

@@ -109,8 +109,8 @@ class LoneSuite:
         parser.add_argument("--diverge", type=int, help="the seed whose loss is NaN from step 60")
         parser.add_argument(
             "--fail",
-            help="what raises: build, step, evaluate; or die, where it is irelu's; or, alone, one of"
-            " FAULTS at step 60 of seed 1",
+            help="what raises: build, step, evaluate; or die, where it is irelu's; or one of FAULTS"
+            " and LOSSES, or hang-build, of seed 1",
         )
 
     def specify(self, request: Request) -> Spec:
