@@ -31,6 +31,7 @@ from bench.report.pictures import (
     pareto_picture,
     prediction_pictures,
 )
+from bench.report.reading import uncollected
 from bench.report.results import Results
 from bench.report.shortening import MOST_CASES, MOST_CELLS, shortened, shown_of
 from bench.report.study_tables import SUMMARIES, study_tables
@@ -66,6 +67,7 @@ def write_html(results: Results, store: Store, path: Path | None) -> Path:
     return path
 
 
+@uncollected()
 def html(results: Results, store: Store) -> str:
     """The report's text."""
     suite = load_suite(results.plan.suite)

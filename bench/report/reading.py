@@ -1,4 +1,4 @@
-"""How many records are read at once."""
+"""How thousands of records are held at once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without the search for cycles, of which reading makes none: it would walk all that is read
-    again and again."""
+    """Without the search for cycles, which would walk all records again and again.
+
+    Reading makes no cycles, and drawing few.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:

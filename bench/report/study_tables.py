@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from bench.published import Published
 from bench.record import Record
 from bench.report.format import ratio_text
+from bench.report.reading import uncollected
 from bench.report.results import Comparison, Results, seeds_together
 from bench.report.statistics import Effect
 from bench.report.tabulation import Cell, Table
@@ -18,6 +19,7 @@ from bench.task import Suite
 Builder = Callable[[Results, Suite], Table]
 
 
+@uncollected()
 def study_tables(results: Results, suite: Suite, names: Iterable[str]) -> dict[str, Table]:
     """Those of `NAMES` that are asked for and have rows, by name."""
     asked = set(names)
