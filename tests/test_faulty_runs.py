@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import json
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import toy_suite
 
@@ -25,9 +28,7 @@ Run = Callable[..., tuple[int, dict[int, Record], str]]
 
 
 @pytest.fixture
-def run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Exit code, records by seed and stderr of seeds 0, 1, 2, of which 1 has the fault."""
     monkeypatch.chdir(tmp_path)
     toy_suite.use(tmp_path, monkeypatch)
@@ -82,6 +83,31 @@ def test_a_spike_is_no_divergence(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(toy_suite.LOSSES, "explode", 1e6)
     code, records, _ = run("explode", *HERE)
     assert (code, records[1].status) == (0, "done")
+
+
+def test_what_another_process_fails_meanwhile_is_not_tried_again(run: Run, tmp_path: Path) -> None:
+    _, records, _ = run("exit", *HERE)
+    store = Store(tmp_path / "bench-results")
+    held = threading.Event()
+
+    def fail() -> None:
+        with store.claim(records[1].spec_hash).held():
+            held.set()
+            time.sleep(1)
+            now = datetime.datetime.now(datetime.UTC).isoformat()
+            theirs = msgspec.structs.replace(records[1], reason="of another", started=now)
+            store.write(theirs)
+
+    other = threading.Thread(target=fail)
+    other.start()
+    held.wait()
+    code, records, err = run("exit", *HERE)
+    other.join()
+    assert (code, records[1].reason) == (1, "of another")
+    assert err.count("another process is training it") == 1
+    # A new command tries what had failed before it.
+    _, records, _ = run("exit", *HERE)
+    assert records[1].reason and "SystemExit: 7" in records[1].reason
 
 
 # Time limits.

@@ -6,9 +6,12 @@ import csv
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -212,17 +215,42 @@ def test_killed_and_started_again_is_as_if_it_had_not_been(tmp_path: Path, two_s
     assert {k: r.metrics for k, r in killed.items()} == {k: r.metrics for k, r in whole.items()}
 
 
-def test_two_at_once_do_each_run_once(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bench.suite", "study", "mine.toml", "--seeds", "2"]
+def trained(journal: Path, records: Container[str]) -> list[tuple[str, int]]:
+    """Each run that was built, and by which process; those of estimates leave no record."""
+    built = [line.split() for line in journal.read_text().splitlines()]
+    return [(name, int(pid)) for name, pid in built if name in records]
+
+
+def test_four_at_once_share_the_runs_and_one_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_JOURNAL", str(tmp_path / "journal"))
+    monkeypatch.setenv("TOY_DELAY", "0.02")
+    command = [sys.executable, "-m", "bench.suite", "study", "mine.toml", "--seeds", "4"]
     command += ["--device", "cpu", "--jobs", "1", "--out", "store"]
-    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    said = "".join(process.communicate(timeout=120)[1] for process in both)
-    assert [process.returncode for process in both] == [0, 0]
-    assert len(started(tmp_path / "store")) == 2 * RUNS
-    made = [line for line in said.splitlines() if ": done in " in line]
-    assert len(made) == 2 * RUNS
+    four = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    journal = tmp_path / "journal"
+    deadline = time.monotonic() + 90
+    owner = f"pid={four[0].pid}\n"
+    while not any(owner in path.read_text() for path in tmp_path.glob("store/locks/*.lease")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.5)  # a run takes 2 s
+    four[0].kill()
+    said = "".join(process.communicate(timeout=240)[1] for process in four)
+    assert [process.returncode for process in four] == [-signal.SIGKILL, 0, 0, 0]
+    records = started(tmp_path / "store")
+    assert len(records) == 4 * RUNS
+    built = trained(journal, records)
+    names = Counter(name for name, _ in built)
+    assert len(names) == 4 * RUNS
+    # Once each, but that in which one was killed, which another took over.
+    cut = [name for name, pid in built if pid == four[0].pid][-1]
+    assert all(count == 1 + (name == cut) for name, count in names.items())
+    assert said.count(": done in ") == 4 * RUNS
+    assert len({pid for _, pid in built}) == 4
     (plan,) = plans(Store(tmp_path / "store"))
-    assert len(plan.runs) == 2 * RUNS
+    assert len(plan.runs) == 4 * RUNS
 
 
 # Reports.
