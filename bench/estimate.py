@@ -40,7 +40,7 @@ def estimate(
     """
     known: dict[bytes, list[float]] = {}
     for record in records:
-        if record.status in FINAL and record.environment.get("seeds_together", 1) == 1:
+        if record.status in FINAL and record.seeds_together == 1:
             timing = record.timing
             total = timing.build_s + timing.train_s + timing.evaluate_s
             known.setdefault(_kind(record.spec, exact=True), []).append(total)

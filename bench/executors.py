@@ -17,9 +17,11 @@ import msgspec
 
 from bench.conditions import Conditions
 from bench.interruption import Interruption
-from bench.record import FINAL, Record
+from bench.reading import uncollected
+from bench.record import FINAL, Record, decode
 from bench.reporter import Reporter
 from bench.spec import Spec
+from bench.store import Decode
 from bench.task import Batchable, load_suite
 from bench.waiting import Waiting
 
@@ -28,7 +30,11 @@ _MOST_TOGETHER = 128
 
 
 def run_all(
-    specs: Sequence[Spec], conditions: Conditions, here: bool, reporter: Reporter
+    specs: Sequence[Spec],
+    conditions: Conditions,
+    here: bool,
+    reporter: Reporter,
+    decode: Decode = decode,
 ) -> tuple[list[Record], bool]:
     """The records of all specs, in order; those that are missing are run.
 
@@ -40,6 +46,7 @@ def run_all(
         conditions: Where and how.
         here: In this process, where a debugger stops them, and a crash too; without time limits.
         reporter: Told of the progress.
+        decode: Reads a record that is found: of `bench.record`.
 
     Returns:
         The records, without those that an interruption prevented, and whether there was one.
@@ -48,16 +55,20 @@ def run_all(
         CannotWrite: The store takes no more; what was written stands.
     """
     conditions = dataclasses.replace(conditions, since=datetime.datetime.now(datetime.UTC))
-    wanted = {spec.hash: spec for spec in reversed(specs)}
+    names = [spec.hash for spec in specs]
+    wanted: dict[str, Spec] = {}
+    for name, spec in zip(names, specs, strict=True):
+        wanted.setdefault(name, spec)
     found: dict[str, Record] = {}
     missing: list[Spec] = []
-    for spec_hash in dict.fromkeys(spec.hash for spec in specs):
-        record = None if conditions.rerun else conditions.store.read(spec_hash)
-        if record is not None and record.status in FINAL:
-            found[spec_hash] = record
-            reporter.finished(record, reused=True)
-        else:
-            missing.append(wanted[spec_hash])
+    with uncollected():
+        for name, spec in wanted.items():
+            record = None if conditions.rerun else conditions.store.read(name, decode)
+            if record is not None and record.status in FINAL:
+                found[name] = record
+                reporter.finished(record, reused=True)
+            else:
+                missing.append(spec)
     units = _units(missing, conditions.together)
     interrupted = False
     if units and here:
@@ -69,8 +80,8 @@ def run_all(
         conditions = dataclasses.replace(conditions, jobs=min(conditions.jobs, len(units)))
         done, interrupted = Pool(units, conditions, reporter).run()
         found.update(done)
-    records = [found[spec.hash].labelled(spec) for spec in specs if spec.hash in found]
-    return records, interrupted
+    pairs = zip(names, specs, strict=True)
+    return [found[name].labelled(spec) for name, spec in pairs if name in found], interrupted
 
 
 def _units(specs: Sequence[Spec], together: bool) -> list[list[Spec]]:

@@ -110,6 +110,12 @@ class Record(msgspec.Struct, frozen=True):
         """Whether other code or versions made it than those of `bench.environment.provenance`."""
         return any(self.environment.get(name) != value for name, value in now.items())
 
+    @property
+    def seeds_together(self) -> int:
+        """Seeds that were trained as one model, whose times are in the record of each."""
+        together: int = self.environment.get("seeds_together", 1)
+        return together
+
     def labelled(self, spec: Spec) -> Record:
         """The same run under the names by which an equivalent spec asked for it."""
         return msgspec.structs.replace(self, arm=spec.arm, budget=spec.budget, spec=spec)
@@ -144,9 +150,19 @@ def decode(content: bytes) -> Record:
         record = _DECODER.decode(content)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    if record.spec.hash != record.spec_hash:
-        raise ValueError(f"the spec hashes to {record.spec.hash}, not to {record.spec_hash}")
+    if (fault := _fault(record)) is not None:
+        raise ValueError(fault)
     return record
+
+
+def _fault(record: Record) -> str | None:
+    """What is wrong with a record although each of its fields has its type."""
+    if record.spec.hash != record.spec_hash:
+        return f"the spec hashes to {record.spec.hash}, not to {record.spec_hash}"
+    together = record.environment.get("seeds_together", 1)
+    if type(together) is not int or together < 1:
+        return f"seeds_together is {together!r}, no whole number"
+    return None
 
 
 def _part(**changed: Any) -> msgspec.json.Decoder[Any]:
@@ -192,5 +208,5 @@ def _decode_part(content: bytes, decoder: msgspec.json.Decoder[Any]) -> Record:
     for name in fields.keys() & {"losses", "history"}:
         fields[name] = msgspec.to_builtins(fields[name])
     record = Record(**fields)
-    sound = record.schema <= SCHEMA and record.spec.hash == record.spec_hash
+    sound = record.schema <= SCHEMA and _fault(record) is None
     return record if sound else decode(content)

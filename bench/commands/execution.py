@@ -15,9 +15,9 @@ from typing import Any
 from bench.conditions import Conditions
 from bench.errors import BadInput
 from bench.interruption import EXIT_CODE
-from bench.record import FINAL, Record
+from bench.record import FINAL, Record, decode_result
 from bench.spec import Spec
-from bench.store import DEFAULT_OUT, Store
+from bench.store import DEFAULT_OUT, Decode, Store
 from bench.task import Suite
 
 DTYPES = ("float32", "float64")
@@ -144,7 +144,12 @@ def timeout_of(options: argparse.Namespace) -> float | None:
 
 
 def run_or_find(
-    suite: Suite, specs: Sequence[Spec], store: Store, device: str, options: argparse.Namespace
+    suite: Suite,
+    specs: Sequence[Spec],
+    store: Store,
+    device: str,
+    options: argparse.Namespace,
+    decode: Decode = decode_result,
 ) -> tuple[list[Record], bool]:
     """Run what is missing, with a report of the progress on stderr.
 
@@ -154,6 +159,7 @@ def run_or_find(
         store: Made if it is not there.
         device: Name of the device, resolved.
         options: With those of `add_execution_arguments`.
+        decode: Reads a record that is found: of `bench.record`.
 
     Returns:
         As of `bench.executors.run_all`.
@@ -177,10 +183,10 @@ def run_or_find(
     from bench.progress import ProgressReporter
 
     # One run has no others to be protected from it.
-    alone = options.jobs == "1" or len({spec.hash for spec in specs}) == 1
+    alone = options.jobs == "1" or len(specs) == 1
     with ProgressReporter(specs) as reporter:
         records, interrupted = run_all(
-            specs, conditions, alone and conditions.timeout_s is None, reporter
+            specs, conditions, alone and conditions.timeout_s is None, reporter, decode
         )
     _say_what_is_old(suite, records)
     return records, interrupted

@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
 def describe(record: Record) -> list[str]:
     """The record in lines for people."""
     spec, timing = record.spec, record.timing
-    together = record.environment.get("seeds_together", 1)
+    together = record.seeds_together
     lines = [
         f"{record.spec_hash}  {spec.title}, budget {spec.budget}",
         f"status    {record.status}" + (f": {record.reason}" if record.reason else ""),

@@ -22,7 +22,8 @@ from bench.commands.execution import (
 from bench.errors import BadInput
 from bench.interruption import EXIT_CODE
 from bench.plan import Plan, make_plan, parse_options, save
-from bench.record import FINAL, Record
+from bench.reading import uncollected
+from bench.record import FINAL, Record, decode_result
 from bench.report.format import counted
 from bench.store import Store
 from bench.studies import STUDIES, get_study
@@ -146,14 +147,18 @@ def _say_how_long(plan: Plan, store: Store, device: str, options: argparse.Names
 
     jobs = jobs_of(options.jobs, device)
     distinct = {spec.hash: spec for spec in plan.specs}
-    found = {} if options.rerun else {k: store.read(k) for k in distinct}
+    with uncollected():
+        found = {} if options.rerun else {k: store.read(k, decode_result) for k in distinct}
     missing = [spec for k, spec in distinct.items() if not _finished(found.get(k))]
     head = f"study {plan.study} on {plan.suite}: {_shape(plan)}"
     if not missing:
         print(f"bench: {head}: all {len(distinct)} runs are in {store.root}", file=sys.stderr)
         return
     seconds = estimate(
-        missing, store.records(), jobs, lambda text: print(f"bench: {text}", file=sys.stderr)
+        missing,
+        store.records(decode_result),
+        jobs,
+        lambda text: print(f"bench: {text}", file=sys.stderr),
     )
     print(
         f"bench: {head}: {len(distinct)} runs, {len(missing)} to do, about"

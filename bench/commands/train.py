@@ -20,6 +20,7 @@ from bench.commands.execution import (
 )
 from bench.errors import BadInput
 from bench.options import add_training_arguments
+from bench.record import decode, decode_result
 from bench.spec import Spec
 from bench.stdout import kept_for_results
 from bench.store import Store
@@ -87,7 +88,9 @@ def run(options: argparse.Namespace) -> int:
     specs = specify(suite, options, device)
     store = Store(options.out)
     with kept_for_results():  # a user's own module may print what it likes
-        records, interrupted = run_or_find(suite, specs, store, device, options)
+        records, interrupted = run_or_find(
+            suite, specs, store, device, options, decode if options.json else decode_result
+        )
     if options.json:
         sys.stdout.write(msgspec.json.encode(records).decode() + "\n")
     elif records:

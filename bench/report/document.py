@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from bench.errors import BadInput
 from bench.files import write_atomically
+from bench.reading import uncollected
 from bench.record import Record
 from bench.report.figures.style import Palette
 from bench.report.findings import headline, limits
@@ -31,7 +32,6 @@ from bench.report.pictures import (
     pareto_picture,
     prediction_pictures,
 )
-from bench.report.reading import uncollected
 from bench.report.results import Results
 from bench.report.shortening import MOST_CASES, MOST_CELLS, shortened, shown_of
 from bench.report.study_tables import SUMMARIES, study_tables

@@ -12,8 +12,8 @@ from bench.arm import BASELINE
 from bench.commands.execution import out_option
 from bench.errors import BadInput, unknown
 from bench.plan import SCHEMA, Plan, PlannedRun, columns_of
+from bench.reading import uncollected
 from bench.record import Record, decode_result
-from bench.report.reading import uncollected
 from bench.spec import Spec
 from bench.store import Store
 from bench.studies import EVERYTHING

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.record import FINAL, Record
 from bench.report.format import counted, ratio_text
-from bench.report.results import Case, Comparison, Results, seeds_together
+from bench.report.results import Case, Comparison, Results
 from bench.report.statistics import LEAST_FREEDOM, LEAST_SEEDS, ratio
 
 #: Comparisons that a headline spells out; of more it gives counts and extremes.
@@ -238,7 +238,7 @@ def _mixture(records: Sequence[Record]) -> list[str]:
     if len({str(record.environment.get("code")) for record in records}) > 1:
         each = ", ".join(f"{count} by {commit}" for commit, count in sorted(codes.items()))
         said.append(f"The runs were made by different code: {each}.")
-    if len({seeds_together(record) for record in records}) > 1:
+    if len({record.seeds_together for record in records}) > 1:
         said.append(
             "Some seeds were trained together as one model: their times are a seed's share, and do"
             " not compare with those of seeds trained alone."

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bench.record import Record
-from bench.report.results import seeds_together
 
 #: Points of a curve at most.
 _MOST = 60
@@ -45,7 +44,7 @@ def curve(records: Sequence[Record], metric: str) -> Curve | None:
     rows: list[_Rows] = [
         (record.history["step"], _shares(record), record.history[metric])
         for record in records
-        if record.history.get(metric)
+        if _has_columns(record.history, "step", "seconds", metric)
     ]
     return _curve(rows)
 
@@ -54,16 +53,22 @@ def loss_curve(records: Sequence[Record]) -> Curve | None:
     """The loss as it is minimised. Its time is that of equally long steps."""
     rows: list[_Rows] = []
     for record in records:
-        if record.losses.get("loss"):
+        if _has_columns(record.losses, "step", "loss"):
             steps = np.nan_to_num(np.array(record.losses["step"], dtype=float))
-            each = record.timing.train_s / max(record.steps_done, 1) / seeds_together(record)
+            each = record.timing.train_s / max(record.steps_done, 1) / record.seeds_together
             rows.append((steps, steps * each, record.losses["loss"]))
     return _curve(rows)
 
 
+def _has_columns(rows: Mapping[str, Sequence[float | None]], *names: str) -> bool:
+    """Whether there are some, as long as each other: a record may be of foreign making."""
+    lengths = {len(rows.get(name, ())) for name in names}
+    return len(lengths) == 1 and 0 not in lengths
+
+
 def _shares(record: Record) -> list[float | None]:
     """A seed's share of the seconds at each evaluation."""
-    together = seeds_together(record)
+    together = record.seeds_together
     return [None if s is None else s / together for s in record.history["seconds"]]
 
 

@@ -19,7 +19,7 @@ from bench.report.figures.parity import parity
 from bench.report.figures.style import Palette
 from bench.report.format import ratio_text
 from bench.report.histories import Curve, curve, loss_curve
-from bench.report.results import Case, Results, seeds_together
+from bench.report.results import Case, Results
 from bench.report.shortening import MOST_ARMS, MOST_CASES, MOST_COMPARISONS, shown_of
 from bench.report.statistics import ratio
 from bench.store import Store
@@ -192,7 +192,7 @@ def pareto_picture(results: Results, palette: Palette) -> Picture | None:
             points.append(
                 Point(
                     arm,
-                    statistics.median(r.timing.train_s / seeds_together(r) for r in records),
+                    statistics.median(r.timing.train_s / r.seeds_together for r in records),
                     statistics.median(values),
                     min(values),
                     max(values),

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.plan import Plan, PlannedRun
+from bench.reading import uncollected
 from bench.record import FINAL, Record, decode_drawn, decode_result
-from bench.report.reading import uncollected
 from bench.report.statistics import Effect, Summary, Term, effect, factorial, summarize
 from bench.store import Store
 from bench.task import Columns
@@ -323,8 +323,3 @@ def _log_ratio(one: float, other: float) -> float:
     if one == other:
         return 0.0 if math.isfinite(one) else math.nan
     return _log(one) - _log(other)
-
-
-def seeds_together(record: Record) -> int:
-    """Seeds that were trained as one model, whose times are in the record of each."""
-    return int(record.environment.get("seeds_together", 1))

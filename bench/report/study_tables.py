@@ -7,10 +7,10 @@ import statistics
 from collections.abc import Callable, Iterable
 
 from bench.published import Published
+from bench.reading import uncollected
 from bench.record import Record
 from bench.report.format import ratio_text
-from bench.report.reading import uncollected
-from bench.report.results import Comparison, Results, seeds_together
+from bench.report.results import Comparison, Results
 from bench.report.statistics import Effect
 from bench.report.tabulation import Cell, Table
 from bench.task import Suite
@@ -189,7 +189,7 @@ def errors_table(results: Results, suite: Suite) -> Table:
 
 def _milliseconds(records: Iterable[Record]) -> float | None:
     times = [
-        r.timing.step_ms_median / seeds_together(r)
+        r.timing.step_ms_median / r.seeds_together
         for r in records
         if r.timing.step_ms_median is not None
     ]
