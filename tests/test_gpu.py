@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import molecular_specs
@@ -102,3 +103,72 @@ def test_a_step_of_a_potential_is_stocks_on_the_gpu_too(
     command = "speed molecular --model schnet:16x2 --batch 4 --rounds 1 --steps 1 --device cuda"
     assert main(command.split()) == 0
     assert "schnet:16x2" in capsys.readouterr().out
+
+
+# Faults.
+
+PINN = ["pinn", "--problem", "advection-1d", "--budget", "smoke", "--device", "cuda"]
+
+OWN = """
+import torch
+
+class Outside(torch.nn.Module):
+    def forward(self, x):
+        return x + x[torch.full((1,), 10**9, device=x.device)] if x.is_cuda else x.sin()
+"""
+
+
+@pytest.fixture
+def little_memory() -> Iterator[None]:
+    """Half a GB of the device."""
+    device = resolve("cuda")
+    whole = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(0.5e9 / whole, device)
+    yield
+    torch.cuda.set_per_process_memory_fraction(1.0, device)
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_seeds_that_do_not_fit_are_out_of_memory_or_halved(tmp_path: Path) -> None:
+    together = ["--seeds", "64", "--seeds-together", "on", "--model", "fnn:128x4", "--jobs", "1"]
+    command = [*PINN, *together, "--out", str(tmp_path / "store")]
+    assert main(command) == 1
+    store = Store(tmp_path / "store")
+    refused = list(store.records())
+    assert {record.status for record in refused} == {"out-of-memory"} and len(refused) == 64
+    assert all("OutOfMemoryError" in (record.reason or "") for record in refused)
+    assert main([*command, "--halve-on-oom"]) == 0
+    assert {record.status for record in store.records()} == {"done"}
+    assert 1 < max(record.seeds_together for record in store.records()) <= 32
+
+
+def test_an_illegal_access_costs_its_own_run_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves a CUDA context that fails whatever comes after: the process is replaced."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_outside.py").write_text(OWN)
+    arms = ["--arm", "activation=own_outside:Outside", "--arm", "sin"]
+    assert main([*PINN, *arms, "--out", "store"]) == 1
+    found = {record.arm: record for record in Store(tmp_path / "store").records()}
+    assert {arm: record.status for arm, record in found.items()} == {
+        "baseline": "done",
+        "activation=own_outside:Outside": "failed",
+        "sin": "done",
+    }
+
+
+def test_a_run_on_the_gpu_that_was_interrupted_goes_on(tmp_path: Path) -> None:
+    spec = specify("advection-1d", "irelu+lsuv", steps=200)
+    device, flag = resolve("cuda"), Interruption()
+
+    def stop(*_: object) -> None:
+        flag.signal = 15
+
+    whole = execute(spec, Store(tmp_path / "a"), device, 1, lambda *_: None, Interruption())
+    cut = execute(spec, Store(tmp_path / "b"), device, 1, stop, flag)
+    last = execute(spec, Store(tmp_path / "b"), device, 1, lambda *_: None, Interruption())
+    assert (cut.status, last.status, last.resumed) == ("interrupted", "done", 1)
+    for name, metric in whole.metrics.items():
+        assert last.metrics[name].final == pytest.approx(metric.final, rel=1e-6), name
