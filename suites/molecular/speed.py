@@ -175,7 +175,8 @@ class StockStep:
 
     def _endless(self) -> Iterator[dict[str, Tensor]]:
         while True:
-            batches = iter(self._loader)
+            with torch.device("cpu"):  # where the loader's generator is
+                batches = iter(self._loader)
             for _ in range(len(self._loader)):
                 with torch.device("cpu"):
                     batch = next(batches)
