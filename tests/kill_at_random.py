@@ -37,8 +37,8 @@ COMMANDS = {
     "pinn": [*_PINN, "--steps", "200", "--lbfgs-steps", "50"],
     "molecular": [*_MOLECULAR, "--steps", "120"],
 }
-#: Of a command, after a signal that it may heed.
-LIMIT_S = 5.0
+#: Of a command, after a signal that it may heed: 5 s, and what a busy machine adds.
+LIMIT_S = 7.0
 #: How often a store is hit before its command is let through.
 _PER_STORE = 6
 
@@ -76,6 +76,8 @@ class Victim:
         folder.mkdir(parents=True)
         (folder / "program.py").write_text(PROGRAM)
         self.kills = 0
+        #: Seconds from a signal that was heeded to the end.
+        self.slowest = 0.0
         self.stores = 0
         self._whole = Store(folder / "whole")
         self._until_training, self._training = self._let_through(self._whole)
@@ -137,7 +139,8 @@ class Victim:
         _, err = process.communicate()
         self.kills += 1
         if self._number != signal.SIGKILL:
-            assert time.monotonic() - start < LIMIT_S
+            self.slowest = max(self.slowest, time.monotonic() - start)
+            assert self.slowest < LIMIT_S
             if training and len(self._finished(store)) < len(self._expected):
                 assert process.returncode == EXIT_CODE, (process.returncode, err.decode())
                 assert b"Traceback" not in err, err.decode()
@@ -209,7 +212,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             victim = attack(suite, Path(folder) / suite, times, options.signal, options.seed)
         print(
             f"{suite}: {victim.kills} times SIG{options.signal} over {victim.stores} stores:"
-            " every run once, all to the last bit",
+            " every run once, all to the last bit"
+            + (f"; gone within {victim.slowest:.1f} s" if victim.slowest else ""),
             flush=True,
         )
 

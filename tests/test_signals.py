@@ -16,7 +16,8 @@ import toy_suite
 from bench.store import Store
 
 START = ["--no-baseline", "--arm", "tanh", "--device", "cpu", "--seeds", "2"]
-LIMIT_S = 5.0
+#: And what a machine adds that is busy with other tests.
+LIMIT_S = 5.0 + 2.0
 
 
 class Command:

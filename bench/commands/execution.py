@@ -188,7 +188,8 @@ def run_or_find(
         records, interrupted = run_all(
             specs, conditions, alone and conditions.timeout_s is None, reporter, decode
         )
-    _say_what_is_old(suite, records)
+    if not interrupted:
+        _say_what_is_old(suite, records)
     return records, interrupted
 
 

@@ -93,7 +93,9 @@ def run(options: argparse.Namespace) -> int:
         )
     if options.json:
         sys.stdout.write(msgspec.json.encode(records).decode() + "\n")
-    elif records:
+    if interrupted:  # a cluster leaves no time for tables
+        return exit_code(records, interrupted, options)
+    if records and not options.json:
         from bench.environment import provenance
         from bench.report.tables import print_tables, render_console
 
