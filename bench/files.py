@@ -1,10 +1,11 @@
-"""Files that are whole or absent, whatever kills the writer."""
+"""Files of the store: whole or absent, whatever kills the writer, and of a size that can be read."""
 
 from __future__ import annotations
 
 import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 
 
@@ -46,3 +47,18 @@ def remove_leftovers(path: Path) -> None:
     """Remove what writers of `path` that were killed have left; nobody may be writing it."""
     for temporary in path.parent.glob(f".{path.name}.*.tmp"):
         temporary.unlink(missing_ok=True)
+
+
+def read_bounded(path: Path, most_bytes: int) -> bytes:
+    """The content of a regular file.
+
+    Raises:
+        OSError: As of any reading.
+        ValueError: It is something else, on which reading might wait for ever, or is larger.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is no regular file")
+    if found.st_size > most_bytes:
+        raise ValueError(f"it has {found.st_size} bytes, more than {most_bytes}")
+    return path.read_bytes()

@@ -17,7 +17,7 @@ import msgspec
 
 from bench.command_line import Parser
 from bench.errors import BadInput, unknown
-from bench.files import write_atomically
+from bench.files import read_bounded, write_atomically
 from bench.options import add_training_arguments
 from bench.spec import Spec
 from bench.store import Store
@@ -25,6 +25,9 @@ from bench.study import Part, Study, factorial_cells, split_words
 from bench.task import Columns, Request, Suite
 
 SCHEMA = 1
+
+#: Of a plan; one of a million runs has 1.4 GB.
+_MOST_BYTES = 2**31
 
 
 class PlannedRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -310,7 +313,7 @@ def find_plans(store: Store, study: str, suite: str | None, budget: str | None) 
 
 def _read(path: Path) -> Plan:
     try:
-        plan = msgspec.json.decode(path.read_bytes(), type=Plan)
+        plan = msgspec.json.decode(read_bounded(path, _MOST_BYTES), type=Plan)
     except (OSError, RecursionError, ValueError) as error:
         raise BadInput(f"cannot read {str(path)!r}: {error}") from error
     if plan.schema > SCHEMA:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.claims import Claim
 from bench.errors import BadInput, one_line, unknown
-from bench.files import remove_leftovers, write_atomically
+from bench.files import read_bounded, remove_leftovers, write_atomically
 from bench.record import Record, decode, encode
 
 #: Where results go unless told otherwise.
@@ -17,6 +17,9 @@ DEFAULT_OUT = Path("bench-results")
 
 #: Of a file's content.
 Decode = Callable[[bytes], Record]
+
+#: Of a record; one of a million losses has 20 MB.
+_MOST_BYTES = 256_000_000
 
 _HASH = re.compile(r"[0-9a-f]{16}")
 
@@ -98,7 +101,7 @@ class Store:
         """
         path = self.directory(spec_hash) / "record.json"
         try:
-            record = decode(path.read_bytes())
+            record = decode(read_bounded(path, _MOST_BYTES))
             if record.spec_hash != spec_hash:
                 raise ValueError(f"it is the record of {record.spec_hash}")
             return record

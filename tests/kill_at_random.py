@@ -1,16 +1,19 @@
 """Kills the command line at random moments and checks that nothing comes of it.
 
     python tests/kill_at_random.py --times 100 --suite pinn --suite molecular [--signal TERM]
+                                   [--device cuda]
 
 Each run of the suites is a short one. After every kill all that is in the store must be readable,
 and what was finished unchanged; when the command is at last let through, each run must be there
-once, with every metric, loss and weight that of an uninterrupted run to the last bit.
+once, with every metric, loss and weight that of an uninterrupted run to the last bit. (On a GPU,
+where not all sums have an order: with metrics within 0.1 %.)
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import random
 import signal
@@ -29,8 +32,7 @@ from bench.interruption import EXIT_CODE
 from bench.record import FINAL, decode
 from bench.store import Store
 
-_COMMON = ["--device", "cpu", "--no-baseline", "--seeds", "2", "--budget", "smoke"]
-_COMMON += ["--evaluations", "4"]
+_COMMON = ["--no-baseline", "--seeds", "2", "--budget", "smoke", "--evaluations", "4"]
 _PINN = ["pinn", "--problem", "advection-1d", "--model", "fnn:16x3", "--arm", "irelu+lsuv"]
 _MOLECULAR = ["molecular", "--problem", "xtb-ethanol", "--model", "schnet:8x1", "--arm", "irelu"]
 COMMANDS = {
@@ -66,10 +68,14 @@ class Victim:
         folder: To work in.
         number: The signal.
         chance: Where the moments come from.
+        device: Where the runs are trained.
     """
 
-    def __init__(self, suite: str, folder: Path, number: int, chance: random.Random) -> None:
+    def __init__(
+        self, suite: str, folder: Path, number: int, chance: random.Random, device: str
+    ) -> None:
         self._suite = suite
+        self._device = device
         self._folder = folder
         self._number = number
         self._chance = chance
@@ -93,13 +99,14 @@ class Victim:
                 if self.kills < times and not self._hit(store):
                     break  # it had finished
             self._let_through(store)
-            assert self._outcomes(store) == self._expected
+            self._compare(self._outcomes(store))
             left = [str(path) for path in store.root.rglob("*.tmp")]
             assert not left, f"left behind: {left}"
 
     def _start(self, store: Store) -> subprocess.Popen[bytes]:
         jobs = str(1 + self.stores % 2)
-        command = [*COMMANDS[self._suite], *_COMMON, "--jobs", jobs, "--out", str(store.root)]
+        where = ["--device", self._device, "--jobs", jobs, "--out", str(store.root)]
+        command = [*COMMANDS[self._suite], *_COMMON, *where]
         return subprocess.Popen(
             [sys.executable, str(self._folder / "program.py"), *command],
             stdout=subprocess.DEVNULL,
@@ -180,19 +187,37 @@ class Victim:
         for path in store.root.glob("runs/*/*.pt"):
             torch.load(path, weights_only=True)
 
+    def _compare(self, found: dict[str, Any]) -> None:
+        """With the uninterrupted runs."""
+        if self._device == "cpu":
+            assert found == self._expected
+            return
+        assert found.keys() == self._expected.keys()
+        for name, expected in self._expected.items():
+            for metric, value in expected["metrics"].items():
+                final = found[name]["metrics"][metric].final
+                assert math.isclose(final, value.final, rel_tol=1e-3), (metric, final, value.final)
+
     def _outcomes(self, store: Store) -> dict[str, Any]:
         assert not list(store.root.glob("runs/*/checkpoint.pt"))
         return {record.spec_hash: outcome(store, record) for record in store.records()}
 
 
-def attack(suite: str, folder: Path, times: int, name: str = "KILL", seed: int = 0) -> Victim:
+def attack(
+    suite: str,
+    folder: Path,
+    times: int,
+    name: str = "KILL",
+    seed: int = 0,
+    device: str = "cpu",
+) -> Victim:
     """Hit a suite's command so many times.
 
     Raises:
         AssertionError: A promise was not kept.
     """
     number = signal.Signals[f"SIG{name}"]
-    victim = Victim(suite, folder, number, random.Random(f"{seed} {suite} {name}"))
+    victim = Victim(suite, folder, number, random.Random(f"{seed} {suite} {name}"), device)
     victim.attack(times)
     return victim
 
@@ -204,15 +229,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--suite", action="append", choices=list(COMMANDS), help="default: all")
     parser.add_argument("--signal", default="KILL", choices=("KILL", "TERM", "INT"))
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--device", default="cpu", help="default cpu")
     options = parser.parse_args(arguments)
     suites = options.suite or list(COMMANDS)
     for suite in suites:
         with tempfile.TemporaryDirectory() as folder:
             times = -(-options.times // len(suites))
-            victim = attack(suite, Path(folder) / suite, times, options.signal, options.seed)
+            place = Path(folder) / suite
+            victim = attack(suite, place, times, options.signal, options.seed, options.device)
         print(
             f"{suite}: {victim.kills} times SIG{options.signal} over {victim.stores} stores:"
-            " every run once, all to the last bit"
+            f" every run once, {'all to the last bit' if options.device == 'cpu' else 'as it was'}"
             + (f"; gone within {victim.slowest:.1f} s" if victim.slowest else ""),
             flush=True,
         )

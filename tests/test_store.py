@@ -248,6 +248,38 @@ def test_an_error_of_the_system_is_bad_input(store: Store, monkeypatch: pytest.M
         store.prepare()
 
 
+def test_a_record_that_is_no_file_or_endless_is_passed_over(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.write(record(0))
+    paths = []
+    for seed in (1, 2):
+        store.write(record(seed))
+        paths.append(store.directory(record(seed).spec_hash) / "record.json")
+        paths[-1].unlink()
+    os.mkfifo(paths[0])
+    with paths[1].open("wb") as file:
+        file.truncate(10**12)  # takes no room
+    assert list(store.records()) == [record(0)]
+    lines = capsys.readouterr().err.splitlines()
+    assert sorted(lines) == sorted(
+        [
+            f"bench: ignoring {paths[0]}: it is no regular file",
+            f"bench: ignoring {paths[1]}: it has 1000000000000 bytes, more than 256000000",
+        ]
+    )
+
+
+def test_the_record_of_another_run_is_passed_over(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.write(record(0))
+    name, other = record(0).spec_hash, record(1).spec_hash
+    shutil.copytree(store.directory(name), store.directory(other))
+    assert list(store.records()) == [record(0)]
+    assert f"it is the record of {name}" in capsys.readouterr().err
+
+
 # Claims; see test_claims.py for processes and hosts.
 
 
