@@ -1,4 +1,4 @@
-"""Files of the store: whole or absent, whatever kills the writer, and of a size that can be read."""
+"""Files of the store: whole or absent, whatever kills the writer, and not larger than sensible."""
 
 from __future__ import annotations
 
