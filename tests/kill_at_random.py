@@ -116,9 +116,9 @@ class Victim:
 
     def _let_through(self, store: Store) -> tuple[float, float]:
         """The same command to its end; how long until it trained, and how long it did."""
-        start = time.monotonic()
+        start, leases = time.monotonic(), self._leases(store)
         process = self._start(store)
-        self._wait_for_training(store, process)
+        self._wait_for_training(store, process, leases)
         middle = time.monotonic()
         _, err = process.communicate(timeout=300)
         assert process.returncode == 0, err.decode()
@@ -127,13 +127,13 @@ class Victim:
 
     def _hit(self, store: Store) -> bool:
         """Start the command and hit it; whether it was still there to be hit."""
-        before = self._finished(store)
+        before, leases = self._finished(store), self._leases(store)
         process = self._start(store)
         if self._chance.random() < 0.2:
             time.sleep(self._chance.uniform(0.0, self._until_training))
             training = False
         else:
-            training = self._wait_for_training(store, process)
+            training = self._wait_for_training(store, process, leases)
             time.sleep(self._chance.uniform(0.0, self._training))
         if process.poll() is not None:
             assert process.returncode == 0, process.communicate()[1].decode()
@@ -166,10 +166,20 @@ class Victim:
         return [int(pid) for pid in found.stdout.split()]
 
     @staticmethod
-    def _wait_for_training(store: Store, process: subprocess.Popen[bytes]) -> bool:
+    def _leases(store: Store) -> set[str]:
+        """Claims, also of the dead: each has a name of its own."""
+        found = set()
+        for path in store.root.glob("locks/*.lease"):
+            with contextlib.suppress(OSError):
+                found.add(path.read_text())
+        return found
+
+    def _wait_for_training(
+        self, store: Store, process: subprocess.Popen[bytes], before: set[str]
+    ) -> bool:
         """Until a run is claimed; whether that was seen before the end."""
         while process.poll() is None:
-            if any(store.root.glob("locks/*.lease")):
+            if self._leases(store) - before:
                 return True
             time.sleep(0.01)
         return False
