@@ -17,7 +17,7 @@ from bench.record import Status
 EXIT_CODE = 130
 #: From the first signal to the end of the process, at most: a cluster that wants its node back soon
 #: sends one that cannot be caught.
-GRACE_S = 3.0
+GRACE_S = 2.5
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

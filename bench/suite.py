@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from bench.command_line import Parser
 from bench.commands import listing, report, reproduce, show, speed, study, train
@@ -77,5 +79,15 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def leave(code: int) -> NoReturn:
+    """End the process; after an interruption at once, since torch takes itself down slowly."""
+    if code == EXIT_CODE:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -47,16 +47,14 @@ _PER_STORE = 6
 #: The command line with a checkpoint at every block of ten steps, in its workers too, which import
 #: this as ``__mp_main__``.
 PROGRAM = """
-import sys
-
 import bench.trainer
-from bench.suite import main
+from bench.suite import leave, main
 
 bench.trainer._CHECKPOINT_SECONDS = 0.0
 bench.trainer.BLOCK = 10
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
 """
 
 
