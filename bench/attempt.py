@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 from collections.abc import Callable, Sequence
 
 from bench.claims import Claim
@@ -59,19 +58,12 @@ class Attempts:
     def _is_missing(self, spec: Spec) -> bool:
         store, rerun = self._conditions.store, self._conditions.rerun
         record = store.read(spec.hash)
-        if record is not None and (self._is_new(record) or (record.status in FINAL and not rerun)):
+        if record is not None and (
+            self._conditions.is_new(record) or (record.status in FINAL and not rerun)
+        ):
             self._found(record)
             return False
         store.tidy(spec.hash)
         if rerun:
-            store.checkpoint(spec.hash).unlink(missing_ok=True)
+            store.drop_checkpoint(spec.hash)
         return True
-
-    def _is_new(self, record: Record) -> bool:
-        """Whether another process that does the same work has ended the run, if not well."""
-        since = self._conditions.since
-        return (
-            since is not None
-            and record.status != "interrupted"
-            and datetime.datetime.fromisoformat(record.started) >= since
-        )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, SoftFileLease, Timeout
+from filelock import FileLock, LeaseSettingsMismatch, SoftFileLease, Timeout
 
 from bench.files import CannotWrite
 
@@ -48,7 +48,7 @@ class Claim:
             except BaseException:
                 self._lock.release()
                 raise
-        except Timeout:
+        except (Timeout, LeaseSettingsMismatch):  # the second: of code with another `LEASE_S`
             return False
         except OSError as error:
             raise CannotWrite.of(self._path, error) from error
@@ -56,8 +56,10 @@ class Claim:
 
     def release(self) -> None:
         """Let others take it."""
-        self._lease.release()
-        self._lock.release()
+        try:
+            self._lease.release()
+        finally:
+            self._lock.release()
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
+from bench.record import Record
 from bench.store import Store
 
 
@@ -33,6 +34,16 @@ class Conditions:
     timeout_s: float | None = None
     halve: bool = False
     since: datetime.datetime | None = None
+
+    def is_new(self, record: Record) -> bool:
+        """Whether another process that does the same work has ended the run, if not well."""
+        try:
+            started = datetime.datetime.fromisoformat(record.started)
+        except ValueError:  # the record may be of foreign making
+            return False
+        if self.since is None or started.tzinfo is None or record.status == "interrupted":
+            return False
+        return started >= self.since
 
     def limit_s(self, runs: int) -> float | None:
         """The time that so many runs have together."""

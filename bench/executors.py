@@ -72,6 +72,7 @@ def run_all(
     units = _units(missing, conditions.together)
     interrupted = False
     if units and here:
+        conditions = dataclasses.replace(conditions, jobs=1)
         done, interrupted = _run_here(units, conditions, reporter)
         found.update(done)
     elif units:

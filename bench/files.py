@@ -44,9 +44,16 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what writers of `path` that were killed have left; nobody may be writing it."""
+    """Remove what writers of `path` that were killed have left; nobody may be writing it.
+
+    Raises:
+        CannotWrite: The system refuses.
+    """
     for temporary in path.parent.glob(f".{path.name}.*.tmp"):
-        temporary.unlink(missing_ok=True)
+        try:
+            temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise CannotWrite.of(temporary, error) from error
 
 
 def read_bounded(path: Path, most_bytes: int) -> bytes:

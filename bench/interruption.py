@@ -95,7 +95,9 @@ class Interruption:
             else:
                 return
         with contextlib.suppress(OSError):
-            os.write(2, b"bench: interrupted inside a long step: the last checkpoint stands\n")
+            os.write(
+                2, b"bench: interrupted inside a long step: the last checkpoint, if any, stands\n"
+            )
         os._exit(EXIT_CODE)
 
 

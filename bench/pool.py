@@ -20,13 +20,15 @@ from bench.conditions import Conditions
 from bench.files import CannotWrite
 from bench.interruption import EXIT_CODE, GRACE_S, SIGNALS, Interruption
 from bench.messages import DECODER, Began, Ended, Full, Idle, Message, Progressed
-from bench.record import Record, Status
+from bench.record import Record, Status, timestamp
 from bench.reporter import Reporter
 from bench.spec import Spec
 from bench.waiting import Waiting
 
 #: What a run whose time is over has left to save its state, before its process is killed.
 _OVERTIME_S = 10.0
+#: For a process that has nothing more to do.
+_ENDING_S = 5.0
 #: What the workers have beyond their own grace before they are killed.
 _MARGIN_S = 0.3
 
@@ -45,7 +47,9 @@ class _Worker:
         connection: To it.
         busy: Whether it has a unit.
         specs: What of the unit it has not yet sent a record of, by hash.
-        running: Which of them are being trained.
+        running: What is being trained, or was in the same model.
+        started: Since when.
+        limit_s: How long it may.
         deadline: When its process is killed, by `time.monotonic`; ``None``: never.
     """
 
@@ -62,22 +66,24 @@ class _Worker:
         self.process.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-        self._kills = _kills_for_memory()
+        self._kills: str | None = None
         self.busy = False
         self.specs: dict[str, Spec] = {}
         self.running: list[str] = []
+        self.started = timestamp()
         self.limit_s: float | None = None
         self.deadline: float | None = None
 
     def give(self, unit: Sequence[Spec]) -> None:
         """Start a unit."""
         self.busy, self.specs = True, {spec.hash: spec for spec in unit}
+        self._kills, self.started = _kills_for_memory(), timestamp()
         with contextlib.suppress(OSError):  # it has just died, which is heard of
             self.connection.send_bytes(msgspec.json.encode(unit))
 
     def began(self, message: Began) -> None:
         """Note what it trains and until when."""
-        self.running, self.limit_s = message.runs, message.limit_s
+        self.running, self.limit_s, self.started = message.runs, message.limit_s, timestamp()
         self.deadline = None
         if message.limit_s is not None:
             self.deadline = time.monotonic() + message.limit_s + _OVERTIME_S
@@ -93,17 +99,24 @@ class _Worker:
         elif self.process.is_alive() and self.process.pid:
             os.kill(self.process.pid, signal.SIGINT)
 
+    def end(self) -> None:
+        """Wait for a process that has nothing more to do; a thread of a user's may hold it."""
+        self.process.join(_ENDING_S)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
     def close(self) -> None:
         """Let it end."""
         self.connection.close()
-        self.process.join()
+        self.end()
 
     def how_it_died(self) -> tuple[Status, str]:
         """Of a process that ended within a run."""
         code = self.process.exitcode
         if code is None or code >= 0:
             return "failed", f"its process ended with exit code {code}"
-        name = signal.Signals(-code).name
+        name = signal.strsignal(-code)
         if -code == signal.SIGKILL and _kills_for_memory() != self._kills:
             return "out-of-memory", "the kernel killed its process because memory was at an end"
         return "failed", f"its process was killed by signal {-code} ({name})"
@@ -199,13 +212,21 @@ class Pool:
             try:
                 message = DECODER.decode(worker.connection.recv_bytes())
             except (EOFError, OSError):
-                worker.process.join()
-                # When asked to stop it leaves what it has not begun.
-                if not (stop and worker.process.exitcode in (0, EXIT_CODE)):
-                    self._bury(worker, *worker.how_it_died())
-                worker.rest()
-                continue
-            self._heed(worker, message)
+                self._lose(worker, stop)
+            else:
+                self._heed(worker, message)
+        for worker in self._workers:
+            # What it has forked may hold its end of the connection.
+            if worker.busy and not worker.process.is_alive() and not worker.connection.poll():
+                self._lose(worker, stop)
+
+    def _lose(self, worker: _Worker, stop: bool) -> None:
+        """A process that has ended with a unit."""
+        worker.end()
+        # When asked to stop it leaves what it has not begun.
+        if not (stop and worker.process.exitcode in (0, EXIT_CODE)):
+            self._bury(worker, worker.how_it_died())
+        worker.rest()
 
     def _heed(self, worker: _Worker, message: Message) -> None:
         match message:
@@ -224,43 +245,64 @@ class Pool:
                     self._reporter.held(held)
                     self._waiting.put_off(held)
                 if not message.usable:
-                    worker.process.join()
+                    worker.end()
                 worker.rest()
             case Full():
                 self._full = CannotWrite(message.errno, message.reason, message.path)
-                worker.process.join()
+                worker.end()
                 worker.rest()
 
     def _end_what_hangs(self) -> None:
         """Kill the processes whose runs have not ended by their deadline."""
         for worker in self._workers:
-            if worker.deadline is not None and time.monotonic() > worker.deadline:
+            late = worker.deadline is not None and time.monotonic() > worker.deadline
+            # One that has something to say was not heard: this process may have been stopped.
+            if late and not worker.connection.poll():
                 worker.process.kill()
                 worker.process.join()
                 reason = (
                     f"{worker.limit_s:g} s were over inside a step, an evaluation or the building:"
                     " its process was killed"
                 )
-                self._bury(worker, "timeout", reason)
+                self._bury(worker, ("timeout", reason))
                 worker.rest()
 
-    def _bury(self, worker: _Worker, status: Status, reason: str) -> None:
+    def _bury(self, worker: _Worker, outcome: tuple[Status, str]) -> None:
         """Records of the runs that a process has died in; others of its unit come again."""
-        from bench.run import record_of_loss
-
         begun = worker.running or list(worker.specs)
         rest = [spec for name, spec in worker.specs.items() if name not in begun]
         for name in begun:
-            if (spec := worker.specs.get(name)) is not None:
-                record = record_of_loss(spec, self._conditions.store, status, reason)
+            if (spec := worker.specs.get(name)) is None:
+                continue
+            claim = self._conditions.store.claim(name)
+            try:
+                if not claim.take():  # another process trains it by now
+                    rest.append(spec)
+                    continue
                 try:
-                    self._conditions.store.write(record)
-                except CannotWrite as error:
-                    self._full = error
-                    return
-                self._keep(record, reused=False)
+                    self._record_loss(spec, outcome, worker.started, len(worker.running) or 1)
+                finally:
+                    claim.release()
+            except CannotWrite as error:
+                self._full = error
+                return
         if rest:
             self._waiting.put_off(rest)
+
+    def _record_loss(
+        self, spec: Spec, outcome: tuple[Status, str], started: str, together: int
+    ) -> None:
+        """Of a run that is claimed."""
+        from bench.run import record_of_loss
+
+        store = self._conditions.store
+        record = store.read(spec.hash)
+        if record is not None and self._conditions.is_new(record):
+            self._keep(record, reused=True)
+            return
+        record = record_of_loss(spec, self._conditions, outcome, started, together)
+        store.write(record)
+        self._keep(record, reused=False)
 
     def _keep(self, record: Record, reused: bool) -> None:
         self._done[record.spec_hash] = record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from types import TracebackType
@@ -96,10 +97,11 @@ class ProgressReporter:
             self._say(f"{spec.title}: another process is training it")
 
     def _say(self, line: str) -> None:
-        if self._progress is None:
-            print(line, file=sys.stderr, flush=True)
-        else:
-            self._console.print(line, highlight=False, markup=False)
+        with contextlib.suppress(OSError):  # runs go on when nobody reads this any more
+            if self._progress is None:
+                print(line, file=sys.stderr, flush=True)
+            else:
+                self._console.print(line, highlight=False, markup=False)
 
 
 def _outcome(record: Record) -> str:

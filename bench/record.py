@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -74,8 +75,9 @@ class Record(msgspec.Struct, frozen=True):
         diagnostics: What the task measured of itself: gradient size, signal sizes, scales, …
         task: What was built: numbers of points and parameters, engine, ground truth.
         warnings: What a reader of the metrics must know, in sentences.
-        environment: Machine, versions, commit; ``jobs``, the processes side by side, and
-            ``seeds_together``, the seeds that were trained as one model.
+        environment: Machine, versions, commit; ``jobs``, the processes side by side;
+            ``seeds_together``, the seeds that were trained as one model; ``parts``, in how many a
+            batch was computed for lack of memory, if more than one.
         started: UTC time, ISO 8601.
         resumed: How many times the run was continued from a checkpoint.
     """
@@ -119,6 +121,11 @@ class Record(msgspec.Struct, frozen=True):
     def labelled(self, spec: Spec) -> Record:
         """The same run under the names by which an equivalent spec asked for it."""
         return msgspec.structs.replace(self, arm=spec.arm, budget=spec.budget, spec=spec)
+
+
+def timestamp() -> str:
+    """The present time as records have it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 class _Header(msgspec.Struct):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+import msgspec
 import torch
 
 from bench import checkpoint
@@ -16,7 +16,7 @@ from bench.device import deterministic, peak_memory_mb, release_memory, reset_pe
 from bench.environment import environment
 from bench.files import CannotWrite
 from bench.interruption import Interruption
-from bench.record import FINAL, SCHEMA, Record, Status
+from bench.record import FINAL, SCHEMA, Record, timestamp
 from bench.spec import Spec
 from bench.store import Store
 from bench.streams import global_state, global_streams
@@ -103,18 +103,25 @@ def execute_together(
         todo[:0] = smaller
 
 
-def record_of_loss(spec: Spec, store: Store, status: Status, reason: str) -> Record:
-    """The record of a run that could not leave one itself, up to its last checkpoint."""
-    run = _Run(spec, store, torch.device("cpu"), environment(load_suite(spec.suite), "cpu", 1))
+def record_of_loss(
+    spec: Spec, conditions: Conditions, outcome: Outcome, started: str, together: int
+) -> Record:
+    """The record of a run whose process is gone, up to its last checkpoint.
+
+    Args:
+        spec: Of the run.
+        conditions: Under which it was trained.
+        outcome: What became of it.
+        started: When it began.
+        together: How many seeds were trained as one model.
+    """
+    where = environment(load_suite(spec.suite), conditions.device, conditions.jobs)
+    run = _Run(spec, conditions.store, torch.device("cpu"), where)
     run.find_checkpoint()
     if run.state is not None:
         run.log = Log(**run.state["log"])
-    run.outcome = status, reason
-    return run.record()
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+    run.outcome, run.started, run.together = outcome, started, together
+    return msgspec.structs.replace(run.record(), peak_memory_mb=None)
 
 
 def _groups(runs: Sequence[_Run]) -> list[list[_Run]]:
@@ -134,7 +141,8 @@ def _halved(runs: Sequence[_Run]) -> list[list[_Run]]:
     else:
         groups = [runs]
         for run in runs:
-            run.parts *= 2
+            if run.together == 1:  # else it may fit alone
+                run.parts *= 2
     return [group for half in groups for group in _groups([run.anew() for run in half])]
 
 
@@ -154,7 +162,7 @@ def _train(
     again: list[_Run] = []
     limit_s = conditions.limit_s(len(runs))
     for run in runs:
-        run.started, run.together = _now(), len(runs)
+        run.started, run.together = timestamp(), len(runs)
     watcher.began([run.spec for run in runs], limit_s)
 
     def write(run: _Run) -> None:
@@ -165,7 +173,7 @@ def _train(
         record = run.record()
         run.store.write(record)
         if record.status in FINAL:
-            run.store.checkpoint(run.spec.hash).unlink(missing_ok=True)
+            run.store.drop_checkpoint(run.spec.hash)
         watcher.ended(record)
 
     device, stops = runs[0].device, (interruption, Deadline(limit_s))
@@ -223,7 +231,7 @@ class _Run:
         self.store = store
         self.device = device
         self.environment = where
-        self.started = _now()
+        self.started = timestamp()
         self.together = 1
         #: In how many parts a step computes its batch.
         self.parts = 1
@@ -340,7 +348,11 @@ class _Run:
             metrics=metrics,
             units={name: self.task.unit(name) for name in metrics} if self.task else {},
             timing=log.timing(self.build_s),
-            environment={**self.environment, "seeds_together": self.together},
+            environment={
+                **self.environment,
+                "seeds_together": self.together,
+                **({"parts": self.parts} if self.parts > 1 else {}),
+            },
             spec=spec,
             steps_done=log.step,
             best_step=None if best is None else int(steps[best] or 0),

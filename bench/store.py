@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.claims import Claim
 from bench.errors import BadInput, one_line, unknown
-from bench.files import read_bounded, remove_leftovers, write_atomically
+from bench.files import CannotWrite, read_bounded, remove_leftovers, write_atomically
 from bench.record import Record, decode, encode
 
 #: Where results go unless told otherwise.
@@ -71,14 +71,30 @@ class Store:
             (self.root / "runs").mkdir(parents=True, exist_ok=True)
             probe = self.root / "runs" / ".writable"
             probe.touch()
-            probe.unlink()
+            probe.unlink(missing_ok=True)  # another process may do the same
         except OSError as error:
             raise BadInput(
                 f"cannot write results to {str(self.root)!r}: {error.strerror}"
             ) from error
 
+    def drop_checkpoint(self, spec_hash: str) -> None:
+        """Remove the checkpoint of a run, if there is one.
+
+        Raises:
+            CannotWrite: The system refuses.
+        """
+        path = self.checkpoint(spec_hash)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise CannotWrite.of(path, error) from error
+
     def tidy(self, spec_hash: str) -> None:
-        """Remove what killed processes left of a run that is claimed."""
+        """Remove what killed processes left of a run that is claimed.
+
+        Raises:
+            CannotWrite: The system refuses.
+        """
         for path in (
             self.directory(spec_hash) / "record.json",
             self.checkpoint(spec_hash),

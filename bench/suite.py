@@ -8,6 +8,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from bench.command_line import Parser
@@ -48,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when all runs ended as ``done`` or ``diverged``, 1 when one did not or nothing more can be
         written, 2 for bad input, 130 when interrupted.
     """
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed by who has started this
+            setattr(sys, stream, Path(os.devnull).open("w"))  # noqa: SIM115
     try:
         options = parser().parse_args(arguments)
         code: int = options.run(options)

@@ -109,7 +109,8 @@ def examine(task: Task) -> Diagnosis:
     try:
         return task.diagnose()
     except RAISED as error:  # it looks into whatever a user's module does
-        return Diagnosis({}, [f"the diagnosis failed: {type(error).__name__}: {error}"])
+        said = one_line(f"the diagnosis failed: {type(error).__name__}: {error}")
+        return Diagnosis({}, [said])
 
 
 Outcome = tuple[Status, str | None]
@@ -275,7 +276,7 @@ class Trainer:
         """Why a block of finite losses is a divergence all the same, if it is."""
         first = self.log.losses["loss"][0]
         least = min(block.totals)
-        if not first or least <= _EXPLODED * first:
+        if first is None or first <= 0 or least <= _EXPLODED * first:
             return None
         return f"the loss grew from {first:.3g} to {least:.3g} by step {self.log.step}"
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import itertools
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 import toy_suite
+from regression_task import CPU, Regression
 
 from bench import pool
 from bench.record import Record
@@ -58,7 +62,7 @@ def check_others(records: dict[int, Record]) -> None:
         ("oom-numpy", HERE, "out-of-memory", "Unable to allocate"),
         ("exit", HERE, "failed", "SystemExit: 7"),
         ("evaluate", HERE, "failed", "no score for seed 1"),
-        ("segfault", WORKERS, "failed", "killed by signal 11 (SIGSEGV)"),
+        ("segfault", WORKERS, "failed", "killed by signal 11 (Segmentation fault)"),
         ("nan", HERE, "diverged", "the loss was nan at step 60"),
         ("inf", HERE, "diverged", "the loss was inf at step 60"),
         ("explode", HERE, "diverged", "the loss grew from "),
@@ -221,3 +225,113 @@ def test_a_batch_is_not_divided_by_a_task_that_cannot(run: Run) -> None:
     code, records, _ = run("oom", *HERE, "--halve-on-oom")
     assert (code, records[1].status) == (1, "out-of-memory")
     check_others(records)
+
+
+# What the parent of the workers does about them.
+
+
+def test_a_result_that_was_not_heard_in_time_stays(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when this process was stopped (Ctrl-Z) while its workers went on."""
+    monkeypatch.setattr(pool, "_OVERTIME_S", 0.0)
+    heed = pool.Pool._heed
+
+    def sleepy(self: pool.Pool, worker: Any, message: Any) -> None:
+        heed(self, worker, message)
+        if isinstance(message, pool.Began):
+            time.sleep(5)
+
+    monkeypatch.setattr(pool.Pool, "_heed", sleepy)
+    code, records, _ = run("none", "--timeout", "4", "--jobs", "1")
+    assert code == 0
+    assert {record.status for record in records.values()} == {"done"}
+
+
+def test_a_run_that_another_process_has_taken_over_is_not_written_off(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _, before, _ = run("killed", *WORKERS)
+    store, how_it_died = Store(tmp_path / "bench-results"), pool._Worker.how_it_died
+
+    def how_while_another_finishes(worker: pool._Worker) -> tuple[Any, str]:
+        now = datetime.datetime.now(datetime.UTC).isoformat()
+        theirs = msgspec.structs.replace(before[1], status="done", reason=None, started=now)
+        store.write(theirs)
+        return how_it_died(worker)
+
+    monkeypatch.setattr(pool._Worker, "how_it_died", how_while_another_finishes)
+    code, records, _ = run("killed", *WORKERS)
+    assert (code, records[1].status) == (0, "done")
+
+
+def test_a_thread_that_a_technique_leaves_running_holds_nothing_up(run: Run) -> None:
+    start = time.monotonic()
+    code, records, _ = run("thread", *WORKERS)
+    assert code == 0 and time.monotonic() - start < 60
+    assert {record.status for record in records.values()} == {"done"}
+
+
+def test_a_process_that_a_technique_has_forked_hides_no_death(run: Run) -> None:
+    start = time.monotonic()
+    code, records, _ = run("fork-killed", *WORKERS)
+    assert code == 1 and time.monotonic() - start < 60
+    assert records[1].reason and "killed by signal 9" in records[1].reason
+    check_others(records)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_one_seed_of_several_that_has_no_memory_is_tried_alone(
+    run: Run, monkeypatch: pytest.MonkeyPatch, alone: bool
+) -> None:
+    evaluate = Regression.evaluate
+
+    def greedy(task: Regression) -> Any:
+        crowded = sum(isinstance(o, Regression) for o in gc.get_objects()) > 1
+        if task.seed == 1 and task.evaluations == 2 and (crowded or not alone):
+            toy_suite.FAULTS["oom"](CPU)
+        return evaluate(task)
+
+    monkeypatch.setattr(Regression, "evaluate", greedy)
+    code, records, _ = run("none", *TOGETHER, "--halve-on-oom", suite="toy")
+    check_others(records)
+    assert records[1].status == ("done" if alone else "out-of-memory")
+    assert records[1].seeds_together == 1 and code == (0 if alone else 1)
+
+
+def test_the_record_of_a_lost_run_says_what_is_known_of_it(run: Run) -> None:
+    before = datetime.datetime.now(datetime.UTC)
+    _, records, _ = run("segfault", *WORKERS)
+    lost, other = records[1], records[0]
+    # But for the cores: a worker has one.
+    assert {**lost.environment, "cores": 1} == other.environment
+    assert lost.environment["jobs"] == 2
+    assert lost.peak_memory_mb is None and other.peak_memory_mb
+    assert before < datetime.datetime.fromisoformat(lost.started)
+
+
+@pytest.mark.parametrize("started", ["", "2100-01-01", "soon"])
+def test_a_record_whose_time_is_no_time_is_tried_again(
+    run: Run, tmp_path: Path, started: str
+) -> None:
+    _, records, _ = run("exit", *HERE)
+    store = Store(tmp_path / "bench-results")
+    store.write(msgspec.structs.replace(records[1], started=started, reason="of another"))
+    _, records, _ = run("exit", *HERE)
+    assert records[1].reason and "SystemExit: 7" in records[1].reason
+
+
+def test_progress_that_nobody_reads_stops_no_run(run: Run, tmp_path: Path) -> None:
+    del run  # which installs the suites
+    command = [sys.executable, "-m", "bench.suite", *COMMON, "--seeds", "3", "--jobs", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    process.stderr.close()
+    assert process.wait(120) == 0
+    assert len(list(Store(tmp_path / "bench-results").records())) == 3
+
+
+def test_no_output_at_all(run: Run, tmp_path: Path) -> None:
+    del run  # which installs the suites
+    done = subprocess.run(["sh", "-c", f"{sys.executable} -m bench.suite list >&- 2>&-"])
+    assert done.returncode == 0

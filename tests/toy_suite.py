@@ -10,6 +10,7 @@ import itertools
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -74,6 +75,14 @@ def _hang_with_the_interpreter(device: Any) -> None:
     sum(itertools.repeat(0, 10**15))
 
 
+def _fork_and_die(device: Any) -> None:
+    """The child has everything open that the parent had."""
+    if os.fork() == 0:
+        time.sleep(60)
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 #: What a step may do.
 FAULTS: Mapping[str, Callable[[Any], object]] = {
     "hang": lambda device: time.sleep(1000),
@@ -82,6 +91,8 @@ FAULTS: Mapping[str, Callable[[Any], object]] = {
     "oom-numpy": _exhaust_numpy,
     "exit": lambda device: sys.exit(7),
     "segfault": lambda device: os.kill(os.getpid(), signal.SIGSEGV),
+    "thread": lambda device: threading.Thread(target=time.sleep, args=(1000,)).start(),
+    "fork-killed": _fork_and_die,
     "killed": lambda device: os.kill(os.getpid(), signal.SIGKILL),
 }
 

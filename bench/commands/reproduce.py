@@ -18,7 +18,7 @@ from bench.report.format import number
 from bench.store import DEFAULT_OUT, Store
 
 #: What of an environment two runs must share to have the same bits.
-_SAME = ("code", "versions", "cpu", "gpu", "python", "seeds_together")
+_SAME = ("code", "versions", "cpu", "gpu", "python", "seeds_together", "parts")
 
 
 def add_command(commands: Any) -> None:
