@@ -12,4 +12,4 @@ from kill_at_random import attack
 def test_every_run_is_there_once_and_as_if_nothing_had_been(
     tmp_path: Path, suite: str, name: str
 ) -> None:
-    assert attack(suite, tmp_path / suite, times=3, name=name).kills == 3
+    assert attack(suite, tmp_path / suite, times=2, name=name).kills == 2

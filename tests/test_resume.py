@@ -202,7 +202,7 @@ def test_kill_9_and_then_ctrl_c(
     assert place.checkpointed() == set()
 
 
-def test_kill_9_of_the_parent_of_two_workers_and_then_ctrl_c(
+def test_kill_9_of_the_parent_of_two_workers(
     workplace: Callable[..., Workplace], uninterrupted: dict[int, dict[str, Any]]
 ) -> None:
     place = workplace(*BOTH, "--jobs", "2")
@@ -223,28 +223,11 @@ def test_kill_9_of_the_parent_of_two_workers_and_then_ctrl_c(
         state = torch.load(place.store.checkpoint(record.spec_hash), weights_only=True)
         assert state["log"]["step"] == record.steps_done < STEPS
 
-    before = {name: place.store.checkpoint(name).stat().st_mtime_ns for name in names}
-    process = place.start(delay=0.02)
-    wait_until(
-        lambda: all(place.store.checkpoint(n).stat().st_mtime_ns > before[n] for n in names),
-        "both runs to continue",
-    )
-    workers = children(process.pid)
-    os.kill(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in err
-    wait_until(lambda: not any(map(alive, workers)), "the workers to be gone", 10)
-    for seed in (0, 1):
-        record = place.record(seed)
-        assert record is not None and record.status == "interrupted"
-        assert "signal 2" in (record.reason or "")
-
     place.finish()
     for seed in (0, 1):
         assert outcome(place, seed) == uninterrupted[seed]
         record = place.record(seed)
-        assert record is not None and record.resumed == 2
+        assert record is not None and record.resumed == 1
     assert place.checkpointed() == set()
 
 

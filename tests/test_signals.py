@@ -81,8 +81,9 @@ def built(folder: Path, count: int) -> Callable[[], bool]:
     return lambda: journal.exists() and len(journal.read_text().splitlines()) >= count
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize(
+    ("number", "jobs"), [(signal.SIGTERM, "1"), (signal.SIGTERM, "2"), (signal.SIGINT, "2")]
+)
 def test_the_state_is_saved_and_the_same_command_continues(
     tmp_path: Path, start: Start, number: int, jobs: str
 ) -> None:
@@ -114,5 +115,5 @@ def test_it_ends_in_time_inside_a_step_that_does_not_end(
     command.wait_for(lambda: any(r.seed == 0 for r in command.store.records()))
     time.sleep(2)  # a hundred steps take less
     err = command.stop(signal.SIGTERM)
-    assert ("inside a long step: the last checkpoint stands" in err) == (jobs == "1")
+    assert ("inside a long step: the last checkpoint, if any, stands" in err) == (jobs == "1")
     assert [record.seed for record in command.store.records()] == [0]
