@@ -169,8 +169,9 @@ def test_a_reordered_sum_is_green(copy: Copy) -> None:
     assert (code, said.split(":")[0]) == (0, "Green")
     before, after = copy.value(copy.first, ERRORS), copy.value(reordered, ERRORS)
     assert after == pytest.approx(before, rel=1e-6)
-    # In double precision the median of the seeds may stay by chance, in single it does not.
-    assert copy.value(reordered, ROUNDING) != copy.value(copy.first, ROUNDING)
+    # It was measured, though a median of three seeds may have the same digits by chance.
+    (measured,) = copy.root.glob(".asv/env/*/lib/python*/site-packages/suites/pinn/engine/terms.py")
+    assert REORDERED[2] in measured.read_text()
 
 
 def test_a_wrong_sign_in_a_derivative_is_reported(copy: Copy) -> None:
