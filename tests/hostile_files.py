@@ -25,6 +25,9 @@ from bench.suite import main
 BOMB = 12 * 1024**3
 _UNIT = 64 * 1024**2
 
+#: A molecular command, up to the problem.
+SMALL = ["molecular", "--budget", "smoke", "--model", "schnet:4x1", "--steps", "1"]
+
 
 class Executed:
     """Unpickling it makes an empty file, the marker."""
@@ -138,3 +141,21 @@ def refused_by_the_program(
     assert said.startswith("bench: ") and said.count("\n") == 1 and said[:-1].isprintable()
     assert not out.exists()
     return said
+
+
+def arrays(count: int = 4) -> dict[str, Any]:
+    """An honest file's of so many frames of water, as MD17 names them."""
+    random = np.random.default_rng(0)
+    shape = (count, 3, 3)
+    numbers = np.array([8, 1, 1], dtype=np.uint8)
+    return {
+        "E": random.normal(size=count),
+        "F": random.normal(size=shape),
+        "R": random.normal(size=shape),
+        "z": numbers,
+    }
+
+
+def sparse(path: Path, size: int) -> None:
+    with path.open("wb") as file:
+        file.truncate(size)

@@ -43,9 +43,7 @@ class Refusal:
         self.outside = outside
         self.capture = capture
 
-    def __call__(
-        self, arguments: list[str], named: str, call: Callable[[list[str]], int] = main
-    ) -> str:
+    def __call__(self, arguments: list[str], call: Callable[[list[str]], int] = main) -> str:
         """The message of a call that must be refused."""
         before = tree(self.outside)
         self.capture.readouterr()
@@ -55,7 +53,6 @@ class Refusal:
         err = err.removeprefix("loud\n")  # what a user's module prints
         assert err.count("\n") == 1 and err.endswith("\n")
         assert re.match(r"bench: |nightly: ", err)
-        assert named in err
         assert err[:-1].isprintable() and len(err) < 2100
         assert tree(self.outside) == before
         return err
@@ -207,7 +204,7 @@ def test_a_value_that_cannot_be_is_refused(
     arguments: list[str], named: str, refused: Refusal
 ) -> None:
     Path("file").write_text("not a folder")
-    refused(arguments, named)
+    assert named in refused(arguments)
 
 
 # One's own objects.
@@ -304,10 +301,8 @@ def test_an_own_object_that_cannot_be_used_is_refused(
 ) -> None:
     Path("hostile_own.py").write_text(source)
     base = [word for word in PINN if option != "problem" or word not in PINN[1:3]]
-    said = refused(
-        [*base, "--out", "out", "--json", f"--{option}", "hostile_own:Object"], "hostile_own"
-    )
-    assert named in said
+    said = refused([*base, "--out", "out", "--json", f"--{option}", "hostile_own:Object"])
+    assert named in said and "hostile_own" in said
 
 
 def test_a_broken_neighbour_that_is_not_imported_is_no_obstacle(refused: Refusal) -> None:
@@ -317,14 +312,14 @@ def test_a_broken_neighbour_that_is_not_imported_is_no_obstacle(refused: Refusal
     Path("hostile_own_neighbour.py").write_text("def broken(:")
     # Everything is specified before the store is found to be none.
     Path("file").write_text("")
-    refused([*PINN, "--activation", "hostile_own:Object", "--out", "file"], "file")
+    assert "file" in refused([*PINN, "--activation", "hostile_own:Object", "--out", "file"])
 
 
 def test_an_object_of_an_installed_package_is_found_in_no_time(refused: Refusal) -> None:
     """Its package imports thousands of files."""
     Path("file").write_text("")
     began = os.times()
-    refused([*PINN, "--activation", "torch.nn:Hardtanh", "--out", "file"], "file")
+    assert "file" in refused([*PINN, "--activation", "torch.nn:Hardtanh", "--out", "file"])
     assert sum(os.times()[:2]) - sum(began[:2]) < 10
 
 
@@ -372,7 +367,8 @@ STUDIES: dict[str, tuple[str | bytes, str]] = {
 def test_a_file_that_is_no_study_is_refused(case: str, refused: Refusal) -> None:
     content, named = STUDIES[case]
     Path("mine.toml").write_bytes(content.encode() if isinstance(content, str) else content)
-    refused(["study", "mine.toml", "--device", "cpu", "--budget", "smoke", "--out", "out"], named)
+    command = ["study", "mine.toml", "--device", "cpu", "--budget", "smoke", "--out", "out"]
+    assert named in refused(command)
 
 
 @pytest.mark.parametrize(
@@ -380,14 +376,14 @@ def test_a_file_that_is_no_study_is_refused(case: str, refused: Refusal) -> None
 )
 def test_what_is_no_file_is_no_study(make: Callable[[Path], None], refused: Refusal) -> None:
     make(Path("mine.toml"))
-    refused(["study", "mine.toml", "--device", "cpu", "--out", "out"], "mine.toml")
+    assert "mine.toml" in refused(["study", "mine.toml", "--device", "cpu", "--out", "out"])
 
 
 @pytest.mark.parametrize(
     "name", ["../../x y.toml", "a\nb.toml", ".toml", "Ü.toml", "x" * 70 + ".toml"]
 )
 def test_the_name_of_a_study_names_files(name: str, refused: Refusal) -> None:
-    refused(["study", name, "--device", "cpu", "--out", "out"], repr(name)[1:-1])
+    assert repr(name)[1:-1] in refused(["study", name, "--device", "cpu", "--out", "out"])
 
 
 # Stores.
@@ -436,7 +432,7 @@ def test_a_store_that_has_not_what_is_asked_for(
 ) -> None:
     Path("file").write_text("not a folder")
     make(Path("store"))
-    refused([*arguments, "--out", "store"], named)
+    assert named in refused([*arguments, "--out", "store"])
 
 
 @pytest.mark.parametrize(
@@ -493,7 +489,7 @@ def test_a_damaged_plan_is_ignored_with_a_line_and_then_missing(
 def test_the_nightly_refuses_before_it_begins(
     arguments: list[str], named: str, refused: Refusal
 ) -> None:
-    refused(arguments, named, bench.nightly.main)
+    assert named in refused(arguments, bench.nightly.main)
 
 
 # Real processes.

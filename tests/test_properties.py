@@ -360,13 +360,12 @@ def test_a_record_of_another_spec_is_refused(original: Record, spec: Spec) -> No
         decode(encode(msgspec.structs.replace(original, spec=spec)))
 
 
-def valid_or_refused(content: bytes) -> None:
-    """Content of a file is a record under its own hash, or raises ``ValueError``."""
+def decoded(content: bytes) -> Record | None:
+    """The record that a file holds; ``None`` if it is refused by ``ValueError``."""
     try:
-        found = decode(content)
+        return decode(content)
     except ValueError:
-        return
-    assert found.spec.hash == found.spec_hash
+        return None
 
 
 WRITTEN = encode(record())
@@ -380,7 +379,8 @@ def test_a_record_that_was_cut_anywhere_is_refused() -> None:
 
 @given(st.integers(0, len(WRITTEN) - 1), st.integers(0, 255))
 def test_a_record_with_one_other_byte_is_valid_or_refused(position: int, byte: int) -> None:
-    valid_or_refused(WRITTEN[:position] + bytes([byte]) + WRITTEN[position + 1 :])
+    found = decoded(WRITTEN[:position] + bytes([byte]) + WRITTEN[position + 1 :])
+    assert found is None or found.spec.hash == found.spec_hash
 
 
 @given(st.binary(max_size=40) | HOSTILE.map(lambda text: text.encode(errors="replace")))
@@ -486,7 +486,7 @@ def test_the_study_that_is_mutated_is_one(tmp_path: Path) -> None:
 def test_any_name_is_a_study_or_bad_input(text: str) -> None:
     for name in (text, f"{text}.toml", f"../{text}", f"/{text}.toml"):
         with nothing_but_bad_input():
-            get_study(name)
+            assert get_study(name).part
 
 
 # Plans.
