@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 
-from bench.errors import BadInput, unknown
-from bench.numerals import parse_real
-from bench.references import is_reference, users_code
+from bench.spec.user_code import is_reference, users_code
 from bench.techniques.activation import ACTIVATIONS, make_activation
 from bench.techniques.initialization import INITIALIZATIONS
 from bench.techniques.normalization import NORMALIZATIONS, make_normalization
 from bench.techniques.registry import Registry
 from bench.techniques.rescaling import RESCALINGS, LabelStatistics, make_scale
+from bench.text.errors import BadInput, unknown
+from bench.text.numbers import parse_real
 
 AXES: dict[str, Registry] = {
     "activation": ACTIVATIONS,

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.asv_benchmarks.profile import PROFILES
-from bench.command_line import Parser
-from bench.errors import BadInput, unknown
+from bench.cli.parser import Parser
+from bench.text.errors import BadInput, unknown
 from bench.tracking.session import Session
 
 _FILE_NAME = re.compile(r"\w[\w.-]{0,63}")

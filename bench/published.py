@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from bench.spec import Spec
+from bench.spec.spec import Spec
 
 
 class Figure(NamedTuple):

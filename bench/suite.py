@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from bench.command_line import Parser
-from bench.commands import listing, report, reproduce, show, speed, study, train
-from bench.errors import BadInput
-from bench.files import CannotWrite
-from bench.interruption import EXIT_CODE
+from bench.cli import listing, report, reproduce, show, speed, study, train
+from bench.cli.parser import Parser
+from bench.files.atomic import CannotWrite
 from bench.task import load_suite, suite_names
+from bench.text.errors import BadInput
+from bench.training.signals import EXIT_CODE
 
 #: What a file says that takes no more.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)

@@ -9,15 +9,15 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from bench.arm import Arm
-from bench.errors import BadInput, unknown
-from bench.spec import Spec
+from bench.spec.spec import Spec
+from bench.text.errors import BadInput, unknown
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from bench.record import Record
-    from bench.store import Store
+    from bench.store.record import Record
+    from bench.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class Suite(Protocol):
     def build(self, spec: Spec, device: torch.device) -> Task:
         """Build the task of a spec.
 
-        Called, like all methods of the task, within `bench.device.deterministic(device)`, where
+        Called, like all methods of the task, within `bench.training.device.deterministic`, where
         new tensors are made on the device.
         """
 

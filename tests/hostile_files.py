@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.errors import BadInput
 from bench.suite import main
+from bench.text.errors import BadInput
 
 #: What a bomb unpacks to, a multiple of `_UNIT`; more than any test process may have.
 BOMB = 12 * 1024**3

@@ -28,9 +28,9 @@ from typing import Any
 import torch
 from run_outcome import outcome
 
-from bench.interruption import EXIT_CODE
-from bench.record import FINAL, decode
-from bench.store import Store
+from bench.store.record import FINAL, decode
+from bench.store.store import Store
+from bench.training.signals import EXIT_CODE
 
 _COMMON = ["--no-baseline", "--seeds", "2", "--budget", "smoke", "--evaluations", "4"]
 _PINN = ["pinn", "--problem", "advection-1d", "--model", "fnn:16x3", "--arm", "irelu+lsuv"]
@@ -47,11 +47,11 @@ _PER_STORE = 6
 #: The command line with a checkpoint at every block of ten steps, in its workers too, which import
 #: this as ``__mp_main__``.
 PROGRAM = """
-import bench.trainer
+import bench.training.loop
 from bench.suite import leave, main
 
-bench.trainer._CHECKPOINT_SECONDS = 0.0
-bench.trainer.BLOCK = 10
+bench.training.loop._CHECKPOINT_SECONDS = 0.0
+bench.training.loop.BLOCK = 10
 
 if __name__ == "__main__":
     leave(main())

@@ -20,11 +20,11 @@ import msgspec
 import numpy as np
 
 from bench.arm import BASELINE
-from bench.plan import Plan, make_plan, save
-from bench.record import Metric, Record
-from bench.spec import Spec
-from bench.store import Store
-from bench.studies import get_study
+from bench.spec.spec import Spec
+from bench.store.record import Metric, Record
+from bench.store.store import Store
+from bench.studies.catalogue import get_study
+from bench.studies.plan import Plan, make_plan, save
 from bench.task import load_suite
 
 #: One run of so many diverged.

@@ -15,13 +15,13 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from bench.arm import Arm
-from bench.interruption import Interruption
-from bench.options import add_training_arguments
-from bench.record import Record
-from bench.run import execute
-from bench.spec import Spec
-from bench.store import Store
+from bench.spec.spec import Spec
+from bench.spec.training_options import add_training_arguments
+from bench.store.record import Record
+from bench.store.store import Store
 from bench.task import Request
+from bench.training.run import execute
+from bench.training.signals import Interruption
 from suites.molecular.suite import SUITE
 from suites.molecular.task import MolecularTask, build
 

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 
 from bench.arm import Arm
-from bench.interruption import Interruption
-from bench.record import Record
-from bench.run import execute
-from bench.spec import Spec
-from bench.store import Store
+from bench.spec.spec import Spec
+from bench.store.record import Record
+from bench.store.store import Store
 from bench.task import Request
+from bench.training.run import execute
+from bench.training.signals import Interruption
 from suites.pinn.suite import SUITE
 from suites.pinn.task import PINNTask, build
 

@@ -22,7 +22,7 @@ from schnetpack.model import NeuralNetworkPotential
 from scipy.spatial.transform import Rotation
 from torch import Tensor, nn
 
-from bench.streams import numpy_generator, torch_generator
+from bench.spec.randomness import numpy_generator, torch_generator
 from suites.molecular.data.batches import FrameTensors
 from suites.molecular.data.neighbors import neighbor_pairs
 from suites.molecular.models.potential import ENERGY, FORCES, predict_energies

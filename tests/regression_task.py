@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.interruption import Interruption
-from bench.optimization import Optimization
-from bench.spec import Training
+from bench.spec.spec import Training
 from bench.task import Diagnosis, Evaluation
-from bench.trainer import Trainer
+from bench.training.loop import Trainer
+from bench.training.optimization import Optimization
+from bench.training.signals import Interruption
 
 CPU = torch.device("cpu")
 

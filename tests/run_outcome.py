@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from bench.record import Record
-from bench.store import Store
+from bench.store.record import Record
+from bench.store.store import Store
 
 
 def outcome(store: Store, record: Record) -> dict[str, Any]:

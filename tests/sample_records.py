@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from bench.record import SCHEMA, Metric, Record, Timing
-from bench.spec import Spec, Training
+from bench.spec.spec import Spec, Training
+from bench.store.record import SCHEMA, Metric, Record, Timing
 
 SPEC = Spec(
     suite="pinn",

@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 from sample_records import SPEC, record
 
-from bench.plan import SCHEMA, Plan, PlannedRun
-from bench.record import Metric, Record
 from bench.report.results import Results
+from bench.store.record import Metric, Record
+from bench.studies.plan import SCHEMA, Plan, PlannedRun
 from bench.task import Columns
 
 PROBLEMS = ("advection-1d", "compressible-flow-1d", "diffusion-sorption-1d")

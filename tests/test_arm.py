@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from bench.arm import AXES, Arm
-from bench.errors import BadInput
+from bench.text.errors import BadInput
 
 OwnModule = Callable[[str, str], None]
 

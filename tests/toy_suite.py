@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.arm import AXES
-from bench.options import override
-from bench.spec import Spec, Training
+from bench.spec.spec import Spec, Training
+from bench.spec.training_options import override
 from bench.task import Columns, Evaluation, Request
 
 if TYPE_CHECKING:

@@ -76,7 +76,7 @@ class Reading:
         import ase.io  # noqa: F401
         from ase.symbols import Symbols  # noqa: F401
 
-        from suites.molecular.problems import PROBLEMS, DataOptions, get_problem
+        from suites.molecular.problems.catalogue import PROBLEMS, DataOptions, get_problem
 
         self.directory = tempfile.TemporaryDirectory()
         shipped = PROBLEMS.get(file)
@@ -95,14 +95,14 @@ class Reading:
     @describe("data: time to read a file of frames")
     def time_read(self, own: dict[str, str], file: str) -> None:
         """From the file to checked arrays."""
-        from suites.molecular.problems import load_frames
+        from suites.molecular.problems.catalogue import load_frames
 
         load_frames(self.problem, self.options)
 
 
 @functools.cache
 def _frames(problem: str) -> Frames:
-    from suites.molecular.problems import DataOptions, get_problem, load_frames
+    from suites.molecular.problems.catalogue import DataOptions, get_problem, load_frames
 
     return load_frames(get_problem(problem), DataOptions())
 

@@ -31,10 +31,10 @@ def built(suite_name: str, problem: str, network: str, device: str, *arguments: 
     import torch
 
     from bench.arm import Arm
-    from bench.device import deterministic
-    from bench.streams import global_streams
+    from bench.spec.randomness import global_streams
     from bench.suite import parser
     from bench.task import Request, load_suite
+    from bench.training.device import deterministic
 
     suite = load_suite(suite_name)
     model, arm = network.split()

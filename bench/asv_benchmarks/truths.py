@@ -11,7 +11,7 @@ from .describe import describe
 from .profile import cases
 
 if TYPE_CHECKING:
-    from suites.pinn.problem import Problem
+    from suites.pinn.problems.problem import Problem
 
 #: All that are solved numerically; a coarse truth takes 0.2 to 0.5 s.
 _SOLVED = cases(
@@ -24,7 +24,7 @@ _SOLVED = cases(
 @functools.cache
 def _ready(name: str) -> Problem:
     """The problem, after a first solution, which imports the solver."""
-    from suites.pinn.problems import get_problem
+    from suites.pinn.problems.catalogue import get_problem
 
     problem = get_problem(name)
     with _EmptyCache():

@@ -17,10 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.errors import BadInput
-from bench.files import write_atomically
-from bench.reading import uncollected
-from bench.record import Record
+from bench.files.atomic import write_atomically
 from bench.report.figures.style import Palette
 from bench.report.findings import headline, limits
 from bench.report.pictures import (
@@ -36,8 +33,11 @@ from bench.report.results import Results
 from bench.report.shortening import MOST_CASES, MOST_CELLS, shortened, shown_of
 from bench.report.study_tables import SUMMARIES, study_tables
 from bench.report.tabulation import Cell, Table, is_numeric, shown
-from bench.store import Store
+from bench.store.gc_pause import uncollected
+from bench.store.record import Record
+from bench.store.store import Store
 from bench.task import load_suite
+from bench.text.errors import BadInput
 
 #: What of a record's environment makes two runs comparable.
 _ENVIRONMENT = ("cpu", "gpu", "cores", "platform", "python", "versions", "commit", "code", "jobs")

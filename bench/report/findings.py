@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.record import FINAL, Record
-from bench.report.format import counted, ratio_text
 from bench.report.results import Case, Comparison, Results
-from bench.report.statistics import LEAST_FREEDOM, LEAST_SEEDS, ratio
+from bench.statistics.effects import LEAST_FREEDOM, LEAST_SEEDS, ratio
+from bench.store.record import FINAL, Record
+from bench.text.formatting import counted, ratio_text
 
 #: Comparisons that a headline spells out; of more it gives counts and extremes.
 _SPELLED = 4

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.record import Record
+from bench.store.record import Record
 
 #: Points of a curve at most.
 _MOST = 60

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.illustration import Field, Illustration, Parity, illustrations
 from bench.report.figures.curves import Panel, Series, curves
 from bench.report.figures.effects import EffectRow, effects
 from bench.report.figures.fields import fields
@@ -17,12 +16,13 @@ from bench.report.figures.heat_map import heat_map
 from bench.report.figures.pareto import Point, pareto
 from bench.report.figures.parity import parity
 from bench.report.figures.style import Palette
-from bench.report.format import ratio_text
 from bench.report.histories import Curve, curve, loss_curve
+from bench.report.illustrations import Field, Illustration, Parity, illustrations
 from bench.report.results import Case, Results
 from bench.report.shortening import MOST_ARMS, MOST_CASES, MOST_COMPARISONS, shown_of
-from bench.report.statistics import ratio
-from bench.store import Store
+from bench.statistics.effects import ratio
+from bench.store.store import Store
+from bench.text.formatting import ratio_text
 
 #: Arms whose predictions are drawn at most, and outputs of a problem.
 _MOST_PREDICTED, _MOST_OUTPUTS = 5, 2

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.plan import Plan, PlannedRun
-from bench.reading import uncollected
-from bench.record import FINAL, Record, decode_drawn, decode_result
-from bench.report.statistics import Effect, Summary, Term, effect, factorial, summarize
-from bench.store import Store
+from bench.statistics.effects import Effect, Summary, Term, effect, factorial, summarize
+from bench.store.gc_pause import uncollected
+from bench.store.record import FINAL, Record, decode_drawn, decode_result
+from bench.store.store import Store
+from bench.studies.plan import Plan, PlannedRun
 from bench.task import Columns
 
 

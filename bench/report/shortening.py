@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 
-from bench.commands.execution import out_option
-from bench.plan import Plan
+from bench.cli.execution import out_option
 from bench.report.tabulation import Table
-from bench.store import Store
-from bench.studies import EVERYTHING
+from bench.store.store import Store
+from bench.studies.catalogue import EVERYTHING
+from bench.studies.plan import Plan
 
 #: Cells of a table: of the runs, some two thousand.
 MOST_CELLS = 30_000

@@ -7,13 +7,13 @@ import statistics
 from collections.abc import Callable, Iterable
 
 from bench.published import Published
-from bench.reading import uncollected
-from bench.record import Record
-from bench.report.format import ratio_text
 from bench.report.results import Comparison, Results
-from bench.report.statistics import Effect
 from bench.report.tabulation import Cell, Table
+from bench.statistics.effects import Effect
+from bench.store.gc_pause import uncollected
+from bench.store.record import Record
 from bench.task import Suite
+from bench.text.formatting import ratio_text
 
 #: Builders by the name of their table; one that has no rows is left out of a report.
 Builder = Callable[[Results, Suite], Table]

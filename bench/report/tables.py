@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.arm import BASELINE
-from bench.record import Record
-from bench.report.format import number
+from bench.store.record import Record
 from bench.task import Columns
+from bench.text.formatting import number
 
 _WIDTH = 200
 
@@ -31,7 +31,8 @@ def print_tables(
     Args:
         records: All records of a call.
         columns: The metrics to show for a problem.
-        now: Present code and versions (`bench.environment.provenance`): runs of others are marked.
+        now: Present code and versions (`bench.store.environment.provenance`): runs of others are
+            marked.
         console: Where to.
     """
     for problem, model in dict.fromkeys((r.problem, r.model) for r in records):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from bench.report.format import number
+from bench.text.formatting import number
 
 Cell = str | float | int | None
 

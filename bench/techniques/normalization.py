@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from bench.errors import BadInput
 from bench.techniques.registry import Choice, Registry
+from bench.text.errors import BadInput
 
 if TYPE_CHECKING:
     import torch

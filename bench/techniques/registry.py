@@ -8,8 +8,8 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any
 
-from bench.errors import BadInput, unknown
-from bench.references import is_reference, load
+from bench.spec.user_code import is_reference, load
+from bench.text.errors import BadInput, unknown
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 
-from bench.errors import BadInput
-from bench.numerals import parse_real
 from bench.techniques.registry import Choice, Registry
+from bench.text.errors import BadInput
+from bench.text.numbers import parse_real
 
 
 @dataclass(frozen=True)

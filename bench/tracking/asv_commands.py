@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BadInput
+from bench.text.errors import BadInput
 from bench.tracking.configuration import Configuration
 
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.errors import BadInput, unknown
+from bench.text.errors import BadInput, unknown
 
 _NAME, _EMAIL = "dcbench nightly", "nightly@localhost"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from bench.errors import BadInput
+from bench.text.errors import BadInput
 
 
 class Repository:

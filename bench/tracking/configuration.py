@@ -12,8 +12,8 @@ from typing import Any
 
 from asv import config, util
 
-from bench.errors import BadInput
-from bench.files import write_atomically
+from bench.files.atomic import write_atomically
+from bench.text.errors import BadInput
 
 #: Name of the file in a checkout.
 NAME = "asv.conf.json"

@@ -8,8 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from bench.errors import BadInput
-from bench.files import write_atomically
+from bench.files.atomic import write_atomically
+from bench.text.errors import BadInput
 from bench.tracking.machine import Machine
 
 

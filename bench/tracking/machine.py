@@ -13,8 +13,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.environment import cpu_model
-from bench.errors import BadInput
+from bench.store.environment import cpu_model
+from bench.text.errors import BadInput
 
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 #: Is there where the kernel module of the NVIDIA driver is loaded.

@@ -24,7 +24,7 @@ from typing import Any
 from bench.asv_benchmarks import metrics as tracked
 from bench.asv_benchmarks.precision import SinglePrecision, rounding
 from bench.asv_benchmarks.runs import SEEDS
-from bench.spec import Spec
+from bench.spec.spec import Spec
 from bench.suite import parser
 from bench.task import load_suite
 
@@ -49,7 +49,7 @@ def trainings(changes: int) -> Iterator[Training]:
     Args:
         changes: How many changes of the last digits, each of all weights.
     """
-    from bench.commands.train import specify
+    from bench.cli.train import specify
 
     for cls in _CLASSES:
         for arguments in cls.calls():
@@ -64,8 +64,8 @@ def train(training: Training) -> dict[str, float]:
     """The metrics at the end, with the weights' last digits changed before the first step."""
     import torch
 
-    from bench.device import deterministic
-    from bench.streams import global_streams
+    from bench.spec.randomness import global_streams
+    from bench.training.device import deterministic
 
     spec, cpu = training.spec, torch.device("cpu")
     with deterministic(cpu), global_streams(spec.seed, cpu):

@@ -15,8 +15,8 @@ from asv.benchmarks import Benchmarks
 from asv.machine import Machine
 from asv.results import Results
 
-from bench.errors import BadInput
-from bench.files import write_atomically
+from bench.files.atomic import write_atomically
+from bench.text.errors import BadInput
 
 #: A benchmark, as benchmarks.json describes it.
 Benchmark = Mapping[str, Any]

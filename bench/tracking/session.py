@@ -17,7 +17,7 @@ from typing import Literal
 from asv.machine import Machine as AsvMachine
 from filelock import FileLock, Timeout
 
-from bench.errors import BadInput
+from bench.text.errors import BadInput
 from bench.tracking import results
 from bench.tracking.asv_commands import Asv
 from bench.tracking.branch import ResultsBranch

@@ -11,7 +11,7 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from bench.errors import BadInput
+from bench.text.errors import BadInput
 from suites.molecular.data.batches import FrameTensors
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.neighbors import neighbor_pairs

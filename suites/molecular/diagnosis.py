@@ -9,8 +9,8 @@ import torch
 from schnetpack import properties
 from torch import nn
 
-from bench.health import eps_warning, gradient_rms, training_mode
 from bench.task import Diagnosis
+from bench.training.gradients import eps_warning, gradient_rms, training_mode
 from suites.molecular.models.hooks import activation_sites
 from suites.molecular.models.potential import ENERGY, FORCES
 

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from schnetpack.model import NeuralNetworkPotential
 
-from bench import checkpoint
-from bench.errors import BadInput
-from bench.input_file import shortened
-from bench.record import Record
-from bench.references import is_reference
-from bench.store import Store
-from bench.tensor_file import read_tensors
+from bench.files.tensors import read_tensors
+from bench.files.untrusted import shortened
+from bench.spec.user_code import is_reference
+from bench.store import checkpoint
+from bench.store.record import Record
+from bench.store.store import Store
+from bench.text.errors import BadInput
 from suites.molecular.labels import TOTAL_ENERGY_KCAL_MOL, LabelScale
 from suites.molecular.models.catalogue import Size, parse_model
 from suites.molecular.models.potential import build_potential

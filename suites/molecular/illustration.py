@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from bench.illustration import Parity
-from bench.spec import Spec
+from bench.report.illustrations import Parity
+from bench.spec.spec import Spec
 from suites.molecular.metrics import unit_of
 from suites.molecular.task import build
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.errors import unknown
+from bench.text.errors import unknown
 
 #: ε of a loss.
 ERRORS = ("MAE", "MSE")

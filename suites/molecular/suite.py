@@ -13,16 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.arm import AXES
-from bench.errors import BadInput, unknown
-from bench.options import override
-from bench.references import source_digest
-from bench.spec import Spec, Training
+from bench.spec.spec import Spec, Training
+from bench.spec.training_options import override
+from bench.spec.user_code import source_digest
 from bench.task import Columns, Request, Task
+from bench.text.errors import BadInput, unknown
 from suites.molecular.budgets import BUDGETS, SUMMARIES, Budget
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.splits import BLOCKS, KINDS, split_frames
 from suites.molecular.models.catalogue import MODELS, architecture_of, parse_model
-from suites.molecular.problems import PROBLEMS, DataOptions, Problem, get_problem, load_frames
+from suites.molecular.problems.catalogue import (
+    PROBLEMS,
+    DataOptions,
+    Problem,
+    get_problem,
+    load_frames,
+)
 from suites.molecular.protocols import ERRORS, PROTOCOLS, Protocol, get_protocol
 from suites.molecular.units import ENERGY_UNITS, LENGTH_UNITS
 
@@ -30,11 +36,11 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from bench.illustration import Illustration
     from bench.published import Figure
-    from bench.record import Record
-    from bench.speed import SpeedCase
-    from bench.store import Store
+    from bench.report.illustrations import Illustration
+    from bench.store.record import Record
+    from bench.store.store import Store
+    from bench.training.stock_speed import SpeedCase
 
 SCOPES = ("published", "all")
 #: Options about an own file, named as the fields of `DataOptions`.
@@ -227,7 +233,7 @@ class MolecularSuite:
     def illustrate(
         self, spec: Spec, weights: Mapping[str, Tensor], device: torch.device
     ) -> Sequence[Illustration]:
-        """Energies and forces of the test frames; see `bench.illustration.Illustrated`."""
+        """Energies and forces of the test frames; see `bench.report.illustrations.Illustrated`."""
         from suites.molecular.illustration import illustrate
 
         return illustrate(spec, weights, device)
@@ -266,7 +272,7 @@ class MolecularSuite:
         Raises:
             BadInput: A name or a number is wrong.
         """
-        from suites.molecular.speed import speed_cases
+        from suites.molecular.stock_speed import speed_cases
 
         if options.problem not in PROBLEMS or "md17" in options.problem:
             shipped = [name for name in PROBLEMS if "md17" not in name]

@@ -12,15 +12,15 @@ import torch
 from schnetpack.model import NeuralNetworkPotential
 from torch import Tensor, nn
 
-from bench.errors import BadInput
-from bench.optimization import Optimization
-from bench.references import is_reference
-from bench.spec import Spec
-from bench.streams import numpy_generator, stream_seed, torch_generator
+from bench.spec.randomness import numpy_generator, stream_seed, torch_generator
+from bench.spec.spec import Spec
+from bench.spec.user_code import is_reference
 from bench.task import Diagnosis, Evaluation
 from bench.techniques.initialization import INITIALIZATIONS
 from bench.techniques.initializers import initialize
 from bench.techniques.norm_layers import measure_frozen_statistics
+from bench.text.errors import BadInput
+from bench.training.optimization import Optimization
 from suites.molecular.averaging import Averaging
 from suites.molecular.data.batches import Batches, FrameTensors
 from suites.molecular.data.frames import Frames
@@ -38,7 +38,7 @@ from suites.molecular.models.potential import (
     build_potential,
     predict_energies,
 )
-from suites.molecular.problems import DataOptions, get_problem, load_frames
+from suites.molecular.problems.catalogue import DataOptions, get_problem, load_frames
 from suites.molecular.protocols import get_protocol
 
 #: Frames of the batch that initialisations and the diagnosis look at.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.errors import unknown
+from bench.text.errors import unknown
 
 #: Names of the units that labels may have.
 ENERGY_UNITS = ("eV", "meV", "kcal/mol", "kJ/mol", "Hartree", "Rydberg")

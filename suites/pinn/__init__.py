@@ -5,7 +5,7 @@ import os
 # Before a user's module imports DeepXDE.
 os.environ["DDE_BACKEND"] = "pytorch"
 
-from suites.pinn.problem import Term
-from suites.pinn.wrap import wrap
+from suites.pinn.problems.problem import Problem, Term
+from suites.pinn.problems.wrap import wrap
 
-__all__ = ["Term", "wrap"]
+__all__ = ["Problem", "Term", "wrap"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.spec import Training
-from suites.pinn.models import Model
-from suites.pinn.problem import Points, Problem
+from bench.spec.spec import Training
+from suites.pinn.models.catalogue import Model
+from suites.pinn.problems.problem import Points, Problem
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.health import eps_warning, gradient_rms, training_mode
 from bench.task import Diagnosis
+from bench.training.gradients import eps_warning, gradient_rms, training_mode
 
 if TYPE_CHECKING:
     from suites.pinn.task import PINNTask

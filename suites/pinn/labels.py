@@ -9,7 +9,7 @@ import torch
 
 from bench.techniques.rescaling import LabelStatistics
 from suites.pinn.backend import dde
-from suites.pinn.conditions import keep_for
+from suites.pinn.problems.dde_data import keep_for
 
 
 def label_statistics(data: Any, n_outputs: int) -> list[LabelStatistics]:

@@ -12,25 +12,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.arm import AXES, BASELINE, Arm
-from bench.errors import BadInput, unknown
-from bench.options import override
-from bench.references import source_digest
-from bench.spec import Spec
+from bench.spec.spec import Spec
+from bench.spec.training_options import override
+from bench.spec.user_code import source_digest
 from bench.task import Batch, Columns, Request, Task
+from bench.text.errors import BadInput, unknown
 from suites.pinn.budgets import BUDGETS, SUMMARIES
-from suites.pinn.execution import COMPILE, ENGINES
-from suites.pinn.models import MODELS, parse_model
-from suites.pinn.problem import TOTALS, Problem
-from suites.pinn.problems import BUILT_IN, get_problem, problem_reference, problem_summaries
+from suites.pinn.engine.execution import COMPILE, ENGINES
+from suites.pinn.models.catalogue import MODELS, parse_model
+from suites.pinn.problems.catalogue import (
+    BUILT_IN,
+    get_problem,
+    problem_reference,
+    problem_summaries,
+)
+from suites.pinn.problems.problem import TOTALS, Problem
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from bench.illustration import Illustration
-    from bench.record import Record
-    from bench.speed import SpeedCase
-    from bench.store import Store
+    from bench.report.illustrations import Illustration
+    from bench.store.record import Record
+    from bench.store.store import Store
+    from bench.training.stock_speed import SpeedCase
 
 #: Initial points of PDEBench's grid, 128².
 _GRID = 16_384
@@ -196,7 +201,7 @@ class PINNSuite:
         Raises:
             BadInput: A name or a number is wrong.
         """
-        from suites.pinn.speed import Asked, speed_cases
+        from suites.pinn.stock_speed import Asked, speed_cases
 
         if options.compile not in ("on", "off"):
             raise unknown("--compile", options.compile, ("on", "off"))
@@ -217,7 +222,7 @@ class PINNSuite:
 
     def build(self, spec: Spec, device: torch.device) -> Task:
         """Build the task of a spec."""
-        from suites.pinn.check import build_checked
+        from suites.pinn.engine.check import build_checked
 
         return build_checked(spec, device)
 
@@ -235,14 +240,14 @@ class PINNSuite:
 
     def build_together(self, specs: Sequence[Spec], device: torch.device) -> Batch:
         """One batched model, or, where that is no model of each, the seeds in turn."""
-        from suites.pinn.batch import build_together
+        from suites.pinn.engine.batch import build_together
 
         return build_together(specs, device)
 
     def illustrate(
         self, spec: Spec, weights: Mapping[str, Tensor], device: torch.device
     ) -> Sequence[Illustration]:
-        """The solution beside the ground truth; see `bench.illustration.Illustrated`."""
+        """The solution beside the ground truth; see `bench.report.illustrations.Illustrated`."""
         from suites.pinn.illustration import illustrate
 
         return illustrate(spec, weights, device)

@@ -11,34 +11,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.errors import BadInput
-from bench.optimization import Optimization
-from bench.spec import Spec
-from bench.streams import global_numpy_stream, numpy_generator, stream_seed, torch_generator
+from bench.spec.randomness import global_numpy_stream, numpy_generator, stream_seed, torch_generator
+from bench.spec.spec import Spec
 from bench.task import Diagnosis, Evaluation
 from bench.techniques.initialization import INITIALIZATIONS
 from bench.techniques.initializers import initialize
 from bench.techniques.norm_layers import measure_frozen_statistics
 from bench.techniques.rescaling import make_scale
+from bench.text.errors import BadInput
+from bench.training.optimization import Optimization
 from suites.pinn.backend import quiet, set_dtype
-from suites.pinn.derivatives import make_evaluation
 from suites.pinn.diagnosis import diagnose
+from suites.pinn.engine.execution import COMPILE, ENGINES
 from suites.pinn.engine.gradients import TrainingGradient, loss_and_terms
 from suites.pinn.engine.parameters import FlatParameters
-from suites.pinn.errors import grid_errors
-from suites.pinn.execution import COMPILE, ENGINES
+from suites.pinn.engine.stock import make_evaluation
 from suites.pinn.labels import label_statistics
-from suites.pinn.models import parse_model
-from suites.pinn.network import FNN, RescaledOutput
-from suites.pinn.problem import TOTALS, Points, Problem, Supervised, Term, Truth
-from suites.pinn.problems import get_problem
-from suites.pinn.weighting import loss_weights
+from suites.pinn.loss import loss_weights
+from suites.pinn.metrics import grid_errors
+from suites.pinn.models.catalogue import parse_model
+from suites.pinn.models.network import FNN, RescaledOutput
+from suites.pinn.problems.catalogue import get_problem
+from suites.pinn.problems.problem import TOTALS, Points, Problem, Supervised, Term, Truth
 
 _ROWS = 65_536
 
 
 def build(spec: Spec, device: torch.device) -> PINNTask:
-    """The task of a spec, unchecked: see `suites.pinn.check`.
+    """The task of a spec, unchecked: see `suites.pinn.engine.check`.
 
     Raises:
         BadInput: A file or a user's own object is wrong.

@@ -19,7 +19,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from schnetpack.data import ASEAtomsData
 
-from bench.errors import BadInput
+from bench.text.errors import BadInput
 from suites.molecular.data.ase_file import read_ase
 
 FORMATS = ("xyz", "extxyz", "xyz.gz", "traj", "db", "json")

@@ -18,8 +18,8 @@ from schnetpack.data.atoms import ASEAtomsData
 from schnetpack.transform import ASENeighborList, CastTo32, MatScipyNeighborList
 from torch import Tensor
 
-from bench.errors import BadInput
-from bench.streams import numpy_generator
+from bench.spec.randomness import numpy_generator
+from bench.text.errors import BadInput
 from suites.molecular.data.batches import Batches, FrameTensors
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.neighbors import Pairs, neighbor_pairs

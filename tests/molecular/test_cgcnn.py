@@ -16,7 +16,7 @@ from schnetpack.model import NeuralNetworkPotential
 from schnetpack.nn import GaussianRBF
 from torch import nn
 
-from bench.streams import global_streams
+from bench.spec.randomness import global_streams
 from bench.techniques.normalization import Normalization
 from suites.molecular.models.cgcnn import CGCNN, CGCNNReadout
 from suites.molecular.models.hooks import activation_sites

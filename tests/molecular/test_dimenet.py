@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from bench.errors import BadInput
-from bench.streams import global_streams, numpy_generator
+from bench.spec.randomness import global_streams, numpy_generator
 from bench.techniques.integrated import IReLU
+from bench.text.errors import BadInput
 from suites.molecular.models.dimenet import (
     DimeNetPlusPlus,
     DimeNetReadout,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.errors import BadInput
+from bench.text.errors import BadInput
 from suites.molecular.data.ase_file import read_ase
 from suites.molecular.data.download import REVISED_URL, database_path, download_md17
 

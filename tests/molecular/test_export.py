@@ -19,15 +19,15 @@ from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 from molecular_specs import CPU, alloys, write_alloys
 
-from bench import checkpoint
-from bench.errors import BadInput
-from bench.store import Store
+from bench.store import checkpoint
+from bench.store.store import Store
 from bench.suite import main
+from bench.text.errors import BadInput
 from suites.molecular.calculator import PotentialCalculator
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.md17 import read_npz
 from suites.molecular.export import FORMAT, load_potential
-from suites.molecular.problems import SHIPPED
+from suites.molecular.problems.catalogue import SHIPPED
 from suites.molecular.task import MolecularTask, build
 
 KCAL = ase.units.kcal / ase.units.mol

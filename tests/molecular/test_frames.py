@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.errors import BadInput
+from bench.text.errors import BadInput
 from suites.molecular.data.frames import (
     Frames,
     atom_rows,

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.streams import global_streams
+from bench.spec.randomness import global_streams
 from bench.techniques.norm_layers import FrozenBatchNorm, measure_frozen_statistics
 from suites.molecular.models.catalogue import ARCHITECTURES, Model, Size
 from suites.molecular.models.hooks import Executed, activation_sites, watch_execution

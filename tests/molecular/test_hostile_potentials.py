@@ -24,8 +24,8 @@ from hostile_files import (
     write_zip,
 )
 
-from bench import checkpoint
-from bench.store import Store
+from bench.store import checkpoint
+from bench.store.store import Store
 from bench.suite import main
 from suites.molecular.data import download
 from suites.molecular.export import FORMAT, load_potential

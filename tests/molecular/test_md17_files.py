@@ -10,7 +10,7 @@ import ase.units
 import numpy as np
 import pytest
 
-from bench.errors import BadInput
+from bench.text.errors import BadInput
 from suites.molecular.data.md17 import find_md17, read_npz
 from suites.molecular.data.molecules import SMILES
 

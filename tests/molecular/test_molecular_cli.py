@@ -15,14 +15,14 @@ import pytest
 import torch
 from molecular_specs import specify, write_alloys
 
-from bench.errors import BadInput
-from bench.record import Record
-from bench.store import Store
+from bench.store.record import Record
+from bench.store.store import Store
 from bench.suite import main
+from bench.text.errors import BadInput
 from suites.molecular.data.frames import content_digest
 from suites.molecular.data.molecules import SMILES
 from suites.molecular.models.catalogue import MODELS
-from suites.molecular.problems import SHIPPED
+from suites.molecular.problems.catalogue import SHIPPED
 from suites.molecular.task import build
 
 PROGRAM = [sys.executable, "-m", "bench.suite"]

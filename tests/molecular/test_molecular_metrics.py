@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ase import units
 
-from bench.errors import BadInput
+from bench.text.errors import BadInput
 from suites.molecular.metrics import force_and_energy_errors, unit_of
 
 NAMES = ("MAE_E", "RMSE_E", "MAE_E_atom", "RMSE_E_atom", "MAE_F", "RMSE_F")

@@ -16,11 +16,11 @@ from molecular_specs import CPU, run, specify, task
 from schnetpack.task import ModelOutput
 from torch import Tensor, nn
 
-from bench import trainer
-from bench.interruption import Interruption
-from bench.record import Record
-from bench.run import execute
-from bench.store import Store
+from bench.store.record import Record
+from bench.store.store import Store
+from bench.training import loop as trainer
+from bench.training.run import execute
+from bench.training.signals import Interruption
 from suites.molecular import task as task_module
 from suites.molecular.suite import SUITE
 from suites.molecular.task import MolecularTask, build

@@ -10,13 +10,13 @@ import pytest
 import torch
 from molecular_specs import CPU
 
-from bench.conditions import Conditions
-from bench.interruption import Interruption
-from bench.record import Record
-from bench.run import execute_together
-from bench.spec import Spec
-from bench.store import Store
+from bench.spec.spec import Spec
+from bench.store.record import Record
+from bench.store.store import Store
 from bench.task import Divisible
+from bench.training.policy import Conditions
+from bench.training.run import execute_together
+from bench.training.signals import Interruption
 from suites.molecular.models.catalogue import ARCHITECTURES
 from suites.molecular.task import MolecularTask
 

@@ -26,7 +26,7 @@ from potential_contract import (
 )
 from schnetpack.model import NeuralNetworkPotential
 
-from bench.streams import global_streams
+from bench.spec.randomness import global_streams
 from suites.molecular.models.catalogue import ARCHITECTURES, Model, Size
 from suites.molecular.models.potential import build_potential
 

@@ -8,8 +8,8 @@ from importlib.resources import files
 import pytest
 from molecular_specs import specify, task
 
-from bench.errors import BadInput
 from bench.published import Published
+from bench.text.errors import BadInput
 from suites.molecular.suite import SUITE
 
 PAPER = ("--protocol", "paper")

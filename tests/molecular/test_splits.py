@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bench.errors import BadInput
+from bench.text.errors import BadInput
 from suites.molecular.data.splits import Split, split_frames
 
 #: (count, blocks, gap)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import ase.units
 import pytest
 
-from bench.errors import BadInput
+from bench.text.errors import BadInput
 from suites.molecular import units
 
 

@@ -12,8 +12,8 @@ import torch
 from sympy import Expr, Rational, cos, diff, exp, sin
 
 from suites.pinn.backend import dde, set_dtype
-from suites.pinn.problem import Points, Problem, Truth
-from suites.pinn.problems import BUILT_IN, VARIANTS, get_problem
+from suites.pinn.problems.catalogue import BUILT_IN, VARIANTS, get_problem
+from suites.pinn.problems.problem import Points, Problem, Truth
 
 x, y, t = sympy.symbols("x y t", real=True)
 POINTS = Points(domain=16, boundary=24, initial=16)

@@ -25,13 +25,13 @@ from hostile_files import (
     write_zip,
 )
 
-from bench import illustration
-from bench.npz import read_npz_arrays
-from suites.pinn import pdebench
-from suites.pinn.pdebench import read
-from suites.pinn.pdebench_file import PDEBenchFile
+from bench.files.npz import read_npz_arrays
+from bench.report import illustrations as illustration
+from suites.pinn.problems import pdebench as pdebench
 from suites.pinn.problems.advection import FILE as ADVECTION
 from suites.pinn.problems.diffusion_sorption import FILE as SORPTION
+from suites.pinn.problems.pdebench import read
+from suites.pinn.problems.pdebench_file import PDEBenchFile
 from suites.pinn.reference import cache
 from suites.pinn.reference.reference import Reference
 

@@ -11,9 +11,9 @@ import pinn_specs
 import pytest
 import torch
 
-from bench.errors import BadInput
-from suites.pinn.errors import grid_errors
-from suites.pinn.problems import BUILT_IN, get_problem
+from bench.text.errors import BadInput
+from suites.pinn.metrics import grid_errors
+from suites.pinn.problems.catalogue import BUILT_IN, get_problem
 from suites.pinn.suite import SUITE
 from suites.pinn.task import PINNTask, build
 

@@ -12,11 +12,11 @@ import scipy.stats
 import torch
 from torch import Tensor, nn
 
-from bench.errors import BadInput
 from bench.techniques.integrated import IntegratedSiLU, IReLU
+from bench.text.errors import BadInput
 from suites.pinn.backend import dde, quiet, set_dtype
-from suites.pinn.models import parse_model
-from suites.pinn.network import FNN
+from suites.pinn.models.catalogue import parse_model
+from suites.pinn.models.network import FNN
 from suites.pinn.task import PINNTask, build
 
 CPU = torch.device("cpu")

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import yaml
 
-from bench.errors import BadInput
-from suites.pinn import pdebench
-from suites.pinn.pdebench import read
-from suites.pinn.pdebench_file import PDEBenchFile
+from bench.text.errors import BadInput
+from suites.pinn.problems import pdebench as pdebench
 from suites.pinn.problems.advection import FILE as ADVECTION
 from suites.pinn.problems.compressible_flow import FILE as FLOW
 from suites.pinn.problems.diffusion_reaction import FILE as REACTION
 from suites.pinn.problems.diffusion_sorption import FILE as SORPTION
+from suites.pinn.problems.pdebench import read
+from suites.pinn.problems.pdebench_file import PDEBenchFile
 from suites.pinn.problems.shallow_water import FILE as DAM
 
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from pinn_specs import CPU, run, specify, task
 
-from bench.device import deterministic
-from bench.illustration import Field, illustrations
-from bench.record import Record
-from bench.store import Store
+from bench.report.illustrations import Field, illustrations
+from bench.store.record import Record
+from bench.store.store import Store
+from bench.training.device import deterministic
 from suites.pinn import task as task_module
 from suites.pinn.illustration import as_grid, fields, illustrate
 from suites.pinn.reference.reference import ScatteredReference
@@ -36,7 +36,7 @@ def unreduced(record: Record, folder: Path) -> list[Field]:
 
 
 def l2re(field: Field) -> float:
-    """As `suites.pinn.errors.grid_errors` has it."""
+    """As `suites.pinn.metrics.grid_errors` has it."""
     error = np.linalg.norm(field.predicted.astype(float) - field.reference)
     return float(error / np.linalg.norm(field.reference))
 
@@ -141,7 +141,7 @@ def test_nothing_of_a_run_that_has_diverged(tmp_path: Path) -> None:
 OWN = """
 import numpy as np
 import deepxde as dde
-from suites.pinn.wrap import wrap
+from suites.pinn.problems.wrap import wrap
 
 def zero(inputs, outputs):
     return outputs

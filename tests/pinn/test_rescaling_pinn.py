@@ -11,16 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.errors import BadInput
-from bench.interruption import Interruption
-from bench.run import execute
-from bench.store import Store
+from bench.store.store import Store
+from bench.text.errors import BadInput
+from bench.training.run import execute
+from bench.training.signals import Interruption
 from suites.pinn.backend import dde, quiet, set_dtype
 from suites.pinn.labels import label_statistics
-from suites.pinn.problem import Term
-from suites.pinn.problems import BUILT_IN
+from suites.pinn.problems.catalogue import BUILT_IN
+from suites.pinn.problems.problem import Term
+from suites.pinn.problems.wrap import wrap
 from suites.pinn.task import PINNTask
-from suites.pinn.wrap import wrap
 
 CPU = torch.device("cpu")
 RESCALINGS = ["rescale=0.01", "rescale=10", "rescale=100", "rescale=auto", "offset", "standardize"]

@@ -18,11 +18,11 @@ import pytest
 import torch
 
 from bench.arm import Arm
-from bench.record import Record
-from bench.store import Store
+from bench.store.record import Record
+from bench.store.store import Store
 from bench.suite import main
 from bench.task import Request
-from suites.pinn.problems import BUILT_IN
+from suites.pinn.problems.catalogue import BUILT_IN
 from suites.pinn.suite import SUITE
 from suites.pinn.task import PINNTask, build
 

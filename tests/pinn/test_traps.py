@@ -14,17 +14,17 @@ import pinn_specs
 import pytest
 import torch
 
-from bench.interruption import Interruption
-from bench.run import execute
-from bench.store import Store
+from bench.store.store import Store
+from bench.training.run import execute
+from bench.training.signals import Interruption
 from suites.pinn.backend import dde, set_dtype
-from suites.pinn.derivatives import StockEvaluation
-from suites.pinn.execution import ENGINES
-from suites.pinn.problem import Points
-from suites.pinn.problems import BUILT_IN, get_problem
+from suites.pinn.engine.execution import ENGINES
+from suites.pinn.engine.stock import StockEvaluation
 from suites.pinn.problems.advection import Advection1D
+from suites.pinn.problems.catalogue import BUILT_IN, get_problem
+from suites.pinn.problems.problem import Points
+from suites.pinn.problems.wrap import wrap
 from suites.pinn.task import PINNTask, build
-from suites.pinn.wrap import wrap
 
 CPU = torch.device("cpu")
 
@@ -95,8 +95,8 @@ print(torch.zeros(1).device)
 def test_listing_problems_imports_neither_torch_nor_deepxde(tmp_path: Path) -> None:
     code = """
 import sys
-import suites.pinn.suite, suites.pinn.wrap
-from suites.pinn.problems import get_problem, problem_summaries
+import suites.pinn.suite, suites.pinn.problems.wrap
+from suites.pinn.problems.catalogue import get_problem, problem_summaries
 assert len(problem_summaries()) >= 6
 for name in problem_summaries():
     assert get_problem(name).terms

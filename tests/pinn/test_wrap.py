@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.errors import BadInput
-from bench.record import Record
-from bench.spec import Spec
-from bench.store import Store
+from bench.spec.spec import Spec
+from bench.store.record import Record
+from bench.store.store import Store
 from bench.suite import main
+from bench.text.errors import BadInput
 from suites.pinn.backend import dde
-from suites.pinn.problem import Term
+from suites.pinn.problems.problem import Term
+from suites.pinn.problems.wrap import wrap
 from suites.pinn.task import PINNTask, build
-from suites.pinn.wrap import wrap
 
 CPU = torch.device("cpu")
 DIFFUSIVITY = 0.2
@@ -282,7 +282,7 @@ def test_a_factory_that_fails_is_a_failed_run(tmp_path: Path) -> None:
 _MODULE = """
 import numpy as np
 from suites.pinn.backend import dde
-from suites.pinn.wrap import wrap
+from suites.pinn.problems.wrap import wrap
 
 def decay():
     time = dde.geometry.TimeDomain(0, 1)

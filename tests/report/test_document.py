@@ -13,12 +13,12 @@ import msgspec
 import pytest
 from sample_study import ARMS, PROBLEMS, constant, plan, records, results
 
-from bench.errors import BadInput
-from bench.illustration import Field, Illustration, Parity
 from bench.report import document, pictures
 from bench.report.findings import headline
+from bench.report.illustrations import Field, Illustration, Parity
 from bench.report.results import Results
-from bench.store import Store
+from bench.store.store import Store
+from bench.text.errors import BadInput
 
 ERRORS = constant({"baseline": 0.4, "irelu": None, "lsuv": 0.3, "irelu+lsuv": 0.2})
 #: Elements that have no end.

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.errors import BadInput
 from bench.techniques.norm_layers import FrozenBatchNorm, measure_frozen_statistics
 from bench.techniques.normalization import NORMALIZATIONS, make_normalization
+from bench.text.errors import BadInput
 
 ROWS, FEATURES = 7, 4
 

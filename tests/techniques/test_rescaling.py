@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.errors import BadInput
 from bench.techniques.rescaling import LabelStatistics, Scale, make_scale
+from bench.text.errors import BadInput
 
 LABELS = LabelStatistics(mean=-97_000.0, std=4.0, rms=97_000.5, count=1000, unit="kcal/mol")
 ZEROS = LabelStatistics(mean=0.0, std=0.0, rms=0.0, count=10, unit="1")

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from bench.report.figures import style
 from bench.report.figures.scale import finite_positive, log_axis
 from bench.report.figures.style import Canvas, render, text_width, wrap
-from bench.report.format import ratio_text
+from bench.text.formatting import ratio_text
 
 _COLOURS = {"better": style.BETTER, "worse": style.WORSE}
 _MARKERS = {"better": "o", "worse": "s"}

@@ -13,7 +13,7 @@ from matplotlib.colors import Colormap
 from bench.report.figures import colour_map, style
 from bench.report.figures.scale import linear_axis, linear_limits, tame
 from bench.report.figures.style import Canvas, render, wrap
-from bench.report.format import number
+from bench.text.formatting import number
 
 _LEFT, _GAP, _BAR, _BOTTOM = 52.0, 12.0, 78.0, 40.0
 _WIDEST_IMAGE = 170.0

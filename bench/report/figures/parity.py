@@ -18,7 +18,7 @@ from bench.report.figures.scale import (
     tame,
 )
 from bench.report.figures.style import Canvas, Legend, Palette, render, wrap
-from bench.report.format import number
+from bench.text.formatting import number
 
 _LEFT, _RIGHT, _BOTTOM, _PANEL = 72.0, 10.0, 46.0, 250.0
 _COLUMNS = 4

@@ -21,8 +21,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from bench.errors import BadInput
-from bench.input_file import gib, require_file, shortened
+from bench.files.untrusted import gib, require_file, shortened
+from bench.text.errors import BadInput
 from suites.molecular import units
 from suites.molecular.data.frames import MAX_BYTES, Frames, content_digest
 

@@ -7,8 +7,8 @@ import schnetpack.properties as structure
 import torch
 from torch import Tensor
 
-from bench.errors import BadInput
-from bench.streams import numpy_generator
+from bench.spec.randomness import numpy_generator
+from bench.text.errors import BadInput
 from suites.molecular.data.frames import Frames, atom_rows
 from suites.molecular.data.neighbors import Pairs
 

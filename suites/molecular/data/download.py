@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.errors import BadInput, unknown
-from bench.input_file import gib, shortened
+from bench.files.untrusted import gib, shortened
+from bench.text.errors import BadInput, unknown
 from suites.molecular.data.frames import MAX_BYTES
 from suites.molecular.data.molecules import SMILES
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.errors import BadInput
+from bench.text.errors import BadInput
 from suites.molecular.units import in_ev
 
 #: Largest data file that is read, and what is read of it, unpacked; MD17's largest has 0.4 GiB,

@@ -19,11 +19,11 @@ import ase.data
 import ase.io
 import numpy as np
 
-from bench.errors import BadInput, unknown
-from bench.files import write_atomically
+from bench.files.atomic import write_atomically
+from bench.text.errors import BadInput, unknown
 from suites.molecular.data import oxides, trajectory
 from suites.molecular.data.molecules import CONFORMERS, SMILES
-from suites.molecular.problems import SHIPPED
+from suites.molecular.problems.catalogue import SHIPPED
 
 OXIDES = "oxides"
 

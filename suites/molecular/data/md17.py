@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.errors import BadInput, unknown
-from bench.input_file import shortened
-from bench.npz import read_npz_arrays
+from bench.files.npz import read_npz_arrays
+from bench.files.untrusted import shortened
+from bench.text.errors import BadInput, unknown
 from suites.molecular import units
 from suites.molecular.data.frames import (
     MAX_BYTES,

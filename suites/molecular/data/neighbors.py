@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.errors import BadInput
+from bench.text.errors import BadInput
 from suites.molecular.data.frames import SMALLEST_WIDTH, Frames
 
 #: Cutoffs that make sense, in Å: no two atoms are nearer, and a periodic cell has too many pairs.

@@ -14,7 +14,7 @@ from ase.calculators.calculator import CalculationFailed
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.spacegroup import crystal
 
-from bench.streams import numpy_generator
+from bench.spec.randomness import numpy_generator
 
 #: Standard deviation of the atoms' displacements, in Å, drawn for each frame from this range.
 DISPLACEMENT_A = (0.02, 0.08)

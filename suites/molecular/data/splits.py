@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import BadInput, unknown
-from bench.streams import numpy_generator
+from bench.spec.randomness import numpy_generator
+from bench.text.errors import BadInput, unknown
 
 #: Blocks of a trajectory, unless told otherwise.
 BLOCKS = 20

@@ -15,7 +15,7 @@ from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import thermalize_momenta
 from ase.optimize import BFGS
 
-from bench.streams import numpy_generator
+from bench.spec.randomness import numpy_generator
 
 TIMESTEP_FS = 0.5
 TEMPERATURE_K = 500.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bench.errors import unknown
-from bench.sizes import parse_size
+from bench.text.errors import unknown
+from bench.text.model_size import parse_size
 
 #: The model's own initialisation, which no arm has to ask for.
 OWN_INITIALIZATION = "published"

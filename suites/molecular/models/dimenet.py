@@ -25,7 +25,7 @@ from scipy.special import spherical_jn
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.errors import BadInput
+from bench.text.errors import BadInput
 from suites.molecular.models.nonlinearity import Nonlinearity
 
 _MESSAGES = "dimenet_messages"

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 from bench.published import Figure
-from bench.spec import Spec, Training
+from bench.spec.spec import Spec, Training
 from suites.molecular.models.catalogue import ARCHITECTURES, OWN_INITIALIZATION
 
 SOURCE = (

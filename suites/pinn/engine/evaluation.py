@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from bench.health import training_mode
+from bench.training.gradients import training_mode
 from suites.pinn.backend import dde
 from suites.pinn.engine.operators import Operator, Plan, plan_operators
 from suites.pinn.engine.recording import Recording, Transform, agrees, record
@@ -20,7 +20,7 @@ from suites.pinn.engine.rows import Selection, make_table
 from suites.pinn.engine.serving import Column, Rows
 from suites.pinn.engine.taylor import Jet, TaylorNetwork, Unsupported
 from suites.pinn.engine.terms import Term, losses, terms_of
-from suites.pinn.network import FNN, RescaledOutput
+from suites.pinn.models.network import FNN, RescaledOutput
 
 State = Mapping[str, Tensor]
 
@@ -90,7 +90,7 @@ class FastEvaluation(ABC):
         """
 
     def __call__(self, training: bool) -> Tensor:
-        """See `suites.pinn.derivatives.LossEvaluation`."""
+        """See `suites.pinn.engine.stock.LossEvaluation`."""
         self.net.train(training)
         return self.of(self._state)
 
@@ -113,7 +113,7 @@ class FastEvaluation(ABC):
 
 
 class TaylorEvaluation(FastEvaluation):
-    """Implements `suites.pinn.derivatives.LossEvaluation` with derivatives carried forward.
+    """Implements `suites.pinn.engine.stock.LossEvaluation` with derivatives carried forward.
 
     Raises:
         Unsupported: The network, or a derivative of third order, has no rule.

@@ -25,7 +25,7 @@ from suites.pinn.engine.evaluation import FastEvaluation
 from suites.pinn.engine.parameters import FlatParameters
 
 if TYPE_CHECKING:
-    from suites.pinn.derivatives import LossEvaluation
+    from suites.pinn.engine.stock import LossEvaluation
 
 #: Measured on a core of 46 to 65 GFLOP/s, see docs/measurements/pinn-engine.md: seconds to compile,
 #: and what a step then saves: its operators' overhead, and a part of the matrix products' time.

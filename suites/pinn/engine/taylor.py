@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from bench.techniques.norm_layers import FrozenBatchNorm, LayerNorm
 from bench.techniques.slopes import Slopes, slopes_of
 from suites.pinn.engine.operators import Operator
-from suites.pinn.network import FNN
+from suites.pinn.models.network import FNN
 
 #: Per stream, the products of first-order streams that it is made of.
 Products = tuple[tuple[tuple[int, int, float], ...], ...]

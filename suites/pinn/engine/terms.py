@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from suites.pinn.conditions import keep_for
 from suites.pinn.engine.serving import Rows, Server
+from suites.pinn.problems.dde_data import keep_for
 
 #: From a term's inputs and outputs to its errors; one tensor an equation, or that of a condition.
 Errors = Callable[[Tensor, Tensor], Sequence[Tensor]]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from suites.pinn.backend import dde
-from suites.pinn.conditions import initial_condition, time_pde
-from suites.pinn.pdebench_file import PDEBenchFile
-from suites.pinn.problem import (
+from suites.pinn.problems.dde_data import initial_condition, time_pde
+from suites.pinn.problems.pdebench_file import PDEBenchFile
+from suites.pinn.problems.problem import (
     Points,
     Problem,
     Published,

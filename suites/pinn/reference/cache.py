@@ -16,7 +16,7 @@ from typing import Any
 import filelock
 import numpy as np
 
-from bench.npz import read_npz_arrays
+from bench.files.npz import read_npz_arrays
 from suites.pinn.reference.reference import Reference
 
 #: Largest solution that is read, as large as the largest sample of a file.

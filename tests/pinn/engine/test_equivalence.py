@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.speed import TOLERANCE, relative_difference
 from bench.techniques.activation import ACTIVATIONS
+from bench.training.stock_speed import TOLERANCE, relative_difference
 from suites.pinn.backend import dde, set_dtype
-from suites.pinn.check import difference_from_deepxde
-from suites.pinn.derivatives import StockEvaluation, make_evaluation
-from suites.pinn.network import FNN
-from suites.pinn.problems import BUILT_IN, VARIANTS
+from suites.pinn.engine.check import difference_from_deepxde
+from suites.pinn.engine.stock import StockEvaluation, make_evaluation
+from suites.pinn.models.network import FNN
+from suites.pinn.problems.catalogue import BUILT_IN, VARIANTS
 
 CPU = torch.device("cpu")
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.speed import TOLERANCE, relative_difference
+from bench.training.stock_speed import TOLERANCE, relative_difference
 from suites.pinn.backend import dde, set_dtype
-from suites.pinn.derivatives import StockEvaluation, make_evaluation
 from suites.pinn.engine.gradients import TrainingGradient
 from suites.pinn.engine.parameters import FlatParameters
-from suites.pinn.network import FNN
+from suites.pinn.engine.stock import StockEvaluation, make_evaluation
+from suites.pinn.models.network import FNN
 
 CPU = torch.device("cpu")
 
@@ -160,7 +160,7 @@ import pinn_specs
 from suites.pinn import wrap
 from suites.pinn.backend import dde
 import suites.pinn.task as task_module
-from suites.pinn.check import build_checked
+from suites.pinn.engine.check import build_checked
 
 geometry = dde.geometry.Interval(-1, 1)
 ends = dde.icbc.DirichletBC(geometry, lambda x: np.exp(x), lambda x, on: on)

@@ -10,11 +10,11 @@ import pinn_specs
 import pytest
 import torch
 
-from bench.interruption import Interruption
-from bench.run import execute
-from bench.store import Store
-from suites.pinn.check import difference_from_deepxde
-from suites.pinn.problems import BUILT_IN
+from bench.store.store import Store
+from bench.training.run import execute
+from bench.training.signals import Interruption
+from suites.pinn.engine.check import difference_from_deepxde
+from suites.pinn.problems.catalogue import BUILT_IN
 
 CPU = torch.device("cpu")
 

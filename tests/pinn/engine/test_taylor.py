@@ -16,7 +16,7 @@ from bench.techniques.norm_layers import LayerNorm, measure_frozen_statistics
 from suites.pinn.backend import set_dtype
 from suites.pinn.engine.operators import Operator
 from suites.pinn.engine.taylor import Jet, TaylorNetwork, Unsupported
-from suites.pinn.network import FNN
+from suites.pinn.models.network import FNN
 
 INPUTS, OUTPUTS, ROWS, DERIVED = 3, 2, 11, 7
 

@@ -1,0 +1,59 @@
+"""``python -m bench.suite show RUN``: one run's record."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.store.record import Record, encode
+from bench.store.store import DEFAULT_OUT, Store
+from bench.text.formatting import number
+
+
+def add_command(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser("show", help="one run's record", allow_abbrev=False)
+    parser.add_argument("name", metavar="RUN", help="the first digits of the run's name")
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, metavar="DIR", help="the store")
+    parser.add_argument("--json", action="store_true", help="the whole record")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the record; returns the exit code."""
+    record = Store(options.out).find(options.name)
+    if options.json:
+        sys.stdout.write(encode(record).decode() + "\n")
+        return 0
+    for line in describe(record):
+        print(line)
+    return 0
+
+
+def describe(record: Record) -> list[str]:
+    """The record in lines for people."""
+    spec, timing = record.spec, record.timing
+    together = record.seeds_together
+    lines = [
+        f"{record.spec_hash}  {spec.title}, budget {spec.budget}",
+        f"status    {record.status}" + (f": {record.reason}" if record.reason else ""),
+        f"trained   {record.steps_done} of {spec.training.total_steps} steps in"
+        f" {timing.train_s:.1f} s ({number(timing.step_ms_median)} ms per step"
+        f"{f' of {together} seeds together' if together > 1 else ''}),"
+        f" built in {timing.build_s:.1f} s, evaluated in {timing.evaluate_s:.1f} s",
+        f"arm       {', '.join(f'{axis} {choice}' for axis, choice in spec.axes.items())}",
+        f"when      {record.started}, commit {str(record.environment.get('commit'))[:8]}"
+        f"{' with changes' if record.environment.get('dirty') else ''}",
+    ]
+    lines += [f"warning   {text}" for text in record.warnings]
+    width = max(map(len, record.metrics), default=0)
+    lines.append("")
+    lines.append(f"{'metric':<{width}}  {'final':>10}  {'best':>10}  unit")
+    for name, metric in record.metrics.items():
+        final, best = number(metric.final), number(metric.best)
+        lines.append(f"{name:<{width}}  {final:>10}  {best:>10}  {record.units.get(name, '')}")
+    if record.best_step is not None:
+        lines.append(f"best: where the held-out loss was lowest, step {record.best_step}")
+    return lines

@@ -1,1 +1,0 @@
-"""The commands of ``python -m bench.suite``, one a module."""

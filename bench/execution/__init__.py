@@ -1,0 +1,1 @@
+"""Many runs: found, shared out between processes, trained side by side."""

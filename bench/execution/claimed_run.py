@@ -1,0 +1,69 @@
+"""One unit of runs, claimed, found or trained."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+
+from bench.spec.spec import Spec
+from bench.store.leases import Claim
+from bench.store.record import FINAL, Record
+from bench.training.policy import Conditions
+from bench.training.run import Watcher, execute_together
+from bench.training.signals import Interruption
+
+
+class Attempts:
+    """Runs units of specs, of which others that share the store may be training some.
+
+    Args:
+        conditions: Where and how.
+        watcher: Told of what happens to the runs.
+        found: Called with the record of a run that another process has finished meanwhile.
+    """
+
+    def __init__(
+        self, conditions: Conditions, watcher: Watcher, found: Callable[[Record], None]
+    ) -> None:
+        self._conditions = conditions
+        self._watcher = watcher
+        self._found = found
+        #: Kept, since a claim learns by being asked that its holder is gone.
+        self._refused: dict[str, Claim] = {}
+
+    def run(self, unit: Sequence[Spec], interruption: Interruption) -> list[Spec]:
+        """Train what no one else has finished or is training.
+
+        Returns:
+            The specs that others are training.
+
+        Raises:
+            CannotWrite: The store takes no more.
+        """
+        store, held, mine = self._conditions.store, [], []
+        with contextlib.ExitStack() as claims:
+            for spec in unit:
+                claim = self._refused.pop(spec.hash, None) or store.claim(spec.hash)
+                if not claim.take():
+                    self._refused[spec.hash] = claim
+                    held.append(spec)
+                    continue
+                claims.callback(claim.release)
+                if self._is_missing(spec):
+                    mine.append(spec)
+            if mine:
+                execute_together(mine, self._conditions, self._watcher, interruption)
+        return held
+
+    def _is_missing(self, spec: Spec) -> bool:
+        store, rerun = self._conditions.store, self._conditions.rerun
+        record = store.read(spec.hash)
+        if record is not None and (
+            self._conditions.is_new(record) or (record.status in FINAL and not rerun)
+        ):
+            self._found(record)
+            return False
+        store.tidy(spec.hash)
+        if rerun:
+            store.drop_checkpoint(spec.hash)
+        return True

@@ -1,0 +1,128 @@
+"""The specification of a run: everything that its result depends on, and its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any
+
+import msgspec
+
+from bench.text.errors import BadInput, unknown
+
+SCHEDULE_NAMES = ("constant", "stable-decay", "cosine", "exponential")
+
+#: The least and the most of each number of `Training`. More would only be found out after years,
+#: or by the memory that a list of the evaluations takes.
+_RANGES = {"steps": (0, 10**9), "lbfgs_steps": (0, 10**9), "evaluations": (1, 10**6)}
+
+
+class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long and how to train.
+
+    Attributes:
+        steps: Adam steps.
+        lbfgs_steps: L-BFGS steps after them (0: none).
+        lr: Learning rate of Adam.
+        schedule: ``constant``, ``stable-decay`` (constant, then linear to 0 over the last fifth),
+            ``cosine`` or ``exponential``.
+        eps: Adam's eps.
+        weight_decay: Decoupled weight decay (AdamW); 0: Adam.
+        evaluations: How many times the metrics are evaluated, evenly spaced, the last at the end.
+    """
+
+    steps: int
+    lbfgs_steps: int = 0
+    lr: float = 1e-3
+    schedule: str = "constant"
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    evaluations: int = 20
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of both optimisers."""
+        return self.steps + self.lbfgs_steps
+
+    def check(self) -> None:
+        """Refuse settings that make no sense.
+
+        Raises:
+            BadInput: A number is out of its range, or the schedule is unknown.
+        """
+        if self.schedule not in SCHEDULE_NAMES:
+            raise unknown("schedule", self.schedule, SCHEDULE_NAMES)
+        for name, (least, most) in _RANGES.items():
+            number = getattr(self, name)
+            if not least <= number <= most:
+                raise BadInput(f"{name} must be from {least} to {most}, got {number}")
+        if self.total_steps < 1:
+            raise BadInput("steps and lbfgs_steps are both 0: nothing to train")
+        for name in ("lr", "eps"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise BadInput(f"{name} must be positive and finite, got {value}")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise BadInput(f"weight_decay must be 0 or more and finite, got {self.weight_decay}")
+
+
+class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One run: problem × model × arm × seed under a budget.
+
+    Attributes:
+        suite: Name of the suite.
+        problem: Name of the problem.
+        model: Name and size of the network, for instance ``fnn:40x6``.
+        arm: Name of the arm as asked for. A label: the hash depends on `axes`.
+        axes: What the arm means on this model, one choice for every axis.
+        seed: Root of every random stream of the run.
+        budget: Name of the budget. A label: the hash depends on what it stands for.
+        training: Optimisation.
+        settings: The suite's own settings (numbers of points, data, …); JSON values.
+        device: ``cpu`` or ``cuda``.
+        dtype: ``float32`` or ``float64``.
+        noops: What the arm names and the model already has. A label.
+        sources: Digest of the source file of each of a user's own objects.
+        paths: Where files lie on this machine. Not in the hash: `settings` has their digests.
+        checks: What is verified before training. A label.
+    """
+
+    suite: str
+    problem: str
+    model: str
+    arm: str
+    axes: dict[str, str]
+    seed: int
+    budget: str
+    training: Training
+    settings: dict[str, Any]
+    device: str = "cpu"
+    dtype: str = "float32"
+    noops: list[str] = []
+    sources: dict[str, str] = {}
+    paths: dict[str, str] = {}
+    checks: list[str] = []
+
+    @property
+    def hash(self) -> str:
+        """16 hexadecimal digits that name the run.
+
+        Two arms that mean the same on a model (denorm where nothing is normalised) share it, so
+        that they are one run.
+        """
+        content = msgspec.to_builtins(self)
+        for label in ("arm", "budget", "noops", "paths", "checks"):
+            del content[label]
+        for name in ("lr", "eps", "weight_decay"):
+            # 1 and 1.0 are one setting, and JSON reads back the latter.
+            content["training"][name] = float(content["training"][name])
+        if not self.training.weight_decay:
+            # Runs from before the field existed keep their names.
+            del content["training"]["weight_decay"]
+        canonical = msgspec.json.encode(content, order="sorted")
+        return hashlib.sha256(canonical).hexdigest()[:16]
+
+    @property
+    def title(self) -> str:
+        """For people: problem, model, arm and seed."""
+        return f"{self.problem} {self.model} {self.arm} seed {self.seed}"

@@ -1,0 +1,153 @@
+"""`package.module:attribute` references to a user's own objects."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import hashlib
+import importlib
+import importlib.metadata
+import re
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bench.text.errors import BadInput, unknown
+from bench.text.stdout import kept_for_results
+
+_REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+def is_reference(text: str) -> bool:
+    """Whether `text` has the form ``package.module:attribute``."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
+def _module(reference: str) -> ModuleType:
+    name = reference.partition(":")[0]
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    with users_code(f"cannot import {name!r} of {reference!r}"):
+        return importlib.import_module(name)
+
+
+@contextlib.contextmanager
+def users_code(failure: str) -> Iterator[None]:
+    """Runs a user's own code, which may print (on stderr), raise and exit.
+
+    Args:
+        failure: What its failure means, for the message.
+
+    Raises:
+        BadInput: It raised anything but a ``KeyboardInterrupt``, which is Ctrl-C.
+    """
+    try:
+        with kept_for_results():
+            yield
+    except (BadInput, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise BadInput(f"{failure}: {reason}") from error
+
+
+def load(reference: str) -> Any:
+    """The object that ``package.module:attribute`` names.
+
+    Raises:
+        BadInput: The form is wrong, the module does not import, or has no such attribute.
+    """
+    if not is_reference(reference):
+        raise BadInput(f"{reference!r} is not of the form package.module:attribute")
+    found: Any = _module(reference)
+    for attribute in reference.partition(":")[2].split("."):
+        with users_code(f"cannot get {attribute!r} of {reference!r}"):
+            try:
+                found = getattr(found, attribute)
+            except AttributeError:
+                raise unknown(
+                    f"attribute in {reference!r}:",
+                    attribute,
+                    [name for name in dir(found) if not name.startswith("_")],
+                ) from None
+    return found
+
+
+def source_digest(reference: str) -> str:
+    """Digest of the sources behind a reference, so that an edited file is a new spec.
+
+    It covers the module's file and the modules beside or below it that it imports, directly or
+    through each other; of an installed package, all files that were installed with it.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    module = _module(reference)
+    digest = hashlib.sha256()
+    if installed := _installed(module):
+        digest.update(installed.encode())
+        return digest.hexdigest()[:16]
+    for path in sorted(_sources(module)):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _installed(module: ModuleType) -> str:
+    """Names and digests of the Python files that came with a module's package; empty of others.
+
+    What is installed imports thousands of files of other packages, which would take minutes.
+    """
+    path = Path(str(getattr(module, "__file__", None))).resolve()
+    folders = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
+    if folders.isdisjoint(path.parents):
+        return ""
+    return _listed(module.__name__.partition(".")[0])
+
+
+@functools.cache
+def _listed(package: str) -> str:
+    names = sorted(set(importlib.metadata.packages_distributions().get(package, ())))
+    files = (file for name in names for file in importlib.metadata.files(name) or ())
+    return "\n".join(f"{f} {f.hash.value}" for f in files if f.suffix == ".py" and f.hash)
+
+
+def _sources(module: ModuleType) -> set[Path]:
+    """The module's own file, and those that it imports from the same place."""
+    if not getattr(module, "__file__", None):
+        return set()
+    first = Path(str(module.__file__)).resolve()
+    # The folder that is on the path: that of the top-level package or module.
+    root = first.parents[module.__name__.count(".") + (first.name == "__init__.py")]
+    found: set[Path] = set()
+    waiting = [first]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for name in _imported(path, root):
+            base = root.joinpath(*name.split("."))
+            waiting += [p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()]
+    return found
+
+
+def _imported(path: Path, root: Path) -> Iterator[str]:
+    """Dotted names that a source file may import, as seen from `root`."""
+    package = path.parent.relative_to(root).parts
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, RecursionError):
+        # An extension module, or a neighbour that is broken and has not been imported yet.
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            name = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (name, *(f"{name}.{alias.name}".strip(".") for alias in node.names))

@@ -1,0 +1,1 @@
+"""Numbers in, verdicts out: effects of arms over problems and seeds."""

@@ -1,0 +1,1 @@
+"""What is kept of runs: records, checkpoints, weights, and leases on them."""

@@ -1,0 +1,159 @@
+"""The store: one directory a run, named by the hash of its spec."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bench.files.atomic import CannotWrite, read_bounded, remove_leftovers, write_atomically
+from bench.store.leases import Claim
+from bench.store.record import Record, decode, encode
+from bench.text.errors import BadInput, one_line, unknown
+
+#: Where results go unless told otherwise.
+DEFAULT_OUT = Path("bench-results")
+
+#: Of a file's content.
+Decode = Callable[[bytes], Record]
+
+#: Of a record; one of a million losses has 20 MB.
+_MOST_BYTES = 256_000_000
+
+_HASH = re.compile(r"[0-9a-f]{16}")
+
+
+class Store:
+    """Runs below a directory, ``<root>/runs/<hash>/``, each with:
+
+    * ``record.json``: the record, written once the run has ended;
+    * ``checkpoint.pt``: the state to continue from, while it has not;
+    * ``weights.pt``: the trained network's ``state_dict``;
+    * ``illustration.npz``: what a report draws of it, once one has been made.
+
+    Beside them are ``<root>/studies/``, the plans of studies, and ``<root>/reports/``.
+
+    Every file is written atomically, so a reader sees it whole or not at all.
+
+    Args:
+        root: The directory; made when the first run is written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def directory(self, spec_hash: str) -> Path:
+        """Where the run's files are."""
+        if not _HASH.fullmatch(spec_hash):
+            raise BadInput(f"{spec_hash!r} is no run's name: 16 hexadecimal digits")
+        return self.root / "runs" / spec_hash
+
+    def checkpoint(self, spec_hash: str) -> Path:
+        """The run's checkpoint file."""
+        return self.directory(spec_hash) / "checkpoint.pt"
+
+    def weights(self, spec_hash: str) -> Path:
+        """The trained network's weights."""
+        return self.directory(spec_hash) / "weights.pt"
+
+    def claim(self, name: str) -> Claim:
+        """What one process at a time can hold on a run, by its hash, or on another file."""
+        return Claim(self.root / "locks" / f"{name}.lock")
+
+    def prepare(self) -> None:
+        """Make the directory.
+
+        Raises:
+            BadInput: It cannot be made or written to.
+        """
+        try:
+            (self.root / "runs").mkdir(parents=True, exist_ok=True)
+            probe = self.root / "runs" / ".writable"
+            probe.touch()
+            probe.unlink(missing_ok=True)  # another process may do the same
+        except OSError as error:
+            raise BadInput(
+                f"cannot write results to {str(self.root)!r}: {error.strerror}"
+            ) from error
+
+    def drop_checkpoint(self, spec_hash: str) -> None:
+        """Remove the checkpoint of a run, if there is one.
+
+        Raises:
+            CannotWrite: The system refuses.
+        """
+        path = self.checkpoint(spec_hash)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise CannotWrite.of(path, error) from error
+
+    def tidy(self, spec_hash: str) -> None:
+        """Remove what killed processes left of a run that is claimed.
+
+        Raises:
+            CannotWrite: The system refuses.
+        """
+        for path in (
+            self.directory(spec_hash) / "record.json",
+            self.checkpoint(spec_hash),
+            self.weights(spec_hash),
+        ):
+            remove_leftovers(path)
+
+    def write(self, record: Record) -> None:
+        """Write the record of a run that has ended."""
+        write_atomically(self.directory(record.spec_hash) / "record.json", encode(record))
+
+    def read(self, spec_hash: str, decode: Decode = decode) -> Record | None:
+        """The record of a run; ``None`` where there is none.
+
+        A record that cannot be read is reported on stderr and treated as absent.
+
+        Args:
+            spec_hash: Name of the run.
+            decode: Of `bench.store.record`; one that reads a part is several times faster.
+        """
+        path = self.directory(spec_hash) / "record.json"
+        try:
+            record = decode(read_bounded(path, _MOST_BYTES))
+            if record.spec_hash != spec_hash:
+                raise ValueError(f"it is the record of {record.spec_hash}")
+            return record
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as error:
+            print(f"bench: ignoring {path}: {one_line(str(error))}", file=sys.stderr)
+            return None
+
+    def names(self) -> list[str]:
+        """The hashes of all runs that have a directory, sorted."""
+        runs = self.root / "runs"
+        if not runs.is_dir():
+            return []
+        return sorted(path.name for path in runs.iterdir() if _HASH.fullmatch(path.name))
+
+    def records(self, decode: Decode = decode) -> Iterator[Record]:
+        """All readable records, in the order of their hashes; `decode` as of `read`."""
+        for name in self.names():
+            record = self.read(name, decode)
+            if record is not None:
+                yield record
+
+    def find(self, prefix: str) -> Record:
+        """The one run whose hash begins with `prefix`.
+
+        Raises:
+            BadInput: No run or several do.
+        """
+        names = self.names()
+        matches = [name for name in names if name.startswith(prefix)] if prefix else []
+        if len(matches) > 1:
+            raise BadInput(f"run {prefix!r} is ambiguous: {', '.join(matches)}")
+        if not matches:
+            raise unknown(f"run in {str(self.root)!r}:", prefix, names)
+        record = self.read(matches[0])
+        if record is None:
+            raise BadInput(f"run {matches[0]!r} has not ended, or its record is damaged")
+        return record

@@ -1,0 +1,1 @@
+"""Questions: what a study is, its plan, and how long it takes."""

@@ -1,0 +1,329 @@
+"""The plan of a study: its runs on one suite under one budget, kept in the store.
+
+It is all that a report needs beside the records, so that one can be made while runs go on, on
+another machine, or after the study's file has gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from bench.cli.parser import Parser
+from bench.files.atomic import read_bounded, write_atomically
+from bench.spec.spec import Spec
+from bench.spec.training_options import add_training_arguments
+from bench.store.store import Store
+from bench.studies.definition import Part, Study, factorial_cells, split_words
+from bench.task import Columns, Request, Suite
+from bench.text.errors import BadInput, unknown
+
+SCHEMA = 1
+
+#: Of a plan; one of a million runs has 1.4 GB.
+_MOST_BYTES = 2**31
+
+
+class PlannedRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One run.
+
+    Attributes:
+        spec: What is run; its arm is the name of the variant.
+        command: The command that runs it, into the default store.
+    """
+
+    spec: Spec
+    command: str
+
+    @property
+    def place(self) -> tuple[str, str, str, int]:
+        """Problem, model, variant and seed: a plan has one run at each."""
+        spec = self.spec
+        return spec.problem, spec.model, spec.arm, spec.seed
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The runs of a study and how they are compared.
+
+    Attributes:
+        schema: Version of this layout.
+        study: Name of the study.
+        suite: Name of the suite.
+        budget: Name of the budget.
+        options: Of the suite, for every run, beside those of the study.
+        question: What the study asks.
+        command: The command that made or extended the plan.
+        comparisons: Pairs (variant, reference).
+        factors: Names of the factors; empty where there is no factorial.
+        cells: The variant of each combination of the factors, the last factor fastest.
+        columns: The metrics of each problem.
+        runs: One at each place.
+    """
+
+    schema: int
+    study: str
+    suite: str
+    budget: str
+    options: str
+    question: str
+    command: str
+    comparisons: list[tuple[str, str]]
+    factors: list[str]
+    cells: list[str]
+    columns: dict[str, Columns]
+    runs: list[PlannedRun]
+
+    @property
+    def key(self) -> str:
+        """Name of the plan's file."""
+        name = f"{self.study}-{self.suite}-{self.budget}"
+        digest = hashlib.sha256(self.options.encode()).hexdigest()[:8]
+        return f"{name}-{digest}" if self.options else name
+
+    @property
+    def specs(self) -> list[Spec]:
+        """What is run, in order."""
+        return [run.spec for run in self.runs]
+
+    @property
+    def variants(self) -> list[str]:
+        """Names of the variants, in order."""
+        return list(dict.fromkeys(run.spec.arm for run in self.runs))
+
+    def extended(self, old: Plan) -> Plan:
+        """This plan with the runs of an old one of the same key.
+
+        A place that both have is this one's. What the study no longer has is left out, and other
+        seeds that would be run in another way today, so that no two ways are pooled.
+        """
+        places = {run.place for run in self.runs}
+        ways = {run.place[:3]: _but_seed(run.spec) for run in self.runs}
+        variants = self.variants
+        kept = [
+            run
+            for run in old.runs
+            if run.place not in places
+            and run.spec.arm in variants
+            and ways.get(run.place[:3]) in (None, _but_seed(run.spec))
+        ]
+        return msgspec.structs.replace(
+            self,
+            runs=_sorted([*self.runs, *kept], variants),
+            columns={**old.columns, **self.columns},
+        )
+
+
+def make_plan(
+    study: Study,
+    part: Part,
+    suite: Suite,
+    options: str,
+    *,
+    problems: Sequence[str],
+    models: Sequence[str],
+    seeds: Sequence[int],
+    budget: str,
+    device: str,
+    dtype: str,
+    command: str,
+) -> Plan:
+    """The plan of a study on one suite.
+
+    Args:
+        study: The study.
+        part: Its part on the suite.
+        suite: The suite.
+        options: Options of the suite for every run, as on a command line.
+        problems: Instead of the part's, if any.
+        models: Instead of the part's, if any.
+        seeds: At least one.
+        budget: Name of the budget.
+        device: Name of the device, resolved.
+        dtype: Of the network.
+        command: Kept in the plan.
+
+    Raises:
+        BadInput: A name, a size or an option is wrong.
+    """
+    options = shlex.join(split_words(options))
+    problems = problems or part.problems or suite.default_problems()
+    models = models or part.models or suite.default_models(budget)
+    variants = part.variants()
+    for variant in variants:
+        variant.arm.check_own()
+    device = device.partition(":")[0]
+    runs = []
+    for variant in variants:
+        words = [*split_words(part.options), *split_words(options), *variant.options]
+        namespace = parse_options(suite, study.name, words)
+        for problem in dict.fromkeys(problems):
+            for model in dict.fromkeys(models):
+                for seed in dict.fromkeys(seeds):
+                    request = Request(
+                        problem=problem,
+                        model=model,
+                        arm=variant.arm,
+                        seed=seed,
+                        budget=budget,
+                        device=device,
+                        dtype=dtype,
+                        options=namespace,
+                    )
+                    spec = msgspec.structs.replace(suite.specify(request), arm=str(variant))
+                    runs.append(PlannedRun(spec, _command(request, suite, words)))
+    names = [str(variant) for variant in variants]
+    return Plan(
+        schema=SCHEMA,
+        study=study.name,
+        suite=suite.name,
+        budget=budget,
+        options=options,
+        question=study.question,
+        command=command,
+        comparisons=part.comparisons(),
+        factors=list(part.factors),
+        cells=list(factorial_cells(variants, part.factors).values()),
+        columns=columns_of(suite, problems),
+        runs=_sorted(_distinct(runs), names),
+    )
+
+
+def columns_of(suite: Suite, problems: Iterable[str]) -> dict[str, Columns]:
+    """The metrics of each problem, as they are read back from JSON."""
+    return {
+        problem: Columns(*map(list, suite.columns(problem))) for problem in dict.fromkeys(problems)
+    }
+
+
+def parse_options(suite: Suite, study: str, words: Sequence[str]) -> argparse.Namespace:
+    """Options of a suite that the runs of a study may have.
+
+    Raises:
+        BadInput: It has no such option.
+    """
+    parser = Parser(prog=f"options of study {study!r}", add_help=False, allow_abbrev=False)
+    add_training_arguments(parser)
+    suite.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+def _command(request: Request, suite: Suite, words: Sequence[str]) -> str:
+    """The command line of one run."""
+    tokens = ["python", "-m", "bench.suite", suite.name, "--no-baseline"]
+    tokens += ["--problem", request.problem, "--model", request.model, "--arm", str(request.arm)]
+    tokens += ["--seed", str(request.seed), "--budget", request.budget]
+    if request.device != "cpu":
+        tokens += ["--device", request.device]
+    if request.dtype != "float32":
+        tokens += ["--dtype", request.dtype]
+    return shlex.join([*tokens, *words])
+
+
+def _but_seed(spec: Spec) -> str:
+    """The same for runs that differ in their seeds alone."""
+    return msgspec.structs.replace(spec, seed=0).hash
+
+
+def _distinct(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """The runs, refusing two at one place."""
+    found: dict[tuple[str, str, str, int], PlannedRun] = {}
+    for run in runs:
+        if found.setdefault(run.place, run).spec.hash != run.spec.hash:
+            raise BadInput(f"two problems are called {run.spec.problem!r}: study them one by one")
+    return list(found.values())
+
+
+def _sorted(runs: Sequence[PlannedRun], variants: Sequence[str]) -> list[PlannedRun]:
+    """In the order in which they are run: all that is compared first, seed by seed.
+
+    So that a report made half-way has whole comparisons.
+    """
+    problems = list(dict.fromkeys(run.spec.problem for run in runs))
+    models = list(dict.fromkeys(run.spec.model for run in runs))
+
+    def rank(run: PlannedRun) -> tuple[int, int, int, int]:
+        spec = run.spec
+        return (
+            spec.seed,
+            problems.index(spec.problem),
+            models.index(spec.model),
+            variants.index(spec.arm),
+        )
+
+    return sorted(runs, key=rank)
+
+
+def _path(store: Store, key: str) -> Path:
+    return store.root / "studies" / f"{key}.json"
+
+
+def save(plan: Plan, store: Store) -> Plan:
+    """Write a plan into a store, with the runs of the plan that is there; returns what was written.
+
+    Raises:
+        BadInput: The plan that is there cannot be read.
+    """
+    path = _path(store, plan.key)
+    with store.claim(f"study-{plan.key}").held():
+        if path.exists():
+            plan = plan.extended(_read(path))
+        write_atomically(path, msgspec.json.format(msgspec.json.encode(plan), indent=1))
+    return plan
+
+
+def plans(store: Store) -> list[Plan]:
+    """The plans of a store, in the order of their keys; an unreadable one is said on stderr."""
+    found = []
+    for path in sorted((store.root / "studies").glob("*.json")):
+        try:
+            found.append(_read(path))
+        except BadInput as error:
+            print(f"bench: ignoring a study: {error}", file=sys.stderr)
+    return found
+
+
+def find_plans(store: Store, study: str, suite: str | None, budget: str | None) -> list[Plan]:
+    """The plans of a study, of one suite or budget if asked for.
+
+    Args:
+        store: Where they are.
+        study: Name of the study, or the key of one plan.
+        suite: Name of a suite, or all.
+        budget: Name of a budget, or all.
+
+    Raises:
+        BadInput: The store has none.
+    """
+    every = plans(store)
+    of_study = [plan for plan in every if study in (plan.study, plan.key)]
+    if not of_study:
+        raise unknown(f"study in {str(store.root)!r}:", study, {plan.study for plan in every})
+    for name, wanted in (("suite", suite), ("budget", budget)):
+        there = {getattr(plan, name) for plan in of_study}
+        if wanted is not None and wanted not in there:
+            raise unknown(f"{name} of the study {study!r}:", wanted, there)
+    return [p for p in of_study if suite in (None, p.suite) and budget in (None, p.budget)]
+
+
+def _read(path: Path) -> Plan:
+    try:
+        plan = msgspec.json.decode(read_bounded(path, _MOST_BYTES), type=Plan)
+    except (OSError, RecursionError, ValueError) as error:
+        raise BadInput(f"cannot read {str(path)!r}: {error}") from error
+    if plan.schema > SCHEMA:
+        raise BadInput(f"{str(path)!r} has schema {plan.schema}, newer than {SCHEMA}")
+    for problem in {run.spec.problem for run in plan.runs}:
+        if problem not in plan.columns or not plan.columns[problem].main:
+            raise BadInput(f"{str(path)!r} does not say how {problem!r} is scored")
+    if not plan.runs:
+        raise BadInput(f"{str(path)!r} has no runs")
+    # Reports are named by it, so it must not lead elsewhere.
+    if plan.key != path.stem:
+        raise BadInput(f"{str(path)!r} is the plan {plan.key!r}: it has been renamed or edited")
+    return plan

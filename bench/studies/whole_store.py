@@ -1,0 +1,115 @@
+"""All runs of a store, arranged as if they had been planned."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from bench.arm import BASELINE
+from bench.cli.execution import out_option
+from bench.spec.spec import Spec
+from bench.store.gc_pause import uncollected
+from bench.store.record import Record, decode_result
+from bench.store.store import Store
+from bench.studies.catalogue import EVERYTHING
+from bench.studies.plan import SCHEMA, Plan, PlannedRun, columns_of
+from bench.task import load_suite, suite_names
+from bench.text.errors import BadInput, unknown
+
+#: A report's file is named by the budget, which stands in a record.
+_PLAIN = re.compile(r"[\w.-]+")
+
+
+def plans_of_store(store: Store, suite: str | None, budget: str | None) -> list[Plan]:
+    """A plan for each suite that has runs, every arm compared with the baseline.
+
+    Only runs of one kind are compared: of those of a problem and model, the most that have the same
+    training, settings, device and dtype. The question says how many were left out. Where several
+    have the same arm and seed (other code), the one that was started last is taken.
+
+    Args:
+        store: The store.
+        suite: One suite, or all.
+        budget: One budget; needed where a suite has runs of several.
+
+    Raises:
+        BadInput: There are no such runs, or of several budgets.
+    """
+    by_suite: dict[str, list[Record]] = {}
+    names = suite_names()
+    with uncollected():
+        for record in store.records(decode_result):
+            if record.suite in names and suite in (None, record.suite):
+                by_suite.setdefault(record.suite, []).append(record)
+    if not by_suite:
+        of = "" if suite is None else f" of {suite!r}"
+        raise BadInput(f"no runs{of} in {str(store.root)!r}")
+    budgets = {record.budget for records in by_suite.values() for record in records}
+    if budget is not None and budget not in budgets:
+        raise unknown(f"budget with runs in {str(store.root)!r}:", budget, budgets)
+    found = []
+    for name, records in sorted(by_suite.items()):
+        counts = Counter(record.budget for record in records)
+        if budget is None and len(counts) > 1:
+            said = ", ".join(f"{one} ({count} runs)" for one, count in sorted(counts.items()))
+            raise BadInput(f"the runs of {name} are of several budgets, name one: {said}")
+        of_budget = [record for record in records if budget in (None, record.budget)]
+        if of_budget:
+            found.append(_plan(name, of_budget, out_option(store.root)))
+    return found
+
+
+def _kind(spec: Spec) -> bytes:
+    """The same for runs of a problem and model that may be compared.
+
+    Where an activation goes is the activation's matter.
+    """
+    settings = {name: value for name, value in spec.settings.items() if name != "scope"}
+    return msgspec.json.encode((spec.training, settings, spec.device, spec.dtype), order="sorted")
+
+
+def _plan(suite: str, records: Sequence[Record], where: str) -> Plan:
+    budget = records[0].budget
+    if not _PLAIN.fullmatch(budget):
+        raise BadInput(f"{budget!r} is no name of a budget")
+    kinds: dict[tuple[str, str], Counter[bytes]] = {}
+    of_records = [_kind(record.spec) for record in records]
+    for record, kind in zip(records, of_records, strict=True):
+        kinds.setdefault((record.problem, record.model), Counter())[kind] += 1
+    chosen = {case: counts.most_common(1)[0][0] for case, counts in kinds.items()}
+    alike = [
+        record
+        for record, kind in zip(records, of_records, strict=True)
+        if kind == chosen[record.problem, record.model]
+    ]
+    alike.sort(key=lambda record: record.started)
+    newest = {(r.problem, r.model, r.arm, r.seed): r for r in alike}
+    arms = sorted(
+        {record.arm for record in newest.values()}, key=lambda arm: (arm != BASELINE, arm)
+    )
+    question = "Which arms differ from the baseline?"
+    if left_out := len(records) - len(newest):
+        question += (
+            f" ({left_out} runs with other settings, or replaced by later ones, are left out.)"
+        )
+    runs = [
+        PlannedRun(record.spec, f"python -m bench.suite reproduce {record.spec_hash}{where}")
+        for _, record in sorted(newest.items())
+    ]
+    return Plan(
+        schema=SCHEMA,
+        study=EVERYTHING,
+        suite=suite,
+        budget=budget,
+        options="",
+        question=question,
+        command="",
+        comparisons=[(arm, BASELINE) for arm in arms if arm != BASELINE and BASELINE in arms],
+        factors=[],
+        cells=[],
+        columns=columns_of(load_suite(suite), (problem for problem, _ in kinds)),
+        runs=sorted(runs, key=lambda run: arms.index(run.spec.arm)),
+    )

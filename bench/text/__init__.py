@@ -1,0 +1,1 @@
+"""What is said and how it is read: messages, numbers, sizes, standard output."""

@@ -1,0 +1,1 @@
+"""One run: the loop, the optimiser, the device, signals and limits."""

@@ -1,0 +1,166 @@
+"""Optimisers and learning-rate schedules: Adam, then L-BFGS if asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.spec.spec import Training
+
+
+def _constant(progress: float) -> float:
+    del progress
+    return 1.0
+
+
+def _stable_decay(progress: float) -> float:
+    """Constant, then linear to 0 over the last fifth (Hu et al., arXiv 2404.06395)."""
+    return min(1.0, 5 * (1 - progress))
+
+
+def _cosine(progress: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _exponential(progress: float) -> float:
+    return 0.01**progress
+
+
+#: Factor on the learning rate as a function of the fraction of Adam's steps done.
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": _constant,
+    "stable-decay": _stable_decay,
+    "cosine": _cosine,
+    "exponential": _exponential,
+}
+
+Losses = Mapping[str, Tensor]
+
+
+class Optimization:
+    """The optimiser of a task: `Training.steps` of Adam, then `Training.lbfgs_steps` of L-BFGS.
+
+    A step of L-BFGS is one iteration with a strong-Wolfe line search.
+
+    Args:
+        parameters: What is trained.
+        training: Learning rate, schedule, eps, weight decay and numbers of steps.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], training: Training) -> None:
+        self.parameters = list(parameters)
+        self.training = training
+        self.steps_done = 0
+        # Without decay AdamW is Adam.
+        self._adam = torch.optim.AdamW(
+            self.parameters,
+            lr=training.lr,
+            eps=training.eps,
+            weight_decay=training.weight_decay,
+            fused=True,
+        )
+        self._lbfgs = torch.optim.LBFGS(
+            self.parameters,
+            lr=1.0,
+            max_iter=1,
+            # The default, 5/4 of max_iter, leaves the line search no evaluation.
+            max_eval=26,
+            history_size=50,
+            line_search_fn="strong_wolfe",
+            tolerance_grad=0.0,
+            tolerance_change=0.0,
+        )
+
+    def step(self, losses: Callable[[], Losses]) -> Losses:
+        """One step.
+
+        Args:
+            losses: Computes the loss terms with their graph; ``loss`` is minimised.
+
+        Returns:
+            The loss terms before the step, detached.
+        """
+        adam = self.steps_done < self.training.steps
+        done = self._adam_step(losses) if adam else self._lbfgs_step(losses)
+        self.steps_done += 1
+        return {name: value.detach() for name, value in done.items()}
+
+    @property
+    def _rate(self) -> float:
+        """Adam's learning rate of the next step."""
+        progress = self.steps_done / self.training.steps
+        return self.training.lr * SCHEDULES[self.training.schedule](progress)
+
+    def _adam_step(self, losses: Callable[[], Losses]) -> Losses:
+        self._adam.param_groups[0]["lr"] = self._rate
+        self._adam.zero_grad()
+        terms = losses()
+        # Only these: points keep their graph for the residual's derivatives, and need no gradient.
+        terms["loss"].backward(inputs=self.parameters)
+        self._adam.step()
+        return terms
+
+    def _lbfgs_step(self, losses: Callable[[], Losses]) -> Losses:
+        first: Losses = {}
+
+        def closure() -> Tensor:
+            nonlocal first
+            self._lbfgs.zero_grad()
+            terms = losses()
+            terms["loss"].backward(inputs=self.parameters)
+            first = first or terms
+            return terms["loss"]
+
+        self._lbfgs.step(closure)
+        return first
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the remaining steps depend on, but the parameters."""
+        return {
+            "steps_done": self.steps_done,
+            "adam": self._adam.state_dict(),
+            "lbfgs": self._lbfgs.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore `state_dict`'s result."""
+        self.steps_done = state["steps_done"]
+        self._adam.load_state_dict(state["adam"])
+        self._lbfgs.load_state_dict(state["lbfgs"])
+
+
+class JointOptimization:
+    """One step of Adam for several optimisations at once; each stays as if it had stepped alone.
+
+    Args:
+        parts: Of equal training without L-BFGS, as many steps done.
+    """
+
+    def __init__(self, parts: Sequence[Optimization]) -> None:
+        training = parts[0].training
+        self._parts = list(parts)
+        self._adam = torch.optim.AdamW(
+            [parameter for part in parts for parameter in part.parameters],
+            lr=training.lr,
+            eps=training.eps,
+            weight_decay=training.weight_decay,
+            fused=True,
+        )
+
+    def step(self, gradients: Sequence[Tensor]) -> None:
+        """Update the parameters of all, in order, by their gradients."""
+        self._adam.param_groups[0]["lr"] = self._parts[0]._rate
+        for part in self._parts:
+            for parameter in part.parameters:
+                # The part's own, so that it is saved with it, and what it loads counts.
+                self._adam.state[parameter] = part._adam.state[parameter]
+            part.steps_done += 1
+        for parameter, gradient in zip(
+            self._adam.param_groups[0]["params"], gradients, strict=True
+        ):
+            parameter.grad = gradient
+        self._adam.step()

@@ -1,0 +1,377 @@
+"""Runs, from their specs to their records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import msgspec
+import torch
+
+from bench.files.atomic import CannotWrite
+from bench.spec.randomness import global_state, global_streams
+from bench.spec.spec import Spec
+from bench.store import checkpoint
+from bench.store.environment import environment
+from bench.store.record import FINAL, SCHEMA, Record, timestamp
+from bench.store.store import Store
+from bench.task import Batch, Batchable, Divisible, Suite, Task, load_suite
+from bench.training.device import deterministic, peak_memory_mb, release_memory, reset_peak_memory
+from bench.training.loop import (
+    RAISED,
+    Alone,
+    Lockstep,
+    Log,
+    Outcome,
+    Progress,
+    Stop,
+    Trainer,
+    failure,
+)
+from bench.training.policy import Conditions
+from bench.training.signals import Interruption
+from bench.training.time_limit import Deadline
+
+
+class Watcher(Protocol):
+    """Told of what happens to the runs that are executed."""
+
+    def began(self, specs: Sequence[Spec], limit_s: float | None) -> None:
+        """They are built and trained as one from now on, within a time limit."""
+
+    def progress(self, spec: Spec, step: int, total: int, loss: float) -> None:
+        """A block of steps was done."""
+
+    def ended(self, record: Record) -> None:
+        """A run has ended, and its record was written."""
+
+
+class _Alone:
+    """Implements `Watcher` for one run: what it leaves."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.record: Record | None = None
+
+    def began(self, specs: Sequence[Spec], limit_s: float | None) -> None:
+        """Nothing to tell."""
+
+    def progress(self, spec: Spec, step: int, total: int, loss: float) -> None:
+        """Of the one run."""
+        self._progress(step, total, loss)
+
+    def ended(self, record: Record) -> None:
+        """Keep it."""
+        self.record = record
+
+
+def execute(
+    spec: Spec,
+    store: Store,
+    device: torch.device,
+    jobs: int,
+    progress: Progress,
+    interruption: Interruption,
+) -> Record:
+    """Train and score a spec alone; see `execute_together`."""
+    watcher = _Alone(progress)
+    execute_together([spec], Conditions(store, str(device), jobs), watcher, interruption)
+    assert watcher.record is not None
+    return watcher.record
+
+
+def execute_together(
+    specs: Sequence[Spec], conditions: Conditions, watcher: Watcher, interruption: Interruption
+) -> None:
+    """Train and score specs as one model, each continuing from its checkpoint if there is one.
+
+    Those whose checkpoints are at one step are in lockstep; after a kill there may be several such
+    steps, and each has its turn. A record is written to the store when its run has ended. An
+    exception of the suite becomes a record with the status ``failed`` or ``out-of-memory`` and the
+    reason.
+
+    Args:
+        specs: What to run: one, or several of a suite that takes them together.
+        conditions: Where and how.
+        watcher: Told of what happens.
+        interruption: Looked at between steps. What has not begun by then leaves no record.
+
+    Raises:
+        CannotWrite: A record or the weights of a run cannot be written; its checkpoint stands.
+    """
+    suite = load_suite(specs[0].suite)
+    device = torch.device(conditions.device)
+    where = environment(suite, conditions.device, conditions.jobs)
+    todo = _groups([_Run(spec, conditions.store, device, where) for spec in specs])
+    while todo:
+        # Taken out, so that nothing of them is on the device any more when others are measured.
+        smaller = _halved(_train(todo.pop(0), suite, conditions, watcher, interruption))
+        if interruption:
+            return
+        release_memory(device)
+        todo[:0] = smaller
+
+
+def record_of_loss(
+    spec: Spec, conditions: Conditions, outcome: Outcome, started: str, together: int
+) -> Record:
+    """The record of a run whose process is gone, up to its last checkpoint.
+
+    Args:
+        spec: Of the run.
+        conditions: Under which it was trained.
+        outcome: What became of it.
+        started: When it began.
+        together: How many seeds were trained as one model.
+    """
+    where = environment(load_suite(spec.suite), conditions.device, conditions.jobs)
+    run = _Run(spec, conditions.store, torch.device("cpu"), where)
+    run.find_checkpoint()
+    if run.state is not None:
+        run.log = Log(**run.state["log"])
+    run.outcome, run.started, run.together = outcome, started, together
+    return msgspec.structs.replace(run.record(), peak_memory_mb=None)
+
+
+def _groups(runs: Sequence[_Run]) -> list[list[_Run]]:
+    """The runs by the step of their checkpoints, 0 where there is none, and by how they step."""
+    found: dict[tuple[int, int], list[_Run]] = {}
+    for run in runs:
+        step = run.find_checkpoint()
+        found.setdefault((step, run.parts), []).append(run)
+    return [found[key] for key in sorted(found)]
+
+
+def _halved(runs: Sequence[_Run]) -> list[list[_Run]]:
+    """Runs that need too much memory in groups that need less."""
+    if len(runs) > 1:
+        middle = len(runs) // 2
+        groups = [runs[:middle], runs[middle:]]
+    else:
+        groups = [runs]
+        for run in runs:
+            if run.together == 1:  # else it may fit alone
+                run.parts *= 2
+    return [group for half in groups for group in _groups([run.anew() for run in half])]
+
+
+def _train(
+    runs: Sequence[_Run],
+    suite: Suite,
+    conditions: Conditions,
+    watcher: Watcher,
+    interruption: Interruption,
+) -> list[_Run]:
+    """Train runs that are at the same step, and write the record of each when it has ended.
+
+    Returns:
+        Those that ran out of memory and are to be tried again, without a record.
+    """
+    left = list(runs)
+    again: list[_Run] = []
+    limit_s = conditions.limit_s(len(runs))
+    for run in runs:
+        run.started, run.together = timestamp(), len(runs)
+    watcher.began([run.spec for run in runs], limit_s)
+
+    def write(run: _Run) -> None:
+        left.remove(run)
+        if run.outcome[0] == "out-of-memory" and conditions.halve and run.divisible:
+            again.append(run)
+            return
+        record = run.record()
+        run.store.write(record)
+        if record.status in FINAL:
+            run.store.drop_checkpoint(run.spec.hash)
+        watcher.ended(record)
+
+    device, stops = runs[0].device, (interruption, Deadline(limit_s))
+    with deterministic(device), global_streams(runs[0].spec.seed, device):
+        try:
+            for run in _endings(runs, suite, device, watcher, stops):
+                write(run)
+        except KeyboardInterrupt:
+            for run in list(left):
+                run.outcome = "interrupted", "interrupted before its state was saved"
+                write(run)
+    return again
+
+
+def _endings(
+    runs: Sequence[_Run],
+    suite: Suite,
+    device: torch.device,
+    watcher: Watcher,
+    stops: Sequence[Stop],
+) -> Iterator[_Run]:
+    """Build and train; yields each run when it has ended."""
+    reset_peak_memory(device)
+    start = time.perf_counter()
+    try:
+        batch = _build(suite, [run.spec for run in runs], device)
+        build_s = time.perf_counter() - start
+        pairs = zip(runs, batch.tasks, strict=True)
+        of_trainers = {run.begin(task, build_s, watcher): run for run, task in pairs}
+    except RAISED as error:  # whatever a suite or a user's technique raises is a result
+        for run in runs:
+            run.outcome = failure(error)
+        yield from runs
+        return
+    for trainer in Lockstep(batch, list(of_trainers)).run(*stops):
+        run = of_trainers[trainer]
+        run.end(trainer)
+        yield run
+
+
+def _build(suite: Suite, specs: Sequence[Spec], device: torch.device) -> Batch:
+    if len(specs) == 1:
+        return Alone(suite.build(specs[0], device))
+    assert isinstance(suite, Batchable)
+    return suite.build_together(specs, device)
+
+
+class _Run:
+    """The state of one execution."""
+
+    def __init__(
+        self, spec: Spec, store: Store, device: torch.device, where: dict[str, Any]
+    ) -> None:
+        self.spec = spec
+        self.store = store
+        self.device = device
+        self.environment = where
+        self.started = timestamp()
+        self.together = 1
+        #: In how many parts a step computes its batch.
+        self.parts = 1
+        self.outcome: Outcome = "failed", None
+        self.log = Log()
+        self.build_s = 0.0
+        self.task: Task | None = None
+        self.measurements: dict[str, Any] = {}
+        self.warnings: list[str] = []
+        self.state: dict[str, Any] | None = None
+
+    def anew(self) -> _Run:
+        """The same run before it was built, to be tried in as many parts."""
+        run = _Run(self.spec, self.store, self.device, self.environment)
+        run.parts = self.parts
+        return run
+
+    @property
+    def divisible(self) -> bool:
+        """Whether it can be tried with less memory."""
+        if self.together > 1:
+            return True
+        return isinstance(self.task, Divisible) and 2 * self.parts <= self.task.most_parts()
+
+    @property
+    def _made_by(self) -> str:
+        """The code and the versions, in one string."""
+        return f"{self.environment['code']} {self.environment['versions']}"
+
+    def find_checkpoint(self) -> int:
+        """Read the state to continue from, if there is one; its step."""
+        path = self.store.checkpoint(self.spec.hash)
+        self.state, refused = checkpoint.load(path, self.spec.hash, self._made_by)
+        if refused:
+            self.warnings.append(refused)
+        if self.state is None:
+            return 0
+        self.parts = max(self.parts, self.state["parts"])
+        step: int = self.state["log"]["step"]
+        return step
+
+    def begin(self, task: Task, build_s: float, watcher: Watcher) -> Trainer:
+        """The trainer of the task that was built, at the step where the run goes on."""
+        self.task, self.build_s = task, build_s
+        if self.parts > 1:
+            assert isinstance(task, Divisible)
+            task.divide(self.parts)
+            self.warnings.append(
+                f"memory ran out: each batch is computed in {self.parts} parts, which changes the"
+                " rounding and the time of a step"
+            )
+        trainer = Trainer(
+            task,
+            self.spec.training,
+            self.device,
+            self._save,
+            lambda *what: watcher.progress(self.spec, *what),
+        )
+        if self.together > 1:
+            with global_streams(self.spec.seed, self.device):
+                trainer.generators = global_state(self.device)
+        if self.state is not None:
+            trainer.resume(self.state)
+        self.log = trainer.log
+        return trainer
+
+    def end(self, trainer: Trainer) -> None:
+        """Keep the outcome, the weights and the diagnosis of a run that has ended."""
+        assert trainer.outcome is not None
+        self.outcome = trainer.outcome
+        if self.outcome[0] in ("failed", "out-of-memory"):
+            return
+        try:
+            if self.outcome[0] in FINAL:
+                checkpoint.save(self.store.weights(self.spec.hash), trainer.task.weights())
+            diagnosis = trainer.examine()
+        except CannotWrite:  # nor could the record be
+            raise
+        except RAISED as error:
+            self.outcome = failure(error)
+            return
+        self.measurements = {**diagnosis.measurements, "start": self.log.start}
+        # Weights that are NaN say nothing; how the run began may say why they are.
+        began = self.log.start["warnings"] if self.outcome[0] == "diverged" else []
+        self.warnings.extend(dict.fromkeys([*began, *diagnosis.warnings]))
+
+    def _save(self, state: dict[str, Any]) -> None:
+        marked = {"spec_hash": self.spec.hash, "made_by": self._made_by, "parts": self.parts}
+        try:
+            checkpoint.save(self.store.checkpoint(self.spec.hash), {**state, **marked})
+        except CannotWrite as error:  # there may be room again for the next, or for the record
+            warning = f"a checkpoint could not be written: {error.strerror}"
+            if warning not in self.warnings:
+                self.warnings.append(warning)
+
+    def record(self) -> Record:
+        """The row that the run leaves behind, as it is now."""
+        spec, log = self.spec, self.log
+        status, reason = self.outcome
+        best = log.best_row()
+        metrics = log.metrics()
+        steps = log.history.get("step", [])
+        return Record(
+            schema=SCHEMA,
+            spec_hash=spec.hash,
+            suite=spec.suite,
+            problem=spec.problem,
+            model=spec.model,
+            arm=spec.arm,
+            seed=spec.seed,
+            budget=spec.budget,
+            status=status,
+            reason=reason,
+            metrics=metrics,
+            units={name: self.task.unit(name) for name in metrics} if self.task else {},
+            timing=log.timing(self.build_s),
+            environment={
+                **self.environment,
+                "seeds_together": self.together,
+                **({"parts": self.parts} if self.parts > 1 else {}),
+            },
+            spec=spec,
+            steps_done=log.step,
+            best_step=None if best is None else int(steps[best] or 0),
+            losses=log.losses,
+            history=log.history,
+            peak_memory_mb=peak_memory_mb(self.device),
+            diagnostics=self.measurements,
+            task=dict(self.task.description) if self.task else {},
+            warnings=self.warnings,
+            started=self.started,
+            resumed=log.resumed,
+        )

@@ -1,0 +1,1 @@
+"""The molecular suite's problems."""

@@ -1,0 +1,105 @@
+"""Is the fast engine DeepXDE? Loss and gradients of both in double precision."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from msgspec.structs import replace
+from torch import Tensor
+
+from bench.spec.spec import Spec
+from bench.training.stock_speed import TOLERANCE, relative_difference
+from suites.pinn.backend import set_dtype
+from suites.pinn.engine.gradients import Executable
+from suites.pinn.engine.stock import StockEvaluation
+from suites.pinn.task import PINNTask, build
+
+
+def loss_and_gradient(gradient: Executable, task: PINNTask) -> list[Tensor]:
+    """The loss and its gradient by each parameter, by the suite."""
+    result = gradient(task.parameters.vector.detach())
+    return [result.loss, *task.parameters.split(result.gradient).values()]
+
+
+def stock_loss_and_gradient(task: PINNTask) -> list[Tensor]:
+    """The same by DeepXDE: its ``losses_train``, weighted and added, and autograd."""
+    stock = StockEvaluation(task.data, task.net, task.device)
+    loss = task.weighted(stock(training=True))
+    parameters = task.parameters.parameters
+    return [loss.detach(), *torch.autograd.grad(loss, parameters, materialize_grads=True)]
+
+
+def difference_from_deepxde(task: PINNTask) -> float:
+    """Largest relative difference of loss and gradients, see `relative_difference`.
+
+    Args:
+        task: In double precision.
+    """
+    found = [_difference(task)]
+    # Whatever was compiled was compiled for these parameters: others show what became a constant.
+    vector = task.parameters.vector.detach()
+    before = vector.clone()
+    generator = torch.Generator("cpu").manual_seed(0)
+    noise = torch.randn(vector.shape, generator=generator, device="cpu", dtype=vector.dtype)
+    vector.mul_(1 + 0.1 * noise.to(vector.device))
+    try:
+        found.append(_difference(task))
+    finally:
+        vector.copy_(before)
+    return max(found, key=lambda difference: (math.isnan(difference), difference))
+
+
+def _difference(task: PINNTask) -> float:
+    theirs = stock_loss_and_gradient(task)
+    ours = loss_and_gradient(task.gradient, task)
+    if all(bool(t.isfinite().all()) for t in theirs) and not all(
+        bool(t.isfinite().all()) for t in ours
+    ):
+        return math.inf
+    return relative_difference(ours, theirs)
+
+
+def is_rounding(difference: float) -> bool:
+    """Whether a difference is none; of losses that are not finite nothing can be said."""
+    return math.isnan(difference) or difference <= TOLERANCE
+
+
+class EngineDiffers(Exception):
+    """The fast engine's loss or gradients are not DeepXDE's."""
+
+
+def build_checked(spec: Spec, device: torch.device) -> PINNTask:
+    """The task of a spec, whose engine is compared with DeepXDE if asked for, or if it has parts
+    of a user's own, which no test of this package has seen.
+
+    A user's own that the fast engine gets wrong is trained by DeepXDE, and the record says so.
+
+    Raises:
+        EngineDiffers: The check was asked for, and failed.
+    """
+    task = build(spec, device)
+    insist = "engine" in spec.checks
+    if task.evaluation.path == StockEvaluation.path or not (insist or spec.sources):
+        return task
+    try:
+        difference = difference_from_deepxde(build(replace(spec, dtype="float64"), device))
+    except Exception as error:  # a user's own may not work in double precision
+        if insist:
+            raise
+        task.notes["check"] = f"not possible: {type(error).__name__}: {error}"
+        task.warnings.append(
+            "the fast engine could not be compared with DeepXDE in double precision"
+            f" ({type(error).__name__}); --engine deepxde trains without it"
+        )
+        return task
+    finally:
+        set_dtype(spec.dtype)
+    if not is_rounding(difference):
+        said = f"the fast engine differs from DeepXDE by {difference:.0e} in double precision"
+        if insist:
+            raise EngineDiffers(f"{said}; --engine deepxde trains without it")
+        task = build(replace(spec, settings={**spec.settings, "engine": "deepxde"}), device)
+        task.warnings.append(f"{said}, so this run is trained by DeepXDE itself")
+    task.notes["difference_from_deepxde"] = difference
+    return task

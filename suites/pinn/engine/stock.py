@@ -1,0 +1,111 @@
+"""How the loss terms of a PINN, and the derivatives in them, are evaluated.
+
+A `LossEvaluation` gives the unweighted loss terms of a problem for the network's present weights:
+DeepXDE's own, or the same by `suites.pinn.engine` on the points that are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from suites.pinn.backend import dde, quiet
+from suites.pinn.engine.evaluation import fast_evaluation
+from suites.pinn.engine.taylor import Unsupported
+from suites.pinn.models.network import FNN
+from suites.pinn.problems.dde_data import keep_for
+
+
+class LossEvaluation(Protocol):
+    """The loss terms of one set of points.
+
+    Attributes:
+        path: ``taylor``, ``reverse`` or ``deepxde``.
+        data: ``dde.data.PDE`` that has drawn its points.
+    """
+
+    path: str
+    data: Any
+
+    def __call__(self, training: bool) -> Tensor:
+        """Mean squared residual of each equation, then of each condition.
+
+        Args:
+            training: Evaluate the network in training mode (batch norm uses the points' own
+                statistics) or as it predicts.
+
+        Returns:
+            Shape ``(n_terms,)``, in the problem's units, with the graph to the parameters.
+        """
+
+    def describe(self) -> Mapping[str, Any]:
+        """What the record says of it."""
+
+    def redrawn(self) -> LossEvaluation:
+        """The same for the points that the data have now."""
+
+
+class StockEvaluation:
+    """DeepXDE's own evaluation, as `dde.Model.train` does it.
+
+    Every row goes through the network, every derivative is taken on all rows, and conditions and
+    equations take the rows that are theirs.
+
+    Args:
+        data: ``dde.data.PDE`` that has drawn its points.
+        net: The network.
+        device: Where it is.
+        reason: Why nothing faster evaluates it.
+    """
+
+    path = "deepxde"
+
+    def __init__(
+        self, data: Any, net: torch.nn.Module, device: torch.device, reason: str = "asked for"
+    ) -> None:
+        self.data = data
+        self._rest = net, device, reason
+        self._model = dde.Model(data, net)
+        with quiet():
+            self._model.compile("adam", lr=1e-3, verbose=0)
+        for condition in data.bcs:
+            keep_for(condition, data.train_x)
+        self._inputs = torch.as_tensor(data.train_x, device=device)
+        self._aux = data.train_aux_vars
+
+    def __call__(self, training: bool) -> Tensor:
+        # A failure in the middle of a step would leave derivatives of old weights in the cache.
+        dde.grad.clear()
+        evaluate = self._model.outputs_losses_train if training else self._model.outputs_losses_test
+        losses: Tensor = evaluate(self._inputs, None, self._aux)[1]
+        return losses
+
+    def describe(self) -> Mapping[str, Any]:
+        """Why it is used."""
+        return {"path": self.path, "reason": self._rest[-1], "rows": len(self._inputs)}
+
+    def redrawn(self) -> StockEvaluation:
+        """The same for the points that the data have now."""
+        return StockEvaluation(self.data, *self._rest)
+
+
+def make_evaluation(data: Any, net: FNN, device: torch.device, engine: str) -> LossEvaluation:
+    """The fastest evaluation of the data's loss terms that gives the same numbers.
+
+    Args:
+        data: ``dde.data.PDE`` that has drawn its points.
+        net: The network.
+        device: Where it is.
+        engine: ``auto``, or ``deepxde`` for DeepXDE's own.
+    """
+    if engine == "deepxde":
+        return StockEvaluation(data, net, device)
+    try:
+        return fast_evaluation(data, net, device)
+    except Unsupported as reason:
+        return StockEvaluation(data, net, device, str(reason))
+    except Exception as error:  # a PDE function may fail in any way on made-up numbers
+        return StockEvaluation(data, net, device, f"{type(error).__name__}: {error}")

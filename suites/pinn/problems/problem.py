@@ -1,0 +1,191 @@
+"""What a PINN problem is: equations, conditions, names of its loss terms, ground truth."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from bench.text.errors import BadInput
+from suites.pinn.reference.reference import Reference, ScatteredReference
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from suites.pinn.problems.pdebench_file import PDEBenchFile
+
+Kind = Literal["residual", "initial", "boundary", "data"]
+
+#: What the terms of a kind add up to.
+TOTALS: dict[Kind, str] = {
+    "residual": "Lf",
+    "initial": "LIC",
+    "boundary": "LBC",
+    "data": "Ldata",
+}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One loss term, in DeepXDE's order: equations first, then conditions.
+
+    Attributes:
+        name: As in the literature, for instance ``LICp``. The terms of a kind add up to ``Lf``,
+            ``LIC``, ``LBC`` or ``Ldata``.
+        kind: What it comes from.
+        output: The output whose unit a condition has; ``None`` for equations.
+    """
+
+    name: str
+    kind: Kind
+    output: int | None = None
+
+
+@dataclass(frozen=True)
+class Points:
+    """Numbers of collocation points."""
+
+    domain: int
+    boundary: int
+    initial: int
+
+
+@dataclass(frozen=True)
+class Published:
+    """The published set-up of a problem.
+
+    Attributes:
+        points: Collocation points.
+        steps: Adam steps.
+        supervised: Fraction of the solution's grid points that are given as labels.
+    """
+
+    points: Points = Points(domain=1000, boundary=1000, initial=5000)
+    steps: int = 15_000
+    supervised: float = 0.0
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The ground truth and the initial state that belongs to it.
+
+    Attributes:
+        reference: The solution on a grid.
+        initial: Initial state at points of shape ``(n, n_space)``: shape ``(n, n_outputs)``;
+            ``None`` where the problem has its own.
+        outputs: The network outputs that the columns of the reference are.
+        bounds: Lower and upper bound of each input where the data decide them.
+        digest: Digest of the data of a file.
+    """
+
+    reference: Reference | ScatteredReference
+    initial: Callable[[np.ndarray], np.ndarray] | None
+    outputs: tuple[int, ...]
+    bounds: tuple[tuple[float, float], ...] | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """Labels at points of the solution.
+
+    Attributes:
+        points: Shape ``(n, n_inputs)``.
+        values: Shape ``(n, len(outputs))``.
+        outputs: The network outputs that they are labels of.
+        rows: Their rows in ``Reference.points()``.
+    """
+
+    points: np.ndarray
+    values: np.ndarray
+    outputs: tuple[int, ...]
+    rows: np.ndarray
+
+
+class Problem(ABC):
+    """A learning task with a ground truth.
+
+    Attributes:
+        name: Name on the command line.
+        outputs: Names of the network's outputs.
+        terms: Loss terms in DeepXDE's order, without those of supervised points.
+        published: The published set-up.
+        file: PDEBench's file of the problem, if it has one.
+        takes_labels: Whether `data` makes use of supervised points.
+    """
+
+    name: str
+    outputs: tuple[str, ...]
+    terms: tuple[Term, ...]
+    published: Published = Published()
+    file: PDEBenchFile | None = None
+    takes_labels: bool = True
+
+    def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth | None:
+        """The ground truth.
+
+        Args:
+            data_root: Directory with PDEBench's files, or ``None`` for the problem's own truth.
+            sample: Which sample of a PDEBench file.
+            fine: See `own_truth`.
+
+        Returns:
+            ``None`` where a user's problem has none.
+
+        Raises:
+            BadInput: A file is missing or wrong, or the problem has none.
+        """
+        if data_root is None:
+            return self.own_truth(fine)
+        if self.file is None:
+            raise BadInput(f"--data-root: problem {self.name!r} has no PDEBench file")
+        from suites.pinn.problems.pdebench_file import pdebench_truth
+
+        return pdebench_truth(data_root, self.file, sample)
+
+    @abstractmethod
+    def own_truth(self, fine: bool) -> Truth | None:
+        """The ground truth that needs no file.
+
+        Args:
+            fine: Solve as accurately as scoring needs; otherwise, for smoke tests, fast.
+        """
+
+    @abstractmethod
+    def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:
+        """A new ``dde.data.PDE`` or ``TimePDE`` that has drawn its points."""
+
+    def input_transform(self, inputs: Tensor) -> Tensor:
+        """Applied to the network's inputs, ``(rows, n_inputs)`` to ``(rows, n_features)``."""
+        return inputs
+
+    def output_transform(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """Applied to the network's outputs in their own units; the identity by default."""
+        del inputs
+        return outputs
+
+    def residual_scales(self, scales: Sequence[float]) -> Sequence[float] | None:
+        """The unit of each equation's residual, given each output's.
+
+        Args:
+            scales: C_i of every output.
+
+        Returns:
+            S_k of every equation, or ``None`` where the problem does not say.
+        """
+        return scales if len(scales) == self.n_equations else None
+
+    @property
+    def n_equations(self) -> int:
+        """Number of equations."""
+        return sum(term.kind == "residual" for term in self.terms)
+
+    def data_terms(self, outputs: Sequence[int]) -> tuple[Term, ...]:
+        """The loss terms of supervised points."""
+        if len(outputs) == 1:
+            return (Term("Ldata", "data", outputs[0]),)
+        return tuple(Term(f"Ldata{self.outputs[i]}", "data", i) for i in outputs)

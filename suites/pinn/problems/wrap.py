@@ -1,0 +1,147 @@
+"""Any DeepXDE problem as a problem of the suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.text.errors import BadInput
+from suites.pinn.problems.problem import TOTALS, Kind, Points, Problem, Supervised, Term, Truth
+from suites.pinn.reference.reference import ScatteredReference
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: How many points of its geometry an exact solution is compared on.
+_TEST_POINTS = 10_000
+
+
+def wrap(
+    factory: Callable[[], Any],
+    *,
+    name: str,
+    outputs: Sequence[str],
+    losses: Sequence[str | Term],
+    exact: Callable[[np.ndarray], np.ndarray] | None = None,
+    reference: tuple[np.ndarray, np.ndarray] | None = None,
+    input_transform: Callable[[Tensor], Tensor] | None = None,
+    output_transform: Callable[[Tensor, Tensor], Tensor] | None = None,
+    residual_scales: Callable[[Sequence[float]], Sequence[float]] | None = None,
+) -> Problem:
+    """Make a problem of a function that builds a ``dde.data.PDE`` or ``TimePDE``.
+
+    Args:
+        factory: Builds the data. A function and not the data themselves, because those have drawn
+            their points already: it is called once for the training points of every seed and once
+            for the held-out points.
+        name: Name in messages; tables and records show what the command line named.
+        outputs: Names of the network's outputs.
+        losses: Names of the loss terms in DeepXDE's order, equations first. ``Lf…`` is an equation,
+            ``LIC…`` an initial, ``LBC…`` a boundary condition, ``Ldata…`` labels; the terms of a
+            kind are added up. A `Term` instead of a name also says which output's unit an
+            operator condition has.
+        exact: The exact solution, from points of shape ``(n, n_inputs)`` to ``(n, n_outputs)``;
+            compared on about 10 000 evenly spaced points of the geometry.
+        reference: Instead, points and values of a solution, shapes ``(n, n_inputs)`` and
+            ``(n, n_outputs)``.
+        input_transform: As in ``dde.nn.NN.apply_feature_transform``.
+        output_transform: As in ``dde.nn.NN.apply_output_transform``.
+        residual_scales: From the unit of each output to that of each equation's residual, for
+            rescaling; by default, with as many equations as outputs, the same.
+
+    Raises:
+        BadInput: An argument is of the wrong kind.
+    """
+    return _Wrapped(
+        factory,
+        name,
+        outputs,
+        losses,
+        exact,
+        reference,
+        input_transform,
+        output_transform,
+        residual_scales,
+    )
+
+
+class _Wrapped(Problem):
+    """The problem that `wrap` makes."""
+
+    takes_labels = False
+
+    def __init__(
+        self,
+        factory: Callable[[], Any],
+        name: str,
+        outputs: Sequence[str],
+        losses: Sequence[str | Term],
+        exact: Callable[[np.ndarray], np.ndarray] | None,
+        reference: tuple[np.ndarray, np.ndarray] | None,
+        input_transform: Callable[[Tensor], Tensor] | None,
+        output_transform: Callable[[Tensor, Tensor], Tensor] | None,
+        residual_scales: Callable[[Sequence[float]], Sequence[float]] | None,
+    ) -> None:
+        if not callable(factory):
+            raise BadInput(
+                f"wrap({name!r}) takes a function that builds the data, got"
+                f" {type(factory).__name__}: an instance has already drawn its points"
+            )
+        if exact is not None and reference is not None:
+            raise BadInput(f"wrap({name!r}) takes exact or reference, not both")
+        self.name = name
+        self.outputs = tuple(outputs)
+        self.terms = tuple(_term(loss, name) for loss in losses)
+        self._factory = factory
+        self._exact = exact
+        self._reference = reference
+        self._input_transform = input_transform
+        self._output_transform = output_transform
+        self._residual_scales = residual_scales
+
+    def own_truth(self, fine: bool) -> Truth | None:
+        """The exact solution or the reference data."""
+        del fine
+        everything = tuple(range(len(self.outputs)))
+        if self._reference is not None:
+            points, values = (np.asarray(array, dtype=float) for array in self._reference)
+            return Truth(ScatteredReference(points, values, "reference data"), None, everything)
+        if self._exact is None:
+            return None
+        geometry = self._factory().geom
+        points = np.asarray(geometry.uniform_points(_TEST_POINTS, boundary=True), dtype=float)
+        values = np.asarray(self._exact(points), dtype=float).reshape(len(points), -1)
+        solution = ScatteredReference(points, values, "exact solution", (0.0,) * len(everything))
+        return Truth(solution, None, everything)
+
+    def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:
+        """A new problem from the factory, which decides on the points."""
+        return self._factory()
+
+    def input_transform(self, inputs: Tensor) -> Tensor:
+        """The user's, or none."""
+        return self._input_transform(inputs) if self._input_transform else inputs
+
+    def output_transform(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """The user's, or none."""
+        return self._output_transform(inputs, outputs) if self._output_transform else outputs
+
+    def residual_scales(self, scales: Sequence[float]) -> Sequence[float] | None:
+        """The user's, or the outputs' own."""
+        if self._residual_scales is not None:
+            return self._residual_scales(scales)
+        return super().residual_scales(scales)
+
+
+def _term(loss: str | Term, name: str) -> Term:
+    if isinstance(loss, Term):
+        return loss
+    kinds: list[Kind] = [kind for kind, total in TOTALS.items() if loss.startswith(total)]
+    if not kinds:
+        raise BadInput(
+            f"wrap({name!r}): the loss name {loss!r} begins with none of"
+            f" {', '.join(TOTALS.values())}"
+        )
+    return Term(loss, kinds[0])

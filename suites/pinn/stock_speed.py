@@ -1,0 +1,203 @@
+"""A training step against stock DeepXDE: ``dde.Model``'s own step on the same data."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+import torch
+from torch import Tensor
+
+from bench.arm import Arm
+from bench.spec.spec import Spec
+from bench.spec.training_options import add_training_arguments
+from bench.task import Request, Suite
+from bench.training.device import StepTimer
+from bench.training.stock_speed import Contender, SpeedCase, relative_difference
+from suites.pinn.backend import dde, quiet, set_dtype
+from suites.pinn.engine.batch import Batched, build_together
+from suites.pinn.engine.check import loss_and_gradient, stock_loss_and_gradient
+from suites.pinn.engine.evaluation import FastEvaluation
+from suites.pinn.task import PINNTask, build
+
+_FLOOR_ROUNDS = 15
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for.
+
+    Attributes:
+        cases: Problem, and how many initial points instead of the published number.
+        arms: Names.
+        model: Name.
+        compile: Whether to compile, too.
+        seeds: How many seeds to train as one model, too, if more than 1.
+        dtype: Of the timed steps.
+    """
+
+    cases: list[tuple[str, int | None]]
+    arms: list[Arm]
+    model: str
+    compile: bool
+    seeds: int
+    dtype: str
+
+
+def speed_cases(suite: Suite, asked: Asked, device: torch.device) -> Iterator[SpeedCase]:
+    """A case for each problem and arm, on the published points without labels."""
+    for problem, initial in asked.cases:
+        for arm in asked.arms:
+            exact, specs = (
+                [
+                    _specify(suite, asked, problem, initial, arm, seed, dtype, device)
+                    for seed in range(asked.seeds)
+                ]
+                for dtype in ("float64", asked.dtype)
+            )
+            yield _case(exact, specs, asked.compile, device)
+
+
+def _specify(
+    suite: Suite,
+    asked: Asked,
+    problem: str,
+    initial: int | None,
+    arm: Arm,
+    seed: int,
+    dtype: str,
+    device: torch.device,
+) -> Spec:
+    parser = argparse.ArgumentParser()
+    suite.add_arguments(parser)
+    add_training_arguments(parser)
+    # As many steps as may be timed, all of them Adam's.
+    options = parser.parse_args(["--supervised", "0", "--steps", "1000000"])
+    spec = suite.specify(
+        Request(problem, asked.model, arm, seed, "paper", device.type, dtype, options)
+    )
+    if initial is not None:
+        points = {**spec.settings["points"], "initial": initial}
+        spec = msgspec.structs.replace(spec, settings={**spec.settings, "points": points})
+    return spec
+
+
+def _case(
+    exact: Sequence[Spec], specs: Sequence[Spec], compiled: bool, device: torch.device
+) -> SpeedCase:
+    """The first seed alone, in each way, and all seeds as one model."""
+    double = build(exact[0], device)
+    theirs = stock_loss_and_gradient(double)
+    ways = ["off", "on"] if compiled and isinstance(double.evaluation, FastEvaluation) else ["off"]
+    differences = [
+        relative_difference(loss_and_gradient(double.gradient.with_(compile=way), double), theirs)
+        for way in ways
+    ]
+    if len(exact) > 1:
+        differences.append(_difference_together(exact, theirs, device))
+    spec = specs[0]
+    set_dtype(spec.dtype)
+    task = build(spec, device)
+    stock = StockStep(task)
+    contenders = [
+        _alone(task, way, difference)
+        for way, difference in zip(ways, differences[: len(ways)], strict=True)
+    ]
+    if len(specs) > 1:
+        contenders.append(_together(specs, differences[-1], device))
+    name = f"{spec.problem} {spec.arm} i{spec.settings['points']['initial']}"
+    labels = {"problem": spec.problem, "model": spec.model, "arm": spec.arm}
+    return SpeedCase(name, stock, contenders, labels, _floor_ms(task, device))
+
+
+def _alone(task: PINNTask, compile_: str, difference: float) -> Contender:
+    """The task's step, compiled or not."""
+    own = copy.copy(task)
+    own.gradient = task.gradient.with_(compile=compile_)
+    own.step()
+    how = own.gradient.how
+    path = f"{task.evaluation.path} {how['executed']}"
+    return Contender(path, own.step, difference, how.get("setup_s", 0.0))
+
+
+def _together(specs: Sequence[Spec], difference: float, device: torch.device) -> Contender:
+    """The step of all seeds; its time is given for one."""
+    batch = build_together(specs, device)
+    batch.step()
+    how = batch.tasks[0].gradient.how
+    kind = "together" if isinstance(batch, Batched) else "in turn"
+    path = f"{len(specs)} seeds {kind} {how['executed']}"
+    return Contender(path, batch.step, difference, how.get("setup_s", 0.0), len(specs))
+
+
+def _difference_together(
+    specs: Sequence[Spec], theirs: Sequence[Tensor], device: torch.device
+) -> float:
+    """Of the first seed's loss and gradient from stock's."""
+    batch = build_together(specs, device)
+    first = batch.tasks[0]
+    if not isinstance(batch, Batched):
+        return relative_difference(loss_and_gradient(first.gradient, first), theirs)
+    result = batch.gradient(batch.vector)
+    ours = [result.loss[0], *first.parameters.split(result.gradient[0]).values()]
+    return relative_difference(ours, theirs)
+
+
+class StockStep:
+    """One iteration of ``dde.Model.train`` between its displays.
+
+    Args:
+        task: Its data, weights and learning rate; a copy of its network is trained.
+    """
+
+    def __init__(self, task: PINNTask) -> None:
+        self._data = task.data
+        self._model = dde.Model(task.data, copy.deepcopy(task.net))
+        with quiet():
+            self._model.compile(
+                "adam",
+                lr=task.spec.training.lr,
+                loss_weights=task.weighted_by.tolist(),
+                verbose=0,
+            )
+
+    def __call__(self) -> None:
+        """One step."""
+        state = self._model.train_state
+        state.set_data_train(*self._data.train_next_batch(None))
+        self._model._train_step(state.X_train, state.y_train, state.train_aux_vars)
+
+
+def _floor_ms(task: PINNTask, device: torch.device) -> float | None:
+    """Time of the step's matrix products alone: of every layer, one forward and two backward."""
+    if not isinstance(task.evaluation, FastEvaluation):
+        return None
+    rows = round(task.evaluation.row_passes)
+    total = 0.0
+    for layer in task.net.linears:
+        weight = layer.get_parameter("weight").detach()
+        n_out, n_in = weight.shape
+        given, gradient = weight.new_ones(rows, n_in), weight.new_ones(rows, n_out)
+        products = [
+            partial(torch.mm, given, weight.mT, out=torch.empty_like(gradient)),
+            partial(torch.mm, gradient, weight, out=torch.empty_like(given)),
+            partial(torch.mm, gradient.mT, given, out=torch.empty_like(weight)),
+        ]
+        total += sum(_seconds(product, device) for product in products)
+    return 1e3 * total
+
+
+def _seconds(product: Callable[[], object], device: torch.device) -> float:
+    """Median time of a call, without what launching it costs on a GPU."""
+    times = []
+    for _ in range(_FLOOR_ROUNDS):
+        timer = StepTimer(device)
+        with timer.step():
+            product()
+        times += timer.flush()
+    return statistics.median(times)
