@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.asv_benchmarks.profile import PROFILES
-from bench.cli.parser import Parser
+from bench.text.command_line import Parser
 from bench.text.errors import BadInput, unknown
 from bench.tracking.session import Session
 
@@ -27,7 +27,6 @@ def parser() -> argparse.ArgumentParser:
     root = Parser(
         prog="python -m bench.nightly",
         description="Measure new commits with asv, compare, publish; 1 if something got worse.",
-        allow_abbrev=False,
     )
     root.add_argument(
         "--base",

@@ -64,8 +64,8 @@ def rounding(
         RuntimeError: A metric is not finite.
     """
     network = f"{model} {arm}"
-    double = built(suite, problem, network, "cpu", "--dtype", "float64")
-    single = built(suite, problem, network, "cpu", "--dtype", "float32")
+    double = built(suite, problem, network, "cpu", "float64")
+    single = built(suite, problem, network, "cpu", "float32")
     start = double.state_dict()
     double.load_state_dict(change(start))
     single.load_state_dict(_single(double.state_dict()))

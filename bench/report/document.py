@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.files.atomic import write_atomically
+from bench.plugins import load_suite
 from bench.report.figures.style import Palette
 from bench.report.findings import headline, limits
 from bench.report.pictures import (
@@ -36,7 +37,6 @@ from bench.report.tabulation import Cell, Table, is_numeric, shown
 from bench.store.gc_pause import uncollected
 from bench.store.record import Record
 from bench.store.store import Store
-from bench.task import load_suite
 from bench.text.errors import BadInput
 
 #: What of a record's environment makes two runs comparable.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,16 +16,13 @@ import numpy as np
 from bench.files.atomic import write_atomically
 from bench.files.npz import read_npz_arrays
 from bench.files.untrusted import require_file, shortened
+from bench.plugins import load_suite
 from bench.spec.spec import Spec
 from bench.spec.user_code import source_digest
 from bench.store.record import Record
 from bench.store.store import Store
-from bench.task import load_suite
+from bench.task import Field, Illustrated, Illustration, Parity
 from bench.text.errors import BadInput
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
 
 #: Values that are kept of a field along each axis, and of a parity.
 MOST_ALONG_AXIS = 128
@@ -40,64 +37,6 @@ MAX_BYTES = 64 * 1024**2
 _LAYOUT = 1
 #: The entry of the file that describes the others.
 _CONTENT = "content"
-
-
-@dataclass(frozen=True)
-class Field:
-    """A scalar on a two-dimensional cut of the domain.
-
-    Attributes:
-        name: Of the output, for instance ``u``.
-        axes: Labels of the horizontal and the vertical axis, for instance ``("x", "t")``.
-        extent: Coordinates of the first and last column, then of the first and last row: left,
-            right, bottom, top.
-        at: Where the cut is, for instance ``t = 5``; empty if the domain has no further axis.
-        reference: Shape ``(vertical, horizontal)``, evenly spaced, the first row at the bottom.
-        predicted: Likewise.
-    """
-
-    name: str
-    axes: tuple[str, str]
-    extent: tuple[float, float, float, float]
-    at: str
-    reference: np.ndarray
-    predicted: np.ndarray
-
-
-@dataclass(frozen=True)
-class Parity:
-    """Predicted against reference values of one quantity on the test set.
-
-    Attributes:
-        name: Of the quantity, for instance ``energy``.
-        unit: Of the values.
-        reference: Shape ``(n,)``, float64.
-        predicted: Likewise.
-    """
-
-    name: str
-    unit: str
-    reference: np.ndarray
-    predicted: np.ndarray
-
-
-Illustration = Field | Parity
-
-
-@runtime_checkable
-class Illustrated(Protocol):
-    """What a `bench.task.Suite` also has whose runs can be drawn."""
-
-    def illustrate(
-        self, spec: Spec, weights: Mapping[str, Tensor], device: torch.device
-    ) -> Sequence[Illustration]:
-        """What can be drawn of a trained run, in full resolution; called as `Suite.build` is.
-
-        Args:
-            spec: Of the run.
-            weights: What `bench.task.Task.weights` gave at its end.
-            device: Where to predict.
-        """
 
 
 class _Item(msgspec.Struct):

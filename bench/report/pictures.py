@@ -17,11 +17,12 @@ from bench.report.figures.pareto import Point, pareto
 from bench.report.figures.parity import parity
 from bench.report.figures.style import Palette
 from bench.report.histories import Curve, curve, loss_curve
-from bench.report.illustrations import Field, Illustration, Parity, illustrations
+from bench.report.illustrations import illustrations
 from bench.report.results import Case, Results
 from bench.report.shortening import MOST_ARMS, MOST_CASES, MOST_COMPARISONS, shown_of
 from bench.statistics.effects import ratio
 from bench.store.store import Store
+from bench.task import Field, Illustration, Parity
 from bench.text.formatting import ratio_text
 
 #: Arms whose predictions are drawn at most, and outputs of a problem.

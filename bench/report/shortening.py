@@ -5,9 +5,8 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 
-from bench.cli.execution import out_option
 from bench.report.tabulation import Table
-from bench.store.store import Store
+from bench.store.store import Store, out_option
 from bench.studies.catalogue import EVERYTHING
 from bench.studies.plan import Plan
 

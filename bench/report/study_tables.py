@@ -6,13 +6,12 @@ import math
 import statistics
 from collections.abc import Callable, Iterable
 
-from bench.published import Published
 from bench.report.results import Comparison, Results
 from bench.report.tabulation import Cell, Table
 from bench.statistics.effects import Effect
 from bench.store.gc_pause import uncollected
 from bench.store.record import Record
-from bench.task import Suite
+from bench.task import Published, Suite
 from bench.text.formatting import ratio_text
 
 #: Builders by the name of their table; one that has no rows is left out of a report.

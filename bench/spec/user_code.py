@@ -27,10 +27,40 @@ def is_reference(text: str) -> bool:
     return _REFERENCE.fullmatch(text) is not None
 
 
+def spelled_as_reference(text: str) -> str | None:
+    """What a text should be that was meant as ``package.module:attribute``, if it was.
+
+    ``mine.Snake``, ``mine.py:Snake`` and ``./mine:Snake`` are ``mine:Snake``.
+    """
+    if not re.search(r"[./:\\]", text):
+        return None
+    name, given, attribute = text.partition(":")
+    name = name.removeprefix("./")
+    if not given:
+        name, _, attribute = name.rpartition(".")
+    module = name.removesuffix(".py").strip("/\\").replace("/", ".").replace("\\", ".")
+    meant = f"{module}:{attribute}"
+    return meant if is_reference(meant) and attribute != "py" else "package.module:attribute"
+
+
+def _see_working_directory() -> None:
+    """Let a user's modules be found where the command was given.
+
+    A folder may have a ``bench`` of its own: then this package goes first, for the processes that
+    are started later and import it anew.
+    """
+    here = Path.cwd()
+    if "" in sys.path or str(here) in sys.path:
+        return
+    sys.path.insert(0, str(here))
+    root = Path(__file__).resolve().parents[2]
+    if root != here and any((here / name).exists() for name in ("bench", "bench.py")):
+        sys.path.insert(0, str(root))
+
+
 def _module(reference: str) -> ModuleType:
     name = reference.partition(":")[0]
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    _see_working_directory()
     with users_code(f"cannot import {name!r} of {reference!r}"):
         return importlib.import_module(name)
 

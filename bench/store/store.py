@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,10 +11,16 @@ from pathlib import Path
 from bench.files.atomic import CannotWrite, read_bounded, remove_leftovers, write_atomically
 from bench.store.leases import Claim
 from bench.store.record import Record, decode, encode
-from bench.text.errors import BadInput, one_line, unknown
+from bench.text.errors import BadInput, one_line
 
 #: Where results go unless told otherwise.
 DEFAULT_OUT = Path("bench-results")
+
+
+def out_option(path: Path) -> str:
+    """The option that names a store, with a space before it; empty for the default."""
+    return "" if path == DEFAULT_OUT else f" --out {shlex.quote(str(path))}"
+
 
 #: Of a file's content.
 Decode = Callable[[bytes], Record]
@@ -151,8 +158,13 @@ class Store:
         matches = [name for name in names if name.startswith(prefix)] if prefix else []
         if len(matches) > 1:
             raise BadInput(f"run {prefix!r} is ambiguous: {', '.join(matches)}")
+        if not names:
+            raise BadInput(f"unknown run {prefix!r}: there are no runs in {str(self.root)!r}")
         if not matches:
-            raise unknown(f"run in {str(self.root)!r}:", prefix, names)
+            raise BadInput(
+                f"unknown run {prefix!r} in {str(self.root)!r}, which has {len(names)} runs"
+                f" (python -m bench.suite runs{out_option(self.root)} lists them)"
+            )
         record = self.read(matches[0])
         if record is None:
             raise BadInput(f"run {matches[0]!r} has not ended, or its record is damaged")

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 import msgspec
 
 from bench.arm import BASELINE
-from bench.cli.execution import out_option
+from bench.plugins import load_suite, suite_names
 from bench.spec.spec import Spec
 from bench.store.gc_pause import uncollected
 from bench.store.record import Record, decode_result
-from bench.store.store import Store
+from bench.store.store import Store, out_option
 from bench.studies.catalogue import EVERYTHING
 from bench.studies.plan import SCHEMA, Plan, PlannedRun, columns_of
-from bench.task import load_suite, suite_names
 from bench.text.errors import BadInput, unknown
 
 #: A report's file is named by the budget, which stands in a record.

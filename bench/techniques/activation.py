@@ -7,6 +7,7 @@ of any shape to one of the same shape, element by element, and can be differenti
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,17 @@ ACTIVATIONS = Registry(
 )
 
 
+def _takes_a_tensor(factory: Callable[..., object]) -> bool:
+    """Whether it is a function with one argument that must be given."""
+    if isinstance(factory, type):
+        return False
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # of a builtin
+        return True
+    return any(parameter.default is parameter.empty for parameter in parameters)
+
+
 def make_activation(token: str) -> torch.nn.Module:
     """A new activation module.
 
@@ -49,7 +61,21 @@ def make_activation(token: str) -> torch.nn.Module:
     """
     import torch
 
-    module = ACTIVATIONS.get(token)()
+    factory = ACTIVATIONS.get(token)
+    if isinstance(factory, torch.nn.Module):
+        raise BadInput(
+            f"activation {token!r} is a module, and must be what makes one: name the class, or a"
+            " function without arguments"
+        )
+    try:
+        module = factory()
+    except TypeError as error:
+        if not _takes_a_tensor(factory):
+            raise
+        raise BadInput(
+            f"activation {token!r} is a function of a tensor, and must be what makes a"
+            " torch.nn.Module: a class, or a function without arguments"
+        ) from error
     if not isinstance(module, torch.nn.Module):
         raise BadInput(
             f"activation {token!r} returned {type(module).__name__}, not a torch.nn.Module"

@@ -44,7 +44,13 @@ def make_normalization(token: str, num_features: int) -> torch.nn.Module:
     """
     import torch
 
-    module = NORMALIZATIONS.get(token)(num_features)
+    factory = NORMALIZATIONS.get(token)
+    if isinstance(factory, torch.nn.Module):
+        raise BadInput(
+            f"normalization {token!r} is a module, and must be what makes one: name the class, or a"
+            " function of the number of features"
+        )
+    module = factory(num_features)
     if not isinstance(module, torch.nn.Module):
         raise BadInput(
             f"normalization {token!r} returned {type(module).__name__}, not a torch.nn.Module"

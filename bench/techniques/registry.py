@@ -8,7 +8,7 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any
 
-from bench.spec.user_code import is_reference, load
+from bench.spec.user_code import is_reference, load, spelled_as_reference
 from bench.text.errors import BadInput, unknown
 
 
@@ -64,7 +64,11 @@ class Registry:
         if is_reference(token):
             return
         if name not in self.choices:
-            raise unknown(self.axis, name, self.names())
+            if (meant := spelled_as_reference(token)) is not None:
+                raise BadInput(
+                    f"{self.axis} {token!r}: one's own is written module:attribute, {meant!r}"
+                )
+            raise unknown(self.axis, name, [*self.names(), "package.module:attribute"])
         if given and not self.choices[name].takes_value:
             raise BadInput(f"{self.axis} {name!r} takes no value, got {token!r}")
         if given:

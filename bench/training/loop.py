@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from bench.spec.randomness import global_state, set_global_state
-from bench.spec.spec import Training
+from bench.spec.training import Training
 from bench.store.record import Metric, Status, Timing
 from bench.task import Batch, Diagnosis, Task
 from bench.text.errors import one_line

@@ -15,8 +15,7 @@ from bench.files.tensors import read_tensors
 from bench.files.untrusted import shortened
 from bench.spec.user_code import is_reference
 from bench.store import checkpoint
-from bench.store.record import Record
-from bench.store.store import Store
+from bench.task import TrainedRun
 from bench.text.errors import BadInput
 from suites.molecular.labels import TOTAL_ENERGY_KCAL_MOL, LabelScale
 from suites.molecular.models.catalogue import Size, parse_model
@@ -64,7 +63,7 @@ class ExportedPotential:
     title: str
 
 
-def export_runs(records: Sequence[Record], store: Store, directory: Path) -> None:
+def export_runs(runs: Sequence[TrainedRun], directory: Path) -> None:
     """Write the potential of each finished run, named after it.
 
     ``<problem>-<model>-<arm>-seed<k>-<first digits of the run's name>.pt``
@@ -76,51 +75,52 @@ def export_runs(records: Sequence[Record], store: Store, directory: Path) -> Non
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"--export {str(directory)!r}: {error.strerror}") from error
-    for record in records:
-        if record.status != "done":
-            print(f"bench: {record.spec.title} is {record.status}: not exported", file=sys.stderr)
+    for run in runs:
+        if run.status != "done":
+            print(f"bench: {run.spec.title} is {run.status}: not exported", file=sys.stderr)
             continue
-        if not store.weights(record.spec_hash).is_file():
-            print(f"bench: {record.spec.title} has no weights: --rerun", file=sys.stderr)
+        if not run.weights.is_file():
+            print(f"bench: {run.spec.title} has no weights: --rerun", file=sys.stderr)
             continue
-        title = f"{record.problem}-{record.model}-{record.arm}-seed{record.seed}"
-        name = f"{title}-{record.spec_hash[:8]}.pt"
+        spec = run.spec
+        title = f"{spec.problem}-{spec.model}-{spec.arm}-seed{spec.seed}"
+        name = f"{title}-{spec.hash[:8]}.pt"
         path = directory / name.replace(":", "-").replace("/", "-")
         try:
-            weights = read_tensors(store.weights(record.spec_hash))
+            weights = read_tensors(run.weights)
         except (OSError, ValueError) as error:
             reason = shortened(error)
             print(
-                f"bench: {record.spec.title} has unreadable weights ({reason}): --rerun",
+                f"bench: {run.spec.title} has unreadable weights ({reason}): --rerun",
                 file=sys.stderr,
             )
             continue
-        checkpoint.save(path, _content(record, weights))
+        checkpoint.save(path, _content(run, weights))
         print(f"bench: wrote {path}", file=sys.stderr)
 
 
-def _content(record: Record, weights: dict[str, Any]) -> dict[str, Any]:
-    spec, scale = record.spec, LabelScale.read(record.task["scale"])
+def _content(run: TrainedRun, weights: dict[str, Any]) -> dict[str, Any]:
+    spec, scale = run.spec, LabelScale.read(run.task["scale"])
     if spec.settings["total_energies"]:
         # A user of the potential wants the energies of the file.
-        unit = convert("kcal/mol", record.task["energy_unit"])
+        unit = convert("kcal/mol", run.task["energy_unit"])
         elements = {
             z: scale.elements.get(z, 0.0) - unit * TOTAL_ENERGY_KCAL_MOL[z]
-            for z in record.task["elements"]
+            for z in run.task["elements"]
         }
         scale = LabelScale(scale.factor, scale.offset, elements)
     return {
         "format": FORMAT,
-        "run": record.spec_hash,
-        "problem": record.problem,
-        "model": record.model,
+        "run": spec.hash,
+        "problem": spec.problem,
+        "model": spec.model,
         "size": asdict(spec_model(spec).size),
         "axes": dict(spec.axes),
         "scope": spec.settings["scope"],
         "dtype": spec.dtype,
         "scale": scale.describe(),
-        "energy_unit": record.task["energy_unit"],
-        "elements": record.task["elements"],
+        "energy_unit": run.task["energy_unit"],
+        "elements": run.task["elements"],
         "weights": weights,
     }
 

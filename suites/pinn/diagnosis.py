@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.spec.spec import Spec
 from bench.task import Diagnosis
 from bench.training.gradients import eps_warning, gradient_rms, training_mode
-
-if TYPE_CHECKING:
-    from suites.pinn.task import PINNTask
+from bench.training.learned import learned_parameters
+from suites.pinn.engine.stock import LossEvaluation
+from suites.pinn.models.network import FNN
+from suites.pinn.problems.problem import Problem
+from suites.pinn.problems.truth import Supervised, Truth
 
 #: A hidden layer whose features vary less than this over the points carries no signal.
 _VANISHED = 1e-6
@@ -25,7 +28,29 @@ _CONSTANT = 1e-2
 _COUPLING_POINTS = 16
 
 
-def diagnose(task: PINNTask) -> Diagnosis:
+class Examined(Protocol):
+    """What is examined of a task; see `suites.pinn.task.PINNTask`."""
+
+    spec: Spec
+    device: torch.device
+    problem: Problem
+    truth: Truth | None
+    targets: np.ndarray
+    supervised: Supervised | None
+    net: FNN
+    evaluation: LossEvaluation
+    data: Any
+    heldout_data: Any
+    warnings: list[str]
+
+    def weighted(self, terms: Tensor) -> Tensor:
+        """The loss that is minimised."""
+
+    def predict(self) -> np.ndarray:
+        """The prediction on the truth's grid."""
+
+
+def diagnose(task: Examined) -> Diagnosis:
     """Examine a task in its present state."""
     gradient, gradients = _gradient_rms(task)
     signals = _hidden_signals(task)
@@ -43,6 +68,7 @@ def diagnose(task: PINNTask) -> Diagnosis:
             "prediction_spread": spreads,
             "batch_coupling": coupling,
             "collapsed": bool(collapse),
+            "learned": learned_parameters(task.net),
         },
         warnings=[
             *task.warnings,
@@ -57,14 +83,14 @@ def diagnose(task: PINNTask) -> Diagnosis:
     )
 
 
-def _gradient_rms(task: PINNTask) -> tuple[float, dict[str, float]]:
+def _gradient_rms(task: Examined) -> tuple[float, dict[str, float]]:
     layers = {str(k): layer.weight for k, layer in enumerate(task.net.linears)}
     with training_mode(task.net):
         loss = task.weighted(task.evaluation(training=True))
         return gradient_rms(loss, list(task.net.parameters()), layers)
 
 
-def _hidden_signals(task: PINNTask) -> list[float]:
+def _hidden_signals(task: Examined) -> list[float]:
     """Root mean square, over features, of each hidden layer's deviation over the points."""
     found: list[float] = []
 
@@ -82,7 +108,7 @@ def _hidden_signals(task: PINNTask) -> list[float]:
     return found
 
 
-def _batch_coupling(task: PINNTask) -> float | None:
+def _batch_coupling(task: Examined) -> float | None:
     """How much of a derivative in training is not the point's own.
 
     With batch norm ∂yᵢ/∂xⱼ ≠ 0 for i ≠ j, and automatic differentiation of Σᵢ yᵢ, as in every PINN,
@@ -111,7 +137,7 @@ def _coupling_warning(coupling: float | None) -> list[str]:
     ]
 
 
-def _spreads(task: PINNTask, prediction: np.ndarray) -> dict[str, float]:
+def _spreads(task: Examined, prediction: np.ndarray) -> dict[str, float]:
     """Deviation of the prediction over the truth's, per output whose truth varies."""
     assert task.truth is not None
     predicted, exact = prediction.std(axis=0), task.targets.std(axis=0)
@@ -162,7 +188,7 @@ def _cure(axes: Mapping[str, str]) -> str:
     return "try the initialisation lsuv"
 
 
-def _sampler_warning(task: PINNTask) -> list[str]:
+def _sampler_warning(task: Examined) -> list[str]:
     """Points that a sampler draws again for every seed are not held out."""
     train = np.unique(task.data.train_x_all, axis=0)
     heldout = np.unique(task.heldout_data.train_x_all, axis=0)
@@ -176,7 +202,7 @@ def _sampler_warning(task: PINNTask) -> list[str]:
     ]
 
 
-def _truth_warnings(task: PINNTask, prediction: np.ndarray | None) -> list[str]:
+def _truth_warnings(task: Examined, prediction: np.ndarray | None) -> list[str]:
     if task.truth is None or prediction is None:
         return ["no ground truth: only loss terms are reported"]
     if task.truth.reference.error is None:
@@ -193,7 +219,7 @@ def _truth_warnings(task: PINNTask, prediction: np.ndarray | None) -> list[str]:
     return texts
 
 
-def _supervision_warning(task: PINNTask) -> list[str]:
+def _supervision_warning(task: Examined) -> list[str]:
     if task.supervised is None:
         return []
     return [

@@ -9,8 +9,8 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from bench.report.illustrations import Field
 from bench.spec.spec import Spec
+from bench.task import Field
 from suites.pinn.reference.reference import Reference, ScatteredReference
 from suites.pinn.task import PINNTask, build
 

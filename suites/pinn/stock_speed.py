@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 import statistics
 from collections.abc import Callable, Iterator, Sequence
@@ -15,14 +14,15 @@ from torch import Tensor
 
 from bench.arm import Arm
 from bench.spec.spec import Spec
-from bench.spec.training_options import add_training_arguments
-from bench.task import Request, Suite
+from bench.spec.training_options import TrainingOptions
+from bench.task import Contender, Request, SpeedCase, Suite
 from bench.training.device import StepTimer
-from bench.training.stock_speed import Contender, SpeedCase, relative_difference
+from bench.training.stock_speed import relative_difference
 from suites.pinn.backend import dde, quiet, set_dtype
-from suites.pinn.engine.batch import Batched, build_together
-from suites.pinn.engine.check import loss_and_gradient, stock_loss_and_gradient
+from suites.pinn.batch import Batched, build_together
+from suites.pinn.check import loss_and_gradient, stock_loss_and_gradient
 from suites.pinn.engine.evaluation import FastEvaluation
+from suites.pinn.options import PINNOptions
 from suites.pinn.task import PINNTask, build
 
 _FLOOR_ROUNDS = 15
@@ -73,14 +73,19 @@ def _specify(
     dtype: str,
     device: torch.device,
 ) -> Spec:
-    parser = argparse.ArgumentParser()
-    suite.add_arguments(parser)
-    add_training_arguments(parser)
-    # As many steps as may be timed, all of them Adam's.
-    options = parser.parse_args(["--supervised", "0", "--steps", "1000000"])
-    spec = suite.specify(
-        Request(problem, asked.model, arm, seed, "paper", device.type, dtype, options)
+    request = Request(
+        problem,
+        asked.model,
+        arm,
+        seed,
+        budget="paper",
+        device=device.type,
+        dtype=dtype,
+        # As many as may be timed, all of them Adam's.
+        training=TrainingOptions(steps=1_000_000),
+        options=PINNOptions(supervised=0.0),
     )
+    spec = suite.specify(request)
     if initial is not None:
         points = {**spec.settings["points"], "initial": initial}
         spec = msgspec.structs.replace(spec, settings={**spec.settings, "points": points})

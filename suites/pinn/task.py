@@ -22,7 +22,6 @@ from bench.text.errors import BadInput
 from bench.training.optimization import Optimization
 from suites.pinn.backend import quiet, set_dtype
 from suites.pinn.diagnosis import diagnose
-from suites.pinn.engine.execution import COMPILE, ENGINES
 from suites.pinn.engine.gradients import TrainingGradient, loss_and_terms
 from suites.pinn.engine.parameters import FlatParameters
 from suites.pinn.engine.stock import make_evaluation
@@ -31,14 +30,16 @@ from suites.pinn.loss import loss_weights
 from suites.pinn.metrics import grid_errors
 from suites.pinn.models.catalogue import parse_model
 from suites.pinn.models.network import FNN, RescaledOutput
+from suites.pinn.options import COMPILE, ENGINES
 from suites.pinn.problems.catalogue import get_problem
-from suites.pinn.problems.problem import TOTALS, Points, Problem, Supervised, Term, Truth
+from suites.pinn.problems.problem import TOTALS, Points, Problem, Term
+from suites.pinn.problems.truth import Supervised, Truth
 
 _ROWS = 65_536
 
 
 def build(spec: Spec, device: torch.device) -> PINNTask:
-    """The task of a spec, unchecked: see `suites.pinn.engine.check`.
+    """The task of a spec, unchecked: see `suites.pinn.check`.
 
     Raises:
         BadInput: A file or a user's own object is wrong.

@@ -16,10 +16,11 @@ import pytest
 import torch
 import toy_suite
 
+from bench.plugins import load_suite
 from bench.store.record import Record
 from bench.store.store import Store
 from bench.suite import main
-from bench.task import Batchable, load_suite
+from bench.task import Batchable
 
 #: Checkpoints at every block of steps.
 PROGRAM = """

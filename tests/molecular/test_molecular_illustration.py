@@ -9,9 +9,10 @@ import pytest
 import torch
 from molecular_specs import CPU, run, task, write_alloys
 
-from bench.report.illustrations import Parity, illustrations
+from bench.report.illustrations import illustrations
 from bench.store.record import Record
 from bench.store.store import Store
+from bench.task import Parity
 from bench.training.device import deterministic
 from suites.molecular import task as task_module
 from suites.molecular.illustration import illustrate

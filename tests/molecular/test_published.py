@@ -8,7 +8,7 @@ from importlib.resources import files
 import pytest
 from molecular_specs import specify, task
 
-from bench.published import Published
+from bench.task import Published
 from bench.text.errors import BadInput
 from suites.molecular.suite import SUITE
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 from pinn_specs import CPU, run, specify, task
 
-from bench.report.illustrations import Field, illustrations
+from bench.report.illustrations import illustrations
 from bench.store.record import Record
 from bench.store.store import Store
+from bench.task import Field
 from bench.training.device import deterministic
 from suites.pinn import task as task_module
 from suites.pinn.illustration import as_grid, fields, illustrate

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import itertools
 import json
@@ -17,13 +16,10 @@ import pinn_specs
 import pytest
 import torch
 
-from bench.arm import Arm
 from bench.store.record import Record
 from bench.store.store import Store
 from bench.suite import main
-from bench.task import Request
 from suites.pinn.problems.catalogue import BUILT_IN
-from suites.pinn.suite import SUITE
 from suites.pinn.task import PINNTask, build
 
 CPU = torch.device("cpu")
@@ -244,10 +240,7 @@ def test_a_pdebench_file_is_the_truth(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_the_initial_condition_is_the_file_s(tmp_path: Path) -> None:
     module = writers()
     module.write_advection(tmp_path)
-    options = argparse.Namespace(supervised=None, data_root=tmp_path, sample=1)
-    spec = SUITE.specify(
-        Request("advection-1d", "fnn:8x2", Arm(), 0, "smoke", "cpu", "float64", options)
-    )
+    spec = specify("advection-1d", model="fnn:8x2", data_root=tmp_path, sample=1)
     built = build(spec, CPU)
     data = built.data
     x = data.train_x[: data.num_bcs[0]]

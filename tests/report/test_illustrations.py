@@ -18,11 +18,12 @@ import torch
 from sample_records import SPEC, record
 
 from bench.report import illustrations as illustration
-from bench.report.illustrations import Field, Illustrated, Illustration, Parity, illustrations
+from bench.report.illustrations import illustrations
 from bench.spec.spec import Spec
 from bench.store import checkpoint
 from bench.store.record import Record
 from bench.store.store import Store
+from bench.task import Field, Illustrated, Illustration, Parity
 
 FIELD = Field(
     "u",
@@ -331,7 +332,7 @@ def test_a_parity_is_strided(count: int, kept_count: int, suite: Drawing, store:
 
 
 def test_the_protocol_is_what_the_suites_have() -> None:
-    from bench.task import load_suite
+    from bench.plugins import load_suite
 
     assert isinstance(load_suite("pinn"), Illustrated)
     assert isinstance(load_suite("molecular"), Illustrated)

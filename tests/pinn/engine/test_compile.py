@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from bench.suite import main
-from suites.pinn.engine import gradients
-from suites.pinn.engine.check import (
+from suites.pinn.check import (
     difference_from_deepxde,
     loss_and_gradient,
     stock_loss_and_gradient,
 )
+from suites.pinn.engine import gradients
 from suites.pinn.engine.gradients import worth_compiling
 
 CPU = torch.device("cpu")

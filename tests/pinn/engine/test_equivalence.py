@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bench.techniques.activation import ACTIVATIONS
 from bench.training.stock_speed import TOLERANCE, relative_difference
 from suites.pinn.backend import dde, set_dtype
-from suites.pinn.engine.check import difference_from_deepxde
+from suites.pinn.check import difference_from_deepxde
 from suites.pinn.engine.stock import StockEvaluation, make_evaluation
 from suites.pinn.models.network import FNN
 from suites.pinn.problems.catalogue import BUILT_IN, VARIANTS

@@ -160,7 +160,7 @@ import pinn_specs
 from suites.pinn import wrap
 from suites.pinn.backend import dde
 import suites.pinn.task as task_module
-from suites.pinn.engine.check import build_checked
+from suites.pinn.check import build_checked
 
 geometry = dde.geometry.Interval(-1, 1)
 ends = dde.icbc.DirichletBC(geometry, lambda x: np.exp(x), lambda x, on: on)

@@ -1,4 +1,4 @@
-"""How much of a tracked error is noise: ``python -m bench.tracking.noise``.
+"""How much of a tracked error is noise: ``python -m bench.noise``.
 
 A harmless change (a reordered sum, another matrix library) does to a training what a change of the
 last digits of its initial weights does. So every tracked training is repeated from weights whose
@@ -24,9 +24,9 @@ from typing import Any
 from bench.asv_benchmarks import metrics as tracked
 from bench.asv_benchmarks.precision import SinglePrecision, rounding
 from bench.asv_benchmarks.runs import SEEDS
+from bench.plugins import load_suite
 from bench.spec.spec import Spec
 from bench.suite import parser
-from bench.task import load_suite
 
 _CLASSES = (tracked.PINN, tracked.Molecular)
 #: Groups of seeds, of which the first is the tracked one.
@@ -49,13 +49,13 @@ def trainings(changes: int) -> Iterator[Training]:
     Args:
         changes: How many changes of the last digits, each of all weights.
     """
-    from bench.cli.train import specify
+    from bench.cli.train import asked
 
     for cls in _CLASSES:
         for arguments in cls.calls():
             seeds = ["--seeds", str(SEEDS * _GROUPS), "--device", "cpu"]
             options = parser().parse_args([*arguments, *seeds])
-            for spec in specify(load_suite(cls.suite), options, "cpu"):
+            for spec in asked(load_suite(cls.suite), options, "cpu"):
                 for change in range(1 + changes if spec.seed < SEEDS else 1):
                     yield Training(cls.__name__, cls.metrics, spec, change)
 
@@ -135,7 +135,7 @@ def rounding_spreads(changes: int) -> Iterator[tuple[str, float, float]]:
 
 def main() -> int:
     """Print a line for each tracked error; the profile is that of ``DCBENCH_PROFILE``."""
-    options = argparse.ArgumentParser(prog="python -m bench.tracking.noise", description=__doc__)
+    options = argparse.ArgumentParser(prog="python -m bench.noise", description=__doc__)
     options.add_argument("--changes", type=int, default=3, help="of the last digits (default 3)")
     changes = options.parse_args().changes
     todo = list(trainings(changes))
