@@ -395,12 +395,14 @@ class Loadable(Protocol):
     """What a `Suite` also has whose trained networks can be used from Python."""
 
     def network(
-        self, spec: Spec, weights: Mapping[str, Tensor], device: torch.device
+        self, run: TrainedRun, weights: Mapping[str, Tensor], device: torch.device
     ) -> Callable[..., Any]:
         """A trained network, ready to be called; the suite says with what.
 
+        Called as `Suite.build` is.
+
         Args:
-            spec: Of the run.
+            run: That is ``done``.
             weights: What `Task.weights` gave at its end.
             device: Where it computes.
         """

@@ -56,11 +56,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _repeat(record: Record, store: Store, device: str) -> int:
-    from bench.execution.progress import ProgressReporter
+    from bench.execution.progress import make_reporter
     from bench.execution.run_all import run_all
 
     store.prepare()
-    with ProgressReporter([record.spec]) as reporter:
+    with make_reporter([record.spec]) as reporter:
         repeated, interrupted = run_all(
             [record.spec], Conditions(store, device, rerun=True), True, reporter
         )

@@ -3,66 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from bench.cli.ending import exit_code
 from bench.execution.find_or_run import find_or_run, trained
 from bench.execution.options import ExecutionOptions, device_name
-from bench.execution.selection import Seeds
 from bench.plugins import load_suite
-from bench.spec.options import Doc, add_flags
+from bench.spec.options import add_flags
 from bench.spec.training_options import TrainingOptions
 from bench.store.store import Store, out_option
 from bench.studies.catalogue import get_study, named_studies
 from bench.studies.definition import Part, Study, split_words
 from bench.studies.estimate import say_how_long
-from bench.studies.plan import Asked, Plan, make_plan, parse_options, save
+from bench.studies.options import SEEDS, StudyOptions
+from bench.studies.plan import Plan, make_plan, parse_options, save
 from bench.task import Suite
 from bench.text.errors import BadInput
 from bench.training.signals import EXIT_CODE
-
-#: The least with which two problems can support a claim.
-SEEDS = 4
-
-
-class StudyOptions(Seeds, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What of a study is run."""
-
-    suite: Annotated[str | None, Doc("one suite; without it all of the study", "NAME")] = None
-    problems: Annotated[
-        tuple[str, ...], Doc("instead of the study's problems", "NAME", flag="problem")
-    ] = ()
-    models: Annotated[
-        tuple[str, ...], Doc("instead of the study's models", "NAME", flag="model")
-    ] = ()
-    budget: Annotated[str, Doc("how long to train", "NAME")] = "quick"
-    options: Annotated[
-        str,
-        Doc(
-            "options of the suite for every run, as one word: --options '--protocol paper'",
-            "'--NAME …'",
-        ),
-    ] = ""
-
-    def asked(self, training: TrainingOptions, device: str, dtype: str) -> Asked:
-        """How the study is to be run.
-
-        Raises:
-            BadInput: A number is out of its range, or the options are no command line.
-        """
-        return Asked(
-            problems=self.problems,
-            models=self.models,
-            seeds=self.numbers(SEEDS),
-            budget=self.budget,
-            device=device,
-            dtype=dtype,
-            words=[*training.words(), *split_words(self.options)],
-        )
-
 
 def add_command(commands: Any, suites: Iterable[Suite]) -> None:
     """Add the subcommand."""
@@ -127,7 +86,7 @@ def run(namespace: argparse.Namespace) -> int:
                 part,
                 load_suite(part.suite),
                 asked,
-                _command(namespace.name, part, given, training, where.dtype),
+                given.command(namespace.name, part.suite, training, where.dtype),
             ),
         )
         for part in study.on(given.suite)
@@ -171,21 +130,6 @@ def print_study(plan: Plan, store: Store) -> Path:
     print(f"report: {path}")
     print(f"again:  python -m bench.suite report --study {plan.key}{out_option(store.root)}")
     return path
-
-
-def _command(
-    name: str, part: Part, given: StudyOptions, training: TrainingOptions, dtype: str
-) -> str:
-    """The command that makes the same plan."""
-    import msgspec
-
-    whole = msgspec.structs.replace(given, suite=part.suite)
-    if not given.seed:
-        whole = msgspec.structs.replace(whole, seeds=len(given.numbers(SEEDS)))
-    words = [name, *whole.words(), *training.words()]
-    if dtype != "float32":
-        words += ["--dtype", dtype]
-    return shlex.join(["python", "-m", "bench.suite", "study", *words])
 
 
 def _print_list() -> None:

@@ -21,6 +21,7 @@ def find_or_run(
     device: str,
     options: ExecutionOptions,
     decode: Decode = decode_result,
+    progress: bool = True,
 ) -> tuple[list[Record], bool]:
     """Run what is missing from the store, which is made if it is not there.
 
@@ -30,6 +31,7 @@ def find_or_run(
         device: Name of the device, resolved.
         options: Where and how.
         decode: Reads a record that is found: of `bench.store.record`.
+        progress: Whether to show what is done.
 
     Returns:
         As of `bench.execution.run_all.run_all`.
@@ -50,12 +52,12 @@ def find_or_run(
     )
     conditions.store.prepare()
 
-    from bench.execution.progress import ProgressReporter
+    from bench.execution.progress import make_reporter
     from bench.execution.run_all import run_all
 
     # One run has no others to be protected from it.
     alone = options.jobs == "1" or len(specs) == 1
-    with ProgressReporter(specs) as reporter:
+    with make_reporter(specs, progress) as reporter:
         records, interrupted = run_all(
             specs, conditions, alone and conditions.timeout_s is None, reporter, decode
         )

@@ -45,7 +45,20 @@ class Seeds(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return range(count)
 
 
-class Selection(Seeds, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Axes(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A choice on an axis for every arm."""
+
+    activation: Annotated[str | None, Doc(_AXIS.format("activation"), "NAME")] = None
+    normalization: Annotated[
+        str | None, Doc(_AXIS.format("normalization"), "NAME", also=("norm", "normalisation"))
+    ] = None
+    rescaling: Annotated[str | None, Doc(_AXIS.format("rescaling"), "NAME")] = None
+    initialization: Annotated[
+        str | None, Doc(_AXIS.format("initialization"), "NAME", also=("init", "initialisation"))
+    ] = None
+
+
+class Selection(Axes, Seeds, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What of a suite is run."""
 
     problems: Annotated[
@@ -56,14 +69,6 @@ class Selection(Seeds, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[str, ...],
         Doc("techniques joined by +, for instance irelu+lsuv", "ARM", flag="arm"),
     ] = ()
-    activation: Annotated[str | None, Doc(_AXIS.format("activation"), "NAME")] = None
-    normalization: Annotated[
-        str | None, Doc(_AXIS.format("normalization"), "NAME", also=("norm", "normalisation"))
-    ] = None
-    rescaling: Annotated[str | None, Doc(_AXIS.format("rescaling"), "NAME")] = None
-    initialization: Annotated[
-        str | None, Doc(_AXIS.format("initialization"), "NAME", also=("init", "initialisation"))
-    ] = None
     no_baseline: Annotated[bool, Doc("do not add the baseline")] = False
     models: Annotated[
         tuple[str, ...],

@@ -11,7 +11,7 @@ import importlib.metadata
 import re
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -125,6 +125,20 @@ def source_digest(reference: str) -> str:
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def check_sources(sources: Mapping[str, str]) -> None:
+    """Refuse weights that were trained with other code of a user's own: they mean nothing to it.
+
+    Args:
+        sources: Digest of each reference, as of `Spec.sources`.
+
+    Raises:
+        BadInput: One has changed.
+    """
+    for name, digest in sources.items():
+        if source_digest(name) != digest:
+            raise BadInput(f"{name} has changed since")
 
 
 def _installed(module: ModuleType) -> str:

@@ -57,7 +57,7 @@ def plans_of_store(store: Store, suite: str | None, budget: str | None) -> list[
             raise BadInput(f"the runs of {name} are of several budgets, name one: {said}")
         of_budget = [record for record in records if budget in (None, record.budget)]
         if of_budget:
-            found.append(_plan(name, of_budget, out_option(store.root)))
+            found.append(plan_of(name, of_budget, out_option(store.root)))
     return found
 
 
@@ -70,7 +70,17 @@ def _kind(spec: Spec) -> bytes:
     return msgspec.json.encode((spec.training, settings, spec.device, spec.dtype), order="sorted")
 
 
-def _plan(suite: str, records: Sequence[Record], where: str) -> Plan:
+def plan_of(suite: str, records: Sequence[Record], where: str) -> Plan:
+    """A plan of runs of one suite and one budget, as of `plans_of_store`.
+
+    Args:
+        suite: Its name.
+        records: Of the runs.
+        where: The option that names their store, as of `bench.store.store.out_option`.
+
+    Raises:
+        BadInput: The budget has no name that a file could have.
+    """
     budget = records[0].budget
     if not _PLAIN.fullmatch(budget):
         raise BadInput(f"{budget!r} is no name of a budget")

@@ -223,7 +223,7 @@ def test_what_is_left_on_disk(session: Session) -> None:
 
 def test_the_second_call_finds_the_runs(session: Session) -> None:
     assert session.second.returncode == 0
-    assert session.second.stderr.count("(found in the store)") == 2
+    assert "[2/2] 2 runs found in the store" in session.second.stderr
     assert session.files_after_second == session.files
 
 
