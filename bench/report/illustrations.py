@@ -19,7 +19,7 @@ from bench.files.untrusted import require_file, shortened
 from bench.spec.spec import Spec
 from bench.spec.user_code import source_digest
 from bench.store.record import Record
-from bench.store.store import Store
+from bench.store.store import MAX_WEIGHTS_BYTES, Store
 from bench.task import load_suite
 from bench.text.errors import BadInput
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 MOST_ALONG_AXIS = 128
 MOST_PAIRS = 20_000
 
-#: Largest ``weights.pt`` that is drawn of, which is read without torch: it may be kept already.
-MAX_WEIGHTS_BYTES = 4 * 1024**3
 #: Largest ``illustration.npz`` that is read; that of ten fields has 1.3 MiB.
 MAX_BYTES = 64 * 1024**2
 
@@ -133,10 +131,11 @@ def illustrations(record: Record, store: Store) -> list[Illustration]:
     """
     if record.status != "done":
         return []
-    path = store.weights(record.spec_hash)
-    if not path.exists():
+    path = store.find_weights(record.spec_hash)
+    if path is None:
         return []
     try:
+        # Without torch: what is drawn of them may be kept already.
         require_file(path, MAX_WEIGHTS_BYTES)
         weights = path.read_bytes()
     except (OSError, BadInput) as error:
@@ -180,12 +179,12 @@ def _check_sources(spec: Spec) -> None:
 def _predict(suite: Illustrated, spec: Spec, path: Path, content: bytes) -> Sequence[Illustration]:
     import torch
 
-    from bench.files.tensors import read_tensors
     from bench.spec.randomness import global_streams
+    from bench.store.weights import decode_weights
     from bench.training.device import deterministic
 
     try:
-        weights = read_tensors(content)
+        weights = decode_weights(path, content)
     except ValueError as error:
         raise BadInput(f"{path} is unreadable ({shortened(error)})") from error
     device = torch.device("cpu")
