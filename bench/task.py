@@ -166,13 +166,13 @@ class TrainedRun(NamedTuple):
         spec: What was run.
         status: How it ended, as its record says.
         task: What was built: `Task.description`, as its record has it.
-        weights: The file of the trained network's ``state_dict``, there if it is ``done``.
+        weights: The file of the trained network's ``state_dict``, if there is one.
     """
 
     spec: Spec
     status: str
     task: Mapping[str, Any]
-    weights: Path
+    weights: Path | None
 
 
 class Suite(Protocol):

@@ -37,7 +37,7 @@ def sort_arguments(
     Raises:
         BadInput: A name is unknown (with the nearest match), or a value is none of its option.
     """
-    kinds = (TrainingOptions, suite.options, *further)
+    kinds: list[type[Options]] = [TrainingOptions, suite.options, *further]
     homes = {option.name: kind for kind in kinds for option in kind.declared()}
     of_kind: dict[type[Options], dict[str, Any]] = {kind: {} for kind in kinds}
     for name, value in given.items():

@@ -98,7 +98,18 @@ def curve_frame(records: Sequence[Record], metrics: Sequence[str]) -> pd.DataFra
             for column in ("suite", "problem", "model", "arm", "seed"):
                 part[column] = getattr(record, column)
             parts.append(part.assign(run=record.spec_hash, metric=name))
-    order = ["run", "suite", "problem", "model", "arm", "seed", "step", "seconds", "metric", "value"]
+    order = [
+        "run",
+        "suite",
+        "problem",
+        "model",
+        "arm",
+        "seed",
+        "step",
+        "seconds",
+        "metric",
+        "value",
+    ]
     if not parts:
         return pd.DataFrame(columns=order)
     frame = pd.concat(parts, ignore_index=True)[order]

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from bench.api.frames import comparison_frame, curve_frame, run_frame
 from bench.arm import BASELINE, Arm
 from bench.execution.find_or_run import trained
+from bench.files.untrusted import shortened
 from bench.plugins import load_suite
 from bench.report.document import write_html
 from bench.report.results import Results as PlanResults
 from bench.store.gc_pause import uncollected
 from bench.store.record import Record, decode_result
 from bench.store.store import Store, out_option
-from bench.store.weights import read_weights
 from bench.studies.whole_store import plan_of
 from bench.task import Loadable
 from bench.text.errors import BadInput, unknown
@@ -206,13 +206,19 @@ class Run:
 
         from bench.spec.randomness import global_streams
         from bench.spec.user_code import check_sources
+        from bench.store.weights import load_weights
         from bench.training.device import deterministic
 
         check_sources(record.spec.sources)
-        weights = read_weights(self._store, record.spec_hash)
+        (run,) = trained([record], self._store)
+        if run.weights is None:
+            raise BadInput(f"run {record.spec_hash} has no weights: rerun=True")
+        try:
+            weights = load_weights(run.weights)
+        except (OSError, ValueError) as error:
+            raise BadInput(f"{run.weights} is unreadable ({shortened(error)})") from error
         where = torch.device(name)
         with deterministic(where), global_streams(record.spec.seed, where):
-            (run,) = trained([record], self._store)
             return suite.network(run, weights, where)
 
     def __repr__(self) -> str:

@@ -79,7 +79,6 @@ def run(
             "budget": budget,
             "no_baseline": not baseline,
             **seed_arguments(seeds),
-            **sorted_.rest[Axes],
         }
     )
     where = ExecutionOptions.of(
@@ -96,7 +95,8 @@ def run(
     )
     where.check()
     name = device_name(where.device)
-    specs = selection.specs(found, name, where.dtype, sorted_.training, sorted_.suite)
+    axes = Axes.of(sorted_.rest[Axes])
+    specs = selection.specs(axes, found, name, where.dtype, sorted_.training, sorted_.suite)
     records, interrupted = find_or_run(found, specs, name, where, decode, progress)
     if interrupted:
         raise KeyboardInterrupt("interrupted; the same call continues")

@@ -149,9 +149,7 @@ class StudyResults:
     @property
     def answer(self) -> str:
         """What was found, and what limits it, in sentences."""
-        return "\n\n".join(
-            "\n".join([headline(part), *limits(part)]) for part in self.parts
-        )
+        return "\n\n".join("\n".join([headline(part), *limits(part)]) for part in self.parts)
 
     def frame(self) -> pd.DataFrame:
         """A row a run; see `bench.Results.frame`."""

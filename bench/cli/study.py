@@ -23,6 +23,7 @@ from bench.task import Suite
 from bench.text.errors import BadInput
 from bench.training.signals import EXIT_CODE
 
+
 def add_command(commands: Any, suites: Iterable[Suite]) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(

@@ -11,7 +11,7 @@ import msgspec
 from bench.cli.ending import exit_code
 from bench.execution.find_or_run import find_or_run, trained
 from bench.execution.options import ExecutionOptions, device_name
-from bench.execution.selection import Selection
+from bench.execution.selection import Axes, Selection
 from bench.plugins import load_suite
 from bench.spec.options import add_flags
 from bench.spec.spec import Spec
@@ -37,7 +37,9 @@ def add_command(commands: Any, suite: Suite) -> None:
         "models": f"{models}; default: {_default_models(suite)}",
         "budget": "; ".join(f"{name}: {text}" for name, text in suite.budgets.items()),
     }
-    add_flags(parser.add_argument_group("what to run"), Selection, notes)
+    what = parser.add_argument_group("what to run")
+    add_flags(what, Selection, notes)
+    add_flags(what, Axes)
     add_flags(parser.add_argument_group("how to train"), TrainingOptions)
     add_flags(parser.add_argument_group(f"of {suite.name}"), suite.options)
     where = parser.add_argument_group("where to run")
@@ -91,6 +93,7 @@ def asked(suite: Suite, namespace: argparse.Namespace, device: str) -> list[Spec
         BadInput: A name, a size or an option is wrong.
     """
     return Selection.read(namespace).specs(
+        Axes.read(namespace),
         suite,
         device,
         ExecutionOptions.read(namespace).dtype,

@@ -68,7 +68,7 @@ def find_or_run(
 
 def trained(records: Sequence[Record], store: Store) -> list[TrainedRun]:
     """The runs as a suite sees them once they have ended."""
-    return [TrainedRun(r.spec, r.status, r.task, store.weights(r.spec_hash)) for r in records]
+    return [TrainedRun(r.spec, r.status, r.task, store.find_weights(r.spec_hash)) for r in records]
 
 
 def without_result(records: Sequence[Record]) -> str:

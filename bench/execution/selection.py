@@ -58,7 +58,7 @@ class Axes(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
 
 
-class Selection(Axes, Seeds, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Selection(Seeds, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What of a suite is run."""
 
     problems: Annotated[
@@ -77,11 +77,18 @@ class Selection(Axes, Seeds, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     budget: Annotated[str, Doc("how long to train", "NAME")] = "quick"
 
     def specs(
-        self, suite: Suite, device: str, dtype: str, training: TrainingOptions, options: Any
+        self,
+        axes: Axes,
+        suite: Suite,
+        device: str,
+        dtype: str,
+        training: TrainingOptions,
+        options: Any,
     ) -> list[Spec]:
         """The specs that are asked for.
 
         Args:
+            axes: Choices for every arm.
             suite: Of the runs.
             device: Name of the device, resolved.
             dtype: Of the networks.
@@ -91,7 +98,7 @@ class Selection(Axes, Seeds, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Raises:
             BadInput: A name, a size or an option is wrong.
         """
-        arms = self._arms()
+        arms = self._arms(axes)
         problems = list(dict.fromkeys(self.problems or suite.default_problems()))
         models = list(dict.fromkeys(self.models or suite.default_models(self.budget)))
         specs = [
@@ -121,11 +128,9 @@ class Selection(Axes, Seeds, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 raise BadInput(f"two problems are called {spec.problem!r}: run them one by one")
         return specs
 
-    def _arms(self) -> list[Arm]:
+    def _arms(self, axes: Axes) -> list[Arm]:
         given = [Arm.parse(text) for text in self.arms]
-        changes = {
-            axis: choice for axis in AXES if (choice := getattr(self, axis, None)) is not None
-        }
+        changes = {axis: choice for axis in AXES if (choice := getattr(axes, axis)) is not None}
         if changes:
             given = given or [Arm()]
             for axis, choice in changes.items():

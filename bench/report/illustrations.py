@@ -20,7 +20,7 @@ from bench.plugins import load_suite
 from bench.spec.spec import Spec
 from bench.spec.user_code import check_sources
 from bench.store.record import Record
-from bench.store.store import Store
+from bench.store.store import MAX_WEIGHTS_BYTES, Store
 from bench.task import Field, Illustrated, Illustration, Parity
 from bench.text.errors import BadInput
 
@@ -28,8 +28,6 @@ from bench.text.errors import BadInput
 MOST_ALONG_AXIS = 128
 MOST_PAIRS = 20_000
 
-#: Largest ``weights.pt`` that is drawn of, which is read without torch: it may be kept already.
-MAX_WEIGHTS_BYTES = 4 * 1024**3
 #: Largest ``illustration.npz`` that is read; that of ten fields has 1.3 MiB.
 MAX_BYTES = 64 * 1024**2
 
@@ -72,10 +70,11 @@ def illustrations(record: Record, store: Store) -> list[Illustration]:
     """
     if record.status != "done":
         return []
-    path = store.weights(record.spec_hash)
-    if not path.exists():
+    path = store.find_weights(record.spec_hash)
+    if path is None:
         return []
     try:
+        # Without torch: what is drawn of them may be kept already.
         require_file(path, MAX_WEIGHTS_BYTES)
         weights = path.read_bytes()
     except (OSError, BadInput) as error:
@@ -112,12 +111,12 @@ def _draw(spec: Spec, path: Path, weights: bytes) -> list[Illustration] | None:
 def _predict(suite: Illustrated, spec: Spec, path: Path, content: bytes) -> Sequence[Illustration]:
     import torch
 
-    from bench.files.tensors import read_tensors
     from bench.spec.randomness import global_streams
+    from bench.store.weights import decode_weights
     from bench.training.device import deterministic
 
     try:
-        weights = read_tensors(content)
+        weights = decode_weights(path, content)
     except ValueError as error:
         raise BadInput(f"{path} is unreadable ({shortened(error)})") from error
     device = torch.device("cpu")

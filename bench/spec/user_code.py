@@ -93,6 +93,12 @@ def load(reference: str) -> Any:
     """
     if not is_reference(reference):
         raise BadInput(f"{reference!r} is not of the form package.module:attribute")
+    name, _, attribute = reference.partition(":")
+    if name.endswith(".py"):
+        meant = f"{name.removesuffix('.py')}:{attribute}"
+        raise BadInput(
+            f"{reference!r} names a file; one's own is written module:attribute, {meant!r}"
+        )
     found: Any = _module(reference)
     for attribute in reference.partition(":")[2].split("."):
         with users_code(f"cannot get {attribute!r} of {reference!r}"):

@@ -25,6 +25,9 @@ def out_option(path: Path) -> str:
 #: Of a file's content.
 Decode = Callable[[bytes], Record]
 
+#: Largest file of weights that is read, in bytes; those of 8 million parameters have 0.03 GiB.
+MAX_WEIGHTS_BYTES = 4 * 1024**3
+
 #: Of a record; one of a million losses has 20 MB.
 _MOST_BYTES = 256_000_000
 
@@ -36,7 +39,8 @@ class Store:
 
     * ``record.json``: the record, written once the run has ended;
     * ``checkpoint.pt``: the state to continue from, while it has not;
-    * ``weights.pt``: the trained network's ``state_dict``;
+    * ``weights.safetensors``: the trained network's ``state_dict``; ``weights.pt``, in torch's
+      format, where earlier code wrote it;
     * ``illustration.npz``: what a report draws of it, once one has been made.
 
     Beside them are ``<root>/studies/``, the plans of studies, and ``<root>/reports/``.
@@ -61,7 +65,18 @@ class Store:
         return self.directory(spec_hash) / "checkpoint.pt"
 
     def weights(self, spec_hash: str) -> Path:
-        """The trained network's weights."""
+        """Where the trained network's weights are written."""
+        return self.directory(spec_hash) / "weights.safetensors"
+
+    def find_weights(self, spec_hash: str) -> Path | None:
+        """The file with the trained network's weights; ``None`` where there is none.
+
+        It is the older ``weights.pt`` where there is no other, see `bench.store.weights`.
+        """
+        places = (self.weights(spec_hash), self._older_weights(spec_hash))
+        return next((path for path in places if path.exists()), None)
+
+    def _older_weights(self, spec_hash: str) -> Path:
         return self.directory(spec_hash) / "weights.pt"
 
     def claim(self, name: str) -> Claim:
@@ -90,11 +105,7 @@ class Store:
         Raises:
             CannotWrite: The system refuses.
         """
-        path = self.checkpoint(spec_hash)
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise CannotWrite.of(path, error) from error
+        _remove(self.checkpoint(spec_hash))
 
     def tidy(self, spec_hash: str) -> None:
         """Remove what killed processes left of a run that is claimed.
@@ -106,12 +117,26 @@ class Store:
             self.directory(spec_hash) / "record.json",
             self.checkpoint(spec_hash),
             self.weights(spec_hash),
+            self._older_weights(spec_hash),
         ):
             remove_leftovers(path)
 
     def write(self, record: Record) -> None:
         """Write the record of a run that has ended."""
         write_atomically(self.directory(record.spec_hash) / "record.json", encode(record))
+
+    def write_weights(self, spec_hash: str, content: bytes) -> None:
+        """Write the file of the trained network's weights, and remove an older one of the run.
+
+        Args:
+            spec_hash: Name of the run.
+            content: Of the file, see `bench.store.weights.save_weights`.
+
+        Raises:
+            CannotWrite: The system refuses.
+        """
+        write_atomically(self.weights(spec_hash), content)
+        _remove(self._older_weights(spec_hash))
 
     def read(self, spec_hash: str, decode: Decode = decode) -> Record | None:
         """The record of a run; ``None`` where there is none.
@@ -169,3 +194,15 @@ class Store:
         if record is None:
             raise BadInput(f"run {matches[0]!r} has not ended, or its record is damaged")
         return record
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, if there is one.
+
+    Raises:
+        CannotWrite: The system refuses.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise CannotWrite.of(path, error) from error

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.task import Figure, Illustration, SpeedCase
+    from suites.molecular.trained import Potential
 
 #: Options about an own file, named as the fields of `DataOptions`.
 _FILE_OPTIONS = ("energy_unit", "length_unit", "energy_key", "forces_key")
@@ -168,6 +169,14 @@ class MolecularSuite:
         from suites.molecular.illustration import illustrate
 
         return illustrate(spec, weights, device)
+
+    def network(
+        self, run: TrainedRun, weights: Mapping[str, Tensor], device: torch.device
+    ) -> Potential:
+        """The potential as a function of `ase.Atoms`; see `bench.task.Loadable`."""
+        from suites.molecular.trained import potential
+
+        return potential(run, weights, device)
 
     def finish(self, runs: Sequence[TrainedRun], options: MolecularOptions) -> None:
         """Write the trained potentials if ``--export`` asks for them."""

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from msgspec.structs import replace
 from torch import Tensor
 
 from bench.spec.spec import Spec
 from bench.task import Field
 from suites.pinn.reference.reference import Reference, ScatteredReference
-from suites.pinn.task import PINNTask, build
+from suites.pinn.task import PINNTask
+from suites.pinn.trained import trained_task
 
 #: How much the steps of an axis may differ: a user's grid may have been rounded to float32.
 _TOLERANCE = 1e-3
@@ -31,13 +31,7 @@ def illustrate(spec: Spec, weights: Mapping[str, Tensor], device: torch.device) 
         problem without time. Nothing without ground truth, and of one that is not on such a grid
         with equal steps.
     """
-    # Unchecked, and without the labels, which can be most of the points: nothing is trained.
-    unlabelled = {**spec.settings, "supervised": {"fraction": 0.0, "most": None}}
-    task = build(replace(spec, settings=unlabelled), device)
-    task.net.load_state_dict(weights)
-    # The scales are those of the weights, whether or not they are one without the labels.
-    task.net.get_submodule("_output_transform").plain = False
-    return fields(task)
+    return fields(trained_task(spec, weights, device))
 
 
 def fields(task: PINNTask) -> list[Field]:

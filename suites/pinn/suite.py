@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.task import Illustration, SpeedCase
+    from suites.pinn.trained import Solution
 
 #: Initial points of PDEBench's grid, 128².
 _GRID = 16_384
@@ -179,6 +180,14 @@ class PINNSuite:
         from suites.pinn.illustration import illustrate
 
         return illustrate(spec, weights, device)
+
+    def network(
+        self, run: TrainedRun, weights: Mapping[str, Tensor], device: torch.device
+    ) -> Solution:
+        """The solution as a function of points; see `bench.task.Loadable`."""
+        from suites.pinn.trained import solution
+
+        return solution(run.spec, weights, device)
 
     def finish(self, runs: Sequence[TrainedRun], options: PINNOptions) -> None:
         """No option of this suite asks for anything."""

@@ -217,7 +217,7 @@ def test_a_no_op_shares_the_run_of_the_baseline(session: Session) -> None:
 def test_what_is_left_on_disk(session: Session) -> None:
     names = {r["spec_hash"] for r in session.records}
     assert set(session.files) == {
-        f"{name}/{file}" for name in names for file in ("record.json", "weights.pt")
+        f"{name}/{file}" for name in names for file in ("record.json", "weights.safetensors")
     }
 
 

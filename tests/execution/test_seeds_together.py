@@ -19,6 +19,7 @@ import toy_suite
 from bench.plugins import load_suite
 from bench.store.record import Record
 from bench.store.store import Store
+from bench.store.weights import load_weights
 from bench.suite import main
 from bench.task import Batchable
 
@@ -77,7 +78,7 @@ class Place:
             "warnings": record.warnings,
             "checkpoint": self.saved_step(record),
             "weights": weights.exists()
-            and {k: v.numpy().tobytes() for k, v in torch.load(weights).items()},
+            and {k: v.numpy().tobytes() for k, v in load_weights(weights).items()},
         }
 
     def outcomes(self, records: dict[int, Record]) -> dict[int, dict[str, Any]]:

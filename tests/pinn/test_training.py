@@ -18,6 +18,7 @@ import torch
 
 from bench.store.record import Record
 from bench.store.store import Store
+from bench.store.weights import load_weights
 from bench.suite import main
 from suites.pinn.problems.catalogue import BUILT_IN
 from suites.pinn.task import PINNTask, build
@@ -68,7 +69,7 @@ def test_the_same_spec_gives_the_same_record(baseline: Record, tmp_path: Path) -
 
 def test_the_saved_weights_are_the_trained_ones(baseline: Record, folder: Path) -> None:
     built = build(baseline.spec, CPU)
-    built.net.load_state_dict(torch.load(Store(folder).weights(baseline.spec_hash)))
+    built.net.load_state_dict(load_weights(Store(folder).weights(baseline.spec_hash)))
     metrics = built.evaluate().metrics
     assert metrics["L2RE"] == baseline.metrics["L2RE"].final
     assert metrics["loss"] == baseline.metrics["loss"].final
