@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from bench.arm import Arm
+from bench.arm import AXES, Arm
 from bench.spec.options import Options
 from bench.spec.spec import Spec
+from bench.spec.training import Training
 from bench.spec.training_options import TrainingOptions
+from bench.spec.user_code import source_digest
 
 if TYPE_CHECKING:
     import torch
@@ -157,6 +160,60 @@ class Request:
     dtype: str
     training: TrainingOptions
     options: Any
+
+    def spec(
+        self,
+        suite: str,
+        *,
+        problem: str,
+        model: str,
+        published: Mapping[str, str],
+        rescale: str,
+        training: Training,
+        settings: Mapping[str, Any],
+        own: Iterable[str | None] = (),
+        paths: Mapping[str, str] = MappingProxyType({}),
+        checks: Sequence[str] = (),
+    ) -> Spec:
+        """The spec of the run that is asked for.
+
+        Args:
+            suite: Its name.
+            problem: The problem's own name.
+            model: Name and size of the network.
+            published: The model's choice on each axis, which an arm that says nothing of it leaves.
+            rescale: What the bare token ``rescale`` stands for.
+            training: The budget's, with what is changed of it.
+            settings: The suite's own.
+            own: References to a user's own objects; those of the arm are found.
+            paths: Where files lie.
+            checks: What is verified before training.
+
+        Raises:
+            BadInput: A reference does not import.
+        """
+        axes = self.arm.on(published)
+        if axes["rescaling"] == "rescale":
+            axes["rescaling"] = rescale
+        chosen = self.arm.choices().items()
+        of_axes = [AXES[axis].reference(choice) for axis, choice in chosen]
+        return Spec(
+            suite=suite,
+            problem=problem,
+            model=model,
+            arm=str(self.arm),
+            axes={axis: axes[axis] for axis in AXES},
+            seed=self.seed,
+            budget=self.budget,
+            training=training,
+            settings=dict(settings),
+            device=self.device,
+            dtype=self.dtype,
+            noops=self.arm.noops(published),
+            sources={name: source_digest(name) for name in (*own, *of_axes) if name},
+            paths=dict(paths),
+            checks=list(checks),
+        )
 
 
 class TrainedRun(NamedTuple):

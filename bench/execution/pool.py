@@ -46,7 +46,7 @@ def _main_module_hidden() -> Iterator[None]:
     """Processes that are started in the body do not run the caller's script again, which so needs
     no ``if __name__ == "__main__"``, nor a notebook."""
     main = sys.modules["__main__"]
-    kept = {name: vars(main)[name] for name in ("__spec__", "__file__") if name in vars(main)}
+    kept: dict[str, Any] = {k: vars(main)[k] for k in ("__spec__", "__file__") if k in vars(main)}
     vars(main).update(dict.fromkeys(kept))
     try:
         yield

@@ -8,7 +8,7 @@ import msgspec
 from safetensors.torch import load, save
 from torch import Tensor
 
-from bench.text.errors import one_line
+from bench.text.errors import typed
 
 # In bytes, enough for 40,000 tensors. safetensors itself reads 100 MB, which can name so many empty
 # tensors that they take 20 s and 2 GB.
@@ -57,5 +57,5 @@ def decode_safetensors(content: bytes) -> tuple[dict[str, Tensor], dict[str, str
         header = msgspec.json.decode(content[8 : 8 + length], type=_Header)
     except Exception as error:  # a damaged file fails in many ways
         # Names of the file's own are in it.
-        raise ValueError(one_line(f"{type(error).__name__}: {error}")) from error
+        raise ValueError(typed(error)) from error
     return dict(sorted(tensors.items())), header.texts

@@ -22,7 +22,7 @@ from bench.spec.user_code import check_sources
 from bench.store.record import Record
 from bench.store.store import MAX_WEIGHTS_BYTES, Store
 from bench.task import Field, Illustrated, Illustration, Parity
-from bench.text.errors import BadInput
+from bench.text.errors import BadInput, typed
 
 #: Values that are kept of a field along each axis, and of a parity.
 MOST_ALONG_AXIS = 128
@@ -103,8 +103,7 @@ def _draw(spec: Spec, path: Path, weights: bytes) -> list[Illustration] | None:
         check_sources(spec.sources)
         return [_reduced(drawn) for drawn in _predict(suite, spec, path, weights)]
     except Exception as error:  # whatever a suite or a user's technique raises: the report goes on
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"bench: not drawing {spec.title}: {reason}", file=sys.stderr)
+        print(f"bench: not drawing {spec.title}: {typed(error)}", file=sys.stderr)
         return None
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.text.errors import BadInput, unknown
+from bench.text.errors import BadInput, typed, unknown
 from bench.text.stdout import kept_for_results
 
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -81,8 +81,7 @@ def users_code(failure: str) -> Iterator[None]:
     except (BadInput, KeyboardInterrupt):
         raise
     except BaseException as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise BadInput(f"{failure}: {reason}") from error
+        raise BadInput(f"{failure}: {typed(error)}") from error
 
 
 def load(reference: str) -> Any:

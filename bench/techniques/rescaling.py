@@ -11,10 +11,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
+from typing import TYPE_CHECKING
 
 from bench.techniques.registry import Choice, Registry
 from bench.text.errors import BadInput
 from bench.text.numbers import parse_real
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,14 @@ class LabelStatistics:
     rms: float
     count: int
     unit: str
+
+    @classmethod
+    def of(cls, labels: np.ndarray, unit: str) -> LabelStatistics:
+        """The statistics of labels of any shape; all 0 where there are none."""
+        if not labels.size:
+            return cls(0.0, 0.0, 0.0, 0, unit)
+        rms = math.sqrt(float((labels**2).mean()))
+        return cls(float(labels.mean()), float(labels.std()), rms, labels.size, unit)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,12 @@ def one_line(message: str) -> str:
     return f"{line[:half]} … {line[-half:]}"
 
 
+def typed(error: BaseException) -> str:
+    """``Type: message`` of an exception, as one line; of a message of many lines the first."""
+    first = (str(error).splitlines() or [""])[0]
+    return one_line(f"{type(error).__name__}: {first}")
+
+
 def unknown(kind: str, value: str, allowed: Iterable[str]) -> BadInput:
     """The error for a name that is not one of `allowed`, with the nearest match.
 

@@ -11,12 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.arm import AXES
 from bench.spec.options import Options
 from bench.spec.spec import Spec
 from bench.spec.training import Training
 from bench.spec.training_options import TrainingOptions
-from bench.spec.user_code import source_digest
 from bench.task import Columns, Request, Task, TrainedRun
 from bench.text.errors import BadInput, unknown
 from suites.molecular.budgets import BUDGETS, SUMMARIES, Budget
@@ -91,35 +89,26 @@ class MolecularSuite:
             raise unknown("budget", request.budget, BUDGETS)
         budget = BUDGETS[request.budget](architecture_of(request.model), problem.quick_share)
         model = parse_model(request.model, budget.size, protocol.rescaling)
-        axes = request.arm.on(model.published)
-        if axes["rescaling"] == "rescale":
-            axes["rescaling"] = problem.rescale
-        own = [AXES[axis].reference(choice) for axis, choice in request.arm.choices().items()]
         paths = {}
         if options.data_root is not None:
             paths["data_root"] = str(options.data_root.resolve())
         if request.problem not in PROBLEMS:
             paths["data"] = str(Path(request.problem).resolve())
         settings = self._settings(problem, budget, request)
-        replaced = axes["activation"] != model.published["activation"]
+        activation = request.arm.on(model.published)["activation"]
+        replaced = activation != model.published["activation"]
         # Elsewhere every scope means the same.
         scoped = replaced and bool(model.architecture.replaced)
         settings["scope"] = options.scope if scoped else SCOPES[0]
         settings["size"] = asdict(model.size)
-        return Spec(
-            suite=self.name,
+        return request.spec(
+            self.name,
             problem=problem.name,
             model=str(model),
-            arm=str(request.arm),
-            axes={axis: axes[axis] for axis in AXES},
-            seed=request.seed,
-            budget=request.budget,
+            published=model.published,
+            rescale=problem.rescale,
             training=_training(protocol, budget, settings, request.training),
             settings=settings,
-            device=request.device,
-            dtype=request.dtype,
-            noops=request.arm.noops(model.published),
-            sources={name: source_digest(name) for name in own if name},
             paths=paths,
         )
 

@@ -63,7 +63,7 @@ class Batched:
         self.vector = torch.stack([task.parameters.vector.detach() for task in tasks])
         self.gradient = TogetherGradient(
             evaluation,
-            torch.stack([task.weighted_by for task in tasks]),
+            torch.stack([task.loss.weights for task in tasks]),
             tasks[0].parameters,
             {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]},
             compile=tasks[0].spec.settings.get("compile") == "on",
@@ -89,7 +89,7 @@ class Batched:
         """One step of all."""
         loss, terms, gradient = self.gradient(self.vector)
         self._optimization.step(gradient.unbind())
-        return {"loss": loss, **self.tasks[0].named(terms.T)}
+        return {"loss": loss, **self.tasks[0].loss.named(terms.T)}
 
 
 def build_together(specs: Sequence[Spec], device: torch.device) -> InTurn | Batched:

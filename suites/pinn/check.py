@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from bench.spec.spec import Spec
+from bench.text.errors import typed
 from bench.training.stock_speed import TOLERANCE, relative_difference
 from suites.pinn.backend import set_dtype
 from suites.pinn.engine.gradients import Executable
@@ -25,7 +26,7 @@ def loss_and_gradient(gradient: Executable, task: PINNTask) -> list[Tensor]:
 def stock_loss_and_gradient(task: PINNTask) -> list[Tensor]:
     """The same by DeepXDE: its ``losses_train``, weighted and added, and autograd."""
     stock = StockEvaluation(task.data, task.net, task.device)
-    loss = task.weighted(stock(training=True))
+    loss = task.loss.weighted(stock(training=True))
     parameters = task.parameters.parameters
     return [loss.detach(), *torch.autograd.grad(loss, parameters, materialize_grads=True)]
 
@@ -87,7 +88,7 @@ def build_checked(spec: Spec, device: torch.device) -> PINNTask:
     except Exception as error:  # a user's own may not work in double precision
         if insist:
             raise
-        task.notes["check"] = f"not possible: {type(error).__name__}: {error}"
+        task.notes["check"] = f"not possible: {typed(error)}"
         task.warnings.append(
             "the fast engine could not be compared with DeepXDE in double precision"
             f" ({type(error).__name__}); --engine deepxde trains without it"

@@ -15,9 +15,11 @@ from bench.task import Diagnosis
 from bench.training.gradients import eps_warning, gradient_rms, training_mode
 from bench.training.learned import learned_parameters
 from suites.pinn.engine.stock import LossEvaluation
+from suites.pinn.loss import Loss
+from suites.pinn.metrics import Score
 from suites.pinn.models.network import FNN
 from suites.pinn.problems.problem import Problem
-from suites.pinn.problems.truth import Supervised, Truth
+from suites.pinn.problems.truth import Supervised
 
 #: A hidden layer whose features vary less than this over the points carries no signal.
 _VANISHED = 1e-6
@@ -34,17 +36,14 @@ class Examined(Protocol):
     spec: Spec
     device: torch.device
     problem: Problem
-    truth: Truth | None
-    targets: np.ndarray
+    score: Score | None
+    loss: Loss
     supervised: Supervised | None
     net: FNN
     evaluation: LossEvaluation
     data: Any
     heldout_data: Any
     warnings: list[str]
-
-    def weighted(self, terms: Tensor) -> Tensor:
-        """The loss that is minimised."""
 
     def predict(self) -> np.ndarray:
         """The prediction on the truth's grid."""
@@ -54,7 +53,7 @@ def diagnose(task: Examined) -> Diagnosis:
     """Examine a task in its present state."""
     gradient, gradients = _gradient_rms(task)
     signals = _hidden_signals(task)
-    prediction = None if task.truth is None else task.predict().astype(np.float64)
+    prediction = None if task.score is None else task.predict().astype(np.float64)
     spreads = {} if prediction is None else _spreads(task, prediction)
     coupling = _batch_coupling(task)
     collapse = _collapse(task.spec.axes, signals, spreads, list(gradients.values()))
@@ -86,7 +85,7 @@ def diagnose(task: Examined) -> Diagnosis:
 def _gradient_rms(task: Examined) -> tuple[float, dict[str, float]]:
     layers = {str(k): layer.weight for k, layer in enumerate(task.net.linears)}
     with training_mode(task.net):
-        loss = task.weighted(task.evaluation(training=True))
+        loss = task.loss.weighted(task.evaluation(training=True))
         return gradient_rms(loss, list(task.net.parameters()), layers)
 
 
@@ -139,11 +138,11 @@ def _coupling_warning(coupling: float | None) -> list[str]:
 
 def _spreads(task: Examined, prediction: np.ndarray) -> dict[str, float]:
     """Deviation of the prediction over the truth's, per output whose truth varies."""
-    assert task.truth is not None
-    predicted, exact = prediction.std(axis=0), task.targets.std(axis=0)
+    assert task.score is not None
+    predicted, exact = prediction.std(axis=0), task.score.targets.std(axis=0)
     return {
         task.problem.outputs[output]: float(predicted[k] / exact[k])
-        for k, output in enumerate(task.truth.outputs)
+        for k, output in enumerate(task.score.truth.outputs)
         if exact[k] > 0
     }
 
@@ -203,13 +202,14 @@ def _sampler_warning(task: Examined) -> list[str]:
 
 
 def _truth_warnings(task: Examined, prediction: np.ndarray | None) -> list[str]:
-    if task.truth is None or prediction is None:
+    score = task.score
+    if score is None or prediction is None:
         return ["no ground truth: only loss terms are reported"]
-    if task.truth.reference.error is None:
+    if score.truth.reference.error is None:
         return ["the ground truth has no error estimate of its own"]
     texts = []
-    for k, output in enumerate(task.truth.outputs):
-        exact, own = task.targets[:, k], task.truth.reference.error[k]
+    for k, output in enumerate(score.truth.outputs):
+        exact, own = score.targets[:, k], score.truth.reference.error[k]
         error = float(np.linalg.norm(prediction[:, k] - exact) / np.linalg.norm(exact))
         if math.isfinite(error) and error < 10 * own:
             texts.append(
@@ -220,9 +220,10 @@ def _truth_warnings(task: Examined, prediction: np.ndarray | None) -> list[str]:
 
 
 def _supervision_warning(task: Examined) -> list[str]:
-    if task.supervised is None:
+    if task.supervised is None or task.score is None:
         return []
+    labels, points = len(task.supervised.rows), len(task.score.targets)
     return [
-        f"{len(task.supervised.rows)} of the {len(task.targets)} points of the scored grid were"
-        " labels in training; L2RE_unseen leaves them out"
+        f"{labels} of the {points} points of the scored grid were labels in training; L2RE_unseen"
+        " leaves them out"
     ]

@@ -36,9 +36,10 @@ def illustrate(spec: Spec, weights: Mapping[str, Tensor], device: torch.device) 
 
 def fields(task: PINNTask) -> list[Field]:
     """See `illustrate`, for the network's present weights."""
-    if task.truth is None:
+    score = task.score
+    if score is None:
         return []
-    grid = as_grid(task.truth.reference)
+    grid = as_grid(score.truth.reference)
     if grid is None:
         return []
     axes, order = grid
@@ -48,9 +49,9 @@ def fields(task: PINNTask) -> list[Field]:
         return []
     if not all(_is_regular(axis) for axis in axes[:2]):
         return []
-    shape = (*(len(axis) for axis in axes), len(task.truth.outputs))
+    shape = (*(len(axis) for axis in axes), len(score.truth.outputs))
     # (horizontal, vertical, outputs), or with time before the outputs.
-    reference = task.targets[order].reshape(shape)
+    reference = score.targets[order].reshape(shape)
     predicted = task.predict()[order].reshape(shape)
     at = ""
     if len(axes) > 2:
@@ -66,7 +67,7 @@ def fields(task: PINNTask) -> list[Field]:
             reference=reference[..., column].T,
             predicted=predicted[..., column].T,
         )
-        for column, output in enumerate(task.truth.outputs)
+        for column, output in enumerate(score.truth.outputs)
     ]
 
 

@@ -98,7 +98,8 @@ def _case(
     """The first seed alone, in each way, and all seeds as one model."""
     double = build(exact[0], device)
     theirs = stock_loss_and_gradient(double)
-    ways = ["off", "on"] if compiled and isinstance(double.evaluation, FastEvaluation) else ["off"]
+    fast = isinstance(double.evaluation, FastEvaluation)
+    ways = [False, True] if compiled and fast else [False]
     differences = [
         relative_difference(loss_and_gradient(double.gradient.with_(compile=way), double), theirs)
         for way in ways
@@ -120,10 +121,10 @@ def _case(
     return SpeedCase(name, stock, contenders, labels, _floor_ms(task, device))
 
 
-def _alone(task: PINNTask, compile_: str, difference: float) -> Contender:
+def _alone(task: PINNTask, compiled: bool, difference: float) -> Contender:
     """The task's step, compiled or not."""
     own = copy.copy(task)
-    own.gradient = task.gradient.with_(compile=compile_)
+    own.gradient = task.gradient.with_(compile=compiled)
     own.step()
     how = own.gradient.how
     path = f"{task.evaluation.path} {how['executed']}"
@@ -167,7 +168,7 @@ class StockStep:
             self._model.compile(
                 "adam",
                 lr=task.spec.training.lr,
-                loss_weights=task.weighted_by.tolist(),
+                loss_weights=task.loss.weights.tolist(),
                 verbose=0,
             )
 

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bench.arm import AXES, BASELINE, Arm
+from bench.arm import BASELINE, Arm
 from bench.spec.options import Options
 from bench.spec.spec import Spec
-from bench.spec.user_code import source_digest
 from bench.task import Batch, Columns, Request, Task, TrainedRun
 from bench.text.errors import BadInput, unknown
 from suites.pinn.budgets import BUDGETS, SUMMARIES
@@ -83,10 +82,6 @@ class PINNSuite:
         if request.budget not in BUDGETS:
             raise unknown("budget", request.budget, BUDGETS)
         budget = BUDGETS[request.budget](problem, model)
-        axes = request.arm.on(model.published)
-        if axes["rescaling"] == "rescale":
-            # A nonlinear PDE explodes under a large constant, so the bare token is the labels'.
-            axes["rescaling"] = "rescale=auto"
         options: PINNOptions = request.options
         root = options.data_root
         settings: dict[str, Any] = {
@@ -101,24 +96,16 @@ class PINNSuite:
             settings["sample"] = options.sample or 0
             truth = problem.truth(root, settings["sample"], budget.fine_truth)
             settings["data"] = truth.digest if truth else None
-        own = [
-            problem_reference(request.problem),
-            *(registry.reference(axes[axis]) for axis, registry in AXES.items()),
-        ]
-        return Spec(
-            suite=self.name,
+        return request.spec(
+            self.name,
             problem=request.problem,
             model=str(model),
-            arm=str(request.arm),
-            axes={axis: axes[axis] for axis in AXES},
-            seed=request.seed,
-            budget=request.budget,
+            published=model.published,
+            # A nonlinear PDE explodes under a large constant, so the bare token is the labels'.
+            rescale="rescale=auto",
             training=request.training.override(budget.training),
             settings=settings,
-            device=request.device,
-            dtype=request.dtype,
-            noops=request.arm.noops(model.published),
-            sources={name: source_digest(name) for name in own if name},
+            own=[problem_reference(request.problem)],
             paths={} if root is None else {"data_root": str(root.resolve())},
             checks=["engine"] if options.check_engine else [],
         )

@@ -17,6 +17,7 @@ import filelock
 import numpy as np
 
 from bench.files.npz import read_npz_arrays
+from bench.text.errors import typed
 from suites.pinn.reference.reference import Reference
 
 #: Largest solution that is read, as large as the largest sample of a file.
@@ -94,7 +95,7 @@ def _read(path: Path, *, warn: bool) -> Reference | None:
         return reference
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         if warn:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            reason = typed(error)
             _warn(f"the cached ground truth {path} cannot be read, computing it anew ({reason})")
         return None
 
