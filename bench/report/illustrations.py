@@ -1,4 +1,4 @@
-"""What a report draws of a trained run: predicted against reference."""
+"""Illustrations of a trained run for a report: predicted against reference."""
 
 from __future__ import annotations
 
@@ -47,13 +47,14 @@ class Field:
     """A scalar on a two-dimensional cut of the domain.
 
     Attributes:
-        name: Of the output, for instance ``u``.
+        name: Name of the output, for instance ``u``.
         axes: Labels of the horizontal and the vertical axis, for instance ``("x", "t")``.
         extent: Coordinates of the first and last column, then of the first and last row: left,
             right, bottom, top.
-        at: Where the cut is, for instance ``t = 5``; empty if the domain has no further axis.
-        reference: Shape ``(vertical, horizontal)``, evenly spaced, the first row at the bottom.
-        predicted: Likewise.
+        at: Place of the cut, for instance ``t = 5``; empty if the domain has no further axis.
+        reference: The truth, shape ``(vertical, horizontal)``, evenly spaced, the first row at the
+            bottom.
+        predicted: The prediction on the same grid.
     """
 
     name: str
@@ -69,10 +70,10 @@ class Parity:
     """Predicted against reference values of one quantity on the test set.
 
     Attributes:
-        name: Of the quantity, for instance ``energy``.
-        unit: Of the values.
-        reference: Shape ``(n,)``, float64.
-        predicted: Likewise.
+        name: Name of the quantity, for instance ``energy``.
+        unit: Unit of the values.
+        reference: The true values, shape ``(n,)``, float64.
+        predicted: The predicted values, shape ``(n,)``, float64.
     """
 
     name: str
@@ -86,7 +87,7 @@ Illustration = Field | Parity
 
 @runtime_checkable
 class Illustrated(Protocol):
-    """What a `bench.task.Suite` also has whose runs can be drawn."""
+    """The further interface of a `bench.task.Suite` whose runs can be drawn."""
 
     def illustrate(
         self, spec: Spec, weights: Mapping[str, Tensor], device: torch.device
@@ -94,9 +95,9 @@ class Illustrated(Protocol):
         """What can be drawn of a trained run, in full resolution; called as `Suite.build` is.
 
         Args:
-            spec: Of the run.
-            weights: What `bench.task.Task.weights` gave at its end.
-            device: Where to predict.
+            spec: Spec of the run.
+            weights: The weights that `bench.task.Task.weights` gave at the end of the run.
+            device: Device to predict on.
         """
 
 
@@ -108,11 +109,11 @@ class _Item(msgspec.Struct):
 
 
 class _Content(msgspec.Struct):
-    """What the file says; arrays are names of its other entries.
+    """The head of the file; an array is named here and stored in an entry of its own.
 
     Attributes:
-        layout: `_LAYOUT` of whoever wrote it.
-        weights: Digest of the weights' file.
+        layout: `_LAYOUT` of the code that wrote the file.
+        weights: Digest of the file of weights.
         items: The illustrations.
     """
 
@@ -122,14 +123,14 @@ class _Content(msgspec.Struct):
 
 
 def illustrations(record: Record, store: Store) -> list[Illustration]:
-    """What is drawn of a run, in at most `MOST_ALONG_AXIS` and `MOST_PAIRS` values.
+    """The illustrations of a run, with at most `MOST_ALONG_AXIS` and `MOST_PAIRS` values.
 
-    It is predicted from the stored weights on the CPU once and then kept in the run's directory,
-    until the weights are others.
+    The stored weights predict them once, on the CPU. They are then kept in the run's directory, and
+    made again only when the weights change.
 
     Returns:
-        Nothing where the suite draws nothing, the run is not ``done`` or its weights are not there;
-        also where they are unreadable or predicting fails, which is said on stderr.
+        Nothing if the suite draws nothing, the run is not ``done``, or its weights are missing.
+        Also nothing if the weights are unreadable or the prediction fails; stderr then says so.
     """
     if record.status != "done":
         return []
@@ -171,7 +172,7 @@ def _draw(spec: Spec, path: Path, weights: bytes) -> list[Illustration] | None:
 
 
 def _check_sources(spec: Spec) -> None:
-    """Weights mean nothing to another code than a user's own that they were trained with."""
+    """Refuse weights that were trained with another version of a user's own code."""
     for name, digest in spec.sources.items():
         if source_digest(name) != digest:
             raise BadInput(f"{name} has changed since")
@@ -194,7 +195,7 @@ def _predict(suite: Illustrated, spec: Spec, path: Path, content: bytes) -> Sequ
 
 
 def _reduced(drawn: Illustration) -> Illustration:
-    """At most so many values, evenly strided from the first, of the type that is kept."""
+    """An illustration with fewer values: evenly strided from the first, in the kept type."""
     if isinstance(drawn, Parity):
         every = slice(None, None, _stride(len(drawn.reference), MOST_PAIRS))
         return replace(
@@ -224,7 +225,7 @@ def _stride(count: int, most: int) -> int:
 
 
 def _last(first: float, last: float, count: int, stride: int) -> float:
-    """The coordinate of the last of `count` that the stride meets."""
+    """The last coordinate that a stride over `count` values meets."""
     left_out = (count - 1) % stride
     return float(last - (last - first) * left_out / (count - 1)) if left_out else float(last)
 
@@ -246,7 +247,7 @@ def _encode(drawn: Sequence[Illustration], digest: str) -> bytes:
 
 
 def _read(path: Path, digest: str) -> list[Illustration] | None:
-    """What was kept, if it is whole, of this layout, and of the weights with that digest."""
+    """The kept illustrations, if the file is whole, has this layout, and belongs to the weights."""
     if not path.exists():
         return None
     try:

@@ -37,12 +37,12 @@ _MARGIN = 2.0
 
 
 class Result(NamedTuple):
-    """Of one computation.
+    """The result of one computation.
 
     Attributes:
         loss: The weighted sum, a scalar.
         terms: Loss terms, shape ``(n_terms,)``.
-        gradient: Of the loss, shape ``(n_parameters,)``.
+        gradient: Gradient of the loss, shape ``(n_parameters,)``.
     """
 
     loss: Tensor
@@ -76,13 +76,13 @@ def loss_and_terms(vector: Tensor, compute: Compute) -> tuple[Tensor, Tensor]:
 
 
 def worth_compiling(steps: float, flops: float) -> bool:
-    """Whether a run saves more time by a compiled step than compiling takes.
+    """Whether a compiled step saves a run more time than compiling takes.
 
-    Decided from counts and not from the clock: it changes the last digits of a result, which must
-    not depend on how busy a machine is.
+    Counts decide, and not the clock: compiling changes the last digits of a result, which must not
+    depend on how busy a machine is.
 
     Args:
-        steps: Of the run.
+        steps: Number of steps of the run.
         flops: Floating-point operations of the matrix products of a step.
     """
     return steps * (_SAVED_OVERHEAD + _SAVED_PER_FLOP * flops) > _MARGIN * _COMPILE_SECONDS
@@ -94,7 +94,7 @@ class Executable(ABC):
     Args:
         fast: Whether it can be traced, and captured.
         compiled: Whether it is to be compiled.
-        insist: Whether compiling may not fail.
+        insist: Whether a failure to compile is an error.
     """
 
     def __init__(self, fast: bool, compiled: bool, insist: bool) -> None:
@@ -111,7 +111,7 @@ class Executable(ABC):
         """Loss, terms and gradient.
 
         Args:
-            vector: The parameters' own, detached.
+            vector: The parameters' own vector, detached.
         """
         if not self._ready:
             self._run, self._ready = self._set_up(vector), True
@@ -123,7 +123,7 @@ class Executable(ABC):
 
     @abstractmethod
     def functional(self, vector: Tensor) -> Result:
-        """As a function of the vector alone, which can be traced."""
+        """The result as a function of the vector alone, which can be traced."""
 
     def _set_up(self, vector: Tensor) -> Compute | None:
         start = time.perf_counter()
@@ -150,16 +150,16 @@ class Executable(ABC):
 
 
 class TrainingGradient(Executable):
-    """What a training step of one network computes.
+    """The computation of a training step of one network.
 
     Args:
         evaluation: The loss terms.
-        weights: Of the terms.
-        parameters: Of the network.
-        buffers: Of the network, and whatever else is not trained, by name.
-        compile: ``on``, ``off``, or ``auto``: by `worth_compiling`; on a GPU replaying captured
-            kernels does what compiling them is for.
-        steps: Of the run.
+        weights: Weights of the terms.
+        parameters: Parameters of the network.
+        buffers: Buffers of the network, and all else that is not trained, by name.
+        compile: ``on``, ``off``, or ``auto``: `worth_compiling` decides. On a GPU ``auto`` does not
+            compile: replaying captured kernels already gives what compiling would.
+        steps: Number of steps of the run.
     """
 
     def __init__(
