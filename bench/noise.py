@@ -1,10 +1,11 @@
 """How much of a tracked error is noise: ``python -m bench.noise``.
 
-A harmless change (a reordered sum, another matrix library) does to a training what a change of the
-last digits of its initial weights does. So every tracked training is repeated from weights whose
-last digits are changed, and the spread of the tracked median is what a threshold must exceed. The
-spread between groups of seeds is printed beside it: a change that draws other random numbers moves
-an error by as much, and is reported as a change, which it is.
+A harmless change (a reordered sum, another matrix library) does the same to a training as a change
+of the last digits of its initial weights. So every tracked training is repeated from weights whose
+last digits are changed. A threshold must exceed the spread of the tracked median.
+
+The spread between groups of seeds is printed beside it. A change that draws other random numbers
+moves an error by as much, and the nightly reports it as a change.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _GROUPS = 3
 
 @dataclass(frozen=True)
 class Training:
-    """One training: a spec, and which change of last digits (0: none)."""
+    """One training: a spec, and the number of the change of last digits (0: none)."""
 
     benchmark: str
     metrics: tuple[str, ...]
@@ -47,7 +48,7 @@ def trainings(changes: int) -> Iterator[Training]:
     """All trainings of the profile in force.
 
     Args:
-        changes: How many changes of the last digits, each of all weights.
+        changes: Number of changes of the last digits, each of all weights.
     """
     from bench.cli.train import asked
 
@@ -83,9 +84,9 @@ def _changed(state: Any, generator: Any, eps: float | None = None) -> Any:
     """A state dict with every floating-point tensor times 1 + eps·N(0, 1).
 
     Args:
-        state: Tensors in dicts, or whatever else.
-        generator: Of the normal numbers.
-        eps: By default that of each tensor's own type.
+        state: Tensors in nested dicts; anything else stays as it is.
+        generator: Generator that draws the normal numbers.
+        eps: Size of the change; by default the eps of each tensor's own type.
     """
     import torch
 

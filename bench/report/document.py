@@ -48,8 +48,8 @@ def write_html(results: Results, store: Store, path: Path | None) -> Path:
     """Write the report.
 
     Args:
-        results: What it is on.
-        store: Where the weights of trained networks are, for the predictions.
+        results: The results of the study.
+        store: The store that has the trained networks' weights, for the predictions.
         path: The file; ``None``: ``reports/<plan>.html`` in the store.
 
     Returns:
@@ -115,7 +115,7 @@ def _verdict_class(cell: Cell) -> str:
 
 
 def _sort_key(cell: Cell) -> str:
-    """By what a column is sorted: numbers by value, what is missing last."""
+    """The key that sorts a column: numbers by value, missing cells last."""
     if isinstance(cell, float | int):
         return "" if math.isnan(cell) else repr(float(cell)).replace("inf", "1e999")
     return "" if cell is None else str(cell)
@@ -124,7 +124,7 @@ def _sort_key(cell: Cell) -> str:
 def _runs(results: Results, places: Mapping[str, str]) -> Table:
     """The run table: what fits in a row; the command is in the last cell.
 
-    Of more runs than are shown those of the first seeds stand first.
+    Where there are more runs than the page shows, it shows those of the first seeds.
     """
     metrics = list(dict.fromkeys(results.metric(case) for case in results.cases))
     metrics += [name for name in results.metrics if name not in metrics][:2]

@@ -1,4 +1,4 @@
-"""What a report draws of a trained run: predicted against reference."""
+"""Illustrations of a trained run for a report: predicted against reference."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class _Item(msgspec.Struct):
 
 
 class _Content(msgspec.Struct):
-    """What the file says; arrays are names of its other entries.
+    """The head of the file; an array is named here and stored in an entry of its own.
 
     Attributes:
-        layout: `_LAYOUT` of whoever wrote it.
-        weights: Digest of the weights' file.
+        layout: `_LAYOUT` of the code that wrote the file.
+        weights: Digest of the file of weights.
         items: The illustrations.
     """
 
@@ -59,14 +59,14 @@ class _Content(msgspec.Struct):
 
 
 def illustrations(record: Record, store: Store) -> list[Illustration]:
-    """What is drawn of a run, in at most `MOST_ALONG_AXIS` and `MOST_PAIRS` values.
+    """The illustrations of a run, with at most `MOST_ALONG_AXIS` and `MOST_PAIRS` values.
 
-    It is predicted from the stored weights on the CPU once and then kept in the run's directory,
-    until the weights are others.
+    The stored weights predict them once, on the CPU. They are then kept in the run's directory, and
+    made again only when the weights change.
 
     Returns:
-        Nothing where the suite draws nothing, the run is not ``done`` or its weights are not there;
-        also where they are unreadable or predicting fails, which is said on stderr.
+        Nothing if the suite draws nothing, the run is not ``done``, or its weights are missing.
+        Also nothing if the weights are unreadable or the prediction fails; stderr then says so.
     """
     if record.status != "done":
         return []
@@ -124,7 +124,7 @@ def _predict(suite: Illustrated, spec: Spec, path: Path, content: bytes) -> Sequ
 
 
 def _reduced(drawn: Illustration) -> Illustration:
-    """At most so many values, evenly strided from the first, of the type that is kept."""
+    """An illustration with fewer values: evenly strided from the first, in the kept type."""
     if isinstance(drawn, Parity):
         every = slice(None, None, _stride(len(drawn.reference), MOST_PAIRS))
         return replace(
@@ -154,7 +154,7 @@ def _stride(count: int, most: int) -> int:
 
 
 def _last(first: float, last: float, count: int, stride: int) -> float:
-    """The coordinate of the last of `count` that the stride meets."""
+    """The last coordinate that a stride over `count` values meets."""
     left_out = (count - 1) % stride
     return float(last - (last - first) * left_out / (count - 1)) if left_out else float(last)
 
@@ -176,7 +176,7 @@ def _encode(drawn: Sequence[Illustration], digest: str) -> bytes:
 
 
 def _read(path: Path, digest: str) -> list[Illustration] | None:
-    """What was kept, if it is whole, of this layout, and of the weights with that digest."""
+    """The kept illustrations, if the file is whole, has this layout, and belongs to the weights."""
     if not path.exists():
         return None
     try:

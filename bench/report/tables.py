@@ -32,10 +32,10 @@ def print_tables(
 
     Args:
         records: All records of a call.
-        columns: The metrics to show for a problem.
-        now: Present code and versions (`bench.store.environment.provenance`): runs of others are
-            marked.
-        console: Where to.
+        columns: From a problem to the metrics to show for it.
+        now: Present code and versions (`bench.store.environment.provenance`). Runs that were made
+            with others are marked.
+        console: The console to print on.
     """
     for problem, model in dict.fromkeys((r.problem, r.model) for r in records):
         of_problem = [r for r in records if (r.problem, r.model) == (problem, model)]
@@ -156,7 +156,7 @@ def _training(record: Record) -> str:
 
 
 def _time_header(records: Sequence[Record]) -> str:
-    """Step times are comparable only if as many runs ran side by side, and as many together."""
+    """The header of step times, which compare only if equally many runs shared the machine."""
     said = []
     for name in ("jobs", "seeds together"):
         # Records from before seeds were trained together do not say so.
@@ -171,7 +171,7 @@ def _arms(records: Iterable[Record]) -> list[str]:
 
 
 def _final(record: Record, name: str, missing: float = math.inf) -> float:
-    """A metric at the end; `missing`, the worst, where the run has none, so that it ranks last."""
+    """A metric at the end; `missing`, the worst value, if the run has none: it ranks last."""
     metric = record.metrics.get(name)
     if metric is None or metric.final is None or record.status != "done":
         return missing
@@ -212,7 +212,7 @@ def _status(runs: Sequence[Record], now: Mapping[str, Any]) -> str:
 
 
 def _notes(by_arm: Mapping[str, Sequence[Record]]) -> list[str]:
-    """Equivalent arms and warnings, each once with the arms and seeds it is about."""
+    """Equivalent arms and warnings, each once, with the arms and seeds that it is about."""
     notes: list[str] = []
     texts: dict[str, list[str]] = {}
     first_of: dict[str, str] = {}

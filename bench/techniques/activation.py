@@ -1,8 +1,8 @@
 """The activation axis.
 
-An activation is a factory without arguments that returns a `torch.nn.Module`, which maps a tensor
-of any shape to one of the same shape, element by element, and can be differentiated three times
-(a residual with second derivatives needs the third for its parameter gradients).
+An activation is a factory without arguments that returns a `torch.nn.Module`. The module maps a
+tensor of any shape to one of the same shape, element by element. It can be differentiated three
+times: a residual with second derivatives needs the third for the gradients of its parameters.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def make_activation(token: str) -> torch.nn.Module:
     """A new activation module.
 
     Raises:
-        BadInput: The token is unknown, or names something that is no module factory, or changes
-            the shape or the dtype of its input.
+        BadInput: The token is unknown, it names something that is no factory of modules, or the
+            module changes the shape or the dtype of its input.
     """
     import torch
 

@@ -39,8 +39,8 @@ def make_normalization(token: str, num_features: int) -> torch.nn.Module:
     """A new normalisation layer for `num_features` features.
 
     Raises:
-        BadInput: The token is unknown, or names something that is no module factory, or changes
-            the shape or the dtype of its input.
+        BadInput: The token is unknown, it names something that is no factory of modules, or the
+            module changes the shape or the dtype of its input.
     """
     import torch
 

@@ -34,8 +34,8 @@ class Registry:
 
     Args:
         axis: ``activation``, ``normalization``, ``rescaling`` or ``initialization``.
-        choices: The built-in ones by name. Installed packages add to them with entry points of
-            the group ``bench.<axis>s`` (name = ``package.module:attribute``).
+        choices: The built-in choices by name. Installed packages add choices by entry points of the
+            group ``bench.<axis>s`` (name = ``package.module:attribute``).
     """
 
     def __init__(self, axis: str, choices: Mapping[str, Choice]) -> None:
@@ -58,7 +58,7 @@ class Registry:
         """Refuse a token that is neither a name, a ``name=value`` nor a reference.
 
         Raises:
-            BadInput: With the nearest match.
+            BadInput: It is none of these; the message has the nearest match.
         """
         name, given, value = token.partition("=")
         if is_reference(token):

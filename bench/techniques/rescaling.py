@@ -1,7 +1,7 @@
 """The rescaling axis: a change of the labels' unit.
 
-A rescaling maps the statistics of a group of labels to a `Scale`: the network predicts
-``(label − offset) / factor``, is trained in that unit, and everything that is reported is back in
+A rescaling maps the statistics of a group of labels to a `Scale`. The network predicts
+``(label − offset) / factor`` and is trained in that unit; everything that is reported is back in
 the label's own unit. Source: K. Lo and D. Huang, arXiv 2310.01649, section on label rescaling.
 """
 

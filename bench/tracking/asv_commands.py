@@ -22,11 +22,11 @@ class Asv:
     """Runs asv with one configuration.
 
     Args:
-        configuration: Of the checkout.
-        profile: What is measured, see `bench.asv_benchmarks.profile`.
+        configuration: asv's configuration of the checkout.
+        profile: How much is measured, see `bench.asv_benchmarks.profile`.
         machine: Name under which results are kept.
-        logs: Folder of the outputs; each command has a file.
-        config: Where the configuration is written for asv.
+        logs: Folder for the outputs; each command has a file of its own.
+        config: File that the configuration is written to, for asv.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class Asv:
 
         Args:
             commit: Full hash.
-            regex: Of the benchmark's name with its parameters.
-            again: Run also those that have succeeded before.
+            regex: Regular expression for a benchmark's name with its parameters.
+            again: Also run benchmarks that have succeeded before.
         """
         more = [] if again else ["--skip-existing-successful"]
         self._call(
@@ -66,8 +66,8 @@ class Asv:
 
         Args:
             commits: Full hashes.
-            names: Of the benchmarks, with their parameters.
-            rounds: How many.
+            names: Names of the benchmarks, with their parameters.
+            rounds: Number of rounds.
         """
         hashes = self.logs / "commits.txt"
         hashes.write_text("\n".join(commits))
@@ -96,7 +96,7 @@ class Asv:
         """Run asv; its output goes to a log and, as it comes, to stderr.
 
         Raises:
-            BadInput: asv could not begin. That benchmarks failed (2) shows in their results.
+            BadInput: asv could not begin. Failed benchmarks (exit code 2) show in their results.
         """
         self._configuration.write(self.config)
         self.logs.mkdir(parents=True, exist_ok=True)

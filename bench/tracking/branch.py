@@ -44,8 +44,8 @@ class ResultsBranch:
         Args:
             root: A checkout of the repository.
             branch: The branch's name, without ``refs/heads/``.
-            remote: Where the branch is shared. A repository without any remote keeps it locally,
-                and so does None.
+            remote: The remote that shares the branch. Without any remote, or with None, the branch
+                is kept locally.
 
         Raises:
             BadInput: `root` is in no git repository, or a name is invalid.
@@ -76,14 +76,14 @@ class ResultsBranch:
         exists neither here nor on the remote begins with an empty commit.
 
         Args:
-            folder: Where; a worktree of an earlier `open`, or nothing, or an empty folder.
+            folder: Folder for the worktree: one of an earlier `open`, an empty one, or none yet.
 
         Returns:
             `folder` as an absolute path.
 
         Raises:
-            BadInput: The folder or the branch is in use otherwise, the remote cannot be reached,
-                or what branch and remote changed cannot be put together.
+            BadInput: The folder or the branch is used by something else, the remote cannot be
+                reached, or the changes of branch and remote cannot be put together.
         """
         folder = folder.resolve()
         self._git("worktree", "prune")
@@ -115,17 +115,17 @@ class ResultsBranch:
         """Commit everything in the worktree, ignored files too, if something changed.
 
         Args:
-            message: Of the commit.
-            push: Push the branch, with earlier commits that were not pushed. Where the remote has
-                moved, the commits are put on top of its own, and of a file that both have changed
-                this one's version is kept as a whole.
+            message: Message of the commit.
+            push: Push the branch, with earlier commits that were not pushed. If the remote has
+                moved, the commits are put on top of the remote's. If both changed a file, the
+                local version is kept as a whole.
 
         Returns:
             Whether there was a commit.
 
         Raises:
-            BadInput: The branch is to be pushed and there is no remote, or it does not accept it;
-                the commit is kept. Or the worktree is gone.
+            BadInput: There is no remote to push to, or it does not accept the branch; the commit
+                is kept. Or the worktree is gone.
         """
         folder = self._folder
         if folder is None:

@@ -1,4 +1,4 @@
-"""What asv.conf.json of a checkout says, with absolute paths and readable thresholds."""
+"""The asv.conf.json of a checkout, with absolute paths and readable thresholds."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ finally:
 class Thresholds:
     """How much larger a value may get before it is a regression, by the name of the value.
 
-    The meaning is that of asv's pages: a pattern is matched (`re.match`) against the value's name
-    followed by ``@`` and the branch, and of those that match the largest threshold counts.
+    Patterns mean what they mean on asv's pages. A pattern is matched (`re.match`) against the
+    value's name followed by ``@`` and the branch; the largest threshold of those that match counts.
 
     Attributes:
         patterns: Regular expression → relative increase, at least 0 and possibly infinite.
@@ -104,9 +104,9 @@ class Configuration:
 
     Attributes:
         root: The checkout, absolute.
-        results_dir: Where asv keeps results, absolute, like the other folders.
-        html_dir: Where asv publishes its pages.
-        env_dir: Where asv keeps environments.
+        results_dir: Folder in which asv keeps results, absolute, like the other folders.
+        html_dir: Folder in which asv publishes its pages.
+        env_dir: Folder in which asv keeps environments.
         thresholds: What counts as a regression.
         content: All of asv's settings, with absolute paths.
     """

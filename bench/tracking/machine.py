@@ -1,4 +1,4 @@
-"""The machine that measures: what times on it depend on, and what disturbs them now."""
+"""The measuring machine: facts that times on it depend on, and what disturbs them now."""
 
 from __future__ import annotations
 
@@ -56,20 +56,20 @@ class _Failed(Exception):
 
 @dataclass(frozen=True)
 class GPU:
-    """An NVIDIA GPU as nvidia-smi shows it; None: nvidia-smi does not know.
+    """An NVIDIA GPU as nvidia-smi shows it; None stands for what nvidia-smi does not know.
 
     Attributes:
-        name: Of the model.
+        name: Name of the model.
         driver: Version of the driver.
-        sm_clock: Of the multiprocessors now, MHz.
-        max_sm_clock: The highest, MHz.
-        memory: In all, MiB.
-        memory_used: Now, MiB.
+        sm_clock: Present clock of the multiprocessors, MHz.
+        max_sm_clock: Highest clock of the multiprocessors, MHz.
+        memory: Total memory, MiB.
+        memory_used: Memory in use now, MiB.
         utilisation: Share of the last moments in which something ran, per cent.
         temperature: °C.
         persistence: Whether the driver stays loaded while nothing uses the GPU.
         throttle: Bits of nvidia-smi's ``clocks_event_reasons.active``.
-        processes: How many compute processes use the GPU, this one not counted.
+        processes: Number of other compute processes on the GPU.
     """
 
     name: str
@@ -91,13 +91,14 @@ class Machine:
 
     Attributes:
         cpu: Model of the processor.
-        cores: That this process may use.
+        cores: Number of cores that this process may use.
         memory: Main memory, bytes.
         kernel: Release of the kernel.
         load: Load average of the last minute.
-        governor: Of the CPU's frequency; None where the kernel shows none, as in most containers.
-        gpus: In nvidia-smi's order.
-        gpu_problem: Why nothing is known of GPUs though nvidia-smi or a driver is there.
+        governor: Governor of the CPU's frequency; None if the kernel shows none, as in most
+            containers.
+        gpus: The GPUs, in nvidia-smi's order.
+        gpu_problem: Why nothing is known about GPUs although nvidia-smi or a driver is there.
     """
 
     cpu: str
@@ -110,9 +111,9 @@ class Machine:
     gpu_problem: str | None = None
 
     def warnings(self) -> list[str]:
-        """What disturbs times now, a sentence each with what to do.
+        """What disturbs times now: a sentence for each, with what to do.
 
-        Whether the GPU's clocks are locked is not among them, because nvidia-smi does not show it.
+        Unlocked clocks of a GPU are not among them, because nvidia-smi does not show that.
         """
         found = []
         if self.load > _LOAD_PER_CORE * self.cores:

@@ -1,4 +1,4 @@
-"""What asv measured: its result files, read by value and kept whole."""
+"""asv's result files, read value by value and kept whole."""
 
 from __future__ import annotations
 
@@ -43,14 +43,15 @@ class Value:
 
     Attributes:
         benchmark: Name of the benchmark.
-        parameters: As asv writes them, ``repr`` of each; empty without parameters.
-        value: In `unit`. None where the benchmark failed or returned no number, NaN where it was
-            skipped.
-        low: Lower end of the 99 % confidence interval; None where asv has no finite one.
-        high: Upper end, likewise.
-        version: Of the benchmark when it was measured; None in files of old versions of asv.
-        unit: ``seconds``, ``bytes``, or whatever the benchmark says.
-        kind: ``time``, ``peakmemory``, ``track``, or another one of asv.
+        parameters: The parameters as asv writes them, ``repr`` of each; empty without parameters.
+        value: The value in `unit`. None if the benchmark failed or returned no number, NaN if it
+            was skipped.
+        low: Lower end of the 99 % confidence interval; None if asv has no finite one.
+        high: Upper end of that interval; None if asv has no finite one.
+        version: Version of the benchmark when it was measured; None in files of old versions of
+            asv.
+        unit: ``seconds``, ``bytes``, or what the benchmark says.
+        kind: ``time``, ``peakmemory``, ``track``, or another kind of asv's.
     """
 
     benchmark: str
@@ -73,10 +74,10 @@ class Value:
 def read(results_dir: Path, machine: str, commit: str) -> dict[str, Value]:
     """All values of a commit, by name.
 
-    Only those that can still be measured: of benchmarks that benchmarks.json has, with parameters
-    that they have there. A combination of parameters that the commit was not measured with is
-    absent, while asv itself shows it as failed. Of results in several environments, which are left
-    when the configuration changes, those are taken that were measured last.
+    Only values that can still be measured are read: benchmarks.json has the benchmark with these
+    parameters. A combination of parameters that was not measured is absent, while asv itself shows
+    it as failed. After a change of the configuration there are results of several environments;
+    then the last measured ones are taken.
 
     Args:
         results_dir: asv's folder of results.
@@ -84,7 +85,7 @@ def read(results_dir: Path, machine: str, commit: str) -> dict[str, Value]:
         commit: Full hash.
 
     Returns:
-        Empty where the commit was not measured.
+        The values; none if the commit was not measured.
 
     Raises:
         BadInput: A file is damaged, see `set_aside_damaged`, or benchmarks.json is missing.
@@ -104,7 +105,7 @@ def read(results_dir: Path, machine: str, commit: str) -> dict[str, Value]:
 
 
 def removed(results_dir: Path, machine: str, commit: str) -> set[str]:
-    """Names of the benchmarks that a commit was measured by, and that are there no more.
+    """Names of benchmarks that a commit was measured by and that no longer exist.
 
     Raises:
         BadInput: A file is damaged, or benchmarks.json is missing.
@@ -122,7 +123,7 @@ def adopt(results_dir: Path, others: Path, machine: str, commit: str, names: set
         others: The folder that they are taken from.
         machine: asv's name of the machine.
         commit: Full hash.
-        names: Of the values, see `Value.name`.
+        names: Names of the values, see `Value.name`.
 
     Raises:
         BadInput: A file is damaged.
@@ -169,7 +170,7 @@ def _entries(benchmark: str, row: Mapping[str, Any]) -> list[str]:
 
 
 def files(results_dir: Path, machine: str, commit: str) -> dict[Path, bytes]:
-    """The result files of a commit, to be put back by `restore`."""
+    """The result files of a commit, for `restore` to put back."""
     paths = (results_dir / machine).glob(f"{commit[:8]}-*.json")
     return {path: path.read_bytes() for path in paths}
 
@@ -181,13 +182,13 @@ def restore(kept: Mapping[Path, bytes]) -> None:
 
 
 def missing(results_dir: Path, machine: str, commit: str, failures: bool = True) -> set[str]:
-    """Names of the values that a commit has no result of.
+    """Names of the values that a commit has no result for.
 
     Args:
         results_dir: asv's folder of results.
         machine: asv's name of the machine.
         commit: Full hash.
-        failures: A failure is no result either.
+        failures: Whether a failure counts as missing too.
 
     Raises:
         BadInput: A file is damaged, or benchmarks.json is missing.
@@ -207,12 +208,12 @@ def missing(results_dir: Path, machine: str, commit: str, failures: bool = True)
 def set_aside_damaged(results_dir: Path) -> list[Path]:
     """Rename damaged files, so that asv can go on.
 
-    asv writes its files in place: a run that is killed can leave half a file, on which later runs
-    stop. Every ``.json`` file below the folder that is not a whole result file, machine.json or
+    asv writes its files in place: a killed run can leave half a file, on which later runs stop.
+    Every ``.json`` file below the folder that is not a whole result file, machine.json or
     benchmarks.json of asv's present format gets the name NAME.damaged, or NAME.damaged.1 and so on.
     The next ``asv run`` writes machine.json and benchmarks.json anew.
 
-    No asv may be writing meanwhile.
+    No asv may write at the same time.
 
     Returns:
         The new paths, in the order of the old ones.
@@ -288,7 +289,7 @@ def _started(result: Results) -> float:
 def _measured(
     result: Results, name: str
 ) -> dict[tuple[str, ...], tuple[float | None, float | None, float | None]]:
-    """Value and interval by parameters, of all parameters that the file has."""
+    """Value and interval for each combination of parameters that the file has."""
     parameters = result.get_result_params(name)
     values = result.get_result_value(name, parameters)
     statistics = result.get_result_stats(name, parameters)

@@ -1,4 +1,4 @@
-"""One nightly: which commits are measured, and with what they are compared."""
+"""One nightly: which commits it measures, and what it compares them with."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Session:
     """One nightly. A context manager, which keeps a second one out.
 
     Args:
-        options: Of `bench.nightly`'s command line.
-        root: Of the checkout.
+        options: Options of `bench.nightly`'s command line.
+        root: Folder of the checkout.
 
     Raises:
         BadInput: There is no checkout, or no such commit.
@@ -116,7 +116,7 @@ class Session:
         return 1 if found.red else 2 if problem else 0
 
     def _find(self) -> Findings:
-        """Everything up to the verdict, which is kept."""
+        """Measure, compare, and keep the verdict."""
         repository, head = self.repository, self.head
         facts = examine()
         if self.options.require_gpu:
@@ -159,7 +159,7 @@ class Session:
         return found
 
     def _last_good(self, good: Sequence[Night]) -> Night | None:
-        """What HEAD is compared with.
+        """The commit that HEAD is compared with.
 
         Raises:
             BadInput: Good commits are known, and HEAD builds on none of them.
@@ -190,7 +190,7 @@ class Session:
         return results.missing(self.results, self.machine, commit, failures)
 
     def _measure(self, commit: str, found: Findings) -> None:
-        """Run what has no result yet, a module at a time, so that little is lost by a kill."""
+        """Run what has no result yet, module by module, so that a kill loses little."""
         absent = self._missing(commit)
         for regex in self._parts(absent):
             before = results.files(self.results, self.machine, commit)
@@ -208,8 +208,8 @@ class Session:
             self._push(f"{commit[:10]}: {regex}")
 
     def _parts(self, absent: set[str]) -> list[str]:
-        """Regular expressions of the benchmarks to run, whole ones: asv notes the parameters that
-        are left out of a run as skipped.
+        """Regular expressions for the benchmarks to run, each with all its parameters: asv notes
+        parameters that a run leaves out as skipped.
         """
         chosen = {name for name in absent if self._is_chosen(name)}
         if self.options.bench:
@@ -225,7 +225,7 @@ class Session:
         """Measure values in turn, in a folder of their own, and take over what succeeded.
 
         Returns:
-            The names of the values that all the commits have anew; the others are as before.
+            The names of the values that were measured again for all commits; others stay.
         """
         scratch = self.folder / "again" / "results"
         shutil.rmtree(scratch, ignore_errors=True)
@@ -256,7 +256,7 @@ class Session:
         )
 
     def _judge(self, found: Findings, base: str, accepted: bool) -> None:
-        """Compare with the base; what may be noise is measured again first."""
+        """Compare with the base, after measuring again what may be noise."""
         found.base, found.base_hash = self.repository.title(base), base
         changes = self._compare(base, self.head)
         failed = [change.name for change in changes if change.verdict is Verdict.FAILED]
@@ -298,9 +298,9 @@ class Session:
                 found.notes.append(f"{verdict}: {', '.join(names)}")
 
     def _judge_steps(self, found: Findings, good: Sequence[Night]) -> None:
-        """Compare what has no noise with the oldest good value since the last acceptance.
+        """Compare values without noise with the oldest good ones since the last acceptance.
 
-        A series of steps below the threshold would pass every night.
+        Otherwise a series of steps below the threshold would pass every night.
         """
         new = self._values(self.head)
         oldest: dict[str, Value] = {}
@@ -349,7 +349,7 @@ class Session:
         self._push(f"{commit[:10]}: {verdict}")
 
     def _push(self, message: str) -> None:
-        """Keep what was measured on the branch; a network that is down does not end the night."""
+        """Keep the results on the branch; without a network the night goes on."""
         if self.branch:
             try:
                 self.branch.save(message, push=self.options.push)
@@ -374,7 +374,7 @@ class Session:
 
 
 def _is_suspicion(change: Change) -> bool:
-    """Whether the machine's noise may have done it."""
+    """Whether noise of the machine may have caused a change."""
     return change.verdict is Verdict.REGRESSION and change.kind in _NOISY
 
 

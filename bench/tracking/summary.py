@@ -1,4 +1,4 @@
-"""What a nightly found, as Markdown."""
+"""The findings of a nightly, as Markdown."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ class Findings:
     """Everything that the summary says.
 
     Attributes:
-        commit: Short hash and subject of what was judged.
-        base: The same of what it was compared with; ``None``: nothing to compare with.
-        base_hash: Full hash of that.
-        commit_hash: Full hash of what was judged.
-        profile: What was measured.
+        commit: Short hash and subject of the commit that was judged.
+        base: Short hash and subject of the commit that it was compared with; ``None``: there was
+            nothing to compare with.
+        base_hash: Full hash of the base.
+        commit_hash: Full hash of the commit that was judged.
+        profile: Profile of the measurement.
         machine: asv's name of the machine.
-        distance: How many commits there are from the base to the commit.
-        measured: How many values the commit has.
-        changes: Of all benchmarks, against the base.
-        worse: Those that make the verdict red.
-        crept: Those that got worse over several nights, in steps too small to be seen.
+        distance: Number of commits from the base to the commit.
+        measured: Number of values that the commit has.
+        changes: Changes of all benchmarks against the base.
+        worse: The changes that make the verdict red.
+        crept: Changes over several nights, in steps too small to be seen.
         since: Short hash of the commit from which such steps are added up, by name.
         refuted: Names of suspected times that a second measurement did not confirm.
         first_bad: Short hash of the first measured commit that has a regression, by its name.
         notes: Sentences about the machine and the measurement.
-        reasons: Last lines of what failed benchmarks said.
-        logs: Where asv's output is.
-        pages: Where the pages are.
-        config: asv's configuration with which the results are found.
+        reasons: Last lines of the output of failed benchmarks.
+        logs: Folder with asv's output.
+        pages: Folder with the pages.
+        config: asv's configuration that finds the results.
         accept: Command that accepts the commit as it is.
     """
 

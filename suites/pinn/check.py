@@ -24,7 +24,7 @@ def loss_and_gradient(gradient: Executable, task: PINNTask) -> list[Tensor]:
 
 
 def stock_loss_and_gradient(task: PINNTask) -> list[Tensor]:
-    """The same by DeepXDE: its ``losses_train``, weighted and added, and autograd."""
+    """Loss and gradient by DeepXDE: its ``losses_train``, weighted and added, and autograd."""
     stock = StockEvaluation(task.data, task.net, task.device)
     loss = task.loss.weighted(stock(training=True))
     parameters = task.parameters.parameters
@@ -35,7 +35,7 @@ def difference_from_deepxde(task: PINNTask) -> float:
     """Largest relative difference of loss and gradients, see `relative_difference`.
 
     Args:
-        task: In double precision.
+        task: A task in double precision.
     """
     found = [_difference(task)]
     # Whatever was compiled was compiled for these parameters: others show what became a constant.
@@ -62,7 +62,7 @@ def _difference(task: PINNTask) -> float:
 
 
 def is_rounding(difference: float) -> bool:
-    """Whether a difference is none; of losses that are not finite nothing can be said."""
+    """Whether a difference is only rounding; losses that are not finite cannot be compared."""
     return math.isnan(difference) or difference <= TOLERANCE
 
 
@@ -71,13 +71,13 @@ class EngineDiffers(Exception):
 
 
 def build_checked(spec: Spec, device: torch.device) -> PINNTask:
-    """The task of a spec, whose engine is compared with DeepXDE if asked for, or if it has parts
+    """The task of a spec. Its engine is compared with DeepXDE on request, and if the task has parts
     of a user's own, which no test of this package has seen.
 
-    A user's own that the fast engine gets wrong is trained by DeepXDE, and the record says so.
+    If the fast engine gets a user's own part wrong, DeepXDE trains it, and the record says so.
 
     Raises:
-        EngineDiffers: The check was asked for, and failed.
+        EngineDiffers: The check was requested, and failed.
     """
     task = build(spec, device)
     insist = "engine" in spec.checks

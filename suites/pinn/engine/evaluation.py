@@ -33,9 +33,9 @@ class FastEvaluation(ABC):
         data: ``dde.data.PDE`` that has drawn its points.
         net: The network.
         terms: Loss terms of the data.
-        recordings: What each term asks for.
-        device: Where everything is.
-        share: Whether derivatives of which only a combination matters are combined.
+        recordings: The derivatives that each term asks for.
+        device: Device of the network and of the points.
+        share: Whether to combine derivatives of which only a combination matters.
 
     Attributes:
         table: The points.
@@ -65,16 +65,16 @@ class FastEvaluation(ABC):
 
     @abstractmethod
     def _prepare(self, share: bool) -> None:
-        """Set up what a kind of evaluation needs besides."""
+        """Set up what else a kind of evaluation needs."""
 
     @property
     @abstractmethod
     def cost(self) -> float:
-        """Passes through the network forward, of which each costs two backward."""
+        """Number of forward passes through the network; each costs two more backward."""
 
     @property
     def row_passes(self) -> float:
-        """Rows that pass through the network forward, derivatives counted."""
+        """Number of rows that pass forward through the network, derivatives included."""
         return len(self._points) + (self.cost - 1) * self.table.derivative_rows
 
     @abstractmethod
@@ -82,8 +82,8 @@ class FastEvaluation(ABC):
         """The loss terms for other parameters and buffers of the same network.
 
         Args:
-            state: By name.
-            traced: Whether they are being traced, to be compiled.
+            state: Parameters and buffers by name.
+            traced: Whether the computation is being traced, to be compiled.
         """
 
     def __call__(self, training: bool) -> Tensor:
@@ -101,9 +101,9 @@ class FastEvaluation(ABC):
         }
 
     def redrawn(self) -> Self:
-        """The same for the points that the data have now.
+        """The evaluation for the points that the data have now.
 
-        Nothing is shared: at other points other combinations may matter.
+        Nothing is taken over: at other points other combinations may matter.
         """
         terms = terms_of(self.data, self._device, self.terms)
         return type(self)(self.data, self.net, terms, self._recordings, self._device, share=False)
@@ -176,7 +176,7 @@ def served_rows(
 
 
 class ReverseEvaluation(FastEvaluation):
-    """The same by reverse-mode differentiation of any network whose rows are independent.
+    """The evaluation by reverse mode, for any network whose rows are independent.
 
     Derivatives of every order work.
     """
@@ -273,7 +273,7 @@ def _plan(recordings: Sequence[Recording], n_inputs: int, share: bool) -> Plan:
 def _features(net: FNN, points: Tensor, operators: Sequence[Operator], rows: int) -> Jet:
     """The network's inputs after its input transform, and the operators on them.
 
-    They are the same in every step, so any transform is differentiated by autograd, once.
+    They are the same in every step, so autograd differentiates any transform once.
     """
     linear = torch.tensor([operator.linear for operator in operators], dtype=points.dtype)
     linear = linear.to(points.device).reshape(len(operators), points.shape[1])
@@ -310,7 +310,7 @@ def _parameters_of(transform: Any) -> list[Tensor]:
 
 
 def _prefixes(recordings: Sequence[Recording]) -> set[Column]:
-    """Everything that reverse mode differentiates to give the recorded derivatives."""
+    """The derivatives that reverse mode differentiates to give the recorded ones."""
     return {
         (output, index[:k])
         for of_term in recordings

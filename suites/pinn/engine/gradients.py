@@ -28,12 +28,12 @@ from suites.pinn.engine.stock import LossEvaluation
 
 
 class Result(NamedTuple):
-    """Of one computation.
+    """The result of one computation.
 
     Attributes:
         loss: The weighted sum, a scalar.
         terms: Loss terms, shape ``(n_terms,)``.
-        gradient: Of the loss, shape ``(n_parameters,)``.
+        gradient: Gradient of the loss, shape ``(n_parameters,)``.
     """
 
     loss: Tensor
@@ -72,7 +72,7 @@ class Executable(ABC):
     Args:
         fast: Whether it can be traced, and captured.
         compiled: Whether it is to be compiled.
-        insist: Whether compiling may not fail.
+        insist: Whether a failure to compile is an error.
     """
 
     def __init__(self, fast: bool, compiled: bool, insist: bool) -> None:
@@ -89,7 +89,7 @@ class Executable(ABC):
         """Loss, terms and gradient.
 
         Args:
-            vector: The parameters' own, detached.
+            vector: The parameters' own vector, detached.
         """
         if not self._ready:
             self._run, self._ready = self._set_up(vector), True
@@ -101,7 +101,7 @@ class Executable(ABC):
 
     @abstractmethod
     def functional(self, vector: Tensor) -> Result:
-        """As a function of the vector alone, which can be traced."""
+        """The result as a function of the vector alone, which can be traced."""
 
     def _set_up(self, vector: Tensor) -> Compute | None:
         start = time.perf_counter()
@@ -128,7 +128,7 @@ class Executable(ABC):
 
 
 class TrainingGradient(Executable):
-    """What a training step of one network computes.
+    """The computation of a training step of one network.
 
     Args:
         evaluation: The loss terms.

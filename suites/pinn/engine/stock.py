@@ -35,7 +35,7 @@ class LossEvaluation(Protocol):
         """
 
     def describe(self) -> Mapping[str, Any]:
-        """What the record says of it."""
+        """A description for the record."""
 
     def redrawn(self) -> LossEvaluation:
         """The same for the points that the data have now."""
@@ -44,14 +44,14 @@ class LossEvaluation(Protocol):
 class StockEvaluation:
     """DeepXDE's own evaluation, as `dde.Model.train` does it.
 
-    Every row goes through the network, every derivative is taken on all rows, and conditions and
-    equations take the rows that are theirs.
+    Every row goes through the network, and every derivative is taken on all rows; conditions and
+    equations then take their own rows.
 
     Args:
         data: ``dde.data.PDE`` that has drawn its points.
         net: The network.
-        device: Where it is.
-        reason: Why nothing faster evaluates it.
+        device: Device of the network.
+        reason: Why no faster evaluation is used.
     """
 
     path = "deepxde"
@@ -77,7 +77,7 @@ class StockEvaluation:
         return losses
 
     def describe(self) -> Mapping[str, Any]:
-        """Why it is used."""
+        """The reason why DeepXDE evaluates the terms, for the record."""
         return {"path": self.path, "reason": self._rest[-1], "rows": len(self._inputs)}
 
     def redrawn(self) -> StockEvaluation:

@@ -76,7 +76,7 @@ def _warn(message: str) -> None:
 
 
 def _read(path: Path, *, warn: bool) -> Reference | None:
-    """The stored solution, or None where there is none that can be read."""
+    """The stored solution, or None if there is none that can be read."""
     if not path.exists():
         return None
     try:
@@ -124,8 +124,8 @@ def _write(path: Path, reference: Reference) -> None:
 def cached(name: str, parameters: dict[str, Any], solve: Callable[[], Reference]) -> Reference:
     """The ground truth from the cache, or from `solve`, which then fills the cache.
 
-    Processes that ask for the same solution at the same time compute it once. A cache that
-    cannot be written to costs time and one line on stderr, never the result.
+    Processes that ask for the same solution at the same time compute it once. If the cache cannot
+    be written to, that costs time and one line on stderr, never the result.
 
     Args:
         name: Name of the problem, also the start of the file's name.
