@@ -85,7 +85,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _plans(store: Store, options: argparse.Namespace) -> list[Plan]:
     if options.study is not None:
-        return find_plans(store, options.study, options.suite, options.budget)
+        # As the study was run: a file's study is called after it.
+        name = Path(options.study).stem if options.study.endswith(".toml") else options.study
+        return find_plans(store, name, options.suite, options.budget)
     return plans_of_store(store, options.suite, options.budget)
 
 

@@ -153,7 +153,7 @@ def add_flags(
         doc = option.doc
         if option.kind is bool:
             switch = parser.add_argument(
-                option.flag, action="store_true", dest=option.name, help=doc.text
+                option.flag, action="store_true", dest=option.name, help=_escaped(doc.text)
             )
             switch.also = doc.also  # type: ignore[attr-defined]
             continue
@@ -171,10 +171,14 @@ def add_flags(
             default=None if option.repeated else option.default,
             choices=doc.choices or None,
             metavar=doc.value,
-            # argparse expands formats in it.
-            help=text.replace("%", "%%"),
+            help=_escaped(text),
         )
         action.also = doc.also  # type: ignore[attr-defined]
+
+
+def _escaped(text: str) -> str:
+    """For a help, in which argparse expands formats."""
+    return text.replace("%", "%%")
 
 
 def unknown_option(key: str, known: Iterable[Declared], kind: str = "option") -> BadInput:
