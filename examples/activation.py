@@ -1,8 +1,8 @@
-"""An activation of your own: a function without arguments that returns a module.
+r"""An activation of your own: a function without arguments that returns a module.
 
 In this folder:
 
-    python -m bench.suite pinn --problem advection-1d --arm lsuv \\
+    python -m bench.suite pinn --problem advection-1d --arm lsuv \
         --arm activation=activation:Snake+lsuv
 """
 

@@ -1,8 +1,8 @@
-"""A normalisation of your own: called with the number of features, returns a module.
+r"""A normalisation of your own: called with the number of features, returns a module.
 
 In this folder:
 
-    python -m bench.suite pinn --problem advection-1d --model fnn-bn --arm denorm \\
+    python -m bench.suite pinn --problem advection-1d --model fnn-bn --arm denorm \
         --arm normalization=normalization:RMSNorm
 """
 
