@@ -12,7 +12,7 @@ import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -117,8 +117,8 @@ def problems() -> Iterator[str]:
         files = ", ".join(f"`{name}`" for name in problem.file.names) if problem.file else "none"
         yield (
             f"Published: {setup.steps} steps on {points.domain} points of the domain,"
-            f" {points.boundary} of the boundary and {points.initial} of the initial state;"
-            f" {setup.supervised:.0%} of the solution's grid given as labels."
+            f" {points.boundary} of the boundary and {points.initial} of the initial state"
+            f"{f'; {setup.supervised:.0%} of the grid are labels' if setup.supervised else ''}."
             f" PDEBench's file: {files}.\n"
         )
 
@@ -139,7 +139,7 @@ def truths() -> Iterator[str]:
             error = "0"
         else:
             pairs = zip(truth.outputs, solution.error, strict=True)
-            error = ", ".join(f"`{problem.outputs[k]}` {_short(value)}" for k, value in pairs)
+            error = "<br>".join(f"`{problem.outputs[k]}` {_short(value)}" for k, value in pairs)
         order = "" if solution.order is None else f"{solution.order:.1f}"
         grid = " × ".join(map(str, solution.shape))
         rows.append((f"`{name}`", solution.method, grid, error, order))
@@ -230,8 +230,10 @@ def record() -> Iterator[str]:
         rows = []
         for field in msgspec.structs.fields(kind):
             repeated = kind is Record and field.name in Spec.__struct_fields__
-            meaning = meanings.get(field.name, "as in `spec`" if repeated else "")
-            rows.append((f"`{field.name}`", f"`{_type(hints[field.name])}`", meaning))
+            meaning = meanings.get(field.name, "As in `spec`." if repeated else "")
+            if field.name == "spec_hash":
+                meaning = "Name of the run: the hash of `spec`."
+            rows.append((f"`{field.name}`", _type(hints[field.name]), meaning))
         yield from _table(("field", "type", "meaning"), rows)
 
 
@@ -312,9 +314,15 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield f"|{'---|' * len(head)}"
     for row in rows:
-        cells = (str(cell).replace("|", "\\|").replace("\n", " ") for cell in row)
+        cells = (_cell(str(cell)) for cell in row)
         yield f"| {' | '.join(cells)} |"
     yield ""
+
+
+def _cell(text: str) -> str:
+    """Text in a table: a bar ends a cell, except in code."""
+    parts = text.replace("\n", " ").split("`")
+    return "`".join(p if k % 2 else p.replace("|", "\\|") for k, p in enumerate(parts))
 
 
 def _prose(kind: type) -> str:
@@ -340,14 +348,11 @@ def _documented(kind: type) -> dict[str, str]:
 
 
 def _type(hint: Any) -> str:
-    return (
-        hint.__name__
-        if isinstance(hint, type) and not typing.get_args(hint)
-        else str(hint)
-        .replace("typing.", "")
-        .replace("bench.store.record.", "")
-        .replace("bench.spec.spec.", "")
-    )
+    """A type as code, without the modules of its names."""
+    if typing.get_origin(hint) is Literal:
+        return ", ".join(f"`{choice}`" for choice in typing.get_args(hint))
+    text = str(hint) if typing.get_args(hint) else getattr(hint, "__name__", str(hint))
+    return f"`{re.sub(r'[a-z_]+[.]', '', text)}`"
 
 
 def _short(value: float) -> str:

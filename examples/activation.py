@@ -1,6 +1,9 @@
-"""An activation of your own: a function without arguments that returns a module.
+r"""An activation of your own: a function without arguments that returns a module.
 
-python -m bench.suite pinn --problem advection-1d --arm lsuv --arm activation=activation:Snake+lsuv
+In this folder:
+
+    python -m bench.suite pinn --problem advection-1d --arm lsuv \
+        --arm activation=activation:Snake+lsuv
 """
 
 import torch

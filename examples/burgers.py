@@ -1,6 +1,8 @@
 """A DeepXDE problem of your own: Burgers' equation with a travelling shock.
 
-python -m bench.suite pinn --problem burgers:problem --arm irelu+lsuv
+In this folder:
+
+    python -m bench.suite pinn --problem burgers:problem --arm irelu+lsuv
 """
 
 import deepxde as dde

@@ -1,6 +1,8 @@
 """An initialisation of your own: sets the weights of the linear layers in place.
 
-python -m bench.suite pinn --problem advection-1d --arm initialization=initialization:uniform
+In this folder:
+
+    python -m bench.suite pinn --problem advection-1d --arm initialization=initialization:uniform
 """
 
 from collections.abc import Callable, Sequence

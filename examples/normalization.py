@@ -1,6 +1,8 @@
-"""A normalisation of your own: called with the number of features, returns a module.
+r"""A normalisation of your own: called with the number of features, returns a module.
 
-    python -m bench.suite pinn --problem advection-1d --model fnn-bn --arm denorm \\
+In this folder:
+
+    python -m bench.suite pinn --problem advection-1d --model fnn-bn --arm denorm \
         --arm normalization=normalization:RMSNorm
 """
 

@@ -1,7 +1,9 @@
 """A trained potential drives ASE: relax a molecule, then let it vibrate.
 
-python -m bench.suite molecular --model schnet:32x2 --export potentials
-python relax.py potentials/xtb-ethanol-schnet-32x2-baseline-seed0-*
+In this folder:
+
+    python -m bench.suite molecular --model schnet:32x2 --export potentials
+    python relax.py potentials/xtb-ethanol-schnet-32x2-baseline-seed0-*
 """
 
 import argparse

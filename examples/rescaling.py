@@ -2,6 +2,8 @@
 
 The network predicts ``(label - offset) / factor``; every metric is back in the label's unit.
 
+In this folder:
+
     python -m bench.suite pinn --problem compressible-flow-1d --arm rescaling=rescaling:by_deviation
 """
 

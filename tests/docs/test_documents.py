@@ -78,7 +78,10 @@ def test_pages_include_what_is_generated_and_nothing_else() -> None:
     fragments = {f"{name}.md" for name in script("generate").FRAGMENTS}
     files = {name for name in included if (ROOT / name).is_file()}
     assert included - files == fragments
-    assert {name.partition("/")[0] for name in files} == {"examples"}
+    examples = (*ROOT.glob("examples/*.py"), *ROOT.glob("examples/*.toml"))
+    assert files == {str(path.relative_to(ROOT)) for path in examples}
+    lines = [line for path in PAGES for line in re.findall("^--8.*$", path.read_text(), re.M)]
+    assert [line for line in lines if not re.fullmatch(r'--8<-- "[\w./-]+"', line)] == []
 
 
 def test_generated_parts_have_the_names_of_the_code() -> None:
@@ -87,7 +90,8 @@ def test_generated_parts_have_the_names_of_the_code() -> None:
     assert "| `--halve-on-oom` |" in "\n".join(generate.command_line())
     record = "\n".join(generate.record())
     assert "| `spec_hash` | `str` |" in record
-    assert "| `step_ms_median` | `float \\| None` | Median time of one step. |" in record
+    assert "| `step_ms_median` | `float | None` | Median time of one step. |" in record
+    assert "| `status` | `done`, `diverged`," in record
 
 
 def test_the_readmes_activation_is_that_of_the_example() -> None:

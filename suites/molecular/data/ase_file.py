@@ -81,7 +81,7 @@ _COMPUTED = """
 
 @dataclass(frozen=True)
 class _Units:
-    """Unit of energies; the units of length in Å and of force in `energy` / Å."""
+    """Unit of energies; size of the units of length in Å and of force in `energy` / Å."""
 
     energy: str
     length: float
