@@ -8,9 +8,9 @@ import msgspec
 import pytest
 import torch
 
+from bench import noise
 from bench.noise import Training, spreads, train, trainings
 from bench.spec.spec import Spec
-from bench.tracking import noise
 
 
 def test_each_seed_is_repeated_with_changed_digits_and_further_seeds_are_not(
