@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -228,8 +227,6 @@ def _single(option: Declared, value: Any) -> Any:
         raise BadInput(f"{name} must be {_WHAT[kind]}, got {value!r}")
     if kind is int and abs(value) >= 10**18:
         raise BadInput(f"{name} must be a whole number of at most 18 digits, got {value!r}")
-    if kind is float and math.isnan(value):
-        raise BadInput(f"{name} must be a number, got {value!r}")
     if option.doc.choices and value not in option.doc.choices:
         raise unknown(name, value, option.doc.choices)
     return value
