@@ -16,7 +16,7 @@ from bench.training.learned import learned_parameters
 from suites.molecular.averaging import Averaging
 from suites.molecular.data.frames import Frames
 from suites.molecular.models.catalogue import Model
-from suites.molecular.models.hooks import Executed, activation_sites
+from suites.molecular.models.hooks import ForwardTrace, activation_sites
 from suites.molecular.models.potential import ENERGY, FORCES
 
 #: Predicted forces that vary less than this fraction of the true ones are none.
@@ -33,7 +33,7 @@ class Examined(Protocol):
     spec: Spec
     model: Model
     net: nn.Module
-    executed: Executed
+    trace: ForwardTrace
     averaging: Averaging
     parts: dict[str, Frames]
 
@@ -161,6 +161,6 @@ def _activation_warning(task: Examined) -> list[str]:
 
 def _normalization_warning(task: Examined) -> list[str]:
     name, architecture = task.spec.axes["normalization"], task.model.architecture
-    if name in ("denorm", architecture.normalization) or task.executed.normalizations:
+    if name in ("denorm", architecture.normalization) or task.trace.normalizations:
         return []
     return [f"{name} found no place in {task.model.name}: nothing is normalised"]

@@ -29,7 +29,7 @@ from suites.molecular.labels import label_scale, with_total_energies
 from suites.molecular.loss import EnergyForceLoss
 from suites.molecular.metrics import force_and_energy_errors, unit_of
 from suites.molecular.models.catalogue import OWN_INITIALIZATION, Model, Size, parse_model
-from suites.molecular.models.hooks import watch_execution
+from suites.molecular.models.hooks import trace_forward
 from suites.molecular.models.potential import (
     ENERGY,
     FORCES,
@@ -142,13 +142,13 @@ class MolecularTask:
                 self.dtype,
             )
         net = net.to(self.device)
-        with watch_execution(net) as self.executed, torch.no_grad():
+        with trace_forward(net) as self.trace, torch.no_grad():
             predict_energies(net.eval(), self.probe())
         net.train()
         own = axes["initialization"] == OWN_INITIALIZATION
         set_first_weights(
             net,
-            self.executed.linears,
+            self.trace.linears,
             lambda: predict_energies(net, self.probe()),
             None if own else axes["initialization"],
             seed,
@@ -169,8 +169,8 @@ class MolecularTask:
         """Network, frames, split, scale."""
         return {
             "engine": "schnetpack modules, preloaded batches",
-            "activations": self.executed.activations,
-            "normalizations": self.executed.normalizations,
+            "activations": self.trace.activations,
+            "normalizations": self.trace.normalizations,
             "parameters": sum(p.numel() for p in self.net.parameters()),
             "size": asdict(self.model.size),
             "source": self.source,

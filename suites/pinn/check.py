@@ -12,12 +12,12 @@ from bench.spec.spec import Spec
 from bench.text.errors import typed
 from bench.training.stock_speed import TOLERANCE, relative_difference
 from suites.pinn.backend import set_dtype
-from suites.pinn.engine.gradients import Executable
+from suites.pinn.engine.gradients import StepComputation
 from suites.pinn.engine.stock import StockEvaluation
 from suites.pinn.task import PINNTask, build
 
 
-def loss_and_gradient(gradient: Executable, task: PINNTask) -> list[Tensor]:
+def loss_and_gradient(gradient: StepComputation, task: PINNTask) -> list[Tensor]:
     """The loss and its gradient by each parameter, by the suite."""
     result = gradient(task.parameters.vector.detach())
     return [result.loss, *task.parameters.split(result.gradient).values()]

@@ -81,7 +81,7 @@ def insert_normalization(model: nn.Module, token: str, excluded: Sequence[str]) 
             module.activation = Normalized(norm, module.activation)
 
 
-class Executed:
+class ForwardTrace:
     """The modules that a forward pass really executed, in order.
 
     Attributes:
@@ -97,9 +97,9 @@ class Executed:
 
 
 @contextlib.contextmanager
-def watch_execution(model: nn.Module) -> Iterator[Executed]:
+def trace_forward(model: nn.Module) -> Iterator[ForwardTrace]:
     """Observe the forward passes of the body; each module is noted once."""
-    found = Executed()
+    found = ForwardTrace()
     sites = activation_sites(model)
     seen: set[str] = set()
 

@@ -66,7 +66,7 @@ def loss_and_terms(vector: Tensor, compute: Compute) -> tuple[Tensor, Tensor]:
     return loss, terms
 
 
-class Executable(ABC):
+class StepComputation(ABC):
     """A computation of loss, terms and gradient, set up when it is first called.
 
     Args:
@@ -127,7 +127,7 @@ class Executable(ABC):
         return run
 
 
-class TrainingGradient(Executable):
+class TrainingGradient(StepComputation):
     """The computation of a training step of one network.
 
     Args:

@@ -18,7 +18,7 @@ from torch.nn.functional import pad
 
 from suites.pinn.backend import dde
 from suites.pinn.engine.evaluation import State, TaylorEvaluation, served_rows
-from suites.pinn.engine.gradients import Executable, Result
+from suites.pinn.engine.gradients import Result, StepComputation
 from suites.pinn.engine.parameters import FlatParameters
 from suites.pinn.engine.rows import Selection, Table
 from suites.pinn.engine.serving import Rows, Server
@@ -235,7 +235,7 @@ def _means(errors: Tensor, sizes: Sequence[int]) -> Tensor:
     return torch.stack([part.mean() for part in squared.split(list(sizes))])
 
 
-class TogetherGradient(Executable):
+class TogetherGradient(StepComputation):
     """The computation of a training step of several seeds: loss, terms and gradient of each.
 
     Args:
