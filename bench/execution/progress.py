@@ -75,11 +75,12 @@ class ProgressReporter:
 
     def finished(self, record: Record, reused: bool) -> None:
         """A run has ended, or its record was found."""
-        self._count += 1
         if reused:
+            self._count += 1
             self._found += 1
             return
         self._say_found()
+        self._count += 1
         self.say(
             f"[{self._count}/{len(self._steps)}] {record.spec.title}: {_outcome(record)}"
             f" in {_seconds(record):.1f} s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,7 +26,10 @@ SAID: list[tuple[list[str], str]] = [
     ([*PINN, "--model", "schnet:8x2"], "model 'schnet' is in the suite 'molecular'"),
     ([*MOLECULAR[:1], "--problem", "advection-1d"], "'advection-1d' is in the suite 'pinn'"),
     ([*MOLECULAR[:1], "--model", "fnn"], "model 'fnn' is in the suite 'pinn'"),
-    (["study", "separate", "--problem", "advection"], "did you mean 'advection-1d'?"),
+    (
+        ["study", "separate", "--suite", "pinn", "--problem", "advection"],
+        "did you mean 'advection-1d'?",
+    ),
     ([*PINN, "--activation", "snake"], "package.module:attribute"),
     ([*PINN, "--activation", "mine.Snake"], "one's own is written module:attribute, 'mine:Snake'"),
     ([*PINN, "--activation", "./mine:Snake"], "'mine:Snake'"),
@@ -126,7 +130,7 @@ def test_a_study_fits_the_terminal(
     monkeypatch.setenv("COLUMNS", str(width))
     assert Console().width == width
     assert main(["study", "mine.toml", "--steps", "5", "--jobs", "1", "--seeds", "3"]) == 0
-    out = capsys.readouterr().out
+    out = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
     tables, _, _ = out.partition("report: ")
     assert max(map(len, tables.splitlines())) <= width
     for whole in ("irelu+lsuv --lr 0.1 vs baseline", "wins/ties/losses", "undecided"):
