@@ -75,9 +75,9 @@ def names() -> Iterator[str]:
 
 def studies() -> Iterator[str]:
     """The named studies: the question, and what is run on each suite."""
-    from bench.studies.catalogue import STUDIES
+    from bench.studies.catalogue import named_studies
 
-    for name, study in STUDIES.items():
+    for name, study in named_studies().items():
         yield f"### `{name}`\n\n{study.question}\n"
         rows = []
         for part in study.part:
