@@ -24,7 +24,7 @@ export COMMIT REASON
 WHERE = $(if $(MACHINE),--machine "$(MACHINE)") $(if $(BRANCH),--branch "$(BRANCH)") \
   $(if $(PUSH),--push)
 
-.PHONY: bench test lint format docs venv clean track compare nightly accept
+.PHONY: bench test lint format docs notebooks venv clean track compare nightly accept
 
 bench: $(READY)
 	$(RUN) -m bench.suite pinn --arm irelu --arm irelu+lsuv
@@ -66,6 +66,10 @@ docs: $(READY)
 	$(RUN) docs/generate.py
 	$(VENV)/bin/zensical build --strict --clean
 	$(RUN) docs/check_site.py site
+
+# Executes the notebooks again and stores what they show: a minute on two cores.
+notebooks: $(READY)
+	$(RUN) docs/notebooks.py examples/*.ipynb
 
 # Compiled bytecode halves the start-up of torch and DeepXDE.
 $(READY): pyproject.toml constraints.txt

@@ -7,8 +7,11 @@ the code. Run by ``make docs``.
 from __future__ import annotations
 
 import argparse
+import html
 import inspect
+import json
 import re
+import textwrap
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +19,8 @@ from typing import Any, Literal
 
 import msgspec
 
-OUT = Path(__file__).resolve().parents[1] / "build" / "docs"
+ROOT = Path(__file__).resolve().parents[1]
+OUT = ROOT / "build" / "docs"
 
 
 def main() -> None:
@@ -248,6 +252,36 @@ def metric_units() -> Iterator[str]:
     )
 
 
+def front_door() -> Iterator[str]:
+    """The notebook, without its title."""
+    notebook = json.loads((ROOT / "examples" / "front_door.ipynb").read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            yield re.sub("^# .*\n*", "", source) + "\n"
+            continue
+        yield f"```python\n{source}\n```\n"
+        for output in cell["outputs"]:
+            yield from _output(output, cell["metadata"].get("alt", ""))
+
+
+def _output(output: Mapping[str, Any], alt: str) -> Iterator[str]:
+    """What a cell shows. Pictures are embedded, and tables look as others of the site do."""
+    shown = {kind: "".join(text) for kind, text in output.get("data", {}).items()}
+    if "image/png" in shown:
+        data = shown["image/png"].replace("\n", "")
+        yield f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}">\n'
+    elif "text/html" in shown:
+        table = re.sub("<style.*?</style>", "", shown["text/html"], flags=re.DOTALL)
+        table = re.sub(' (?:border|class|style)="[^"]*"', "", table)
+        lines = [line.strip() for line in table.splitlines()]
+        yield f'<div class="output">{"".join(lines)}</div>\n'
+    else:
+        text = shown.get("text/plain", "".join(output.get("text", ""))).rstrip()
+        lines = [part for line in text.splitlines() for part in textwrap.wrap(line, 96) or [""]]
+        yield "\n".join(["```text", *lines, "```", ""])
+
+
 FRAGMENTS = {
     "command-line": command_line,
     "nightly-command": nightly_command,
@@ -260,6 +294,7 @@ FRAGMENTS = {
     "molecular-models": molecular_models,
     "record": record,
     "metric-units": metric_units,
+    "front-door": front_door,
 }
 
 

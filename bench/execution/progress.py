@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import html
 import sys
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -169,41 +170,64 @@ class TerminalReporter(ProgressReporter):
 
 
 class NotebookReporter(ProgressReporter):
-    """One bar and one line below a notebook's cell, written over as runs go on."""
+    """One bar and one line below a notebook's cell, written over as runs go on.
+
+    What a reader must know afterwards stays: how many runs there are, and which ones did not end as
+    ``done``.
+    """
+
+    #: The least time between two updates while steps are done.
+    _INTERVAL_S = 0.2
 
     def __init__(self, specs: Sequence[Spec]) -> None:
         super().__init__(specs)
         self._at: dict[str, int] = {}
         self._line = ""
+        self._kept: list[str] = []
+        self._reused = 0
+        self._updated = 0.0
         self._display: Any = None
 
     def __enter__(self) -> Self:
         from IPython.display import display
 
+        self._line = f"0 of {len(self._steps)} runs"
         self._display = display(self._content(), raw=True, display_id=True)
         return super().__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)
+        found = f", {self._reused} of them found in the store" if self._reused else ""
+        self.say(f"{self._count} of {len(self._steps)} runs{found}")
 
     def progress(self, spec: Spec, step: int, total: int, loss: float) -> None:
         """A block of steps was done."""
         self._at[spec.hash] = step
-        self.say(f"{spec.title}: step {step} of {total}, loss {loss:.2e}")
+        if time.monotonic() - self._updated >= self._INTERVAL_S:
+            count = f"[{self._count}/{len(self._steps)}]"
+            self.say(f"{count} {spec.title}: step {step} of {total}, loss {loss:.2e}")
 
     def finished(self, record: Record, reused: bool) -> None:
         """A run has ended, or its record was found."""
         self._at[record.spec_hash] = self._steps[record.spec_hash]
+        self._reused += reused
+        if record.status != "done":
+            self._kept.append(f"{record.spec.title}: {_outcome(record)}")
         super().finished(record, reused)
 
     def say(self, line: str) -> None:
         """Show a line instead of the last one."""
         self._line = line
+        self._updated = time.monotonic()
         if self._display is not None:
             self._display.update(self._content(), raw=True)
 
     def _content(self) -> dict[str, str]:
         done, total = sum(self._at.values()), max(sum(self._steps.values()), 1)
-        text = f"{self._count} of {len(self._steps)} runs. {self._line}"
+        lines = [self._line, *self._kept]
         bar = f'<progress value="{done}" max="{total}"></progress>'
-        return {"text/plain": text, "text/html": f"{bar} {html.escape(text)}"}
+        shown = "<br>".join(html.escape(line) for line in lines)
+        return {"text/plain": "\n".join(lines), "text/html": f"{bar} {shown}"}
 
 
 def _outcome(record: Record) -> str:
