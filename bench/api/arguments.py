@@ -14,9 +14,9 @@ class Sorted(NamedTuple):
     """Arguments of a call.
 
     Attributes:
-        training: What of the budget's training is changed.
+        training: What the call changes of the budget's training.
         suite: The suite's own options.
-        rest: Those of further structs, by the struct.
+        rest: The options of further structs, by struct.
     """
 
     training: TrainingOptions
@@ -30,12 +30,13 @@ def sort_arguments(
     """The options that keyword arguments name.
 
     Args:
-        suite: Whose own options may be among them.
-        given: Names and values.
-        further: Structs whose fields may be named, too.
+        suite: The suite whose own options may be among the arguments.
+        given: The arguments of the call by name.
+        further: Further structs whose fields may be arguments.
 
     Raises:
-        BadInput: A name is unknown (with the nearest match), or a value is none of its option.
+        BadInput: A name is unknown (the message has the nearest match), or a value does not fit its
+            option.
     """
     kinds: list[type[Options]] = [TrainingOptions, suite.options, *further]
     homes = {option.name: kind for kind in kinds for option in kind.declared()}
@@ -53,7 +54,7 @@ def sort_arguments(
 
 
 def seed_arguments(seeds: int | Sequence[int]) -> dict[str, Any]:
-    """``seeds`` of a Python call, a number of seeds or a list of them, as the options name them."""
+    """The options that ``seeds`` stands for: a number of seeds, or a list of them."""
     if isinstance(seeds, int):
         return {"seeds": seeds}
     return {"seed": tuple(seeds)}

@@ -18,7 +18,7 @@ _CATEGORIES = ("suite", "problem", "model", "arm", *AXES, "budget", "status", "d
 
 
 def run_frame(records: Sequence[Record]) -> pd.DataFrame:
-    """A row a run; see `bench.Results.frame`."""
+    """A row for each run; see `bench.Results.frame`."""
     metrics = list(dict.fromkeys(name for record in records for name in record.metrics))
     rows = []
     for record in records:
@@ -66,7 +66,7 @@ def run_frame(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def _unit(records: Iterable[Record], metric: str) -> str | dict[str, str]:
-    """The unit of a metric; by problem where these differ."""
+    """The unit of a metric; a dict of units by problem where they differ."""
     by_problem = {
         record.problem: record.units.get(metric, "1")
         for record in records
@@ -123,11 +123,11 @@ def curve_frame(records: Sequence[Record], metrics: Sequence[str]) -> pd.DataFra
 def comparison_frame(
     comparisons: Sequence[Comparison], parts: Sequence[PlanResults]
 ) -> pd.DataFrame:
-    """A row a comparison; see `bench.Results.compare`.
+    """A row for each comparison; see `bench.Results.compare`.
 
     Args:
-        comparisons: What is compared.
-        parts: The results that each is of.
+        comparisons: The comparisons.
+        parts: The results that each comparison belongs to.
     """
     rows = []
     for comparison, part in zip(comparisons, parts, strict=True):

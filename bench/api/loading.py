@@ -1,4 +1,4 @@
-"""`bench.load`: what a store has."""
+"""`bench.load`: the runs of a store."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from bench.text.errors import BadInput
 
 
 def load(store: Path | str = DEFAULT_OUT) -> Results:
-    """The runs that a store has; they are read when they are first asked for.
+    """Open a store. Its runs are read when they are first asked for.
 
     Args:
         store: The folder that ``python -m bench.suite … --out`` or `bench.run` wrote to.
+
+    Returns:
+        All runs of the store, in the order in which they were started.
 
     Raises:
         BadInput: There is no store.

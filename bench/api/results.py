@@ -26,11 +26,16 @@ if TYPE_CHECKING:
 
 
 class Results:
-    """Runs, in order.
+    """Runs, and what can be asked of them.
+
+    `bench.run` gives the runs of the call in the order problem, model, arm, seed; `bench.load`
+    gives all runs of a store in the order in which they were started. A loop over them yields their
+    records.
 
     Args:
-        store: Where they are.
-        records: Their records; ``None``: all of the store, read when they are first asked for.
+        store: The store that keeps the runs.
+        records: Their records. ``None``: those of all runs of the store, read when they are first
+            asked for.
     """
 
     def __init__(self, store: Store, records: Sequence[Record] | None = None) -> None:
@@ -39,7 +44,7 @@ class Results:
 
     @cached_property
     def records(self) -> list[Record]:
-        """What each run left behind; see the reference of the record."""
+        """The record of each run. `bench.load` reads them without losses and history."""
         if self._given is not None:
             return list(self._given)
         with uncollected():
@@ -52,24 +57,26 @@ class Results:
         return iter(self.records)
 
     def frame(self) -> pd.DataFrame:
-        """A row a run: what was run, how it ended, times, and every metric at its end.
+        """A row for each run: what was run, how it ended, times, and every metric at its end.
 
         Returns:
-            Typed columns; names are categories. A metric is NaN where it is not finite or was never
-            reached. ``attrs["units"]`` has the unit of each metric, or one for each problem where
-            these differ. The loss terms are in the labels' own units, whatever the rescaling.
+            Names are categories, numbers have their types. A metric is NaN where it is not finite
+            or was never reached. Metrics and loss terms are in the labels' own units, whatever the
+            rescaling; ``attrs["units"]`` has the unit of each, or a dict of units by problem where
+            they differ.
         """
         return run_frame(self.records)
 
     def curves(self, *metrics: str) -> pd.DataFrame:
-        """Metrics over the steps, in long form: run, …, step, seconds, metric, value.
+        """Metrics over the steps, in long form.
 
         Args:
-            metrics: Their names; all if none is given.
+            metrics: Names of metrics; all metrics if none is named.
 
         Returns:
-            A row for each evaluation of each metric; ``seconds`` are of training, without the
-            evaluations.
+            A row for each evaluation of each metric: what was run, ``step``, ``seconds``,
+            ``metric`` and ``value``. Seconds count training without the evaluations.
+            ``attrs["units"]`` has the unit of each metric.
 
         Raises:
             BadInput: No run has a metric of that name.
@@ -82,21 +89,23 @@ class Results:
         return curve_frame(records, metrics)
 
     def compare(self, reference: str = BASELINE, metric: str | None = None) -> pd.DataFrame:
-        """Every other arm against one, by pairs of equal problem, model and seed.
+        """Compare every other arm with one, by pairs of equal problem, model and seed.
 
-        Only runs of one kind are compared: of those of a problem and model, the most that have the
-        same training, settings, device and dtype.
+        Only runs of one kind are compared: for each problem and model, the largest group of runs
+        with equal training, settings, device and dtype.
 
         Args:
-            reference: An arm that was run.
-            metric: An error; each problem's main one if ``None``.
+            reference: The arm that the others are compared with.
+            metric: The error that is compared; ``None``: the main error of each problem.
 
         Returns:
-            A row for each arm: ratio of errors with its 95 % interval (NaN if there are too few
-            seeds), pairs, and the verdict that a report gives.
+            A row for each other arm. ``ratio`` is its error over the reference's, below 1 if it is
+            better; ``low`` and ``high`` are the ends of the 95 % interval, NaN if there are too few
+            seeds. ``verdict`` is what a report says.
 
         Raises:
-            BadInput: There is no such arm or metric, or the runs are of several suites or budgets.
+            BadInput: No run has that arm or metric, or the runs belong to several suites or
+                budgets.
         """
         results = self._planned()
         name = str(Arm.parse(reference)) if reference not in results.variants else reference
@@ -109,10 +118,16 @@ class Results:
         return comparison_frame(found, [results] * len(found))
 
     def report(self, path: Path | str) -> Path:
-        """Write a page on these runs, one file that needs nothing else.
+        """Write a page about these runs: one file that needs nothing else.
+
+        Args:
+            path: The HTML file.
+
+        Returns:
+            The same path.
 
         Raises:
-            BadInput: The runs are of several suites or budgets, or the file cannot be written.
+            BadInput: The runs belong to several suites or budgets, or the file cannot be written.
         """
         try:
             return write_html(self._planned(), self._store, Path(path))
@@ -120,25 +135,28 @@ class Results:
             raise BadInput(f"cannot write {str(path)!r}: {error.strerror}") from error
 
     def run(self, name: str) -> Run:
-        """One run, by the first digits of its name.
+        """One run of the store.
+
+        Args:
+            name: The first digits of the run's name.
 
         Raises:
-            BadInput: No run or several do.
+            BadInput: No run's name begins with these, or several do.
         """
         return Run(self._store, self._store.find(name))
 
     def runs(self) -> list[Run]:
-        """Each run by itself."""
+        """Each run by itself, in order."""
         return [Run(self._store, record) for record in self.records]
 
     def _whole(self, record: Record) -> Record:
-        """With its history, which is not read with all runs of a store."""
+        """The record with its history, which is left out when all runs of a store are read."""
         if record.history or self._given is not None:
             return record
         return self._store.read(record.spec_hash) or record
 
     def _planned(self) -> PlanResults:
-        """These runs as if they had been planned."""
+        """The results of a plan that has exactly these runs."""
         if not self.records:
             raise BadInput(f"no runs in {str(self._store.root)!r}")
         for kind in ("suite", "budget"):
@@ -160,8 +178,8 @@ class Run:
     """One run.
 
     Args:
-        store: Where it is.
-        record: What it left behind.
+        store: The store that keeps it.
+        record: The record of the run.
     """
 
     def __init__(self, store: Store, record: Record) -> None:
@@ -170,27 +188,28 @@ class Run:
 
     @property
     def metrics(self) -> Mapping[str, float | None]:
-        """Every metric at its end; ``None`` where it is not finite."""
+        """The final value of each metric by name; ``None`` where it is not finite."""
         return {name: metric.final for name, metric in self.record.metrics.items()}
 
     def curves(self, *metrics: str) -> pd.DataFrame:
-        """See `Results.curves`."""
+        """The run's metrics over the steps; see `Results.curves`."""
         return Results(self._store, [self.record]).curves(*metrics)
 
     def network(self, device: str = "cpu") -> TrainedNetwork:
-        """The trained network, ready to be called.
+        """Rebuild the trained network.
 
         Args:
-            device: Where it computes.
+            device: Where it computes: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
 
         Returns:
-            Of a PINN: called with points of shape ``(n, inputs)``, it gives the solution there,
-            ``(n, outputs)``, in the problem's units. Of a potential: called with `ase.Atoms`, it
-            gives the energy in eV and the forces in eV/Å. ``module`` is the torch module.
+            A function. A PINN maps points of shape ``(n, inputs)``, space first and time last, to
+            the solution there, of shape ``(n, outputs)`` and in the problem's units. A potential
+            maps `ase.Atoms` to the energy in eV and the forces in eV/Å. ``module`` is the torch
+            module.
 
         Raises:
-            BadInput: The run is not ``done``, its weights are not there, a user's own code that it
-                was trained with has changed, or its suite has no such thing.
+            BadInput: The run is not ``done``, its weights are missing, your own code that it was
+                trained with has changed, or its suite gives no networks.
         """
         from bench.execution.options import device_name
 

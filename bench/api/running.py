@@ -36,38 +36,43 @@ def run(
     progress: bool = True,
     **options: Any,
 ) -> Results:
-    """Train and score problems × models × arms × seeds of a suite; what is in the store is found.
+    """Train and score problems × models × arms × seeds of a suite, or find them in the store.
 
-    The same as ``python -m bench.suite SUITE``, with the same names, checks and results. Ctrl-C
-    saves the state of what is running, and the same call continues.
+    It does what ``python -m bench.suite SUITE`` does, with the same names, checks and results.
+    Ctrl-C saves the state of the runs in training, and the same call continues them.
 
     Args:
-        suite: ``pinn``, ``molecular``, or another that is installed.
-        problems: Names, files, or ``package.module:attribute``; the suite's default if empty.
-        arms: Techniques joined by ``+``; the baseline is added.
-        models: Networks, with a size if wanted (``fnn:64x4``); the suite's default if empty.
-        seeds: How many, from 0, or which.
-        budget: How long to train: ``smoke``, ``quick``, ``paper``.
-        baseline: Whether the baseline is added.
-        store: Folder in which results are kept.
+        suite: ``pinn``, ``molecular``, or another suite that is installed.
+        problems: One or several: names, files, or ``package.module:attribute``. Without any, the
+            suite's default.
+        arms: One or several, each of techniques joined by ``+``.
+        models: One or several networks, with a size if wanted (``fnn:64x4``). Without any, the
+            suite's default.
+        seeds: A number of seeds, which are counted from 0, or a list of seeds.
+        budget: How long to train: ``smoke``, ``quick`` or ``paper``.
+        baseline: Add the baseline to the arms.
+        store: The folder that keeps the results.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
         dtype: ``float32`` or ``float64``.
-        jobs: Runs side by side, each in a process; ``1``: in this process.
-        timeout: Seconds that a run may take.
-        halve_on_oom: Try again with less at a time when memory runs out.
-        seeds_together: Train the seeds of an arm as one model: ``auto``, ``on``, ``off``.
+        jobs: How many runs train side by side, each in a process of its own. ``"auto"``: one for
+            each core, or one on a GPU. ``1``: all in this process.
+        timeout: The most seconds that a run may take.
+        halve_on_oom: When memory runs out, try again with half the seeds, then half a batch, at a
+            time.
+        seeds_together: Train the seeds of an arm as one model, where the suite can: ``on``,
+            ``off``, or ``auto``: on CUDA devices.
         rerun: Repeat finished runs.
-        progress: Show what is done, in the terminal or the notebook.
-        options: Of an axis for every arm (``activation="mine:Snake"``), of training
-            (``steps=500``), and of the suite (``supervised=0.1``), as on the command line.
+        progress: Show progress, in the terminal or the notebook.
+        options: Further options by name: an axis for every arm (``activation="mine:Snake"``),
+            training (``steps=500``), and the suite's own (``supervised=0.1``).
 
     Returns:
         The runs, in the order problem, model, arm, seed.
 
     Raises:
-        BadInput: A name, a value or an option is wrong; nothing was run.
-        KeyboardInterrupt: It was interrupted; the state is saved.
-        bench.files.atomic.CannotWrite: The store takes no more; what was written stands.
+        BadInput: A name, a value or an option is wrong. Nothing was run.
+        KeyboardInterrupt: The call was interrupted. The state is saved.
+        bench.files.atomic.CannotWrite: The store takes no more data. What was written stands.
     """
     found = load_suite(suite)
     sorted_ = sort_arguments(found, options, (Axes,))

@@ -1,4 +1,4 @@
-"""`bench.study`: run what answers a question, and report on it."""
+"""`bench.study`: run what answers a question, and report the answer."""
 
 from __future__ import annotations
 
@@ -48,24 +48,35 @@ def study(
     progress: bool = True,
     **options: Any,
 ) -> StudyResults:
-    """Run what is missing of a study, on each of its suites.
+    """Run what the store does not have of a study, on each of its suites.
 
-    The same as ``python -m bench.suite study NAME``.
+    It does what ``python -m bench.suite study NAME`` does.
 
     Args:
-        name: Of a study (``python -m bench.suite study --list``), or one's own ``FILE.toml``.
-        suite: One suite instead of all of the study's.
-        problems: Instead of the study's.
-        models: Instead of the study's.
-        seeds: How many, from 0, or which; more extend a study.
-        budget: How long to train.
-        store, device, dtype, jobs, timeout, halve_on_oom, seeds_together, rerun, progress: As of
-            `bench.run`.
-        options: Of training, and, if the study has or is asked for one suite, of that suite.
+        name: Name of a study (``python -m bench.suite study --list``), or your own ``FILE.toml``.
+        suite: One suite; without it, all suites of the study.
+        problems: Problems instead of the study's.
+        models: Networks instead of the study's.
+        seeds: A number of seeds, which are counted from 0, or a list of seeds. More seeds extend a
+            study that was run.
+        budget: How long to train: ``smoke``, ``quick`` or ``paper``.
+        store: The folder that keeps the results.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
+        dtype: ``float32`` or ``float64``.
+        jobs: How many runs train side by side; see `bench.run`.
+        timeout: The most seconds that a run may take.
+        halve_on_oom: When memory runs out, try again with half the seeds, then half a batch, at a
+            time.
+        seeds_together: Train the seeds of an arm as one model, where the suite can: ``on``,
+            ``off``, or ``auto``: on CUDA devices.
+        rerun: Repeat finished runs.
+        progress: Show progress, in the terminal or the notebook.
+        options: Further options by name: of training, and, where only one suite is run, of that
+            suite.
 
     Raises:
-        BadInput: A name, a value or an option is wrong; nothing was run.
-        KeyboardInterrupt: It was interrupted; the state is saved.
+        BadInput: A name, a value or an option is wrong. Nothing was run.
+        KeyboardInterrupt: The call was interrupted. The state is saved.
     """
     found = get_study(str(name))
     parts = found.on(suite)
@@ -138,8 +149,8 @@ class StudyResults:
     """What a study found, on one suite or several.
 
     Args:
-        store: Where its runs are.
-        parts: Its results on each suite.
+        store: The store that keeps its runs.
+        parts: The results on each suite.
     """
 
     def __init__(self, store: Store, parts: Sequence[PlanResults]) -> None:
@@ -148,11 +159,11 @@ class StudyResults:
 
     @property
     def answer(self) -> str:
-        """What was found, and what limits it, in sentences."""
+        """What the study found, and what limits it, in sentences."""
         return "\n\n".join("\n".join([headline(part), *limits(part)]) for part in self.parts)
 
     def frame(self) -> pd.DataFrame:
-        """A row a run; see `bench.Results.frame`."""
+        """A row for each run; see `bench.Results.frame`."""
         return run_frame([r for part in self.parts for r in _records(part)])
 
     def curves(self, *metrics: str) -> pd.DataFrame:
@@ -161,10 +172,10 @@ class StudyResults:
         return curve_frame([record for record in stored if record is not None], metrics)
 
     def compare(self, metric: str | None = None) -> pd.DataFrame:
-        """The study's comparisons; see `bench.Results.compare`.
+        """A row for each of the study's comparisons; see `bench.Results.compare`.
 
         Args:
-            metric: An error; each suite's main one if ``None``.
+            metric: The error that is compared; ``None``: the main error of each suite.
         """
         return comparison_frame(
             [
@@ -176,7 +187,13 @@ class StudyResults:
         )
 
     def report(self, path: Path | str) -> Path:
-        """Write the study's page, one file that needs nothing else.
+        """Write the study's page: one file that needs nothing else.
+
+        Args:
+            path: The HTML file.
+
+        Returns:
+            The same path.
 
         Raises:
             BadInput: The study was run on several suites, each of which has a page of its own.

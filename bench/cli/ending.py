@@ -1,4 +1,4 @@
-"""How a command ends that has run something: its exit code, and what is to be said of it."""
+"""The end of a command that has run something: its exit code, and what it says."""
 
 from __future__ import annotations
 

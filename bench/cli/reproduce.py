@@ -78,7 +78,7 @@ def _repeat(record: Record, store: Store, device: str) -> int:
 
 
 def differences(record: Record, repeated: Record) -> list[str]:
-    """What of the result is not the same, a line each."""
+    """The differences between the results, a line for each."""
     lines = []
     if repeated.status != record.status:
         lines.append(f"status: {record.status}, now {repeated.status} ({repeated.reason})")
@@ -94,7 +94,7 @@ def differences(record: Record, repeated: Record) -> list[str]:
 
 
 def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What of the environment is not the same and may change the last digits, a line each."""
+    """The changes of the environment that may change the last digits, a line for each."""
     lines = []
     for name in _SAME:
         one, other = before.get(name), now.get(name)

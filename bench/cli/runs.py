@@ -1,4 +1,4 @@
-"""``python -m bench.suite runs``: the runs of a store, a line each."""
+"""``python -m bench.suite runs``: the runs of a store, a line for each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATUSES = get_args(Status)
 
 
 class RunFilter(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which runs; what is not given is any."""
+    """Which runs to list. An option that is not given leaves none out."""
 
     suite: Annotated[tuple[str, ...], Doc("of a suite", "NAME")] = ()
     problem: Annotated[tuple[str, ...], Doc("of a problem", "NAME")] = ()
@@ -32,7 +32,7 @@ class RunFilter(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     status: Annotated[tuple[str, ...], Doc("that ended so", "NAME", STATUSES)] = ()
 
     def takes(self, record: Record) -> bool:
-        """Whether a run is one of these."""
+        """Whether this run is listed."""
         for name in self.__struct_fields__:
             wanted, value = getattr(self, name), getattr(record, name)
             alike = {value, value.partition(":")[0]} if name == "model" else {value}

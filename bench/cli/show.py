@@ -36,8 +36,8 @@ def describe(record: Record, where: str = "") -> list[str]:
     """The record in lines for people.
 
     Args:
-        record: Of the run.
-        where: The option that names its store, as of `bench.store.store.out_option`.
+        record: The record of the run.
+        where: The option that names its store, from `bench.store.store.out_option`.
     """
     spec, timing = record.spec, record.timing
     together = record.seeds_together
@@ -67,7 +67,7 @@ def describe(record: Record, where: str = "") -> list[str]:
 
 
 def _network(record: Record) -> list[str]:
-    """How many parameters there are, and what those outside the linear layers have become."""
+    """The number of parameters, and the final values of those outside the linear layers."""
     lines = []
     if (count := record.task.get("parameters")) is not None:
         lines.append(f"network   {count} parameters")

@@ -35,7 +35,7 @@ class SpeedOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Refuse numbers out of their range.
 
         Raises:
-            BadInput: One is.
+            BadInput: A number is out of its range.
         """
         for name in ("rounds", "steps"):
             number = getattr(self, name)
@@ -46,7 +46,7 @@ class SpeedOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def add_command(commands: Any, suites: Iterable[Suite]) -> None:
-    """Add the subcommand, with one of its own for each suite that can be compared."""
+    """Add the subcommand, which has one for each suite that can be compared."""
     parser = commands.add_parser(
         "speed",
         help="time a training step against the stock library's",

@@ -1,4 +1,4 @@
-"""``python -m bench.suite study NAME``: run what answers a question, and report on it."""
+"""``python -m bench.suite study NAME``: run what answers a question, and report the answer."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _run_plan(part: Part, plan: Plan, device: str, where: ExecutionOptions, dry_
 
 
 def print_study(plan: Plan, store: Store) -> Path:
-    """Print what a study found, make its page, and say where that is."""
+    """Print what a study found, make its page, and say where the page is."""
     from bench.report.document import write_html
     from bench.report.results import Results
     from bench.report.terminal import print_findings

@@ -85,9 +85,9 @@ def asked(suite: Suite, namespace: argparse.Namespace, device: str) -> list[Spec
     """The specs that a command line asks for.
 
     Args:
-        suite: Of the command.
-        namespace: What was parsed.
-        device: Name of the device, resolved.
+        suite: The suite of the command.
+        namespace: The parsed command line.
+        device: Resolved name of the device.
 
     Raises:
         BadInput: A name, a size or an option is wrong.
