@@ -1,4 +1,4 @@
-"""One unit of runs, claimed, found or trained."""
+"""One unit of runs: claimed, found or trained."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bench.training.signals import Interruption
 
 
 class Attempts:
-    """Runs units of specs, of which others that share the store may be training some.
+    """Runs units of specs. Other processes that share the store may be training some of them.
 
     Args:
-        conditions: Where and how.
-        watcher: Told of what happens to the runs.
-        found: Called with the record of a run that another process has finished meanwhile.
+        conditions: Where and how to run.
+        watcher: Is told what happens to the runs.
+        found: Is called with the record of a run that another process has finished meanwhile.
     """
 
     def __init__(
@@ -32,13 +32,13 @@ class Attempts:
         self._refused: dict[str, Claim] = {}
 
     def run(self, unit: Sequence[Spec], interruption: Interruption) -> list[Spec]:
-        """Train what no one else has finished or is training.
+        """Train what no other process has finished or is training.
 
         Returns:
-            The specs that others are training.
+            The specs that other processes are training.
 
         Raises:
-            CannotWrite: The store takes no more.
+            CannotWrite: The store takes no more data.
         """
         store, held, mine = self._conditions.store, [], []
         with contextlib.ExitStack() as claims:

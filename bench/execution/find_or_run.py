@@ -23,22 +23,22 @@ def find_or_run(
     decode: Decode = decode_result,
     progress: bool = True,
 ) -> tuple[list[Record], bool]:
-    """Run what is missing from the store, which is made if it is not there.
+    """Run what is missing from the store. The store is made if it is not there.
 
     Args:
-        suite: Of all specs.
-        specs: What is wanted.
-        device: Name of the device, resolved.
-        options: Where and how.
-        decode: Reads a record that is found: of `bench.store.record`.
-        progress: Whether to show what is done.
+        suite: The suite of all specs.
+        specs: The wanted runs.
+        device: Resolved name of the device.
+        options: Where and how to run.
+        decode: The decoder of `bench.store.record` that reads the records that are found.
+        progress: Show progress.
 
     Returns:
-        As of `bench.execution.run_all.run_all`.
+        The records of the wanted runs in order, and whether the call was interrupted.
 
     Raises:
         BadInput: An option is out of range, or the store cannot be written to.
-        CannotWrite: The store took no more in the middle.
+        CannotWrite: The store takes no more data; what was written stands.
     """
     options.check()
     conditions = Conditions(
@@ -67,12 +67,12 @@ def find_or_run(
 
 
 def trained(records: Sequence[Record], store: Store) -> list[TrainedRun]:
-    """The runs as a suite sees them once they have ended."""
+    """The runs as a suite gets them once they have ended."""
     return [TrainedRun(r.spec, r.status, r.task, store.find_weights(r.spec_hash)) for r in records]
 
 
 def without_result(records: Sequence[Record]) -> str:
-    """How many runs ended in which way that is no result; empty if none did."""
+    """How many runs ended without a result, by status; empty if none did."""
     bad = Counter(r.status for r in {r.spec_hash: r for r in records}.values())
     for status in FINAL:
         del bad[status]
@@ -80,7 +80,7 @@ def without_result(records: Sequence[Record]) -> str:
 
 
 def _say_what_is_old(suite: Suite, records: Sequence[Record]) -> None:
-    """One line if some of the records were made by other code or versions than the rest."""
+    """Say in one line if other code or versions made some of the records."""
     from bench.store.environment import provenance
 
     now = provenance(suite)

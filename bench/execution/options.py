@@ -1,4 +1,4 @@
-"""The options on where runs are carried out and kept."""
+"""The options that say where runs are carried out and kept."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ExecutionOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
     rerun: Annotated[bool, Doc("repeat finished runs", also=("force", "overwrite"))] = False
 
     def check(self) -> None:
-        """Refuse what can be refused without torch.
+        """Refuse values that can be checked without torch.
 
         Raises:
             BadInput: ``jobs`` or ``timeout`` is out of range.
@@ -70,10 +70,10 @@ class ExecutionOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
             raise BadInput(f"--timeout must be positive and finite, got {self.timeout}")
 
     def jobs_on(self, device: str) -> int:
-        """How many runs side by side on a device, by its resolved name.
+        """How many runs train side by side on a device, given by its resolved name.
 
         Raises:
-            BadInput: ``jobs`` is no number.
+            BadInput: ``jobs`` is neither a number nor ``auto``.
         """
         text = self.jobs
         if text == "auto":
@@ -90,7 +90,7 @@ class ExecutionOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 def device_name(name: str) -> str:
-    """The device's own name. Asks torch, which takes seconds to import, only about CUDA.
+    """The device's own name. Only a question about CUDA imports torch, which takes seconds.
 
     Raises:
         BadInput: The form is wrong, or this machine has no such device.

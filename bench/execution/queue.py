@@ -1,4 +1,4 @@
-"""What is still to be run, with what others are running put off."""
+"""What is still to be run. Units that other processes are running are put off."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LATER_S = 1.0
 
 
 class Waiting:
-    """Units in their order; those that were put off come back after a while.
+    """Units in order; those that were put off come back after a while.
 
     Args:
-        units: Of specs that are run at a time.
+        units: Specs that are run at a time.
     """
 
     def __init__(self, units: Sequence[_Unit]) -> None:
@@ -29,11 +29,11 @@ class Waiting:
         return bool(self._ready or self._later)
 
     def next(self) -> _Unit | None:
-        """The next unit, ``None`` if there is none yet."""
+        """The next unit; ``None`` if there is none yet."""
         if self._later and self._later[0][0] <= time.monotonic():
             self._ready.append(self._later.popleft()[1])
         return self._ready.popleft() if self._ready else None
 
     def put_off(self, unit: _Unit) -> None:
-        """Look at it again later."""
+        """Look at this unit again later."""
         self._later.append((time.monotonic() + _LATER_S, unit))

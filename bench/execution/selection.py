@@ -1,4 +1,4 @@
-"""The options on what is run: problems × models × arms × seeds of one suite."""
+"""The options that say what is run: problems × models × arms × seeds of one suite."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Seeds(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The seeds that are asked for, each once.
 
         Args:
-            default: How many where none is named.
+            default: The number of seeds where none is named.
 
         Raises:
             BadInput: A number is out of its range, or both kinds are given.
@@ -88,12 +88,12 @@ class Selection(Seeds, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The specs that are asked for.
 
         Args:
-            axes: Choices for every arm.
-            suite: Of the runs.
-            device: Name of the device, resolved.
-            dtype: Of the networks.
-            training: What of the budget's training is changed.
-            options: The suite's own.
+            axes: Choices that all arms get.
+            suite: The suite of the runs.
+            device: Resolved name of the device.
+            dtype: The networks' dtype.
+            training: Changes of the budget's training.
+            options: The suite's own options.
 
         Raises:
             BadInput: A name, a size or an option is wrong.
@@ -144,10 +144,10 @@ class Selection(Seeds, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def suite_spec(suite: Suite, request: Request) -> Spec:
-    """`Suite.specify`, which says where else a problem or a model is that a suite does not have.
+    """`Suite.specify`; the message about a problem or model of another suite says which suite.
 
     Raises:
-        BadInput: As of `Suite.specify`.
+        BadInput: A name, a size or an option is wrong.
     """
     model = request.model.partition(":")[0]
     try:

@@ -1,4 +1,4 @@
-"""How thousands of records are held at once."""
+"""Thousands of records at once, without the garbage collector's search for cycles."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without the search for cycles, which would walk all records again and again.
+    """Pause the search for cycles, which would walk all records again and again.
 
-    Reading makes no cycles, and drawing few.
+    Reading makes no cycles, and drawing makes few.
     """
     enabled = gc.isenabled()
     gc.disable()

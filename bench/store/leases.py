@@ -16,17 +16,17 @@ LEASE_S = 60.0
 
 
 class Claim:
-    """What one process at a time holds on a run or on another file.
+    """A claim on a run or on another file, which one process at a time holds.
 
     It is two locks. The first, ``flock``, ends with its holder, but a network file system may keep
-    it to one host. The second, a lease, is a file that its holder touches; another host takes it
-    over when that has not happened for `LEASE_S` of its own clock, and the same host at once when
-    the holder is gone. Should a holder that was only suspended come back, a run is trained twice,
-    to the same files: each is whole, and either is right.
+    it to one host. The second, a lease, is a file that its holder touches. Another host takes it
+    over when it has not been touched for `LEASE_S` of that host's clock; the same host takes it
+    over as soon as the holder is gone. A holder that was only suspended may come back: then the run
+    is trained twice, into the same files. Each file is whole, and either result is right.
 
     Args:
-        path: Of the lock file; the lease is beside it.
-        lease_s: As `LEASE_S`; the same for all.
+        path: Path of the lock file; the lease is beside it.
+        lease_s: Instead of `LEASE_S`; all processes must use the same.
     """
 
     def __init__(self, path: Path, lease_s: float = LEASE_S) -> None:
@@ -35,7 +35,9 @@ class Claim:
         self._lease = SoftFileLease(path.with_suffix(".lease"), lease_duration=lease_s)
 
     def take(self) -> bool:
-        """Take it unless another holds it. To learn that a lease stands still, ask the same object.
+        """Take the claim, unless another process holds it.
+
+        Only an object that is asked again notices that a lease stands still.
 
         Raises:
             CannotWrite: The system refuses to make the files.
@@ -55,7 +57,7 @@ class Claim:
         return True
 
     def release(self) -> None:
-        """Let others take it."""
+        """Let other processes take it."""
         try:
             self._lease.release()
         finally:
@@ -63,10 +65,10 @@ class Claim:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Wait for it, and hold it in the body.
+        """Wait for the claim, and hold it in the body.
 
         Raises:
-            CannotWrite: As `take`.
+            CannotWrite: The system refuses to make the files.
         """
         while not self.take():
             time.sleep(0.05)

@@ -33,17 +33,17 @@ class Metric(msgspec.Struct, frozen=True):
 class Timing(msgspec.Struct, frozen=True):
     """Seconds, except the step times, which are milliseconds after warm-up.
 
-    Seeds that were trained together were built and stepped together: those times are then of all of
-    them at once, in the record of each, and not divided by their number.
+    Seeds that were trained together were also built and stepped together. The record of each then
+    has the times of all of them at once, not divided by their number.
 
     Attributes:
         build_s: Building the task: network, points, ground truth.
         train_s: Optimisation steps alone.
         evaluate_s: Evaluations, outside the training clock.
         step_ms_median: Median time of one step.
-        step_ms_p10: 10 % quantile.
-        step_ms_p90: 90 % quantile.
-        steps_timed: How many steps these are taken over.
+        step_ms_p10: 10 % quantile of the step times.
+        step_ms_p90: 90 % quantile of the step times.
+        steps_timed: Number of steps that were timed.
     """
 
     build_s: float
@@ -62,22 +62,23 @@ class Record(msgspec.Struct, frozen=True):
         schema: Version of this layout.
         spec: What was run.
         status: How it ended.
-        reason: Why, where the status is not ``done``.
+        reason: Why the status is not ``done``.
         steps_done: Optimisation steps done.
         best_step: Step at which the held-out loss was lowest.
-        metrics: By name, in the labels' own units whatever the rescaling.
+        metrics: Metrics by name, in the labels' own units, whatever the rescaling.
         units: Unit of each metric.
         losses: Training loss terms by name at the steps ``step``.
         history: Metrics by name at the steps ``step`` and training seconds ``seconds``.
         timing: Where the time went.
         peak_memory_mb: Peak resident memory of the process on a CPU, peak allocated memory of the
-            device on CUDA; MB of 1e6 bytes. Of seeds that were trained together: of all.
+            device on CUDA, in MB of 1e6 bytes. Seeds that were trained together have the peak of
+            all of them.
         diagnostics: What the task measured of itself: gradient size, signal sizes, scales, …
         task: What was built: numbers of points and parameters, engine, ground truth.
         warnings: What a reader of the metrics must know, in sentences.
-        environment: Machine, versions, commit; ``jobs``, the processes side by side;
-            ``seeds_together``, the seeds that were trained as one model; ``parts``, in how many a
-            batch was computed for lack of memory, if more than one.
+        environment: Machine, versions and commit; ``jobs``, the number of processes side by side;
+            ``seeds_together``, the number of seeds that were trained as one model; ``parts``, the
+            number of parts in which a batch was computed for lack of memory, if more than one.
         started: UTC time, ISO 8601.
         resumed: How many times the run was continued from a checkpoint.
     """
@@ -109,12 +110,12 @@ class Record(msgspec.Struct, frozen=True):
     resumed: int = 0
 
     def is_older_than(self, now: Mapping[str, Any]) -> bool:
-        """Whether other code or versions made it than `now`, of `environment.provenance`."""
+        """Whether other code or versions made it than `now`, from `environment.provenance`."""
         return any(self.environment.get(name) != value for name, value in now.items())
 
     @property
     def seeds_together(self) -> int:
-        """Seeds that were trained as one model, whose times are in the record of each."""
+        """How many seeds were trained as one model; the record of each has the times of all."""
         together: int = self.environment.get("seeds_together", 1)
         return together
 
@@ -124,12 +125,12 @@ class Record(msgspec.Struct, frozen=True):
 
 
 def timestamp() -> str:
-    """The present time as records have it."""
+    """The present time as records write it."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 class _Header(msgspec.Struct):
-    """What tells whether this code can read the rest."""
+    """The field that tells whether this code can read the others."""
 
     schema: int
 
@@ -173,7 +174,7 @@ def _fault(record: Record) -> str | None:
 
 
 def _part(**changed: Any) -> msgspec.json.Decoder[Any]:
-    """Decodes a record's fields but losses and history; of `changed`, with these types."""
+    """A decoder of a record without losses and history, and of `changed` with these types."""
     fields: list[Any] = []
     for field in msgspec.structs.fields(Record):
         if field.name in changed or field.name not in ("losses", "history"):
@@ -184,7 +185,7 @@ def _part(**changed: Any) -> msgspec.json.Decoder[Any]:
 
 
 def _lists(*names: str) -> type[msgspec.Struct]:
-    """Those of an object's entries that have these names, whatever else it has."""
+    """The type of an object of which only the entries with these names are read."""
     fields: list[Any] = [
         (f"entry_{k}", list[float | None], msgspec.field(default_factory=list, name=name))
         for k, name in enumerate(dict.fromkeys(names))
@@ -196,13 +197,13 @@ _RESULT = _part()
 
 
 def decode_result(content: bytes) -> Record:
-    """As `decode`, without losses and history, which are most of a record and not looked at."""
+    """Like `decode`, but without losses and history, which are most of a record."""
     return _decode_part(content, _RESULT)
 
 
 @functools.cache
 def decode_drawn(metric: str) -> Callable[[bytes], Record]:
-    """As `decode`, of the losses with the one that is minimised, of the history with a metric."""
+    """Like `decode`, but of the losses only the minimised one, and of the history only a metric."""
     decoder = _part(losses=_lists("step", "loss"), history=_lists("step", "seconds", metric))
     return functools.partial(_decode_part, decoder=decoder)
 

@@ -1,4 +1,4 @@
-"""The store: one directory a run, named by the hash of its spec."""
+"""The store: a directory for each run, named by the hash of its spec."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class Store:
     Every file is written atomically, so a reader sees it whole or not at all.
 
     Args:
-        root: The directory; made when the first run is written.
+        root: The directory. It is made when the first run is written.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def directory(self, spec_hash: str) -> Path:
-        """Where the run's files are."""
+        """The directory of the run's files."""
         if not _HASH.fullmatch(spec_hash):
             raise BadInput(f"{spec_hash!r} is no run's name: 16 hexadecimal digits")
         return self.root / "runs" / spec_hash
@@ -65,13 +65,13 @@ class Store:
         return self.directory(spec_hash) / "checkpoint.pt"
 
     def weights(self, spec_hash: str) -> Path:
-        """Where the trained network's weights are written."""
+        """The file into which the trained network's weights are written."""
         return self.directory(spec_hash) / "weights.safetensors"
 
     def find_weights(self, spec_hash: str) -> Path | None:
         """The file with the trained network's weights; ``None`` where there is none.
 
-        It is the older ``weights.pt`` where there is no other, see `bench.store.weights`.
+        It is an older ``weights.pt`` where there is no other; see `bench.store.weights`.
         """
         places = (self.weights(spec_hash), self._older_weights(spec_hash))
         return next((path for path in places if path.exists()), None)
@@ -80,7 +80,7 @@ class Store:
         return self.directory(spec_hash) / "weights.pt"
 
     def claim(self, name: str) -> Claim:
-        """What one process at a time can hold on a run, by its hash, or on another file."""
+        """The claim on a run, by its hash, or on another file."""
         return Claim(self.root / "locks" / f"{name}.lock")
 
     def prepare(self) -> None:
@@ -108,7 +108,7 @@ class Store:
         _remove(self.checkpoint(spec_hash))
 
     def tidy(self, spec_hash: str) -> None:
-        """Remove what killed processes left of a run that is claimed.
+        """Remove what killed processes left of a run. The caller must have claimed it.
 
         Raises:
             CannotWrite: The system refuses.
@@ -130,7 +130,7 @@ class Store:
 
         Args:
             spec_hash: Name of the run.
-            content: Of the file, see `bench.store.weights.save_weights`.
+            content: What `bench.store.weights.save_weights` made.
 
         Raises:
             CannotWrite: The system refuses.
@@ -145,7 +145,8 @@ class Store:
 
         Args:
             spec_hash: Name of the run.
-            decode: Of `bench.store.record`; one that reads a part is several times faster.
+            decode: A decoder of `bench.store.record`. One that reads a part is several times
+                faster.
         """
         path = self.directory(spec_hash) / "record.json"
         try:
@@ -167,7 +168,7 @@ class Store:
         return sorted(path.name for path in runs.iterdir() if _HASH.fullmatch(path.name))
 
     def records(self, decode: Decode = decode) -> Iterator[Record]:
-        """All readable records, in the order of their hashes; `decode` as of `read`."""
+        """All readable records, in the order of their hashes; `decode` is that of `read`."""
         for name in self.names():
             record = self.read(name, decode)
             if record is not None:

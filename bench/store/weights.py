@@ -35,7 +35,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
 
 def decode_weights(path: Path, content: bytes) -> dict[str, Tensor]:
-    """Likewise, of a file that has been read: its name says in which format it is.
+    """The ``state_dict`` in a file's content; the file's name says which format it has.
 
     Raises:
         ValueError: It is damaged, or holds anything but tensors by name.

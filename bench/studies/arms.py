@@ -20,14 +20,14 @@ Pairs = list[tuple[str, str]]
 
 
 def combinations(tokens: Sequence[str]) -> list[str]:
-    """All sums of some of the tokens, the empty one as the baseline."""
+    """Every combination of the tokens; that of none is the baseline."""
     chosen = product((False, True), repeat=len(tokens))
     sums = ["+".join(t for t, on in zip(tokens, row, strict=True) if on) for row in chosen]
     return [text or BASELINE for text in sums]
 
 
 def joined(activation: str, *tokens: str) -> str:
-    """The arm of an activation (or none) and further techniques."""
+    """The arm of an activation, or of none, and further techniques."""
     return "+".join(token for token in (activation, *tokens) if token) or BASELINE
 
 
@@ -65,8 +65,9 @@ def under_two_initializations(activations: Sequence[str]) -> tuple[list[str], Pa
 
 
 def units(scales: Sequence[str], options: Sequence[str]) -> tuple[list[str], Pairs]:
-    """Scales under every combination of options: each with the baseline of the same options, and
-    with itself without one of them.
+    """Scales under every combination of options.
+
+    Each is compared with the baseline of the same options, and with itself without one of them.
 
     Returns:
         Arms, and the pairs to compare.

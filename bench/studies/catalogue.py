@@ -1,4 +1,4 @@
-"""The studies that have names: questions, and what the installed suites run to answer them."""
+"""The named studies: questions, and what the installed suites run to answer them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GROUP = "bench.studies"
 
 @functools.cache
 def named_studies() -> Mapping[str, Study]:
-    """The studies by name; a plug-in that does not import is said on stderr, once."""
+    """The studies by name. A plug-in that does not import is a warning on stderr, once."""
     parts: dict[str, list[Part]] = {name: [] for name in QUESTIONS}
     own: dict[str, Study] = {}
     for point in sorted(entry_points(group=_GROUP), key=lambda point: point.value):
@@ -46,7 +46,7 @@ def named_studies() -> Mapping[str, Study]:
 
 
 def get_study(name: str) -> Study:
-    """The study of that name, or of a TOML file.
+    """The study of that name, or that of a TOML file.
 
     Raises:
         BadInput: There is none, or the file is no study.

@@ -16,11 +16,11 @@ from bench.text.errors import BadInput, unknown
 
 @dataclass(frozen=True, order=True)
 class Variant:
-    """What a study varies: an arm, and options of the suite's command line.
+    """What a study varies: an arm, and options of the suite.
 
     Attributes:
         arm: The arm.
-        options: For instance ``("--eps", "1e-14")``.
+        options: Words of the suite's command line, for instance ``("--eps", "1e-14")``.
     """
 
     arm: Arm
@@ -28,10 +28,10 @@ class Variant:
 
     @classmethod
     def parse(cls, text: str) -> Variant:
-        """The variant that is written as after ``--arm``: ``"rescale=1e6 --eps 1e-14"``.
+        """The variant of a text such as ``"rescale=1e6 --eps 1e-14"``: an arm, then options.
 
         Raises:
-            BadInput: The arm is none, or the text is no command line.
+            BadInput: There is no such arm, or the text is no command line.
         """
         arm, *options = split_words(text) or [""]
         return cls(Arm.parse(arm), tuple(options))
@@ -54,7 +54,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         arms: Variants; see `Variant.parse`.
         models: Networks; the suite's default if empty.
         problems: Problems; the suite's default if empty.
-        options: Of the suite's command line, for every run.
+        options: Options for every run, as words of the suite's command line.
         compare: Pairs (variant, reference); if empty, each variant with the first.
         factors: Techniques or options whose effects and interactions are estimated: all
             combinations of them are among the arms.
@@ -105,9 +105,9 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A question and what is run to answer it.
 
     Attributes:
-        question: In one sentence.
-        part: What is run, on each suite.
-        name: How it is called; of a file, its stem.
+        question: The question in one sentence.
+        part: What is run on each suite.
+        name: Name of the study; that of a file is the file's stem.
     """
 
     question: str
@@ -115,7 +115,7 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = ""
 
     def on(self, suite: str | None) -> list[Part]:
-        """The parts on one suite, or all.
+        """The parts on one suite, or all parts.
 
         Raises:
             BadInput: There is none.
@@ -129,11 +129,10 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def factorial_cells(
     variants: Sequence[Variant], factors: Sequence[str]
 ) -> dict[tuple[bool, ...], str]:
-    """The variant of each combination of factors being on or off; none without factors.
+    """The variant of each combination of factors that are on or off; empty without factors.
 
     Raises:
-        BadInput: A combination has no variant, or a factor is nothing or shares a part with
-            another.
+        BadInput: A combination has no variant, or a factor is empty or shares a part with another.
     """
     if not factors:
         return {}

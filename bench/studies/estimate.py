@@ -29,19 +29,19 @@ def estimate(
 ) -> float:
     """Seconds that runs will take, `jobs` side by side.
 
-    A run is taken to last as long as the finished runs of the same problem, model and techniques in
-    the same settings. Where there is none, one is built and stepped a few times; a choice that
-    rarely decides how long a step lasts (activation, rescaling, initialisation) is not asked for
-    there.
+    A run is expected to last as long as finished runs of the same problem, model and techniques
+    with the same settings. Where there is none, a task is built and stepped a few times. That is
+    done once for all activations, rescalings and initialisations, which rarely decide how long a
+    step lasts.
 
     Args:
-        specs: The runs, each once.
-        records: Of finished runs, by which it is told.
-        jobs: How many run side by side.
-        tell: Told when something must be measured.
+        specs: The specs of the runs, each once.
+        records: Records of finished runs, from which the time is known.
+        jobs: How many runs train side by side.
+        tell: Is called with a message when something must be measured.
 
     Returns:
-        An estimate; infinite where a problem cannot be built.
+        The estimate; infinite where a problem cannot be built.
     """
     known: dict[bytes, list[float]] = {}
     for record in records:
@@ -69,9 +69,9 @@ def estimate(
 
 
 def measure(spec: Spec) -> float:
-    """Seconds that a run takes by a few of its steps and an evaluation, on its device.
+    """Seconds that a run takes, estimated from a few steps and an evaluation on its device.
 
-    The steps are not compiled, so that a run that is compiled takes less.
+    The steps are not compiled, so a run that is compiled takes less.
     """
     import torch
 
@@ -104,10 +104,10 @@ def say_how_long(plan: Plan, store: Store, jobs: int, rerun: bool) -> None:
     """Say on stderr how many runs a plan has, how many are missing, and how long these will take.
 
     Args:
-        plan: What is to be run.
-        store: What is there.
-        jobs: How many runs go side by side.
-        rerun: Whether finished runs are repeated.
+        plan: The runs of the study.
+        store: The store that has some of them.
+        jobs: How many runs train side by side.
+        rerun: Finished runs are repeated.
     """
     distinct = {spec.hash: spec for spec in plan.specs}
     with uncollected():
@@ -153,7 +153,7 @@ def duration(seconds: float) -> str:
 
 
 def _kind(spec: Spec, exact: bool) -> bytes:
-    """What runs that take equally long have in common."""
+    """What runs that take equally long have in common: the key of an estimate."""
     axes = spec.axes if exact else {"normalization": spec.axes["normalization"]}
     points = {k: v for k, v in spec.settings.items() if k in ("points", "batch", "size", "engine")}
     what = (spec.suite, spec.problem, spec.model, axes, points, spec.device, spec.dtype)

@@ -1,4 +1,4 @@
-"""A study of one's own: a TOML file."""
+"""Your own study: a TOML file."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _LARGEST = 1_000_000
 
 
 def read_study(path: Path) -> Study:
-    """The study in a file, which is called as the file is.
+    """The study in a file. The file's stem is its name.
 
-    A part's keys are the fields of `Part`, the options of training, and those of its suite.
+    The keys of a part are the fields of `Part`, the options of training, and those of its suite.
 
     Raises:
-        BadInput: It cannot be read, or is no study.
+        BadInput: The file cannot be read, or is no study.
     """
     name = str(path)
     if not NAME.fullmatch(path.stem):
@@ -56,7 +56,7 @@ def read_study(path: Path) -> Study:
 
 
 def _content(path: Path) -> bytes:
-    """All of a file, unless it is too large or none: a pipe would never end."""
+    """The content of a file; neither one that is too large nor a pipe, which might never end."""
     if path.exists() and not path.is_file():
         raise ValueError("this is not a file")
     with path.open("rb") as file:
@@ -67,7 +67,7 @@ def _content(path: Path) -> bytes:
 
 
 def _decode(content: bytes, name: str) -> Study:
-    """The study in TOML `content`, with the nearest match of an unknown key."""
+    """The study in TOML `content`. The message about an unknown key has the nearest match."""
     found = msgspec.toml.decode(content)
     for key in found:
         if key not in Study.__struct_fields__:
@@ -79,7 +79,7 @@ def _decode(content: bytes, name: str) -> Study:
 
 
 def _with_options(part: Any, name: str) -> Any:
-    """A part whose options have become the words of a command line."""
+    """A part with its options turned into words of a command line."""
     if not isinstance(part, dict) or not isinstance(part.get("suite"), str):
         return part  # msgspec says what is wrong
     kinds: tuple[type[Options], ...] = (TrainingOptions, load_suite(part["suite"]).options)

@@ -1,4 +1,4 @@
-"""The options on what of a study is run."""
+"""The options that say what of a study is run."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class StudyOptions(Seeds, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """How the study is to be run.
 
         Args:
-            training: What of the budget's training is changed.
-            device: Name of the device, resolved.
-            dtype: Of the networks.
+            training: Changes of the budget's training.
+            device: Resolved name of the device.
+            dtype: The networks' dtype.
 
         Raises:
             BadInput: A number is out of its range, or the options are no command line.
@@ -58,13 +58,13 @@ class StudyOptions(Seeds, frozen=True, kw_only=True, forbid_unknown_fields=True)
         )
 
     def command(self, name: str, suite: str, training: TrainingOptions, dtype: str) -> str:
-        """The command that makes the same plan.
+        """The command that leads to the same plan.
 
         Args:
-            name: Of the study, or its file.
-            suite: Of the plan.
-            training: What of the budget's training is changed.
-            dtype: Of the networks.
+            name: Name of the study, or its file.
+            suite: The suite of the plan.
+            training: Changes of the budget's training.
+            dtype: The networks' dtype.
         """
         whole = msgspec.structs.replace(self, suite=suite)
         if not self.seed:

@@ -1,6 +1,6 @@
 """The questions of the paper, and those that it left open, by the names of their studies.
 
-A suite says what it runs to answer one (entry points of the group ``bench.studies``).
+A suite says what it runs to answer one by entry points of the group ``bench.studies``.
 """
 
 from __future__ import annotations

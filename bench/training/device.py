@@ -43,8 +43,8 @@ def resolve(name: str) -> torch.device:
 def deterministic(device: torch.device) -> Iterator[None]:
     """One CPU thread and deterministic kernels, so that a result depends only on its spec.
 
-    New tensors are made on `device` inside the context, which DeepXDE's conditions rely on, and are
-    float32 until a suite says otherwise, whatever ran before in the process.
+    Inside the context new tensors are made on `device`, on which DeepXDE's conditions rely. They
+    are float32 until a suite says otherwise, whatever ran before in the process.
     """
     dtype = torch.get_default_dtype()
     threads = torch.get_num_threads()
@@ -155,14 +155,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give back what a run that ended held, before something else is tried."""
+    """Give back the memory of a run that ended, before something else is tried."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
 
 
 def works(device: torch.device) -> bool:
-    """Whether the device still takes work: an illegal access of one run fails all that follow."""
+    """Whether the device still works: after an illegal access by one run, all that follow fail."""
     if device.type == "cuda":
         try:
             torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""Parts of a diagnosis that suites share: gradient sizes, Adam's eps, training mode on loan."""
+"""Parts of a diagnosis that suites share: gradient sizes, Adam's eps, training mode."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EPS_MARGIN = 10
 
 @contextlib.contextmanager
 def training_mode(module: nn.Module) -> Iterator[None]:
-    """Training mode, with the buffers that batch norm changes there restored."""
+    """Training mode in the body; the buffers that batch norm changes there are restored."""
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     before = module.training
     module.train()
@@ -34,9 +34,9 @@ def gradient_rms(
     """Root mean square of the gradient of all parameters, and of some of them.
 
     Args:
-        loss: With its graph.
-        parameters: All that are trained; one that the loss does not depend on counts with 0.
-        weights: Some of them by name.
+        loss: The loss with its graph.
+        parameters: All trained parameters. One that the loss does not depend on counts as 0.
+        weights: Parameters, by name, whose gradients are also wanted one by one.
     """
     found = torch.autograd.grad(loss, parameters, allow_unused=True)
     gradients = {
@@ -53,7 +53,7 @@ def rms(values: Tensor) -> float:
 
 
 def eps_warning(gradient: float, eps: float) -> list[str]:
-    """A sentence if Adam's eps dominates gradients of this root mean square."""
+    """A warning if Adam's eps dominates gradients of this root mean square."""
     if gradient == 0 or not gradient < _EPS_MARGIN * eps:
         return []
     return [

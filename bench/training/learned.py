@@ -1,4 +1,4 @@
-"""What a network has learnt besides its weights: slopes of activations, scales of norms, …"""
+"""What a network has learnt besides weights: slopes of activations, scales of norms, …"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def learned_parameters(net: nn.Module) -> dict[str, Any]:
     """Trained parameters that belong to no linear layer and no embedding, by their paths.
 
     Returns:
-        A list of the values of a small one, else ``mean``, ``least``, ``most`` and ``count``.
+        The values of a small parameter as a list; else ``mean``, ``least``, ``most``, ``count``.
     """
     found: dict[str, Any] = {}
     for path, module in net.named_modules():

@@ -42,16 +42,16 @@ def _finite(value: float) -> float | None:
 
 @dataclass
 class Log:
-    """What a run has left behind so far; part of its checkpoint.
+    """The results of a run so far; a part of its checkpoint.
 
     Attributes:
         step: Steps done.
-        losses: Loss terms by name, a row every so many steps.
-        history: Metrics by name, a row an evaluation.
+        losses: Loss terms by name, sampled every so many steps.
+        history: Metrics by name, a row for each evaluation.
         selection: Held-out loss of each row of `history`.
         step_seconds: Time of every step.
         evaluate_seconds: Time of all evaluations.
-        start: What the task found out about its health before the first step.
+        start: The task's diagnosis before the first step.
         resumed: How many times the run was continued.
     """
 
@@ -105,7 +105,7 @@ def evaluation_steps(training: Training) -> list[int]:
 
 
 def examine(task: Task) -> Diagnosis:
-    """The task's diagnosis; one that fails costs a warning and not the run."""
+    """The task's diagnosis. If it fails, that is a warning, and the run goes on."""
     try:
         return task.diagnose()
     except RAISED as error:  # it looks into whatever a user's module does
@@ -116,17 +116,17 @@ Outcome = tuple[Status, str | None]
 
 
 class Stop(Protocol):
-    """What ends training between two steps, once it is true."""
+    """Ends training between two steps once it is true."""
 
     def __bool__(self) -> bool:
         """Whether to stop."""
 
     def outcome(self, step: int) -> Outcome:
-        """How a run ends that is stopped after so many steps."""
+        """The status and reason of a run that this stops after so many steps."""
 
 
 def failure(error: BaseException) -> Outcome:
-    """What becomes of a run when a suite or a user's technique raises."""
+    """The status and reason of a run in which a suite or a user's technique raised."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     status: Status = "out-of-memory" if is_out_of_memory(error) else "failed"
     return status, f"{type(error).__name__}: {one_line(str(error))} ({last.filename}:{last.lineno})"
@@ -144,12 +144,12 @@ class Alone:
 
 
 class Block(NamedTuple):
-    """What a block of steps left of one run.
+    """The results of a block of steps of one run.
 
     Attributes:
-        totals: ``loss`` of each step.
-        rows: Some of the steps, and all their loss terms by name.
-        seconds: Time of each step.
+        totals: The minimised ``loss`` of each step.
+        rows: Some of the steps, with all their loss terms by name.
+        seconds: Seconds of each step.
     """
 
     totals: Sequence[float]
@@ -161,17 +161,18 @@ class Trainer:
     """A run in training: its task, its log and how it ended.
 
     Args:
-        task: What to train.
-        training: How long.
-        device: Where the task is.
-        save: Writes a checkpoint of the given state.
-        progress: Told of the progress after each block of steps.
+        task: The task that is trained.
+        training: How long and how to train.
+        device: The device that the task is on.
+        save: Is called with a state, and writes a checkpoint of it.
+        progress: Is told of the progress after each block of steps.
 
     Attributes:
-        log: What the run has left behind so far.
-        outcome: Status, and the reason where it is not ``done``; ``None`` while it goes on.
-        generators: State of the global generators (`bench.spec.randomness`) for a run in company,
-            whose steps draw nothing from them. ``None``: they are this run's own.
+        log: The results so far.
+        outcome: The status, and the reason if that is not ``done``; ``None`` while the run goes on.
+        generators: State of the global generators (`bench.spec.randomness`) for a run that is
+            trained together with others, whose steps draw nothing from them. ``None``: this run has
+            the generators to itself.
     """
 
     def __init__(
@@ -216,7 +217,7 @@ class Trainer:
             self.log.start = {**start.measurements, "warnings": list(start.warnings)}
 
     def follow(self, block: Block) -> None:
-        """Account for a block of steps that was done."""
+        """Take a block of steps that was done into account."""
         loss = self._account(block)
         if not math.isfinite(loss):
             self._evaluate()
@@ -231,7 +232,7 @@ class Trainer:
             self._evaluate()
 
     def stop(self, by: Stop) -> None:
-        """Keep the state and end."""
+        """Save the state and end."""
         self.checkpoint()
         self.outcome = by.outcome(self.log.step)
 
@@ -254,12 +255,12 @@ class Trainer:
         )
 
     def examine(self) -> Diagnosis:
-        """The task's diagnosis; one that fails costs a warning and not the run."""
+        """The task's diagnosis. If it fails, that is a warning, and the run goes on."""
         with self._apart():
             return examine(self.task)
 
     def _account(self, block: Block) -> float:
-        """Enter a block in the log; its last loss, or the first that is not finite."""
+        """Enter a block in the log. Returns its last loss, or the first that is not finite."""
         first, log = self.log.step, self.log
         log.step_seconds.extend(block.seconds)
         bad = next((k for k, value in enumerate(block.totals) if not math.isfinite(value)), None)
@@ -272,7 +273,7 @@ class Trainer:
         return block.totals[-1 if bad is None else bad]
 
     def _exploded(self, block: Block) -> str | None:
-        """Why a block of finite losses is a divergence all the same, if it is."""
+        """Why a block is a divergence although its losses are finite; ``None`` if it is not."""
         first = self.log.losses["loss"][0]
         least = min(block.totals)
         if first is None or first <= 0 or least <= _EXPLODED * first:
@@ -295,7 +296,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def _apart(self) -> Iterator[None]:
-        """The run's global generators; what is drawn inside does not change what follows."""
+        """Use the run's global generators; draws in the body change nothing that follows."""
         before = global_state(self.device)
         if self.generators is not None:
             set_global_state(self.generators, self.device)
@@ -306,11 +307,11 @@ class Trainer:
 
 
 class Lockstep:
-    """The training loop, of one run or of several that are stepped as one.
+    """The training loop of one run, or of several that are stepped as one.
 
     Args:
-        batch: The model; its tasks are the trainers', in order.
-        trainers: Of runs at the same step of the same training.
+        batch: The model. Its tasks are those of the trainers, in order.
+        trainers: Runs that are at the same step of the same training.
     """
 
     def __init__(self, batch: Batch, trainers: Sequence[Trainer]) -> None:
@@ -321,11 +322,11 @@ class Lockstep:
         self._loss_every = max(1, self._training.total_steps // _LOSS_ROWS)
 
     def run(self, *stops: Stop) -> Iterator[Trainer]:
-        """Train each run to its end, to divergence or a failure, or all until one of `stops`.
+        """Train each run to its end, divergence or failure, or all runs until one of `stops`.
 
         Yields:
-            Each trainer once, when its run has ended. The batch computes such a run along until all
-            have, but nothing of it is looked at any more.
+            Each trainer once, when its run has ended. The batch goes on computing such a run until
+            all have ended, but nothing of it is used any more.
         """
         saved = time.monotonic()
         yield from self._each(Trainer.begin)
@@ -354,7 +355,7 @@ class Lockstep:
         return [trainer for trainer in self.trainers if trainer.outcome is None]
 
     def _each(self, action: Callable[..., None], *parts: Sequence[Any]) -> Iterator[Trainer]:
-        """Do something to each run that goes on, with its own part; yields those that end by it."""
+        """Do something to each run that goes on, with its own part; yield those that this ends."""
         for trainer, *part in zip(self.trainers, *parts, strict=True):
             if trainer.outcome is not None:
                 continue
@@ -366,7 +367,7 @@ class Lockstep:
                 yield trainer
 
     def _steps(self, first: int, end: int, stops: Sequence[Stop]) -> list[Block]:
-        """Do the steps from `first` up to `end`, or to a stop; a block for each run."""
+        """Do the steps from `first` up to `end`, or to a stop. Returns a block for each run."""
         totals: list[Tensor] = []
         rows: list[tuple[int, Mapping[str, Tensor]]] = []
         for step in range(first, end):

@@ -47,7 +47,7 @@ class Optimization:
     A step of L-BFGS is one iteration with a strong-Wolfe line search.
 
     Args:
-        parameters: What is trained.
+        parameters: The parameters that are trained.
         training: Learning rate, schedule, eps, weight decay and numbers of steps.
     """
 
@@ -79,7 +79,7 @@ class Optimization:
         """One step.
 
         Args:
-            losses: Computes the loss terms with their graph; ``loss`` is minimised.
+            losses: Computes the loss terms with their graph. ``loss`` is the one that is minimised.
 
         Returns:
             The loss terms before the step, detached.
@@ -119,7 +119,7 @@ class Optimization:
         return first
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the remaining steps depend on, but the parameters."""
+        """Everything but the parameters that the remaining steps depend on."""
         return {
             "steps_done": self.steps_done,
             "adam": self._adam.state_dict(),
@@ -134,10 +134,10 @@ class Optimization:
 
 
 class JointOptimization:
-    """One step of Adam for several optimisations at once; each stays as if it had stepped alone.
+    """One step of Adam for several optimisations at once, each as if it had stepped alone.
 
     Args:
-        parts: Of equal training without L-BFGS, as many steps done.
+        parts: Optimisations of equal training without L-BFGS that have done equally many steps.
     """
 
     def __init__(self, parts: Sequence[Optimization]) -> None:
@@ -152,7 +152,7 @@ class JointOptimization:
         )
 
     def step(self, gradients: Sequence[Tensor]) -> None:
-        """Update the parameters of all, in order, by their gradients."""
+        """Update the parameters of all parts, in order, by their gradients."""
         self._adam.param_groups[0]["lr"] = self._parts[0]._rate
         for part in self._parts:
             for parameter in part.parameters:

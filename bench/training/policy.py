@@ -1,4 +1,4 @@
-"""Under which conditions runs are carried out: what changes no result."""
+"""How runs are carried out: everything that changes no result."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ class Conditions:
     """Where and how runs are carried out.
 
     Attributes:
-        store: Where records are found and written.
-        device: Name of the device, resolved.
+        store: The store of the records.
+        device: Resolved name of the device.
         jobs: How many units run side by side.
         rerun: Repeat finished runs.
         together: Train seeds as one model where the suite can.
-        timeout_s: The time that a run may take at a time, with its building and its evaluations;
-            seeds that are trained together have that of all of them. ``None``: any.
-        halve: What runs out of memory is tried again in halves: the seeds of a model, then the
+        timeout_s: The most seconds that a run may take in one go, with building and evaluations.
+            Seeds that are trained together have the time of all of them. ``None``: no limit.
+        halve: When memory runs out, try again with half: of the seeds of a model, then of the
             frames of a batch where the task can.
-        since: When the call began; what other processes have ended after it is not repeated.
+        since: When the call began. Runs that other processes have ended since then are not
+            repeated.
     """
 
     store: Store
@@ -36,7 +37,7 @@ class Conditions:
     since: datetime.datetime | None = None
 
     def is_new(self, record: Record) -> bool:
-        """Whether another process that does the same work has ended the run, if not well."""
+        """Whether another process has ended the run since this call began, well or not."""
         try:
             started = datetime.datetime.fromisoformat(record.started)
         except ValueError:  # the record may be of foreign making
@@ -46,5 +47,5 @@ class Conditions:
         return started >= self.since
 
     def limit_s(self, runs: int) -> float | None:
-        """The time that so many runs have together."""
+        """The most seconds that so many runs may take together."""
         return None if self.timeout_s is None else self.timeout_s * runs

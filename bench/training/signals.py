@@ -1,4 +1,4 @@
-"""Signals turned into a flag that is looked at between steps, with a limit to the patience."""
+"""Signals as a flag that is looked at between steps, and a limit on how long that may take."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interruption:
     """While entered, the first SIGINT or SIGTERM sets a flag; the second acts as usual.
 
-    A step is so never cut in the middle, and the state that is saved is one that an uninterrupted
-    run passes through. But where a step, an evaluation or the building takes longer than the grace,
-    the process ends inside it: the last checkpoint stands. Outside the main thread it never fires.
+    So no step is cut in the middle, and the saved state is one that an uninterrupted run passes
+    through. Where a step, an evaluation or the building takes longer than the grace period, the
+    process ends in the middle of it, and the last checkpoint stands. Outside the main thread the
+    flag is never set.
 
     Args:
-        grace_s: How long the body may go on.
-        patient: Signals after the first change nothing, for a process whose parent ends it.
+        grace_s: Seconds for which the body may go on.
+        patient: Ignore signals after the first, in a process that its parent ends.
     """
 
     def __init__(self, grace_s: float = GRACE_S, patient: bool = False) -> None:
@@ -65,7 +66,7 @@ class Interruption:
         return self.signal is not None
 
     def outcome(self, step: int) -> tuple[Status, str]:
-        """How a run ends that is stopped by it after so many steps."""
+        """The status and reason of a run that this stops after so many steps."""
         return "interrupted", f"signal {self.signal} at step {step}"
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -80,7 +81,7 @@ class Interruption:
         self._before = {}
 
     def _watch(self, end: socket.socket) -> None:
-        """Ends the process when the grace is over, unless the body has been left by then."""
+        """End the process when the grace period is over, unless the body has been left by then."""
         with end:
             received = b"-"
             while received and not {*received} & {*SIGNALS}:
@@ -102,7 +103,7 @@ class Interruption:
 
 
 def _forget_parent() -> None:
-    """In a forked child: its signals are not its parent's."""
+    """In a forked child, forget the parent's handling of signals."""
     with contextlib.suppress(ValueError):
         signal.set_wakeup_fd(-1)
 

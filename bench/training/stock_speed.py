@@ -1,4 +1,4 @@
-"""Speed against a stock library: all run in turn in the same process, and the ratio counts."""
+"""Speed against a stock library: all sides run in turn in one process, and ratios count."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Speed(msgspec.Struct, frozen=True):
     Attributes:
         name: What was compared.
         path: How the suite made its step.
-        ours_ms: A step of the suite.
-        stock_ms: A step of the stock library.
-        ratio: Median over rounds of stock / ours.
-        ratio_low: Lower quartile of that.
-        ratio_high: Upper quartile.
+        ours_ms: Time of the suite's step.
+        stock_ms: Time of the stock library's step.
+        ratio: Median over the rounds of stock / ours.
+        ratio_low: Lower quartile of that ratio.
+        ratio_high: Upper quartile of that ratio.
         difference: Largest relative difference of loss and gradients, in float64.
-        floor_ms: The step's matrix products alone, where that is known.
-        setup_s: Seconds until the first step (compiling), in no step's time.
-        break_even_steps: After how many steps the set-up has paid for itself, against the
-            suite's first way; ``None`` where there is none, or never.
+        floor_ms: Time of the step's matrix products alone, where that is known.
+        setup_s: Seconds before the first step (compiling); no step's time contains them.
+        break_even_steps: Number of steps after which the set-up has paid for itself, compared with
+            the suite's first way. ``None`` where there is no set-up, or it never pays.
         rounds: How many.
         steps: Steps of each in a round.
     """
@@ -58,14 +58,14 @@ class Speed(msgspec.Struct, frozen=True):
 def measure(case: SpeedCase, rounds: int, steps: int, device: torch.device) -> list[Speed]:
     """Time a case: a result for each contender.
 
-    In a round each runs `steps` steps, in turn forward and backward, so that a slow phase of the
-    machine meets all. A round of each beforehand is not counted.
+    In a round each side runs `steps` steps; the order alternates, so that a slow phase of the
+    machine meets all. A first round is not counted.
 
     Args:
-        case: What to compare.
+        case: The case that is compared.
         rounds: How many.
         steps: Steps of each in a round.
-        device: Where all run; it is waited for before the clock is read.
+        device: The device of all. The clock is read only after the device has finished.
     """
     sides = [*((c.step, c.runs) for c in case.contenders), (case.stock, 1)]
     times: list[list[float]] = [[] for _ in sides]

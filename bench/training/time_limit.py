@@ -8,10 +8,10 @@ from bench.store.record import Status
 
 
 class Deadline:
-    """True once the time is over; counts from now.
+    """True once the time is over. The time begins now.
 
     Args:
-        seconds: How long; ``None``: for ever.
+        seconds: The limit; ``None``: no limit.
     """
 
     def __init__(self, seconds: float | None) -> None:
@@ -22,5 +22,5 @@ class Deadline:
         return self._seconds is not None and time.monotonic() - self._start >= self._seconds
 
     def outcome(self, step: int) -> tuple[Status, str]:
-        """How a run ends that is stopped by it after so many steps."""
+        """The status and reason of a run that this stops after so many steps."""
         return "timeout", f"{self._seconds:g} s were over at step {step}"

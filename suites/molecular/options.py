@@ -15,7 +15,7 @@ SCOPES = ("published", "all")
 
 
 class MolecularOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a run of the suite may be asked for beside arms, model, budget and training."""
+    """The options of a run of this suite, beside arms, model, budget and training."""
 
     protocol: Annotated[
         str,
@@ -82,7 +82,7 @@ class MolecularOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class MolecularSpeedOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What steps are compared with stock SchNetPack's."""
+    """Which steps are compared with stock SchNetPack's."""
 
     models: Annotated[tuple[str, ...], Doc("a network", "NAME", flag="model")] = (
         "schnet:128x3",

@@ -16,7 +16,7 @@ COMPILE = ("auto", "on", "off")
 
 
 class PINNOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a run of the suite may be asked for beside arms, model, budget and training."""
+    """The options of a run of this suite, beside arms, model, budget and training."""
 
     supervised: Annotated[
         float | None,
@@ -55,7 +55,7 @@ class PINNOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class PINNSpeedOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What steps are compared with stock DeepXDE's."""
+    """Which steps are compared with stock DeepXDE's."""
 
     problems: Annotated[
         tuple[str, ...],

@@ -1,6 +1,6 @@
 """The PINN suite as the harness sees it.
 
-Imports neither torch nor DeepXDE until a task is built.
+It imports neither torch nor DeepXDE until a task is built.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class PINNSuite:
         return SUMMARIES
 
     def default_problems(self) -> Sequence[str]:
-        """The paper's five."""
+        """The paper's five problems."""
         return list(BUILT_IN)
 
     def default_models(self, budget: str) -> Sequence[str]:
@@ -143,7 +143,7 @@ class PINNSuite:
         return build_checked(spec, device)
 
     def together(self, specs: Sequence[Spec]) -> bool:
-        """Whether these seeds may be one batched model; see `bench.task.Batchable`."""
+        """Whether these seeds can be one batched model; see `bench.task.Batchable`."""
         spec = specs[0]
         return (
             # A user's own module may draw numbers, or see other rows.
@@ -155,7 +155,7 @@ class PINNSuite:
         )
 
     def build_together(self, specs: Sequence[Spec], device: torch.device) -> Batch:
-        """One batched model, or, where that is no model of each, the seeds in turn."""
+        """One batched model; where that would not be each seed's own model, the seeds in turn."""
         from suites.pinn.batch import build_together
 
         return build_together(specs, device)
@@ -163,7 +163,7 @@ class PINNSuite:
     def illustrate(
         self, spec: Spec, weights: Mapping[str, Tensor], device: torch.device
     ) -> Sequence[Illustration]:
-        """The solution beside the ground truth; see `bench.report.illustrations.Illustrated`."""
+        """The solution beside the ground truth; see `bench.task.Illustrated`."""
         from suites.pinn.illustration import illustrate
 
         return illustrate(spec, weights, device)
@@ -177,10 +177,10 @@ class PINNSuite:
         return solution(run.spec, weights, device)
 
     def finish(self, runs: Sequence[TrainedRun], options: PINNOptions) -> None:
-        """No option of this suite asks for anything."""
+        """Nothing to do: no option of this suite asks for anything."""
 
     def columns(self, problem: str) -> Columns:
-        """Errors and the totals of the loss; then the terms of systems."""
+        """Errors and the totals of the loss, then the terms of systems."""
         found = get_problem(problem)
         terms = (*found.terms, *found.data_terms(range(len(found.outputs))))
         totals = list(TOTALS.values())
@@ -201,7 +201,7 @@ def _supervised(problem: Problem, most: int | None, asked: float | None) -> dict
 
 
 def _execution(options: PINNOptions) -> dict[str, Any]:
-    """What is not the default: results from before an option existed keep their names."""
+    """The settings that are not the default: runs keep their names when options are added."""
     found: dict[str, Any] = {}
     for option in PINNOptions.declared():
         value = getattr(options, option.name)

@@ -1,1 +1,1 @@
-"""The PINN suite's problems, one file a PDE."""
+"""The PINN suite's problems, a file for each PDE."""

@@ -37,12 +37,12 @@ FILE = PDEBenchFile(
 class Advection1D(Problem):
     """u_t + β u_x = 0 with β = 0.1, x ∈ (0, 1) periodic, t ∈ (0, 2].
 
-    The initial state is a sum of two sines of wave numbers 1 and 2 with amplitudes 0.81 and 0.30,
-    the truth the exact solution u0(x − βt).
+    The initial state is a sum of two sines of wave numbers 1 and 2 with amplitudes 0.81 and 0.30.
+    The truth is the exact solution u0(x − βt).
 
     Source: PDEBench, Takamoto et al., arXiv 2210.07182, where it is ``1D_Advection_Sols_beta0.1``.
-    Its wave numbers are random ones up to 8, most of them harder; a file of it is read with
-    ``--data-root``.
+    There the wave numbers are random, up to 8, and most states are harder. ``--data-root`` reads
+    such a file.
     """
 
     name = "advection-1d"

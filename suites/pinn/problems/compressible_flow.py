@@ -44,12 +44,12 @@ class CompressibleFlow1D(Problem):
     E = p/(γ − 1) + ½ρu²; γ = 5/3. Outputs: density ρ, velocity u, pressure p.
 
     The initial state is one density wave on a mean flow with sound waves of wave number 1 and Mach
-    0.07, about the strongest that form no shock before t = 1. PDEBench's are rougher, and most
-    of them form shocks; a file of it is read with ``--data-root``.
+    0.07, about the strongest that form no shock before t = 1. PDEBench's states are rougher, and
+    most of them form shocks. ``--data-root`` reads such a file.
 
     Source: PDEBench, Takamoto et al., arXiv 2210.07182 (``1D_CFD_Rand_Eta1.e-8_Zeta1.e-8``, whose
     viscosity of 1e-8 is left out). Its PINN code has −p_x in the momentum equation and adds the
-    equations before squaring; here they are Euler's, each with a loss of its own.
+    equations before squaring. Here the equations are Euler's, and each has a loss of its own.
     """
 
     name = "compressible-flow-1d"

@@ -1,4 +1,4 @@
-"""What the problems' DeepXDE data are built of."""
+"""The parts of which the problems' DeepXDE data are built."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _remembered: WeakKeyDictionary[Any, list[np.ndarray]] = WeakKeyDictionary()
 
 
 def keep_for(condition: Any, points: np.ndarray) -> None:
-    """Let an array live as long as a condition that is to be evaluated on it.
+    """Let an array live as long as a condition that is evaluated on it.
 
-    DeepXDE remembers a condition's values by the identity of the array, for ever. If the array were
-    freed, another could take its identity, and with it its values.
+    DeepXDE keeps a condition's values by the identity of the array, for ever. If the array were
+    freed, another could get its identity, and with it the wrong values.
     """
     kept = _remembered.setdefault(condition, [])
     if not any(array is points for array in kept):

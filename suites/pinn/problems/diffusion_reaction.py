@@ -45,9 +45,9 @@ class DiffusionReaction2D(Problem):
     """u_t = D_u Δu + u − u³ − k − v;  v_t = D_v Δv + u − v on (−1, 1)², t ∈ (0, 5], no-flow.
 
     D_u = 1e-3, D_v = 5e-3, k = 5e-3. Source: PDEBench, Takamoto et al., arXiv 2210.07182
-    (``2D_diff-react_NA_NA``), which starts from white noise per grid cell; no grid-independent
-    truth exists for that, so the initial state here is a random field of at most three half waves
-    across the square, and the noise is the variant `DiffusionReactionNoise2D`.
+    (``2D_diff-react_NA_NA``). That starts from white noise in each grid cell, for which no
+    grid-independent truth exists. So the initial state here is a random field of at most three half
+    waves across the square; the noise is the variant `DiffusionReactionNoise2D`.
     """
 
     name = "diffusion-reaction-2d"
@@ -119,9 +119,9 @@ class DiffusionReaction2D(Problem):
 
 
 class DiffusionReactionNoise2D(DiffusionReaction2D):
-    """The same from PDEBench's initial state: white noise, one draw per cell of a 128² grid.
+    """The same from PDEBench's initial state: white noise, one draw for each cell of a 128² grid.
 
-    The noise has no limit as the grid is refined, so this truth belongs to its grid and has no
+    The noise has no limit as the grid is refined. So this truth belongs to its grid and has no
     error estimate.
     """
 

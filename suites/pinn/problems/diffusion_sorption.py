@@ -46,9 +46,9 @@ class DiffusionSorption1D(Problem):
     in (0, 0.2) (its PINN has 0).
 
     R(u) is taken at max(0, u), since the power of a negative number is NaN. The published network
-    ends in a ReLU for that. Where u > 0 the two are the same; where it is not, that network has no
-    gradient, and often dies altogether (14 of 20 seeds of irelu+lsuv within 100 steps), so that
-    arms would be ranked by luck. It is the variant `DiffusionSorptionReLU1D`.
+    ends in a ReLU instead. Where u > 0 the two are the same. Elsewhere the published network has no
+    gradient, and it often dies altogether (14 of 20 seeds of irelu+lsuv within 100 steps), so that
+    luck would rank the arms. It is the variant `DiffusionSorptionReLU1D`.
     """
 
     name = "diffusion-sorption-1d"
@@ -110,7 +110,7 @@ class DiffusionSorption1D(Problem):
 
 
 class DiffusionSorptionReLU1D(DiffusionSorption1D):
-    """The same with the published network's last ReLU: seeds that die are flagged `collapsed`."""
+    """The same with the published network's last ReLU. Seeds that die are flagged `collapsed`."""
 
     name = "diffusion-sorption-1d-relu"
 

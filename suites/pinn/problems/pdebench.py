@@ -72,12 +72,12 @@ class PDEBenchData:
             of shape ``(n, len(outputs))``. Beyond the outermost cell centres it is periodic or
             constant, by `PDEBenchFile.interpolation`.
         outputs: Network output that each column is the truth of.
-        bounds: Ends of the domain per input, space first, time last: the problem's where it
+        bounds: Ends of the domain for each input, space first, time last: the problem's where it
             gives them, else the outer cell faces and the first and last time.
         path: The file that was read.
         sha256: First 16 hexadecimal digits of the SHA-256 of this sample's axes and values.
-        config: The sample's configuration (``groups``) or, of the file's attributes, the problem's
-            parameters (``arrays``).
+        config: The sample's configuration (``groups``), or the problem's parameters among the
+            file's attributes (``arrays``).
     """
 
     reference: Reference
@@ -98,7 +98,7 @@ def read(root: Path, expected: PDEBenchFile, sample: int = 0) -> PDEBenchData:
         sample: Index of the sample, from 0.
 
     Raises:
-        BadInput: Where the file is missing, is damaged, or contradicts `expected`.
+        BadInput: The file is missing, damaged, or contradicts `expected`.
     """
     try:
         path = _find(Path(root), expected)
@@ -282,10 +282,10 @@ def _check_size(path: Path, *shape: int) -> None:
 
 
 def _member(path: Path, parent: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
-    """What a group holds under a name, where the file itself holds it.
+    """The member of a group that has this name and is in the file itself.
 
     Raises:
-        BadInput: It is a link to another place, which may be another file.
+        BadInput: It is a link to another place, which may be in another file.
     """
     found = parent
     for part in name.split("/"):
@@ -498,7 +498,7 @@ def _listing(group: h5py.Group) -> str:
 
 @functools.lru_cache(maxsize=8)
 def pdebench_truth(root: Path, expected: PDEBenchFile, sample: int) -> Truth:
-    """The truth that one sample of a downloaded file gives, read once a process.
+    """The truth that a sample of a downloaded file gives. A process reads it once.
 
     Outputs that the file does not store start from 0 (the dam break's velocities).
 

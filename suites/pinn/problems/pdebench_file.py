@@ -1,6 +1,6 @@
 """What a problem expects of its PDEBench file.
 
-Apart from the reader, so that a problem can be listed without importing h5py.
+It is apart from the reader, so that problems can be listed without importing h5py.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ class PDEBenchFile:
     Attributes:
         names: Accepted file names; the first one that exists is read.
         layout: ``arrays`` or ``groups``, see `suites.pinn.problems.pdebench`.
-        fields: One name per stored output: the datasets of ``arrays``, the channels of
-            ``groups`` (there only for messages).
-        outputs: Index of the network output that each field is the truth of.
-        n_outputs: Number of network outputs; more than ``len(outputs)`` where the file does
-            not store them all (``2D_rdb_NA_NA.h5`` holds the height only).
+        fields: A name for each stored output: the datasets of ``arrays``, the channels of
+            ``groups`` (which are only used in messages).
+        outputs: For each field, the index of the network output that it is the truth of.
+        n_outputs: Number of network outputs, more than ``len(outputs)`` where the file does not
+            store them all (``2D_rdb_NA_NA.h5`` holds only the height).
         space: Names of the space coordinates, in the order of the network's inputs.
         folder: Folder below the root into which PDEBench's downloader puts the file; the root
             itself is searched first.
-        parameters: Physical parameters by their name in the file: in ``groups`` required below
-            ``sim`` of the configuration, in ``arrays`` compared with the file's attribute
-            where there is one (the file's name carries them as well).
-        bounds: Ends of the domain per input, space first, time last, in the problem's units;
+        parameters: Physical parameters by their name in the file. ``groups`` must have them below
+            ``sim`` of the configuration; in ``arrays`` they are compared with the file's attribute,
+            if there is one (the file's name has them as well).
+        bounds: Ends of the domain for each input, space first, time last, in the problem's units;
             ``None`` for an axis that the file decides.
         interpolation: How `PDEBenchData.initial` interpolates between cell centres:
             ``periodic-cubic`` (one space dimension), ``linear``, or ``nearest`` for a

@@ -33,7 +33,7 @@ class Term:
     Attributes:
         name: As in the literature, for instance ``LICp``. The terms of a kind add up to ``Lf``,
             ``LIC``, ``LBC`` or ``Ldata``.
-        kind: What it comes from.
+        kind: What the term comes from.
         output: The output whose unit a condition has; ``None`` for equations.
     """
 
@@ -89,12 +89,12 @@ class Problem(ABC):
         """The ground truth.
 
         Args:
-            data_root: Directory with PDEBench's files, or ``None`` for the problem's own truth.
-            sample: Which sample of a PDEBench file.
+            data_root: Folder with PDEBench's files; ``None``: the problem's own truth.
+            sample: Index of the sample in a PDEBench file.
             fine: See `own_truth`.
 
         Returns:
-            ``None`` where a user's problem has none.
+            The truth; ``None`` where a user's problem has none.
 
         Raises:
             BadInput: A file is missing or wrong, or the problem has none.
@@ -113,7 +113,7 @@ class Problem(ABC):
         """The ground truth that needs no file.
 
         Args:
-            fine: Solve as accurately as scoring needs; otherwise, for smoke tests, fast.
+            fine: Solve as accurately as scoring needs; otherwise fast, for smoke tests.
         """
 
     @abstractmethod
@@ -121,22 +121,22 @@ class Problem(ABC):
         """A new ``dde.data.PDE`` or ``TimePDE`` that has drawn its points."""
 
     def input_transform(self, inputs: Tensor) -> Tensor:
-        """Applied to the network's inputs, ``(rows, n_inputs)`` to ``(rows, n_features)``."""
+        """Transform the network's inputs: ``(rows, n_inputs)`` to ``(rows, n_features)``."""
         return inputs
 
     def output_transform(self, inputs: Tensor, outputs: Tensor) -> Tensor:
-        """Applied to the network's outputs in their own units; the identity by default."""
+        """Transform the network's outputs, in their own units; by default they stay as they are."""
         del inputs
         return outputs
 
     def residual_scales(self, scales: Sequence[float]) -> Sequence[float] | None:
-        """The unit of each equation's residual, given each output's.
+        """The unit of each equation's residual, from the units of the outputs.
 
         Args:
-            scales: C_i of every output.
+            scales: The unit C_i of every output.
 
         Returns:
-            S_k of every equation, or ``None`` where the problem does not say.
+            The unit S_k of every equation; ``None`` where the problem does not say.
         """
         return scales if len(scales) == self.n_equations else None
 

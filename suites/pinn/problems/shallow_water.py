@@ -48,8 +48,9 @@ class ShallowWater2D(Problem):
     Dam break: h = 2 inside the radius 0.5, 1 outside, at rest. Outputs: depth h, velocities u, v.
 
     Source: PDEBench, Takamoto et al., arXiv 2210.07182 (``2D_rdb_NA_NA``). Its configuration has
-    the radius 0.5, as here, its files a random one in (0.3, 0.7); its PINN scores only h and sets
-    only ∂h/∂n = 0 at the walls: here all three outputs have both.
+    the radius 0.5, as here; its files have a random radius in (0.3, 0.7). Its PINN scores only h,
+    and sets only ∂h/∂n = 0 at the walls. Here all three outputs are scored and have wall
+    conditions.
     """
 
     name = "shallow-water-2d"

@@ -19,8 +19,8 @@ class Truth:
         initial: Initial state at points of shape ``(n, n_space)``: shape ``(n, n_outputs)``;
             ``None`` where the problem has its own.
         outputs: The network outputs that the columns of the reference are.
-        bounds: Lower and upper bound of each input where the data decide them.
-        digest: Digest of the data of a file.
+        bounds: Lower and upper bound of each input, where the data decide them.
+        digest: Digest of the data, where they are from a file.
     """
 
     reference: Reference | ScatteredReference

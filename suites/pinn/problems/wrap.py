@@ -34,23 +34,22 @@ def wrap(
     """Make a problem of a function that builds a ``dde.data.PDE`` or ``TimePDE``.
 
     Args:
-        factory: Builds the data. A function and not the data themselves, because those have drawn
-            their points already: it is called once for the training points of every seed and once
-            for the held-out points.
-        name: Name in messages; tables and records show what the command line named.
+        factory: Builds the data. It is a function, because data have already drawn their points: it
+            is called once for the training points of every seed, and once for the held-out points.
+        name: Name in messages. Tables and records show what the command line named.
         outputs: Names of the network's outputs.
         losses: Names of the loss terms in DeepXDE's order, equations first. ``Lf…`` is an equation,
-            ``LIC…`` an initial, ``LBC…`` a boundary condition, ``Ldata…`` labels; the terms of a
-            kind are added up. A `Term` instead of a name also says which output's unit an
-            operator condition has.
-        exact: The exact solution, from points of shape ``(n, n_inputs)`` to ``(n, n_outputs)``;
-            compared on about 10 000 evenly spaced points of the geometry.
-        reference: Instead, points and values of a solution, shapes ``(n, n_inputs)`` and
-            ``(n, n_outputs)``.
+            ``LIC…`` an initial condition, ``LBC…`` a boundary condition, ``Ldata…`` labels. The
+            terms of a kind are added up. A `Term` instead of a name also says which output's unit
+            an operator condition has.
+        exact: The exact solution, from points of shape ``(n, n_inputs)`` to ``(n, n_outputs)``.
+            Predictions are compared with it on about 10 000 evenly spaced points of the geometry.
+        reference: Instead of `exact`: points and values of a solution, of shapes ``(n, n_inputs)``
+            and ``(n, n_outputs)``.
         input_transform: As in ``dde.nn.NN.apply_feature_transform``.
         output_transform: As in ``dde.nn.NN.apply_output_transform``.
-        residual_scales: From the unit of each output to that of each equation's residual, for
-            rescaling; by default, with as many equations as outputs, the same.
+        residual_scales: Maps the unit of each output to that of each equation's residual, for
+            rescaling. By default they are equal, if there are as many equations as outputs.
 
     Raises:
         BadInput: An argument is of the wrong kind.
@@ -122,15 +121,15 @@ class _Wrapped(Problem):
         return self._factory()
 
     def input_transform(self, inputs: Tensor) -> Tensor:
-        """The user's, or none."""
+        """The user's transform, or none."""
         return self._input_transform(inputs) if self._input_transform else inputs
 
     def output_transform(self, inputs: Tensor, outputs: Tensor) -> Tensor:
-        """The user's, or none."""
+        """The user's transform, or none."""
         return self._output_transform(inputs, outputs) if self._output_transform else outputs
 
     def residual_scales(self, scales: Sequence[float]) -> Sequence[float] | None:
-        """The user's, or the outputs' own."""
+        """The user's scales, or those of the outputs."""
         if self._residual_scales is not None:
             return self._residual_scales(scales)
         return super().residual_scales(scales)
