@@ -1,6 +1,6 @@
-"""Suites that are installed, found by entry point.
+"""Installed suites, found by entry point.
 
-One that does not import must not take the others with it: it is said once, and is an error only
+A suite that does not import must not disable the others. It is a warning, once, and an error only
 where it is named.
 """
 
@@ -28,7 +28,7 @@ def load_suite(name: str) -> Suite:
     """The suite of that name.
 
     Raises:
-        BadInput: There is none, or it does not import.
+        BadInput: There is no such suite, or it does not import.
     """
     for point in entry_points(group=_GROUP):
         if point.name == name:
@@ -41,7 +41,7 @@ def load_suite(name: str) -> Suite:
 
 
 def working_suites() -> Iterator[Suite]:
-    """Every installed suite that imports; one that does not is said on stderr, once."""
+    """Every installed suite that imports. One that does not is a warning on stderr, once."""
     for name in suite_names():
         try:
             suite = load_suite(name)
@@ -57,12 +57,12 @@ def _warn(message: str) -> None:
 
 
 def elsewhere(kind: str, name: str, suite: Suite) -> str | None:
-    """The suite that has a problem or a model which another one does not have.
+    """The suite that has a problem or a model that a given suite does not have.
 
     Args:
         kind: ``problem`` or ``model``.
-        name: Of it.
-        suite: The one that does not have it.
+        name: Name of the problem or model.
+        suite: The suite that does not have it.
     """
     for other in working_suites():
         if other.name != suite.name and name in getattr(other, f"{kind}s"):

@@ -1,7 +1,7 @@
 """What the harness knows of a suite: the interfaces of suites and of their tasks.
 
-`Suite` and `Task` are what every suite has. The other protocols are what a suite or a task may have
-besides: `Batchable`, `Divisible`, `Illustrated`, `Published`, `Comparable`, `Loadable`.
+Every suite has `Suite` and `Task`. A suite or a task may also have one of the other protocols:
+`Batchable`, `Divisible`, `Illustrated`, `Published`, `Comparable`, `Loadable`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Evaluation:
     """Metrics of a task in its present state.
 
     Attributes:
-        metrics: By name, in the labels' own units.
+        metrics: Metrics by name, in the labels' own units.
         selection: Loss on held-out data, by which the best state is chosen; never a test error.
     """
 
@@ -53,12 +53,12 @@ class Diagnosis:
 
 
 class Columns(NamedTuple):
-    """The metrics that the final tables show for a problem. One that no run has is left out.
+    """The metrics that the final tables show for a problem. A metric that no run has is left out.
 
     Attributes:
-        main: Those of the first table; arms are compared by the first, an error.
-        further: Those of a second table.
-        scores: Those of both of which more is better.
+        main: Metrics of the first table. Arms are compared by the first of them, which is an error.
+        further: Metrics of a second table.
+        scores: Metrics of both tables of which more is better.
     """
 
     main: Sequence[str]
@@ -102,15 +102,15 @@ class Task(Protocol):
 
 @runtime_checkable
 class Divisible(Protocol):
-    """What a `Task` also has that can compute its batch in parts, in less memory."""
+    """A `Task` that can compute its batch in parts, in less memory."""
 
     def most_parts(self) -> int:
-        """Into how many a batch can be divided without changing what is computed; 1: it cannot."""
+        """The most parts into which a batch can be divided without changing what is computed."""
 
     def divide(self, parts: int) -> None:
-        """From now on each step and each evaluation goes through so many parts one by one.
+        """From now on compute each step and each evaluation in so many parts, one by one.
 
-        The loss and its gradient are those of the whole batch but for the rounding.
+        The loss and its gradient are those of the whole batch, up to rounding.
         """
 
 
@@ -119,19 +119,20 @@ class Batch(Protocol):
 
     @property
     def tasks(self) -> Sequence[Task]:
-        """One a spec, in order.
+        """A task for each spec, in order.
 
-        Each is, on its seed's part, what `Suite.build` makes of its spec, but that its own ``step``
-        is not called. States are exchanged with tasks built alone; all tasks of a batch are given
-        theirs at the same step.
+        Each is, for its seed, what `Suite.build` makes of its spec, except that its own ``step`` is
+        not called. Its state can be loaded into a task that was built alone, and the other way
+        round; all tasks of a batch get theirs at the same step.
         """
 
     def step(self) -> Mapping[str, Tensor]:
         """One optimisation step of every task.
 
         Returns:
-            As of `Task.step`, but with a value for each task: tensors of shape ``(tasks,)``, which
-            later steps leave as they are. A task whose loss is no longer finite disturbs no other.
+            What `Task.step` returns, but with a value for each task: tensors of shape ``(tasks,)``,
+            which later steps leave as they are. A task whose loss is no longer finite disturbs no
+            other.
         """
 
 
@@ -140,15 +141,16 @@ class Request:
     """What is asked of a suite for one run.
 
     Attributes:
-        problem: Its name, or what a suite takes instead (a file, ``package.module:attribute``).
-        model: Its name, with a size if wanted.
+        problem: Name of the problem, or what a suite takes instead (a file,
+            ``package.module:attribute``).
+        model: Name of the network, with a size if wanted.
         arm: The techniques.
         seed: Root of every random stream.
-        budget: Its name.
+        budget: Name of the budget.
         device: ``cpu`` or ``cuda``.
         dtype: ``float32`` or ``float64``.
-        training: What of the budget's training is changed.
-        options: The suite's own, of the type `Suite.options`.
+        training: Changes of the budget's training.
+        options: The suite's own options, of the type `Suite.options`.
     """
 
     problem: str
@@ -178,15 +180,15 @@ class Request:
         """The spec of the run that is asked for.
 
         Args:
-            suite: Its name.
+            suite: Name of the suite.
             problem: The problem's own name.
             model: Name and size of the network.
-            published: The model's choice on each axis, which an arm that says nothing of it leaves.
+            published: The model's choice on each axis, which stands where the arm says nothing.
             rescale: What the bare token ``rescale`` stands for.
-            training: The budget's, with what is changed of it.
-            settings: The suite's own.
-            own: References to a user's own objects; those of the arm are found.
-            paths: Where files lie.
+            training: The budget's training with its changes.
+            settings: The suite's own settings.
+            own: References to a user's own objects, beside those of the arm.
+            paths: Files and folders on this machine that the run reads.
             checks: What is verified before training.
 
         Raises:
@@ -220,9 +222,9 @@ class TrainedRun(NamedTuple):
     """A run that has ended.
 
     Attributes:
-        spec: What was run.
-        status: How it ended, as its record says.
-        task: What was built: `Task.description`, as its record has it.
+        spec: The spec of the run.
+        status: How it ended, as the record says.
+        task: `Task.description`, as the record has it.
         weights: The file of the trained network's ``state_dict``, if there is one.
     """
 
@@ -275,11 +277,12 @@ class Suite(Protocol):
         """
 
     def finish(self, runs: Sequence[TrainedRun], options: Any) -> None:
-        """Whatever the suite's own options ask for once all runs have ended.
+        """Do what the suite's own options ask for once all runs have ended.
 
         Args:
             runs: All runs of the call.
-            options: The suite's own.
+            options: The suite's own options.
+
 
         Raises:
             BadInput: An option cannot be followed.
@@ -291,17 +294,17 @@ class Suite(Protocol):
 
 @runtime_checkable
 class Batchable(Protocol):
-    """What a `Suite` also has that can train several seeds as one model."""
+    """A `Suite` that can train several seeds as one model."""
 
     def together(self, specs: Sequence[Spec]) -> bool:
-        """Whether runs of these specs, which differ in their seeds alone, can be one model.
+        """Whether runs of these specs, which differ only in their seeds, can be one model.
 
-        Decided from the specs, without torch. If they can, so can a part of them, and their
-        training draws nothing from the global generators, of which there is one for all.
+        The specs alone decide that, without torch. If all can, any part of them can, too; and their
+        training draws nothing from the global generators, which they would have to share.
         """
 
     def build_together(self, specs: Sequence[Spec], device: torch.device) -> Batch:
-        """Build the tasks of specs and the step that they share; called as `Suite.build` is."""
+        """Build the tasks of specs and their common step, in the context of `Suite.build`."""
 
 
 @dataclass(frozen=True)
@@ -309,13 +312,14 @@ class Field:
     """A scalar on a two-dimensional cut of the domain.
 
     Attributes:
-        name: Of the output, for instance ``u``.
+        name: Name of the output, for instance ``u``.
         axes: Labels of the horizontal and the vertical axis, for instance ``("x", "t")``.
         extent: Coordinates of the first and last column, then of the first and last row: left,
             right, bottom, top.
-        at: Where the cut is, for instance ``t = 5``; empty if the domain has no further axis.
-        reference: Shape ``(vertical, horizontal)``, evenly spaced, the first row at the bottom.
-        predicted: Likewise.
+        at: The place of the cut, for instance ``t = 5``; empty if the domain has no further axis.
+        reference: True values, shape ``(vertical, horizontal)``, evenly spaced, the first row at
+            the bottom.
+        predicted: Predicted values of the same shape.
     """
 
     name: str
@@ -331,10 +335,10 @@ class Parity:
     """Predicted against reference values of one quantity on the test set.
 
     Attributes:
-        name: Of the quantity, for instance ``energy``.
-        unit: Of the values.
-        reference: Shape ``(n,)``, float64.
-        predicted: Likewise.
+        name: Name of the quantity, for instance ``energy``.
+        unit: Unit of the values.
+        reference: True values, shape ``(n,)``, float64.
+        predicted: Predicted values of the same shape.
     """
 
     name: str
@@ -348,17 +352,17 @@ Illustration = Field | Parity
 
 @runtime_checkable
 class Illustrated(Protocol):
-    """What a `Suite` also has whose runs can be drawn."""
+    """A `Suite` whose runs can be drawn."""
 
     def illustrate(
         self, spec: Spec, weights: Mapping[str, Tensor], device: torch.device
     ) -> Sequence[Illustration]:
-        """What can be drawn of a trained run, in full resolution; called as `Suite.build` is.
+        """What can be drawn of a trained run, in full resolution, in the context of `Suite.build`.
 
         Args:
-            spec: Of the run.
-            weights: What `Task.weights` gave at its end.
-            device: Where to predict.
+            spec: The spec of the run.
+            weights: What `Task.weights` gave at the end of the run.
+            device: The device on which to predict.
         """
 
 
@@ -369,7 +373,7 @@ class Figure(NamedTuple):
         metric: Name of the metric here.
         value: What was published.
         unit: Its unit.
-        data: What it was published for.
+        data: The data that it was published for.
     """
 
     metric: str
@@ -380,13 +384,13 @@ class Figure(NamedTuple):
 
 @runtime_checkable
 class Published(Protocol):
-    """What a `Suite` also has that knows published figures."""
+    """A `Suite` that knows published figures."""
 
     #: Where they are from, as a sentence.
     published_source: str
 
     def published(self, spec: Spec) -> Sequence[Figure]:
-        """The figures for a run's problem, model and techniques; none if there are none."""
+        """The published figures for a run's problem, model and techniques, if there are any."""
 
 
 @dataclass(frozen=True)
@@ -394,11 +398,12 @@ class Contender:
     """One way in which the suite makes a training step.
 
     Attributes:
-        path: Its name.
-        step: One step.
-        difference: Largest relative difference of loss and gradients from stock's, in float64.
-        setup_s: Seconds that it takes to be ready (compiling), which no step's time contains.
-        runs: How many runs a step advances; its time is given for one of them.
+        path: Name of the way.
+        step: Makes one step.
+        difference: Largest relative difference of loss and gradients from the stock library's, in
+            float64.
+        setup_s: Seconds that it takes to be ready (compiling). No step's time contains them.
+        runs: How many runs a step advances. Its time is given for one of them.
     """
 
     path: str
@@ -413,10 +418,10 @@ class SpeedCase:
     """One comparison.
 
     Attributes:
-        name: What is compared.
-        stock: A training step by the stock library.
+        name: Name of the comparison.
+        stock: Makes a training step with the stock library.
         contenders: The same step by the suite, in different ways.
-        labels: What the JSON output says of the case: problem, model, arm, …
+        labels: Further columns of the JSON output: problem, model, arm, …
         floor_ms: Time of the step's matrix products alone, where that is known.
     """
 
@@ -429,18 +434,18 @@ class SpeedCase:
 
 @runtime_checkable
 class Comparable(Protocol):
-    """What a `Suite` also has whose step can be compared with a stock library's."""
+    """A `Suite` whose training step can be compared with a stock library's."""
 
     #: What is compared.
     speed_options: type[Options]
 
     def speed_cases(self, options: Any, dtype: str, device: torch.device) -> Iterable[SpeedCase]:
-        """What is compared, built one after the other.
+        """The comparisons, built one after the other.
 
         Args:
-            options: Of the type `speed_options`.
-            dtype: Of the timed steps.
-            device: Where they run.
+            options: Options of the type `speed_options`.
+            dtype: The dtype of the timed steps.
+            device: The device of the timed steps.
 
         Raises:
             BadInput: An option is wrong.
@@ -449,17 +454,17 @@ class Comparable(Protocol):
 
 @runtime_checkable
 class Loadable(Protocol):
-    """What a `Suite` also has whose trained networks can be used from Python."""
+    """A `Suite` whose trained networks can be used from Python."""
 
     def network(
         self, run: TrainedRun, weights: Mapping[str, Tensor], device: torch.device
     ) -> Callable[..., Any]:
-        """A trained network, ready to be called; the suite says with what.
+        """A trained network as a function; the suite says of what.
 
-        Called as `Suite.build` is.
+        Called in the context of `Suite.build`.
 
         Args:
-            run: That is ``done``.
-            weights: What `Task.weights` gave at its end.
-            device: Where it computes.
+            run: A run that is ``done``.
+            weights: What `Task.weights` gave at the end of the run.
+            device: The device on which the network computes.
         """

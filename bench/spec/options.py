@@ -19,14 +19,14 @@ from bench.text.errors import BadInput, unknown
 
 @dataclass(frozen=True)
 class Doc:
-    """What people are told of an option.
+    """The documentation of an option.
 
     Attributes:
         text: One line for the help.
-        value: What stands for the value there, ``N``; empty for a switch.
-        choices: The values that it takes; any of its type if empty.
-        also: What other programs call it, for a hint: ``epochs`` where this one has ``steps``.
-        flag: Its flag without dashes, where that is not the field's name.
+        value: The placeholder of the value in the help, for instance ``N``; empty for a switch.
+        choices: The values that it takes; if empty, any of its type.
+        also: Other programs' names of it, for a hint: ``epochs`` for ``steps``.
+        flag: Its flag without dashes, if it is not the field's name.
     """
 
     text: str
@@ -40,12 +40,12 @@ class Declared(typing.NamedTuple):
     """One option of a struct.
 
     Attributes:
-        name: Of the field, which is also the key in a file and the argument in Python.
-        flag: On the command line, with its dashes.
-        kind: ``int``, ``float``, ``str``, ``Path`` or ``bool``, of each value.
+        name: Name of the field, which is also the key in a file and the argument in Python.
+        flag: The flag on the command line, with its dashes.
+        kind: The type of each value: ``int``, ``float``, ``str``, ``Path`` or ``bool``.
         repeated: Whether it takes several values, each after a flag of its own.
-        default: Its value where it is not given.
-        doc: What people are told.
+        default: The value if it is not given.
+        doc: Its documentation.
     """
 
     name: str
@@ -86,11 +86,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def of(cls, given: Mapping[str, Any]) -> Self:
         """The options that keys and values name, as in a file or a Python call.
 
-        A number may be given where text is wanted of it, a text where a path is, and one value
-        where several are possible.
+        A number may stand for its text, a text for a path, and one value for a list of values.
 
         Raises:
-            BadInput: A key is unknown (with the nearest match), or a value is none of its option.
+            BadInput: A key is unknown (the message has the nearest match), or a value does not fit
+                its option.
         """
         known = {option.name: option for option in cls.declared()}
         for key in given:
@@ -144,9 +144,9 @@ def add_flags(
     """Add the flags of a struct of options to a parser or a group of one.
 
     Args:
-        parser: Where to.
-        options: The struct.
-        notes: What the help says of some options besides, by the fields' names.
+        parser: The parser or group.
+        options: The struct of options.
+        notes: Additions to the help of some options, by the fields' names.
     """
     for option in options.declared():
         doc = option.doc
@@ -176,17 +176,17 @@ def add_flags(
 
 
 def _escaped(text: str) -> str:
-    """For a help, in which argparse expands formats."""
+    """The text for a help, in which argparse expands formats."""
     return text.replace("%", "%%")
 
 
 def unknown_option(key: str, known: Iterable[Declared], kind: str = "option") -> BadInput:
-    """The error for a key that is no option, with its name here or the nearest match.
+    """The error about a key that is no option; it has the option's name here or the nearest match.
 
     Args:
-        key: As it was given.
-        known: The options that there are.
-        kind: What to call it in the message.
+        key: The key as it was given.
+        known: The known options.
+        kind: The word for an option in the message.
     """
     options = list(known)
     for option in options:
@@ -196,10 +196,10 @@ def unknown_option(key: str, known: Iterable[Declared], kind: str = "option") ->
 
 
 def _checked(option: Declared, value: Any) -> Any:
-    """A value of an option in its own type.
+    """A value of an option in the option's type.
 
     Raises:
-        BadInput: It is none; the message names the option, the value and what it may be.
+        BadInput: The value does not fit. The message has the option, the value and what it may be.
     """
     if option.repeated:
         several = (value,) if isinstance(value, str | bytes | int | float | Path) else value

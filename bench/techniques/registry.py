@@ -14,7 +14,7 @@ from bench.text.errors import BadInput, unknown
 
 @dataclass(frozen=True)
 class Choice:
-    """One named choice: where it is defined, and what it is in a few words.
+    """A named choice: where it is defined, and what it is in a few words.
 
     Attributes:
         target: ``package.module:attribute``, imported when the choice is first used, so that

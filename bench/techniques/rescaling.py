@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelStatistics:
-    """What is known of the labels of one group (one output) before training.
+    """Statistics of the labels of one group (one output), known before training.
 
     Attributes:
         mean: Mean label.

@@ -25,8 +25,8 @@ class PotentialCalculator(Calculator):
 
     Args:
         potential: A file that ``python -m bench.suite molecular --export`` wrote, or what
-            `suites.molecular.export.load_potential` has read.
-        device: Where the network runs.
+            `suites.molecular.export.load_potential` returned.
+        device: The device on which the network runs.
         own_code: See `suites.molecular.export.load_potential`.
 
     Raises:
@@ -57,7 +57,7 @@ class PotentialCalculator(Calculator):
         """Energy and forces of `atoms`.
 
         Raises:
-            BadInput: It has an element that the potential has never seen.
+            BadInput: The atoms have an element that the potential has never seen.
         """
         super().calculate(atoms, properties, system_changes)
         present = self.atoms

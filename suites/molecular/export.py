@@ -52,15 +52,15 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class ExportedPotential:
-    """A trained network and what turns its output into energies.
+    """A trained network, and what turns its output into energies.
 
     Attributes:
-        net: In evaluation mode.
-        scale: Of the labels that it was trained on.
-        energy_unit: Their unit.
-        elements: Atomic numbers that the training frames have.
-        cutoff: In Å.
-        dtype: Of the network.
+        net: The network in evaluation mode.
+        scale: The scale of the labels that it was trained on.
+        energy_unit: The labels' unit of energy.
+        elements: Atomic numbers in the training frames.
+        cutoff: Cutoff in Å.
+        dtype: The network's dtype.
         title: Problem, model and run, for people.
     """
 
@@ -111,7 +111,7 @@ def export_runs(runs: Sequence[TrainedRun], directory: Path) -> None:
 
 
 def described(run: TrainedRun) -> dict[str, Any]:
-    """What a file says beside its weights."""
+    """What a file holds beside the weights."""
     spec, scale = run.spec, LabelScale.read(run.task["scale"])
     if spec.settings["total_energies"]:
         # A user of the potential wants the energies of the file.
@@ -143,12 +143,12 @@ def load_potential(path: Path, own_code: bool = False) -> ExportedPotential:
 
     Args:
         path: The file; one that ends in ``.pt`` is of the older format.
-        own_code: Whether a file may name modules of one's own (``package.module:attribute``),
-            which are then imported: only for files that one trusts.
+        own_code: Let the file name modules of your own (``package.module:attribute``), which are
+            then imported. Only for files that you trust.
 
     Raises:
-        BadInput: The file is missing, damaged, no potential, newer than this code, or names own
-            code without leave.
+        BadInput: The file is missing, damaged, no potential or newer than this code, or it names
+            modules without `own_code`.
     """
     if not path.is_file():
         raise BadInput(f"potential {str(path)!r}: there is no such file")
@@ -196,7 +196,7 @@ def rebuilt(content: Mapping[str, Any]) -> ExportedPotential:
     """The potential that a file's content describes.
 
     Args:
-        content: As of `described`, with the ``weights``.
+        content: What `described` gives, and the ``weights``.
     """
     axes = content["axes"]
     size = Size(**content["size"])

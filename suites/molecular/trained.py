@@ -16,11 +16,11 @@ from suites.molecular.export import described, rebuilt
 
 
 class Prediction(NamedTuple):
-    """What a potential says of a configuration.
+    """What a potential predicts for a configuration.
 
     Attributes:
-        energy: In eV.
-        forces: In eV/Å, shape ``(atoms, 3)``.
+        energy: Energy in eV.
+        forces: Forces in eV/Å, shape ``(atoms, 3)``.
     """
 
     energy: float
@@ -31,7 +31,7 @@ class Potential:
     """A trained potential as a function of atoms.
 
     Args:
-        calculator: ASE's calculator of it, for molecular dynamics and relaxation.
+        calculator: ASE's calculator of the potential, for molecular dynamics and relaxation.
     """
 
     def __init__(self, calculator: PotentialCalculator) -> None:
@@ -60,8 +60,8 @@ def potential(run: TrainedRun, weights: Mapping[str, Tensor], device: torch.devi
     """The potential that a run has trained.
 
     Args:
-        run: That is ``done``.
-        weights: Of the network that was scored.
+        run: A run that is ``done``.
+        weights: The weights of the network that was scored.
         device: Where it computes.
     """
     content = {**described(run), "weights": dict(weights)}

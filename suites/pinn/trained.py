@@ -20,12 +20,12 @@ _ROWS = 65_536
 
 
 def trained_task(spec: Spec, weights: Mapping[str, Tensor], device: torch.device) -> PINNTask:
-    """The task of a run at its end. Nothing can be trained on: it has no labels.
+    """The task of a run at its end. It has no labels, so training cannot go on with it.
 
     Args:
-        spec: Of the run.
-        weights: Of the trained network.
-        device: Where it is.
+        spec: The spec of the run.
+        weights: The weights of the trained network.
+        device: The device of the task.
     """
     # Unchecked, and without the labels, which can be most of the points: nothing is trained.
     unlabelled = {**spec.settings, "supervised": {"fraction": 0.0, "most": None}}
@@ -41,7 +41,7 @@ class Solution:
 
     Args:
         module: The network, which maps ``(n, inputs)`` to ``(n, outputs)`` in the problem's units.
-        inputs: How many inputs it has: space first, time last.
+        inputs: Number of its inputs; space first, time last.
         outputs: Names of the outputs.
     """
 
@@ -54,10 +54,10 @@ class Solution:
         """The solution at points.
 
         Args:
-            points: Shape ``(n, inputs)``.
+            points: Points of shape ``(n, inputs)``.
 
         Returns:
-            Shape ``(n, outputs)``, in the problem's units.
+            The outputs, of shape ``(n, outputs)`` and in the problem's units.
 
         Raises:
             BadInput: The points have another shape.
