@@ -7,6 +7,7 @@ the code. Run by ``make docs``.
 from __future__ import annotations
 
 import argparse
+import functools
 import html
 import inspect
 import json
@@ -58,6 +59,71 @@ def nightly_command() -> Iterator[str]:
     yield f"```console\n$ {_usage(command)}\n```\n"
     actions = [a for a in command._actions if not isinstance(a, argparse._HelpAction)]
     yield from _table(("argument", "meaning"), [(_spelling(a), _help(command, a)) for a in actions])
+
+
+def option_structs() -> dict[str, tuple[list[Any], str]]:
+    """The structs of options of each fragment, and the head of the column with their names."""
+    from bench.cli.runs import RunFilter
+    from bench.cli.speed import SpeedOptions
+    from bench.execution.options import ExecutionOptions
+    from bench.execution.selection import Axes, Selection
+    from bench.spec.training_options import TrainingOptions
+    from bench.studies.options import StudyOptions
+    from suites.molecular.options import MolecularOptions, MolecularSpeedOptions
+    from suites.pinn.options import PINNOptions, PINNSpeedOptions
+
+    both, python = "key, argument", "argument"
+    return {
+        "selection": ([Selection, Axes], python),
+        "training": ([TrainingOptions], both),
+        "pinn": ([PINNOptions], both),
+        "molecular": ([MolecularOptions], both),
+        "execution": ([ExecutionOptions], python),
+        "study": ([StudyOptions], python),
+        "runs": ([RunFilter], ""),
+        "speed": ([SpeedOptions], ""),
+        "speed-pinn": ([PINNSpeedOptions], ""),
+        "speed-molecular": ([MolecularSpeedOptions], ""),
+    }
+
+
+#: What an option is in Python, where that is not an argument of its name.
+IN_PYTHON = {
+    "no_baseline": "`baseline=False`",
+    "seeds": "`seeds=N`",
+    "seed": "`seeds=[K, …]`",
+    "options": "each by its own name",
+}
+
+
+def options(which: str) -> Iterator[str]:
+    """A table of options, as their structs declare them."""
+    structs, head = option_structs()[which]
+    rows = []
+    for option in (option for struct in structs for option in struct.declared()):
+        spelling = f"`{option.flag} {option.doc.value}`".replace(" `", "`")
+        name = [IN_PYTHON.get(option.name, f"`{option.name}`")] if head else []
+        meaning = f"{option.doc.text}; repeat for several" if option.repeated else option.doc.text
+        rows.append((spelling, *name, _values(option), _default(option), meaning))
+    names = [head] if head else []
+    yield from _table(("option", *names, "value", "default", "meaning"), rows)
+
+
+def _values(option: Any) -> str:
+    """What an option takes."""
+    if option.kind is bool:
+        return "true or false"
+    if option.doc.choices:
+        return ", ".join(f"`{choice}`" for choice in option.doc.choices)
+    kind = {int: "whole number", float: "number", str: "text", Path: "path"}[option.kind]
+    return f"{kind}, or a list" if option.repeated else kind
+
+
+def _default(option: Any) -> str:
+    if option.kind is bool:
+        return "false"
+    values = option.default if option.repeated else (option.default,)
+    return ", ".join(f"`{value}`" for value in values if value not in (None, ""))
 
 
 def names() -> Iterator[str]:
@@ -295,6 +361,7 @@ FRAGMENTS = {
     "record": record,
     "metric-units": metric_units,
     "front-door": front_door,
+    **{f"options-{which}": functools.partial(options, which) for which in option_structs()},
 }
 
 
