@@ -104,26 +104,28 @@ def options(which: str) -> Iterator[str]:
         spelling = f"`{option.flag} {option.doc.value}`".replace(" `", "`")
         name = [IN_PYTHON.get(option.name, f"`{option.name}`")] if head else []
         meaning = f"{option.doc.text}; repeat for several" if option.repeated else option.doc.text
-        rows.append((spelling, *name, _values(option), _default(option), meaning))
+        rows.append((spelling, *name, _values(option), _with_flags(meaning)))
     names = [head] if head else []
-    yield from _table(("option", *names, "value", "default", "meaning"), rows)
+    yield from _table(("option", *names, "value", "meaning"), rows)
 
 
 def _values(option: Any) -> str:
-    """What an option takes."""
+    """What an option takes, and its default."""
     if option.kind is bool:
         return "true or false"
-    if option.doc.choices:
-        return ", ".join(f"`{choice}`" for choice in option.doc.choices)
     kind = {int: "whole number", float: "number", str: "text", Path: "path"}[option.kind]
-    return f"{kind}, or a list" if option.repeated else kind
-
-
-def _default(option: Any) -> str:
-    if option.kind is bool:
-        return "false"
+    if option.doc.choices:
+        kind = ", ".join(f"`{choice}`" for choice in option.doc.choices)
+    elif option.repeated:
+        kind = f"{kind}, or a list"
     values = option.default if option.repeated else (option.default,)
-    return ", ".join(f"`{value}`" for value in values if value not in (None, ""))
+    default = ", ".join(f"`{value}`" for value in values if value not in (None, ""))
+    return f"{kind}; default {default}" if default else kind
+
+
+def _with_flags(text: str) -> str:
+    """A help's text with its flags as code, which is not broken in the middle."""
+    return re.sub("(?<!['`])--[a-z-]+", r"`\g<0>`", text)
 
 
 def names() -> Iterator[str]:
@@ -319,12 +321,12 @@ def metric_units() -> Iterator[str]:
 
 
 def front_door() -> Iterator[str]:
-    """The notebook, without its title."""
+    """The notebook, without its title, a level below the page's headings."""
     notebook = json.loads((ROOT / "examples" / "front_door.ipynb").read_text(encoding="utf-8"))
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            yield re.sub("^# .*\n*", "", source) + "\n"
+            yield re.sub("^## ", "### ", re.sub("^# .*\n*", "", source)) + "\n"
             continue
         yield f"```python\n{source}\n```\n"
         for output in cell["outputs"]:
@@ -400,7 +402,7 @@ def _spelling(action: argparse.Action) -> str:
 
 
 def _help(command: argparse.ArgumentParser, action: argparse.Action) -> str:
-    return command._get_formatter()._expand_help(action) if action.help else ""
+    return _with_flags(command._get_formatter()._expand_help(action)) if action.help else ""
 
 
 def _sentence(text: str) -> str:

@@ -13,7 +13,8 @@ def load(store: Path | str = DEFAULT_OUT) -> Results:
     """Open a store. Its runs are read when they are first asked for.
 
     Args:
-        store: The folder that ``python -m bench.suite … --out`` or `bench.run` wrote to.
+        store: The folder that ``python -m bench.suite … --out`` or `bench.run` wrote to; by default
+            ``bench-results``.
 
     Returns:
         All runs of the store, in the order in which they were started.

@@ -51,7 +51,7 @@ def run(
         seeds: A number of seeds, which are counted from 0, or a list of seeds.
         budget: How long to train: ``smoke``, ``quick`` or ``paper``.
         baseline: Add the baseline to the arms.
-        store: The folder that keeps the results.
+        store: The folder that keeps the results; by default ``bench-results``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
         dtype: ``float32`` or ``float64``.
         jobs: How many runs train side by side, each in a process of its own. ``"auto"``: one for

@@ -57,10 +57,10 @@ def study(
         suite: One suite; without it, all suites of the study.
         problems: Problems instead of the study's.
         models: Networks instead of the study's.
-        seeds: A number of seeds, which are counted from 0, or a list of seeds. More seeds extend a
-            study that was run.
+        seeds: A number of seeds, which are counted from 0, or a list of seeds; by default four.
+            More seeds extend a study that was run.
         budget: How long to train: ``smoke``, ``quick`` or ``paper``.
-        store: The folder that keeps the results.
+        store: The folder that keeps the results; by default ``bench-results``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
         dtype: ``float32`` or ``float64``.
         jobs: How many runs train side by side; see `bench.run`.

@@ -8,8 +8,14 @@ import tomllib
 from pathlib import Path
 from types import ModuleType
 
+import pandas as pd
 import pytest
 import torch
+from sample_study import constant, results
+
+from bench.api.frames import comparison_frame, curve_frame, run_frame
+from bench.arm import AXES
+from bench.spec.options import Options
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -92,6 +98,55 @@ def test_generated_parts_have_the_names_of_the_code() -> None:
     assert "| `spec_hash` | `str` |" in record
     assert "| `step_ms_median` | `float | None` | Median time of one step. |" in record
     assert "| `status` | `done`, `diverged`," in record
+
+
+def leaves(kind: type[Options]) -> set[type[Options]]:
+    """The structs that are made of a command line or a call."""
+    below = kind.__subclasses__()
+    return {kind} if not below else set().union(*map(leaves, below))
+
+
+def test_every_option_is_in_the_reference() -> None:
+    generate = script("generate")
+    tables = generate.option_structs()
+    shown = {struct for structs, _ in tables.values() for struct in structs}
+    ours = {
+        struct for struct in leaves(Options) if struct.__module__.startswith(("bench", "suites"))
+    }
+    assert shown == ours
+    for which, (structs, _) in tables.items():
+        table = "\n".join(generate.options(which))
+        flags = re.findall(r"^\| `(--[a-z-]+)", table, re.MULTILINE)
+        assert flags == [option.flag for struct in structs for option in struct.declared()]
+    assert "| `--lr X` | `lr` | number | learning rate of Adam" in "\n".join(
+        generate.options("training")
+    )
+
+
+def documented(title: str) -> list[str]:
+    """The columns of a frame that the reference of Python names, in order."""
+    page = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
+    table = page.partition(f"`{title}()` has a row")[2].partition("\n\n")[2].partition("\n\n")[0]
+    cells = [line.split("|")[1] for line in table.splitlines()]
+    return [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+
+
+def test_the_columns_of_frames_are_documented() -> None:
+    sample = results(constant({"baseline": 1.0, "irelu": 0.5, "lsuv": 1.0, "irelu+lsuv": 0.4}))
+    records = list(sample.records.values())
+    of_runs = [name for name in run_frame(records).columns if name not in records[0].metrics]
+    assert documented("frame") == of_runs
+    assert set(AXES) <= set(of_runs)
+    assert documented("curves") == list(curve_frame(records, ()).columns)
+    compared: pd.DataFrame = comparison_frame([sample.compare("irelu", "baseline")], [sample])
+    assert documented("compare") == list(compared.columns)
+
+
+def test_a_notebook_on_the_site_has_its_outputs() -> None:
+    page = "\n".join(script("generate").front_door())
+    assert page.count('<img alt="') == page.count('src="data:image/png;base64,') == 2
+    assert "<progress value=" in page and "<table><thead>" in page
+    assert 'alt=""' not in page and "<style" not in page and "\n## " not in page
 
 
 def test_the_readmes_activation_is_that_of_the_example() -> None:
