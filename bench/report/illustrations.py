@@ -103,7 +103,7 @@ def _draw(spec: Spec, path: Path, weights: bytes) -> list[Illustration] | None:
         check_sources(spec.sources)
         return [_reduced(drawn) for drawn in _predict(suite, spec, path, weights)]
     except Exception as error:  # whatever a suite or a user's technique raises: the report goes on
-        print(f"bench: not drawing {spec.title}: {typed(error)}", file=sys.stderr)
+        print(f"bench: not drawing {spec.title}: {typed(error, whole=True)}", file=sys.stderr)
         return None
 
 

@@ -21,6 +21,7 @@ from sample_records import SPEC, record
 from bench.report import illustrations as illustration
 from bench.report.illustrations import illustrations
 from bench.spec.spec import Spec
+from bench.spec.user_code import source_digest
 from bench.store.record import Record
 from bench.store.store import Store
 from bench.store.weights import save_weights
@@ -226,7 +227,7 @@ def test_a_user_s_code_that_has_changed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     own_module("own_drawn", "Wave = 1\n")
-    digest = illustration.source_digest("own_drawn:Wave")
+    digest = source_digest("own_drawn:Wave")
     for sources, calls in (({"own_drawn:Wave": digest}, 1), ({"own_drawn:Wave": "0" * 16}, 1)):
         spec = msgspec.structs.replace(SPEC, sources=sources)
         write_weights(store, 1.0, spec)
