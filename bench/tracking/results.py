@@ -33,6 +33,9 @@ _PER_VALUE = (
     "samples",
 )
 
+#: Kinds of benchmarks that the machine's state moves.
+NOISY = ("time", "peakmemory")
+
 #: What reading a file of another form raises somewhere in asv.
 _DAMAGE = (util.UserError, ValueError, TypeError, KeyError, IndexError, AttributeError)
 
@@ -69,6 +72,11 @@ class Value:
         if not self.parameters:
             return self.benchmark
         return f"{self.benchmark}({', '.join(self.parameters)})"
+
+
+def is_number(value: Value | None) -> bool:
+    """Whether something was measured, and neither failed nor was skipped."""
+    return value is not None and value.value is not None and not math.isnan(value.value)
 
 
 def read(results_dir: Path, machine: str, commit: str) -> dict[str, Value]:
