@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from bench.tracking.commits import Repository
 from bench.tracking.comparison import Change, Verdict, compare, worse
-from bench.tracking.configuration import Thresholds
 from bench.tracking.findings import Creeping, Judgement
 from bench.tracking.journal import Night, since_acceptance
 from bench.tracking.machine_results import MachineResults
 from bench.tracking.measuring import Measuring
 from bench.tracking.results import NOISY, Value, is_number
+from bench.tracking.thresholds import Thresholds
 
 #: Nights that small steps are added up over, at most.
 _LOOK_BACK = 100
