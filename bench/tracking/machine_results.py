@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.tracking import results
+from bench.tracking import adoption, result_files, results
 from bench.tracking.results import Value
 
 
@@ -45,8 +45,8 @@ class MachineResults:
         return results.removed(self.folder, self.machine, commit)
 
     def files(self, commit: str) -> dict[Path, bytes]:
-        """The result files of a commit, for `results.restore` to put back."""
-        return results.files(self.folder, self.machine, commit)
+        """The result files of a commit, for `bench.tracking.result_files.restore`."""
+        return result_files.files(self.folder, self.machine, commit)
 
     def adopt(self, other: MachineResults, commit: str, names: set[str]) -> None:
         """Take values of a commit from another folder, whole or not at all.
@@ -56,7 +56,7 @@ class MachineResults:
             commit: Full hash.
             names: Names of the values.
         """
-        results.adopt(self.folder, other.folder, self.machine, commit, names)
+        adoption.adopt(self.folder, other.folder, self.machine, commit, names)
 
     def _is_chosen(self, name: str) -> bool:
         return not self.regexes or any(re.search(regex, name) for regex in self.regexes)

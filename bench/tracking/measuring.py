@@ -6,10 +6,10 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 
-from bench.tracking import results
 from bench.tracking.asv_commands import Asv
 from bench.tracking.commits import Repository, spread
 from bench.tracking.machine_results import MachineResults
+from bench.tracking.result_files import restore
 from bench.tracking.results import NOISY, is_number
 
 
@@ -66,7 +66,7 @@ class Measuring:
             lost = had - _measured(self._kept, commit)
             if lost:
                 # A benchmark with new parameters runs whole.
-                results.restore(before)
+                restore(before)
                 names = ", ".join(sorted(lost))
                 notes.append(f"{commit[:10]}: failed when run again, old values kept: {names}")
             self._save(f"{commit[:10]}: {regex}")

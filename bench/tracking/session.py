@@ -13,7 +13,6 @@ from asv.machine import Machine as AsvMachine
 from filelock import FileLock, Timeout
 
 from bench.text.errors import BadInput
-from bench.tracking import results
 from bench.tracking.asv_commands import Asv
 from bench.tracking.branch import ResultsBranch
 from bench.tracking.commits import Repository
@@ -32,6 +31,7 @@ from bench.tracking.options import (
     acceptance_command,
 )
 from bench.tracking.publishing import Publisher
+from bench.tracking.result_files import set_aside_damaged
 from bench.tracking.results import is_number
 
 
@@ -168,7 +168,7 @@ class Session:
         notes = facts.warnings()
         if self._repository.is_dirty("bench/asv_benchmarks", "asv.conf.json"):
             notes.append("benchmarks are those of the working tree, which is not committed")
-        damaged = results.set_aside_damaged(self._kept.folder)
+        damaged = set_aside_damaged(self._kept.folder)
         notes += [f"half-written results set aside: {path}" for path in damaged]
         good = self._journal.good(self._repository.ancestors(self._head))
         last = None if self._given_base else self._journal.last_good(good, self._head)
