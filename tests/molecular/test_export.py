@@ -27,7 +27,7 @@ from suites.molecular.calculator import PotentialCalculator
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.md17 import read_npz
 from suites.molecular.export import FORMAT, load_potential
-from suites.molecular.problems.catalogue import SHIPPED
+from suites.molecular.problems.xtb import SHIPPED
 from suites.molecular.task import MolecularTask, build
 
 KCAL = ase.units.kcal / ase.units.mol

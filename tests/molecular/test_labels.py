@@ -22,7 +22,7 @@ from suites.molecular.labels import (
     label_scale,
     with_total_energies,
 )
-from suites.molecular.problems.catalogue import SHIPPED
+from suites.molecular.problems.xtb import SHIPPED
 from suites.molecular.task import MolecularTask
 
 ETHANOL = SHIPPED / "ethanol.npz"

@@ -23,7 +23,7 @@ from bench.files.atomic import write_atomically
 from bench.text.errors import BadInput, unknown
 from suites.molecular.data import oxides, trajectory
 from suites.molecular.data.molecules import CONFORMERS, SMILES
-from suites.molecular.problems.catalogue import SHIPPED
+from suites.molecular.problems.xtb import SHIPPED
 
 OXIDES = "oxides"
 
