@@ -157,6 +157,19 @@ class Arm:
         return {**published, **self.choices()}
 
 
+def technique_definitions(axes: Mapping[str, str]) -> list[str]:
+    """Where the choices on the axes are defined, those of a user's own and of torch left out."""
+    found = (AXES[axis].definition(choice) for axis, choice in axes.items())
+    return [definition for definition in found if definition is not None]
+
+
+def technique_versions(axes: Mapping[str, str]) -> dict[str, int]:
+    """The definition versions of the choices on the axes; those that were never redefined left
+    out."""
+    found = {axis: AXES[axis].version(choice) for axis, choice in axes.items()}
+    return {axis: version for axis, version in found.items() if version > 1}
+
+
 def _canonical(choice: str) -> str:
     """One spelling for equal values, so that rescale=1e6 and rescale=1000000.0 are one arm."""
     name, given, value = choice.partition("=")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.arm import AXES
+from bench.arm import AXES, technique_definitions, technique_versions
 from bench.spec.spec import Spec, Training
 from bench.spec.training_options import override
 from bench.task import Columns, Evaluation, Request
@@ -174,6 +174,12 @@ class LoneSuite:
 
         with torch.random.fork_rng(devices=[]):
             return Toy(spec.training, before_step, loss_of, seed=spec.seed)
+
+    def definitions(self, spec: Spec) -> Sequence[str]:
+        return [f"toy_suite:{type(self).__name__}.build", *technique_definitions(spec.axes)]
+
+    def versions(self, spec: Spec) -> Mapping[str, int]:
+        return technique_versions(spec.axes)
 
     def finish(self, records: Any, store: Any, options: argparse.Namespace) -> None:
         pass

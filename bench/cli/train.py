@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from typing import Any
 
@@ -99,7 +100,8 @@ def run(options: argparse.Namespace) -> int:
         from bench.report.tables import print_tables, render_console
         from bench.store.environment import provenance
 
-        print_tables(records, suite.columns, provenance(suite), render_console())
+        now = functools.partial(provenance, suite)
+        print_tables(records, suite.columns, now, render_console())
         print(f"{len({r.spec_hash for r in records})} runs in {options.out}; one whole:", end=" ")
         print(f"python -m bench.suite show {records[-1].spec_hash[:8]}{out_option(options.out)}")
     suite.finish(records, store, options)

@@ -64,6 +64,10 @@ class ProgressReporter:
         if self._progress:
             self._progress.stop()
 
+    def anew(self, spec: Spec, why: str) -> None:
+        """A run begins at the first step although it has a checkpoint."""
+        self._say(f"{spec.title}: {why}")
+
     def progress(self, spec: Spec, step: int, total: int, loss: float) -> None:
         """A block of steps was done."""
         if self._progress is None:

@@ -12,7 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.arm import AXES
+from msgspec.structs import replace
+
+from bench.arm import AXES, technique_definitions, technique_versions
 from bench.spec.spec import Spec, Training
 from bench.spec.training_options import override
 from bench.spec.user_code import source_digest
@@ -21,7 +23,12 @@ from bench.text.errors import BadInput, unknown
 from suites.molecular.budgets import BUDGETS, SUMMARIES, Budget
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.splits import BLOCKS, KINDS, split_frames
-from suites.molecular.models.catalogue import MODELS, architecture_of, parse_model
+from suites.molecular.models.catalogue import (
+    ARCHITECTURES,
+    MODELS,
+    architecture_of,
+    parse_model,
+)
 from suites.molecular.problems.catalogue import (
     PROBLEMS,
     DataOptions,
@@ -172,7 +179,7 @@ class MolecularSuite:
         scoped = replaced and bool(model.architecture.replaced)
         settings["scope"] = options.scope if scoped else SCOPES[0]
         settings["size"] = asdict(model.size)
-        return Spec(
+        spec = Spec(
             suite=self.name,
             problem=problem.name,
             model=str(model),
@@ -188,6 +195,7 @@ class MolecularSuite:
             sources={name: source_digest(name) for name in own if name},
             paths=paths,
         )
+        return replace(spec, versions=dict(self.versions(spec)))
 
     def _settings(self, problem: Problem, budget: Budget, request: Request) -> dict[str, Any]:
         """Data, split and protocol."""
@@ -223,6 +231,27 @@ class MolecularSuite:
             "data": frames.digest,
             "split": split,
         }
+
+    def definitions(self, spec: Spec) -> Sequence[str]:
+        """See `bench.task.Suite.definitions`."""
+        found = [
+            f"{__name__}:{type(self).__name__}.build",
+            ARCHITECTURES.references[spec.model.partition(":")[0]],
+            PROTOCOLS.references[spec.settings["protocol"]],
+        ]
+        if spec.problem in PROBLEMS:
+            found.append(PROBLEMS.references[spec.problem])
+        return [*found, *technique_definitions(spec.axes)]
+
+    def versions(self, spec: Spec) -> Mapping[str, int]:
+        """See `bench.task.Suite.versions`."""
+        found = {
+            "model": architecture_of(spec.model).version,
+            "problem": PROBLEMS[spec.problem].version if spec.problem in PROBLEMS else 1,
+            "protocol": get_protocol(spec.settings["protocol"]).version,
+        }
+        found = {name: version for name, version in found.items() if version > 1}
+        return {**technique_versions(spec.axes), **found}
 
     def build(self, spec: Spec, device: torch.device) -> Task:
         """Build the task of a spec."""

@@ -11,7 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.arm import AXES, BASELINE, Arm
+from msgspec.structs import replace
+
+from bench.arm import AXES, BASELINE, Arm, technique_definitions, technique_versions
 from bench.spec.spec import Spec
 from bench.spec.training_options import override
 from bench.spec.user_code import source_digest
@@ -19,10 +21,11 @@ from bench.task import Batch, Columns, Request, Task
 from bench.text.errors import BadInput, unknown
 from suites.pinn.budgets import BUDGETS, SUMMARIES
 from suites.pinn.engine.execution import COMPILE, ENGINES
-from suites.pinn.models.catalogue import MODELS, parse_model
+from suites.pinn.models.catalogue import ARCHITECTURES, MODELS, parse_model
 from suites.pinn.problems.catalogue import (
     BUILT_IN,
     get_problem,
+    problem_definition,
     problem_reference,
     problem_summaries,
 )
@@ -147,7 +150,7 @@ class PINNSuite:
             problem_reference(request.problem),
             *(registry.reference(axes[axis]) for axis, registry in AXES.items()),
         ]
-        return Spec(
+        spec = Spec(
             suite=self.name,
             problem=request.problem,
             model=str(model),
@@ -164,6 +167,7 @@ class PINNSuite:
             paths={} if root is None else {"data_root": str(root.resolve())},
             checks=["engine"] if getattr(options, "check_engine", False) else [],
         )
+        return replace(spec, versions=dict(self.versions(spec)))
 
     def add_speed_arguments(self, parser: argparse._ActionsContainer) -> None:
         """Options of `speed_cases`."""
@@ -251,6 +255,26 @@ class PINNSuite:
         from suites.pinn.illustration import illustrate
 
         return illustrate(spec, weights, device)
+
+    def definitions(self, spec: Spec) -> Sequence[str]:
+        """See `bench.task.Suite.definitions`; with what trains seeds together, where that may be,
+        since a checkpoint goes on either way."""
+        name = f"{__name__}:{type(self).__name__}"
+        found = [f"{name}.build", ARCHITECTURES.references[parse_model(spec.model).name]]
+        if self.together([spec]):
+            found.append(f"{name}.build_together")
+        if definition := problem_definition(spec.problem):
+            found.append(definition)
+        return [*found, *technique_definitions(spec.axes)]
+
+    def versions(self, spec: Spec) -> Mapping[str, int]:
+        """See `bench.task.Suite.versions`."""
+        found = {
+            "model": ARCHITECTURES[parse_model(spec.model).name].version,
+            "problem": get_problem(spec.problem).version,
+        }
+        found = {name: version for name, version in found.items() if version > 1}
+        return {**technique_versions(spec.axes), **found}
 
     def finish(self, records: Sequence[Record], store: Store, options: argparse.Namespace) -> None:
         """No option of this suite asks for anything."""

@@ -102,8 +102,8 @@ def test_potentials(name: str, tmp_path: Path) -> None:
     assert said in line and "p.pt" in line
     assert not (tmp_path / "marker").exists()
     if path.is_file():
-        state, refused = checkpoint.load(path, "a", "b")
-        assert state is None and refused and refused.endswith(", started again")
+        state, refused = checkpoint.load(path, "a", {})
+        assert state is None and refused and refused.endswith(": starting anew")
         assert not (tmp_path / "marker").exists()
 
 

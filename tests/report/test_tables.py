@@ -21,7 +21,10 @@ NOW = {"versions": {"torch": "2.11"}}
 def printed(records: list[Record], further: list[str] | None = None, width: int = 200) -> list[str]:
     console = Console(file=io.StringIO(), width=width, highlight=False)
     print_tables(
-        records, lambda problem: Columns(["L2RE", "skill"], further or [], ["skill"]), NOW, console
+        records,
+        lambda problem: Columns(["L2RE", "skill"], further or [], ["skill"]),
+        lambda spec: NOW,
+        console,
     )
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
 
