@@ -18,9 +18,10 @@ from bench.files.npz import read_npz_arrays
 from bench.files.untrusted import require_file, shortened
 from bench.spec.spec import Spec
 from bench.spec.user_code import source_digest
+from bench.spec.versions import redefinitions
 from bench.store.record import Record
 from bench.store.store import Store
-from bench.task import load_suite
+from bench.task import Suite, load_suite
 from bench.text.errors import BadInput
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def _draw(spec: Spec, path: Path, weights: bytes) -> list[Illustration] | None:
         suite = load_suite(spec.suite)
         if not isinstance(suite, Illustrated):
             return None
-        _check_sources(spec)
+        _check_definitions(suite, spec)
         return [_reduced(drawn) for drawn in _predict(suite, spec, path, weights)]
     except Exception as error:  # whatever a suite or a user's technique raises: the report goes on
         reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -170,8 +171,10 @@ def _draw(spec: Spec, path: Path, weights: bytes) -> list[Illustration] | None:
         return None
 
 
-def _check_sources(spec: Spec) -> None:
-    """Weights mean nothing to another code than a user's own that they were trained with."""
+def _check_definitions(suite: Suite, spec: Spec) -> None:
+    """Weights mean nothing to other definitions than those that they were trained with."""
+    for redefined in redefinitions(spec, suite.versions(spec)):
+        raise BadInput(redefined)
     for name, digest in spec.sources.items():
         if source_digest(name) != digest:
             raise BadInput(f"{name} has changed since")
