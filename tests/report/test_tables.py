@@ -114,6 +114,14 @@ def test_a_run_of_other_code_is_marked() -> None:
     assert row(lines, "baseline")[-1] == "done"
 
 
+def test_a_baseline_of_another_definition_is_not_compared_with() -> None:
+    runs = [of("baseline", 0, 0.1), of("irelu", 0, 0.2)]
+    assert row(printed(runs), "irelu")[2] == "×2"
+    spec = msgspec.structs.replace(runs[1].spec, versions={"model": 2})
+    runs[1] = msgspec.structs.replace(runs[1], spec=spec, spec_hash=spec.hash)
+    assert row(printed(runs), "irelu")[2] == "–"
+
+
 @pytest.mark.parametrize(
     ("jobs", "header"),
     [((1, 1), "ms/step "), ((2, 2), "ms/step (2 jobs)"), ((1, 2), "ms/step (mixed jobs)")],

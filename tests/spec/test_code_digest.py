@@ -658,6 +658,75 @@ def test_what_makes_the_numbers_counts_for_those_that_use_it(
     assert {name for name in SPECS if found[name] != unedited[name]} == of
 
 
+# --- ground truths ------------------------------------------------------------------------------
+
+#: An edit, and the problems whose ground truths are computed anew; each is kept by the code that
+#: makes it, see `suites.pinn.reference.cache`.
+TRUTHS: Mapping[str, tuple[tuple[str, str, str], set[str]]] = {
+    "a comment in a solver": (
+        (
+            "suites/pinn/reference/shallow_water.py",
+            "law = ShallowWater(g)",
+            "law = ShallowWater(g)  #",
+        ),
+        set(),
+    ),
+    "a solver": (
+        (
+            "suites/pinn/reference/shallow_water.py",
+            "(inner - outer) * wet",
+            "(inner + outer) * wet",
+        ),
+        {"shallow-water-2d"},
+    ),
+    "what solvers share": (
+        ("suites/pinn/reference/finite_volume.py", "below * above > 0", "below * above >= 0"),
+        {"shallow-water-2d", "compressible-flow-1d"},
+    ),
+    "how it is estimated": (
+        ("suites/pinn/reference/convergence.py", "max(order, 0.5)", "max(order, 0.6)"),
+        {"shallow-water-2d", "compressible-flow-1d", "diffusion-sorption-1d"},
+    ),
+    "the end of its time": (
+        ("suites/pinn/problems/diffusion_reaction.py", "np.linspace(0, 5,", "np.linspace(0, 6,"),
+        {"diffusion-reaction-2d", "diffusion-reaction-2d-noise"},
+    ),
+    "an initial state": (
+        (
+            "suites/pinn/problems/diffusion_reaction.py",
+            "(np.asarray(a) + 1)",
+            "(np.asarray(a) + 2)",
+        ),
+        {"diffusion-reaction-2d-noise"},
+    ),
+    "a variant's network": (
+        (
+            "suites/pinn/problems/diffusion_sorption.py",
+            "return outputs.relu()",
+            "return outputs.abs()",
+        ),
+        set(),
+    ),
+}
+
+
+@pytest.mark.parametrize(("edit", "of"), TRUTHS.values(), ids=TRUTHS)
+def test_an_edited_truth_is_computed_anew(
+    edit: tuple[str, str, str], of: set[str], tree: Path, edited: Callable[[str, str, str], None]
+) -> None:
+    names = {*BUILT_IN, *VARIANTS} - {"advection-1d", "diffusion-sorption-1d-relu"}
+    definitions = {name: [get_problem(name).truth_definition] for name in names}
+    before = digests(tree, definitions)
+    edited(*edit)
+    after = digests(tree, definitions)
+    assert {name for name in names if after[name] != before[name]} == of
+
+
+def test_a_variant_of_the_same_truth_shares_it() -> None:
+    both = [get_problem(f"diffusion-sorption-1d{suffix}") for suffix in ("", "-relu")]
+    assert both[0].truth_definition == both[1].truth_definition
+
+
 # --- what is reached ----------------------------------------------------------------------------
 
 
