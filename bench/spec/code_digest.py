@@ -8,7 +8,7 @@ modules, and those that these import, do when they are imported.
 
 Counted for safety, although a run may not need it:
 
-* of a class, all of it, but for a root ``module:Class.method``;
+* of a class, all of it, but for a root ``module:Class.method`` that hands ``self`` to no other;
 * a whole module, where it is used as an object (``getattr(module, name)``), where all its names are
   imported (``*``), where it is asked for a name that it does not define (``__getattr__``), and
   where it imports under a computed name itself;

@@ -160,7 +160,7 @@ class Module:
         Args:
             part: The name of a definition, ``Class.method``, or `EFFECTS`. With a method comes what
                 it uses of its class by ``self.name`` or ``cls.name``, the special methods, the
-                decorators and the base classes.
+                decorators and the base classes; all of the class, where ``self`` is handed on.
 
         Returns:
             ``None`` where there is no such part: a method may be a base class's.
@@ -195,19 +195,18 @@ class Module:
 def _executed(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
     """Without docstrings and what only a type checker or a main program executes."""
     for statement in statements:
-        if isinstance(statement, ast.If) and _names(statement.test, "TYPE_CHECKING"):
+        if isinstance(statement, ast.If) and _is_false(statement.test):
             yield from _executed(statement.orelse)
-        elif not _is_text(statement) and not (
-            isinstance(statement, ast.If)
-            and isinstance(statement.test, ast.Compare)
-            and _names(statement.test.left, "__name__")
-        ):
+        elif not _is_text(statement):
             yield statement
 
 
-def _names(node: ast.AST, name: str) -> bool:
-    path = _path(node)
-    return bool(path) and path[-1] == name
+def _is_false(test: ast.expr) -> bool:
+    """Whether a condition holds in no module that is imported in a run."""
+    match test:
+        case ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()]):
+            return True
+    return _path(test)[-1:] == ("TYPE_CHECKING",)
 
 
 def _is_text(node: ast.AST) -> bool:
@@ -288,22 +287,41 @@ def _parts(whole: ast.ClassDef, method: str) -> list[ast.stmt] | None:
     wanted = set(waiting)
     while waiting:
         for statement in binding[waiting.pop()]:
-            used = {name for name in _own(statement, whole.name) if name in binding} - wanted
-            wanted |= used
-            waiting.extend(used)
-    left_out = {name: statements for name, statements in binding.items() if name not in wanted}
-    kept = {id(statement) for name in wanted for statement in binding[name]}
-    dropped = {id(statement) for statements in left_out.values() for statement in statements}
-    return [statement for statement in whole.body if id(statement) not in dropped - kept]
+            used = _own(statement, whole.name)
+            if used is None:
+                return whole.body
+            new = (used & binding.keys()) - wanted
+            wanted |= new
+            waiting.extend(new)
+    needed = [statement for name in wanted for statement in binding[name]]
+    named = [statement for found in binding.values() for statement in found]
+    return [one for one in whole.body if one in needed or one not in named]
 
 
-def _own(statement: ast.stmt, name: str) -> set[str]:
-    """The attributes of its first argument and of its class that a part of a class asks for."""
+def _own(statement: ast.stmt, name: str) -> set[str] | None:
+    """The names in a part of a class, and the attributes of its first argument and of the class.
+
+    Returns:
+        ``None`` where one of these two is used as an object, so that others may ask it for any.
+    """
     owners = {"self", "cls", name}
     if isinstance(statement, _FUNCTIONS) and statement.args.args:
         owners.add(statement.args.args[0].arg)
-    paths = (_path(node) for node in ast.walk(statement) if isinstance(node, ast.Attribute))
-    return {path[1] for path in paths if path and path[0] in owners}
+    found: set[str] = set()
+    waiting: list[ast.AST] = [statement]
+    while waiting:
+        node = waiting.pop()
+        path = _path(node)
+        if path and path[0] in owners:
+            if len(path) == 1:
+                return None
+            found.add(path[1])
+        elif path:
+            found.add(path[0])
+        else:
+            left_out = {getattr(node, field, None) for field in ("annotation", "returns")}
+            waiting.extend(n for n in ast.iter_child_nodes(node) if n not in left_out)
+    return found
 
 
 class _Scope:

@@ -137,6 +137,9 @@ FOLLOWED = {
     "by a later change": "from own.other import helper\nroot = {}\nroot['x'] = helper",
     "by a call on it": "from own.other import helper\nroot = {}\nroot.update(x=helper)",
     "by what a module does": "from own.other import helper\nhelper()\ndef root(): pass",
+    "but in a main program": (
+        "from own.other import helper\nif __name__ == '__main__': pass\nelse: helper()\nroot = 1"
+    ),
     "if a name is global": (
         "from own.other import helper\ndef root():\n    global helper\n    helper = helper()"
     ),
@@ -175,6 +178,9 @@ IGNORED = {
     "what words a failure": "from own.other import helper\ndef root(): raise helper('no')",
     "the entries of a table": "root = {'a': 'own.other:helper', 'b': ('own.other:FACTOR', '')}",
     "a main program": "from own.other import helper\nif __name__ == '__main__': helper()\nroot = 1",
+    "what a checker sees": (
+        "from own.other import helper\nimport typing\nif typing.TYPE_CHECKING: helper()\nroot = 1"
+    ),
     "a neighbour": "from own.other import helper\ndef root(): pass\ndef other(): helper()",
 }
 
@@ -266,6 +272,12 @@ def test_of_a_method_counts_what_it_uses_of_its_class(program: Callable[..., Pro
     ):
         after = program(module=CLASS.replace(old, new), other=other)
         assert (after.digest("own.module:Suite.build") != before) == counts, old
+    handed_on = CLASS.replace("return self._inner()", "return first(self)")
+    found = names(program(module=handed_on, other=other), "own.module:Suite.build")
+    assert {"other:second", "other:third"} <= found
+    default = CLASS.replace("def build(self)", "def build(self, x=unused) -> Suite")
+    found = names(program(module=default, other=other), "own.module:Suite.build")
+    assert "other:third" in found and "other:second" not in found
     # One that is inherited: all of both classes.
     assert {"module:Suite", "other:Base"} <= names(made, "own.module:Suite.also")
 
