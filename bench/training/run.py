@@ -98,19 +98,12 @@ def execute_together(
     """
     suite = load_suite(specs[0].suite)
     device = torch.device(conditions.device)
-    runs = [
-        _Run(
-            spec,
-            conditions.store,
-            device,
-            environment(suite, spec, conditions.device, conditions.jobs),
-        )
-        for spec in specs
-    ]
-    todo = _groups(runs)
-    for run in runs:
-        if run.refused is not None:
-            watcher.anew(run.spec, run.refused)
+    wheres = [environment(suite, spec, conditions.device, conditions.jobs) for spec in specs]
+    pairs = zip(specs, wheres, strict=True)
+    todo = _groups([_Run(spec, conditions.store, device, where) for spec, where in pairs])
+    for spec, refused in [(run.spec, run.refused) for group in todo for run in group]:
+        if refused is not None:
+            watcher.anew(spec, refused)
     while todo:
         # Taken out, so that nothing of them is on the device any more when others are measured.
         smaller = _halved(_train(todo.pop(0), suite, conditions, watcher, interruption))
