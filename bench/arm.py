@@ -163,11 +163,15 @@ def technique_definitions(axes: Mapping[str, str]) -> list[str]:
     return [definition for definition in found if definition is not None]
 
 
-def technique_versions(axes: Mapping[str, str]) -> dict[str, int]:
-    """The definition versions of the choices on the axes; those that were never redefined left
-    out."""
-    found = {axis: AXES[axis].version(choice) for axis, choice in axes.items()}
-    return {axis: version for axis, version in found.items() if version > 1}
+def definition_versions(axes: Mapping[str, str], **others: int) -> dict[str, int]:
+    """`Spec.versions`: those of the choices on the axes, and others, of what was ever redefined.
+
+    Args:
+        axes: The choice on each.
+        others: By ``model``, ``problem`` and ``protocol``.
+    """
+    found = {axis: AXES[axis].version(choice) for axis, choice in axes.items()} | others
+    return {kind: version for kind, version in found.items() if version > 1}
 
 
 def _canonical(choice: str) -> str:

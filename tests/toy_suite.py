@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.arm import AXES, technique_definitions, technique_versions
+from bench.arm import AXES, definition_versions, technique_definitions
 from bench.spec.spec import Spec, Training
 from bench.spec.training_options import override
 from bench.task import Columns, Evaluation, Request
@@ -179,7 +179,7 @@ class LoneSuite:
         return [f"toy_suite:{type(self).__name__}.build", *technique_definitions(spec.axes)]
 
     def versions(self, spec: Spec) -> Mapping[str, int]:
-        return technique_versions(spec.axes)
+        return definition_versions(spec.axes)
 
     def finish(self, records: Any, store: Any, options: argparse.Namespace) -> None:
         pass

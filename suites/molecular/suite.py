@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from bench.arm import AXES, technique_definitions, technique_versions
+from bench.arm import AXES, definition_versions, technique_definitions
 from bench.spec.spec import Spec, Training
 from bench.spec.training_options import override
 from bench.spec.user_code import source_digest
@@ -235,7 +235,7 @@ class MolecularSuite:
     def definitions(self, spec: Spec) -> Sequence[str]:
         """See `bench.task.Suite.definitions`."""
         found = [
-            f"{__name__}:{type(self).__name__}.build",
+            f"{type(self).__module__}:{type(self).__name__}.build",
             ARCHITECTURES.references[spec.model.partition(":")[0]],
             PROTOCOLS.references[spec.settings["protocol"]],
         ]
@@ -245,13 +245,12 @@ class MolecularSuite:
 
     def versions(self, spec: Spec) -> Mapping[str, int]:
         """See `bench.task.Suite.versions`."""
-        found = {
-            "model": architecture_of(spec.model).version,
-            "problem": PROBLEMS[spec.problem].version if spec.problem in PROBLEMS else 1,
-            "protocol": get_protocol(spec.settings["protocol"]).version,
-        }
-        found = {name: version for name, version in found.items() if version > 1}
-        return {**technique_versions(spec.axes), **found}
+        return definition_versions(
+            spec.axes,
+            model=architecture_of(spec.model).version,
+            problem=PROBLEMS[spec.problem].version if spec.problem in PROBLEMS else 1,
+            protocol=get_protocol(spec.settings["protocol"]).version,
+        )
 
     def build(self, spec: Spec, device: torch.device) -> Task:
         """Build the task of a spec."""

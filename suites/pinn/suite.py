@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from bench.arm import AXES, BASELINE, Arm, technique_definitions, technique_versions
+from bench.arm import AXES, BASELINE, Arm, definition_versions, technique_definitions
 from bench.spec.spec import Spec
 from bench.spec.training_options import override
 from bench.spec.user_code import source_digest
@@ -259,7 +259,7 @@ class PINNSuite:
     def definitions(self, spec: Spec) -> Sequence[str]:
         """See `bench.task.Suite.definitions`; with what trains seeds together, where that may be,
         since a checkpoint goes on either way."""
-        name = f"{__name__}:{type(self).__name__}"
+        name = f"{type(self).__module__}:{type(self).__name__}"
         found = [f"{name}.build", ARCHITECTURES.references[parse_model(spec.model).name]]
         if self.together([spec]):
             found.append(f"{name}.build_together")
@@ -269,12 +269,11 @@ class PINNSuite:
 
     def versions(self, spec: Spec) -> Mapping[str, int]:
         """See `bench.task.Suite.versions`."""
-        found = {
-            "model": ARCHITECTURES[parse_model(spec.model).name].version,
-            "problem": get_problem(spec.problem).version,
-        }
-        found = {name: version for name, version in found.items() if version > 1}
-        return {**technique_versions(spec.axes), **found}
+        return definition_versions(
+            spec.axes,
+            model=ARCHITECTURES[parse_model(spec.model).name].version,
+            problem=get_problem(spec.problem).version,
+        )
 
     def finish(self, records: Sequence[Record], store: Store, options: argparse.Namespace) -> None:
         """No option of this suite asks for anything."""
