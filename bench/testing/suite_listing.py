@@ -37,7 +37,8 @@ class ListingContract:
         )
         assert done.returncode in (0, 3), done.stderr
         assert done.returncode == 0, (
-            f"suite {token!r}: importing and listing it imports torch, at {done.stdout.strip()};"
+            f"suite {token!r}: importing and listing it imports torch, at"
+            f" {done.stderr.splitlines()[-1]};"
             " import it where a task is built"
         )
 
@@ -94,7 +95,8 @@ class Torch:
     def find_spec(self, name, path=None, target=None):
         if name == "torch":
             frames = [f for f in traceback.extract_stack()[:-1] if "importlib" not in f.filename]
-            print(f"{frames[-1].filename}:{frames[-1].lineno}", flush=True)
+            # Not on stdout, which a user's module does not get.
+            print(f"{frames[-1].filename}:{frames[-1].lineno}", file=sys.stderr, flush=True)
             os._exit(3)
 
 sys.meta_path.insert(0, Torch())
