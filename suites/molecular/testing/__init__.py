@@ -64,6 +64,7 @@ class PotentialContract(
         return Subject(
             token if arm == BASELINE else f"{token} {arm}",
             make_potential(token, arm, self.cutoff, self.drawn),
+            lambda: make_potential(token, arm, self.cutoff, drawn=False, seed=1),
             self.cutoff,
             extensive=self.extensive,
             rotation_error=self.rotation_error,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +30,7 @@ class Subject:
     Attributes:
         name: For messages.
         potential: In float64 and evaluation mode; a test may change it.
+        another: Makes another one, with weights of another seed.
         cutoff: In Å.
         extensive: The energy is a sum over atoms, not a mean.
         rotation_error: Of energies and forces, relative. Larger than rounding where a model has
@@ -40,6 +41,7 @@ class Subject:
 
     name: str
     potential: nn.Module
+    another: Callable[[], nn.Module]
     cutoff: float
     extensive: bool = True
     rotation_error: float = 1e-10
@@ -156,7 +158,7 @@ def draw_weights(potential: nn.Module, geometries: Sequence[Atoms], cutoff: floa
     potential.eval()
 
 
-def make_potential(token: str, arm: str, cutoff: float, drawn: bool) -> nn.Module:
+def make_potential(token: str, arm: str, cutoff: float, drawn: bool, seed: int = 0) -> nn.Module:
     """A new copy of a potential in float64, in evaluation mode.
 
     Args:
@@ -165,16 +167,17 @@ def make_potential(token: str, arm: str, cutoff: float, drawn: bool) -> nn.Modul
         arm: Techniques that are applied to one of the suite's models.
         cutoff: In Å.
         drawn: Whether its weights are those of `draw_weights`.
+        seed: Of its first weights.
 
     Raises:
         BadInput: There is no such model, technique or attribute, or it makes no module.
     """
-    return copy.deepcopy(_made(token, arm, cutoff, drawn))
+    return copy.deepcopy(_made(token, arm, cutoff, drawn, seed))
 
 
 @functools.cache
-def _made(token: str, arm: str, cutoff: float, drawn: bool) -> nn.Module:
-    with global_streams(0, CPU):
+def _made(token: str, arm: str, cutoff: float, drawn: bool, seed: int) -> nn.Module:
+    with global_streams(seed, CPU):
         if is_reference(token):
             assert arm == BASELINE, f"arms are applied to the suite's models, not to {token!r}"
             with users_code(f"potential {token!r} cannot be made"):
