@@ -33,7 +33,7 @@ with the names as on the command line: those of entry points, or ``module:attrib
         def forward(self, x):
             return x + torch.sin(self.a * x) ** 2 / self.a
 
-``pytest test_mine.py`` then runs 20 tests of it, and one that fails says what is wrong in the words
+``pytest test_mine.py`` then runs 16 tests of it, and one that fails says what is wrong in the words
 of the field: "activation 'mine:Snake': its second derivative at x = 1.2123 is 0 by automatic
 differentiation, and 0.8467 by finite differences of its first derivative".
 
