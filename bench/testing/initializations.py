@@ -16,6 +16,7 @@ from bench.techniques.activation import make_activation
 from bench.techniques.initialization import INITIALIZATIONS
 from bench.techniques.initializers import initialize
 from bench.testing.contract import contract_of
+from bench.testing.states import bits
 
 _WIDTH, _DEPTH, _ROWS = 12, 3, 64
 _EVERY_ACTIVATION = pytest.mark.parametrize("activation", ["tanh", "irelu"])
@@ -45,12 +46,12 @@ class InitializationContract:
         )
 
     def test_global_generators_are_left_alone(self, token: str) -> None:
-        before = torch.get_rng_state(), np.random.get_state()[1].copy()
+        before = torch.get_rng_state(), np.random.get_state(legacy=False)
         _initialized(token)
         assert torch.equal(torch.get_rng_state(), before[0]), (
             f"initialization {token!r} draws from torch's global generator"
         )
-        assert np.array_equal(np.random.get_state()[1], before[1]), (
+        assert bits(np.random.get_state(legacy=False)) == bits(before[1]), (
             f"initialization {token!r} draws from NumPy's global generator"
         )
 

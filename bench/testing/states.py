@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 
@@ -15,8 +16,10 @@ def bits(state: Any) -> dict[str, Any]:
     Tensors are copied, so that later steps do not change what is returned.
     """
     if isinstance(state, torch.Tensor):
-        values = state.detach().cpu().contiguous()
-        return {"": (values.dtype, tuple(values.shape), values.numpy().tobytes())}
+        flat = state.detach().cpu().reshape(-1)
+        return {"": (state.dtype, tuple(state.shape), flat.view(torch.uint8).numpy().tobytes())}
+    if isinstance(state, np.ndarray):
+        return {"": (state.dtype, state.shape, state.tobytes())}
     if isinstance(state, Mapping):
         parts = [(str(name), part) for name, part in state.items()]
     elif isinstance(state, list | tuple):
