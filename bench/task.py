@@ -1,7 +1,7 @@
 """What the harness knows of a suite: the interfaces of suites and of their tasks.
 
 Every suite has `Suite` and `Task`. A suite or a task may also have one of the other protocols:
-`Batchable`, `Divisible`, `Illustrated`, `Published`, `Comparable`, `Loadable`.
+`Batchable`, `Divisible`, `Illustrated`, `PublishedFigures`, `Comparable`, `Loadable`.
 """
 
 from __future__ import annotations
@@ -276,13 +276,25 @@ class Suite(Protocol):
         new tensors are made on the device.
         """
 
+    def definitions(self, spec: Spec) -> Sequence[str]:
+        """Where the code that makes a spec's numbers is defined: its roots for
+        `bench.spec.code_digest`.
+
+        That is `build`, as ``module:Class.build``, and what that finds under the names in the spec:
+        its problem, model, protocol and techniques (`bench.arm.technique_definitions`), each where
+        it is defined. A user's own, which `Spec.sources` covers, is not named. It is asked of
+        thousands of specs and imports no torch.
+        """
+
+    def versions(self, spec: Spec) -> Mapping[str, int]:
+        """What `Spec.versions` is for these names now, whatever it says itself."""
+
     def finish(self, runs: Sequence[TrainedRun], options: Any) -> None:
         """Do what the suite's own options ask for once all runs have ended.
 
         Args:
             runs: All runs of the call.
             options: The suite's own options.
-
 
         Raises:
             BadInput: An option cannot be followed.
@@ -383,7 +395,7 @@ class Figure(NamedTuple):
 
 
 @runtime_checkable
-class Published(Protocol):
+class PublishedFigures(Protocol):
     """A `Suite` that knows published figures."""
 
     #: Where they are from, as a sentence.

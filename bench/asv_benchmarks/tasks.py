@@ -26,7 +26,7 @@ def built(suite_name: str, problem: str, network: str, device: str, dtype: str =
         problem: Name of the problem.
         network: Model and arm, separated by a space.
         device: ``cpu`` or ``cuda``.
-        dtype: Of the network.
+        dtype: Floating-point type of the network.
     """
     import torch
 

@@ -76,9 +76,11 @@ class Record(msgspec.Struct, frozen=True):
         diagnostics: What the task measured of itself: gradient size, signal sizes, scales, …
         task: What was built: numbers of points and parameters, engine, ground truth.
         warnings: What a reader of the metrics must know, in sentences.
-        environment: Machine, versions and commit; ``jobs``, the number of processes side by side;
-            ``seeds_together``, the number of seeds that were trained as one model; ``parts``, the
-            number of parts in which a batch was computed for lack of memory, if more than one.
+        environment: Machine, versions and commit; ``code``, a digest of each definition that the
+            run begins at (`bench.store.environment.provenance`); ``jobs``, the number of processes
+            side by side; ``seeds_together``, the number of seeds that were trained as one model;
+            ``parts``, the number of parts in which a batch was computed for lack of memory, if more
+            than one.
         started: UTC time, ISO 8601.
         resumed: How many times the run was continued from a checkpoint.
     """

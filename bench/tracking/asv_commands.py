@@ -38,6 +38,11 @@ class Asv:
         self._machine = machine
         self.config = config
 
+    @property
+    def results_dir(self) -> Path:
+        """Where asv keeps results, absolute."""
+        return self._configuration.results_dir
+
     def introduce_machine(self) -> None:
         """Tell asv about this machine, which it would ask a person for."""
         self._call("machine", "machine", "--yes", "--machine", self._machine)
@@ -46,18 +51,15 @@ class Asv:
         """List the benchmarks in ``benchmarks.json``."""
         self._call("discover", "run", "--bench", "just-discover", *self._where(f"{commit}^!"))
 
-    def measure(self, commit: str, regex: str, again: bool = False) -> None:
-        """Run the benchmarks that match, and keep their results.
+    def measure(self, commit: str, regex: str) -> None:
+        """Run the benchmarks that match and have not succeeded before, and keep their results.
 
         Args:
             commit: Full hash.
             regex: Regular expression for a benchmark's name with its parameters.
-            again: Also run benchmarks that have succeeded before.
         """
-        more = [] if again else ["--skip-existing-successful"]
-        self._call(
-            f"{commit[:8]} {regex}", "run", "--bench", regex, *more, *self._where(f"{commit}^!")
-        )
+        which = ["--bench", regex, "--skip-existing-successful"]
+        self._call(f"{commit[:8]} {regex}", "run", *which, *self._where(f"{commit}^!"))
 
     def measure_in_turn(self, commits: Sequence[str], names: Sequence[str], rounds: int) -> None:
         """Measure benchmarks of several commits anew, all commits in each round.

@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from asv import util
 
-from bench.tracking.configuration import Thresholds
 from bench.tracking.results import Value
+from bench.tracking.thresholds import Thresholds
 
 
 class Verdict(StrEnum):

@@ -83,6 +83,31 @@ class Journal:
         found = (last[commit] for commit in ancestors if commit in last)
         return [night for night in found if night.verdict != "bad"]
 
+    def last_good(self, good: Sequence[Night], head: str) -> Night | None:
+        """The night of the commit that HEAD is compared with.
+
+        Args:
+            good: The good nights of HEAD and of what it builds on, the newest first.
+            head: Full hash of HEAD.
+
+        Returns:
+            That of HEAD itself if it was accepted, else the newest before it; ``None`` if no commit
+            is known to be good.
+
+        Raises:
+            BadInput: Good commits are known, and HEAD builds on none of them.
+        """
+        own = self.find(head)
+        if own and own.verdict == "accepted":
+            return own
+        earlier = [night for night in good if night.commit != head]
+        if not earlier and self.knows_good(besides=head):
+            raise BadInput(
+                f"{head[:10]} builds on none of the commits that are known to be good; name"
+                " one to compare with (--base REV), or begin anew (--accept HEAD --reason …)"
+            )
+        return earlier[0] if earlier else None
+
     def knows_good(self, besides: str) -> bool:
         """Whether another commit than `besides` is good or accepted, on any branch."""
         last = self._last().values()

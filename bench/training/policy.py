@@ -1,4 +1,4 @@
-"""How runs are carried out: everything that changes no result."""
+"""Where and how runs are carried out: everything that changes no result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.store.store import Store
 
 
 @dataclass(frozen=True)
-class Conditions:
+class RunPolicy:
     """Where and how runs are carried out.
 
     Attributes:

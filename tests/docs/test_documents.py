@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import tomllib
@@ -110,9 +111,8 @@ def test_every_option_is_in_the_reference() -> None:
     generate = script("generate")
     tables = generate.option_structs()
     shown = {struct for structs, _ in tables.values() for struct in structs}
-    ours = {
-        struct for struct in leaves(Options) if struct.__module__.startswith(("bench", "suites"))
-    }
+    rooms = ("bench.cli", "bench.execution", "bench.spec", "bench.studies", "suites.")
+    ours = {struct for struct in leaves(Options) if struct.__module__.startswith(rooms)}
     assert shown == ours
     for which, (structs, _) in tables.items():
         table = "\n".join(generate.options(which))
@@ -121,6 +121,15 @@ def test_every_option_is_in_the_reference() -> None:
     assert "| `--lr X` | `lr` | number | learning rate of Adam" in "\n".join(
         generate.options("training")
     )
+
+
+def test_what_the_reference_of_python_names_is_there() -> None:
+    page = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
+    names = re.findall(r"^::: ([\w.]+)$", page, re.MULTILINE)
+    assert len(names) > 40
+    for name in names:
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), name
 
 
 def documented(title: str) -> list[str]:

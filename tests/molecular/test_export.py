@@ -20,6 +20,7 @@ from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 from molecular_specs import CPU, alloys, write_alloys
 
+from bench.execution.find_or_run import trained
 from bench.files.safetensors_file import decode_safetensors, encode_safetensors
 from bench.store.store import Store
 from bench.store.weights import load_weights
@@ -360,7 +361,7 @@ def test_what_earlier_code_exported(tmp_path: Path) -> None:
     store = Store(stores / "schema-2")
     record = store.read("caa2e54fb12ab782")
     assert record is not None
-    export_runs([record], store, tmp_path)
+    export_runs(trained([record], store), tmp_path)
     paths = [*tmp_path.iterdir(), stores / "potential-1.pt"]
     today, earlier = (load_potential(path) for path in paths)
     for name in ("scale", "energy_unit", "elements", "cutoff", "dtype", "title"):

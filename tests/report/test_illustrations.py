@@ -21,6 +21,7 @@ from sample_records import SPEC, record
 from bench.report import illustrations as illustration
 from bench.report.illustrations import illustrations
 from bench.spec.spec import Spec
+from bench.spec.user_code import source_digest
 from bench.store.record import Record
 from bench.store.store import Store
 from bench.store.weights import save_weights
@@ -44,6 +45,10 @@ class Drawing:
         self.drawn: Sequence[Illustration] = drawn
         self.calls: list[tuple[Spec, Mapping[str, Any], torch.device]] = []
         self.deterministic = False
+        self.current: Mapping[str, int] = {}
+
+    def versions(self, spec: Spec) -> Mapping[str, int]:
+        return self.current
 
     def illustrate(
         self, spec: Spec, weights: Mapping[str, Any], device: torch.device
@@ -219,6 +224,17 @@ def test_a_suite_that_is_not_installed(store: Store, capsys: pytest.CaptureFixtu
     assert "gone" in one_line(capsys)
 
 
+def test_a_definition_that_has_changed(
+    suite: Drawing, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite.current = {"model": 2}
+    assert illustrations(record(), store) == []
+    assert "its model has been redefined (version 1, now 2)" in one_line(capsys)
+    spec = msgspec.structs.replace(SPEC, versions={"model": 2})
+    write_weights(store, 1.0, spec)
+    assert len(illustrations(record(spec), store)) == 2
+
+
 def test_a_user_s_code_that_has_changed(
     suite: Drawing,
     store: Store,
@@ -226,7 +242,7 @@ def test_a_user_s_code_that_has_changed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     own_module("own_drawn", "Wave = 1\n")
-    digest = illustration.source_digest("own_drawn:Wave")
+    digest = source_digest("own_drawn:Wave")
     for sources, calls in (({"own_drawn:Wave": digest}, 1), ({"own_drawn:Wave": "0" * 16}, 1)):
         spec = msgspec.structs.replace(SPEC, sources=sources)
         write_weights(store, 1.0, spec)
