@@ -130,9 +130,9 @@ class Batch(Protocol):
         """One optimisation step of every task.
 
         Returns:
-            What `Task.step` returns, but with a value for each task: tensors of shape ``(tasks,)``,
-            which later steps leave as they are. A task whose loss is no longer finite disturbs no
-            other.
+            What `Task.step` returns, but each value has the shape ``(tasks,)``, a number for each
+            task. Later steps leave these tensors as they are. A task whose loss is no longer finite
+            disturbs no other.
         """
 
 

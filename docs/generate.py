@@ -347,7 +347,7 @@ def _output(output: Mapping[str, Any], alt: str) -> Iterator[str]:
         yield f'<div class="output">{"".join(lines)}</div>\n'
     else:
         text = shown.get("text/plain", "".join(output.get("text", ""))).rstrip()
-        lines = [part for line in text.splitlines() for part in textwrap.wrap(line, 96) or [""]]
+        lines = [part for line in text.splitlines() for part in textwrap.wrap(line, 88) or [""]]
         yield "\n".join(["```text", *lines, "```", ""])
 
 

@@ -74,7 +74,7 @@ class Results:
             metrics: Names of metrics; all metrics if none is named.
 
         Returns:
-            A row for each evaluation of each metric: what was run, ``step``, ``seconds``,
+            A row for each evaluation of each metric, with what was run, ``step``, ``seconds``,
             ``metric`` and ``value``. Seconds count training without the evaluations.
             ``attrs["units"]`` has the unit of each metric.
 

@@ -74,6 +74,9 @@ def study(
         options: Further options by name: of training, and, where only one suite is run, of that
             suite.
 
+    Returns:
+        What the study found, on each of its suites.
+
     Raises:
         BadInput: A name, a value or an option is wrong. Nothing was run.
         KeyboardInterrupt: The call was interrupted. The state is saved.
