@@ -187,7 +187,7 @@ def _made(token: str, arm: str, cutoff: float, drawn: bool, seed: int) -> nn.Mod
         else:
             size = Size(_FEATURES, _INTERACTIONS, _N_RBF, cutoff, _N_FILTERS)
             model = parse_model(token, size, rescaling="rescale=1")
-            axes = Arm.parse(arm).on(model.published)
+            axes = Arm.parse(arm).on(model.choices)
             potential = build_potential(
                 model, axes["activation"], axes["normalization"], "all", torch.float64
             )
