@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -38,6 +39,7 @@ def _work(*arguments: Any) -> None:
     from bench.execution.worker import work
 
     work(*arguments)
+    gc.freeze()  # see `bench.suite.leave`
 
 
 class _Worker:
