@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import command_server
 import pytest
 
 from bench.arm import AXES
@@ -41,7 +42,7 @@ class FailsLater(torch.nn.Module):
 def suite(
     cwd: Path, *arguments: str, program: list[str] = PROGRAM
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return command_server.run(
         [*program, *arguments], cwd=cwd, capture_output=True, text=True, timeout=180
     )
 
@@ -49,6 +50,7 @@ def suite(
 # Without torch.
 
 
+@pytest.mark.real_processes
 def test_help_takes_less_than_a_second(tmp_path: Path) -> None:
     """Of processor time: other tests run beside this one."""
     seconds = []
@@ -62,6 +64,7 @@ def test_help_takes_less_than_a_second(tmp_path: Path) -> None:
     assert min(seconds) < 1
 
 
+@pytest.mark.real_processes
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["pinn", "--help"], ["list"], ["show", "0"], [*SMOKE, "--steps", "0"]]
 )
@@ -122,6 +125,7 @@ def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         assert all(isinstance(text, str) and text for text in choices.values())
 
 
+@pytest.mark.real_processes
 def test_a_reader_that_closes_the_pipe_is_no_error(tmp_path: Path) -> None:
     done = suite(
         tmp_path, program=["bash", "-c", f"{sys.executable} -m bench.suite list --json | head -1"]
@@ -241,6 +245,7 @@ def test_the_table_has_a_row_an_arm(session: Session) -> None:
     assert "\x1b" not in session.second.stdout
 
 
+@pytest.mark.real_processes
 def test_the_last_line_of_the_table_is_a_command_that_works(session: Session) -> None:
     line = session.second.stdout.splitlines()[-1]
     assert line.startswith("2 runs in results; one whole: ")
@@ -269,6 +274,7 @@ def test_show_with_a_prefix(session: Session, capsys: pytest.CaptureFixture[str]
     assert json.loads(capsys.readouterr().out) == record
 
 
+@pytest.mark.real_processes
 def test_rerun_repeats(session: Session) -> None:
     arguments = [*SMOKE, "--arm", "sin", "--no-baseline", "--out", "results", "--json"]
     done = suite(session.cwd, *arguments, "--rerun")
@@ -457,6 +463,7 @@ def test_a_file_in_the_place_of_the_store(
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.real_processes
 def test_bad_input_of_a_real_process(tmp_path: Path) -> None:
     done = suite(tmp_path, *SMOKE, "--arm", "irleu", "--json")
     assert done.returncode == 2

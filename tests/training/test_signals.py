@@ -112,7 +112,10 @@ def test_the_state_is_saved_and_the_same_command_continues(
     assert len(resumed) == 2
 
 
-@pytest.mark.parametrize(("fault", "jobs"), [("hang", "1"), ("hang-hard", "2")])
+@pytest.mark.parametrize(
+    ("fault", "jobs"),
+    [("hang", "1"), pytest.param("hang-hard", "2", marks=pytest.mark.real_processes)],
+)
 def test_it_ends_in_time_inside_a_step_that_does_not_end(
     tmp_path: Path, start: Start, fault: str, jobs: str
 ) -> None:
