@@ -1,10 +1,14 @@
-# `make bench` and `make test` set everything up first: an environment in .venv with the versions
-# of constraints.txt. uv does the work, and is installed there where it is missing.
+# Every target sets everything up first: an environment in .venv with the versions of
+# constraints.txt. uv does the work, and is installed there where it is missing. Where PYTHON is older
+# than .python-version says, uv finds or fetches a newer one.
 
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.ready
+# uv for the time in which there is no environment to put it in.
+UV_DIR := .uv
+WANTED := $(shell cat .python-version)
 
 # What `compare`, `nightly` and `accept` take; all may be empty. A reason with a $ in it must come by
 # the environment: make would expand it.
@@ -20,7 +24,7 @@ export COMMIT REASON
 WHERE = $(if $(MACHINE),--machine "$(MACHINE)") $(if $(BRANCH),--branch "$(BRANCH)") \
   $(if $(PUSH),--push)
 
-.PHONY: bench test test-all lint format clean track compare nightly accept
+.PHONY: bench test test-all lint format docs venv clean track compare nightly accept
 
 bench: $(READY)
 	$(RUN) -m bench.suite pinn --arm irelu --arm irelu+lsuv
@@ -38,6 +42,7 @@ lint: $(READY)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports
 
 format: $(READY)
 	$(RUN) -m ruff check --fix .
@@ -62,16 +67,34 @@ accept: $(READY)
 	$(RUN) -m bench.nightly --profile $(or $(PROFILE),nightly) $(WHERE) \
 	  --accept "$$COMMIT" --reason "$$REASON"
 
+# Checks every link, and that no page loads anything from elsewhere.
+docs: $(READY)
+	$(RUN) docs/generate.py
+	$(VENV)/bin/zensical build --strict --clean
+	$(RUN) docs/check_site.py site
+
 # Compiled bytecode halves the start-up of torch and DeepXDE.
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12))' || \
-	  { echo "$(PYTHON) is older than 3.12; name another one: make PYTHON=python3.12"; exit 1; }
-	test -x $(RUN) || { command -v uv >/dev/null && uv venv --quiet --python $(PYTHON) $(VENV); } \
-	  || $(PYTHON) -m venv $(VENV)
-	command -v uv >/dev/null || $(RUN) -m pip install --quiet -c constraints.txt uv
+	test -x $(RUN) || $(MAKE) --no-print-directory venv
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" uv pip install --quiet --python $(RUN) \
-	  --compile-bytecode -c constraints.txt -e '.[test,generate]'
+	  --compile-bytecode -c constraints.txt -e '.[test,generate,docs]'
 	touch $@
 
+# An environment of PYTHON, or of what uv finds or fetches where that is too old. uv is in it too,
+# unless it is on the PATH. Without pip, a PYTHON that is new enough does it by its own venv.
+venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12))' && wanted="$(PYTHON)" || { \
+	  wanted=$(WANTED); echo "$(PYTHON) is older than 3.12: uv takes a Python $(WANTED)"; }; \
+	command -v uv >/dev/null || $(PYTHON) -m pip install --quiet --target $(UV_DIR) \
+	  -c constraints.txt uv; \
+	PATH="$$PATH:$(CURDIR)/$(UV_DIR)/bin"; \
+	if command -v uv >/dev/null; then \
+	  uv venv --quiet --python "$$wanted" $(VENV) \
+	    || { echo "install Python $(WANTED) and name it: make PYTHON=python$(WANTED)"; exit 1; }; \
+	  [ ! -d $(UV_DIR) ] || uv pip install --quiet --python $(RUN) -c constraints.txt uv; \
+	else \
+	  "$$wanted" -m venv $(VENV) && $(RUN) -m pip install --quiet -c constraints.txt uv; \
+	fi
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(UV_DIR) build site

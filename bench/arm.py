@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 
-from bench.spec.user_code import is_reference, users_code
+from bench.spec.user_code import is_reference, spelled_as_reference, users_code
 from bench.techniques.activation import ACTIVATIONS, make_activation
 from bench.techniques.initialization import INITIALIZATIONS
 from bench.techniques.normalization import NORMALIZATIONS, make_normalization
@@ -186,6 +186,11 @@ def _resolve(token: str, text: str) -> tuple[str, str]:
         if name in registry.choices:
             registry.check(token)
             return axis, _canonical(token)
+    if (meant := spelled_as_reference(token)) is not None:
+        raise BadInput(
+            f"arm {text!r}: one's own technique is written axis=module:attribute, for instance"
+            f" activation={meant}"
+        )
     raise unknown(
         f"technique in arm {text!r}:",
         name,

@@ -1,4 +1,4 @@
-"""The command line: ``python -m bench.suite {pinn,molecular,study,report,…}``."""
+"""The command line: ``python -m bench.suite {pinn,molecular,study,report,…}``, or ``dcbench …``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from bench.cli import listing, report, reproduce, show, speed, study, train
-from bench.cli.parser import Parser
+from bench.cli import listing, report, reproduce, runs, show, speed, study, train
 from bench.files.atomic import CannotWrite
-from bench.task import load_suite, suite_names
+from bench.plugins import load_suite, suite_names, working_suites
+from bench.text.command_line import Parser
 from bench.text.errors import BadInput
 from bench.training.signals import EXIT_CODE
 
@@ -24,22 +25,24 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line's parser: a subcommand for each installed suite, and the common ones."""
+    """The command line's parser: a subcommand for each suite that works, and the common ones."""
+    installed = Path(sys.argv[0]).stem == "dcbench"
     root = Parser(
-        prog="python -m bench.suite",
+        prog="dcbench" if installed else "python -m bench.suite",
         description="Benchmarks of training techniques for derivative-constrained networks.",
-        allow_abbrev=False,
     )
-    commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    suites = [load_suite(name) for name in suite_names()]
+    root.add_argument("--version", action="version", version=f"dcbench {version('dcbench')}")
+    commands = root.add_subparsers(dest="command", metavar="COMMAND")
+    suites = list(working_suites())
     for suite in suites:
         train.add_command(commands, suite)
     study.add_command(commands, suites)
     report.add_command(commands, suites)
-    speed.add_command(commands, suites)
-    listing.add_command(commands)
+    runs.add_command(commands)
     show.add_command(commands)
+    listing.add_command(commands)
     reproduce.add_command(commands)
+    speed.add_command(commands, suites)
     return root
 
 
@@ -54,7 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if getattr(sys, stream) is None:  # closed by who has started this
             setattr(sys, stream, Path(os.devnull).open("w"))  # noqa: SIM115
     try:
-        options = parser().parse_args(arguments)
+        words = sys.argv[1:] if arguments is None else list(arguments)
+        if words and words[0] in suite_names():
+            load_suite(words[0])  # says why a suite that is named does not work
+        root = parser()
+        options = root.parse_args(words)
+        if options.command is None:
+            root.print_help()
+            return 0
         code: int = options.run(options)
         sys.stdout.flush()
         return code
@@ -96,5 +106,10 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-if __name__ == "__main__":
+def entry() -> NoReturn:
+    """What ``dcbench`` runs."""
     leave(main())
+
+
+if __name__ == "__main__":
+    entry()

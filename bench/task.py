@@ -1,23 +1,29 @@
-"""What the harness knows of a suite: the protocols of suites and of their tasks."""
+"""What the harness knows of a suite: the interfaces of suites and of their tasks.
+
+`Suite` and `Task` are what every suite has. The other protocols are what a suite or a task may have
+besides: `Batchable`, `Divisible`, `Illustrated`, `Published`, `Comparable`, `Loadable`.
+"""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import entry_points
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-from bench.arm import Arm
+import numpy as np
+
+from bench.arm import AXES, Arm
+from bench.spec.options import Options
 from bench.spec.spec import Spec
-from bench.text.errors import BadInput, unknown
+from bench.spec.training import Training
+from bench.spec.training_options import TrainingOptions
+from bench.spec.user_code import source_digest
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-    from bench.store.record import Record
-    from bench.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,19 @@ class Batch(Protocol):
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks of a suite for one run."""
+    """What is asked of a suite for one run.
+
+    Attributes:
+        problem: Its name, or what a suite takes instead (a file, ``package.module:attribute``).
+        model: Its name, with a size if wanted.
+        arm: The techniques.
+        seed: Root of every random stream.
+        budget: Its name.
+        device: ``cpu`` or ``cuda``.
+        dtype: ``float32`` or ``float64``.
+        training: What of the budget's training is changed.
+        options: The suite's own, of the type `Suite.options`.
+    """
 
     problem: str
     model: str
@@ -140,7 +158,78 @@ class Request:
     budget: str
     device: str
     dtype: str
-    options: argparse.Namespace
+    training: TrainingOptions
+    options: Any
+
+    def spec(
+        self,
+        suite: str,
+        *,
+        problem: str,
+        model: str,
+        published: Mapping[str, str],
+        rescale: str,
+        training: Training,
+        settings: Mapping[str, Any],
+        own: Iterable[str | None] = (),
+        paths: Mapping[str, str] = MappingProxyType({}),
+        checks: Sequence[str] = (),
+    ) -> Spec:
+        """The spec of the run that is asked for.
+
+        Args:
+            suite: Its name.
+            problem: The problem's own name.
+            model: Name and size of the network.
+            published: The model's choice on each axis, which an arm that says nothing of it leaves.
+            rescale: What the bare token ``rescale`` stands for.
+            training: The budget's, with what is changed of it.
+            settings: The suite's own.
+            own: References to a user's own objects; those of the arm are found.
+            paths: Where files lie.
+            checks: What is verified before training.
+
+        Raises:
+            BadInput: A reference does not import.
+        """
+        axes = self.arm.on(published)
+        if axes["rescaling"] == "rescale":
+            axes["rescaling"] = rescale
+        chosen = self.arm.choices().items()
+        of_axes = [AXES[axis].reference(choice) for axis, choice in chosen]
+        return Spec(
+            suite=suite,
+            problem=problem,
+            model=model,
+            arm=str(self.arm),
+            axes={axis: axes[axis] for axis in AXES},
+            seed=self.seed,
+            budget=self.budget,
+            training=training,
+            settings=dict(settings),
+            device=self.device,
+            dtype=self.dtype,
+            noops=self.arm.noops(published),
+            sources={name: source_digest(name) for name in (*own, *of_axes) if name},
+            paths=dict(paths),
+            checks=list(checks),
+        )
+
+
+class TrainedRun(NamedTuple):
+    """A run that has ended.
+
+    Attributes:
+        spec: What was run.
+        status: How it ended, as its record says.
+        task: What was built: `Task.description`, as its record has it.
+        weights: The file of the trained network's ``state_dict``, if there is one.
+    """
+
+    spec: Spec
+    status: str
+    task: Mapping[str, Any]
+    weights: Path | None
 
 
 class Suite(Protocol):
@@ -150,6 +239,8 @@ class Suite(Protocol):
     summary: str
     #: Distributions whose versions a result depends on, beside torch, numpy and scipy.
     packages: Sequence[str]
+    #: The suite's own options, beside those of training.
+    options: type[Options]
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -169,9 +260,6 @@ class Suite(Protocol):
     def default_models(self, budget: str) -> Sequence[str]:
         """The models that are run under a budget when none is named."""
 
-    def add_arguments(self, parser: argparse._ActionsContainer) -> None:
-        """Add the suite's own options to its subcommand."""
-
     def specify(self, request: Request) -> Spec:
         """The spec of one run.
 
@@ -186,13 +274,12 @@ class Suite(Protocol):
         new tensors are made on the device.
         """
 
-    def finish(self, records: Sequence[Record], store: Store, options: argparse.Namespace) -> None:
+    def finish(self, runs: Sequence[TrainedRun], options: Any) -> None:
         """Whatever the suite's own options ask for once all runs have ended.
 
         Args:
-            records: Of all runs of the call.
-            store: Where their weights are.
-            options: Of the command line.
+            runs: All runs of the call.
+            options: The suite's own.
 
         Raises:
             BadInput: An option cannot be followed.
@@ -217,22 +304,162 @@ class Batchable(Protocol):
         """Build the tasks of specs and the step that they share; called as `Suite.build` is."""
 
 
-def suite_names() -> list[str]:
-    """Names of the installed suites (entry points of the group ``bench.suites``)."""
-    return sorted({point.name for point in entry_points(group="bench.suites")})
+@dataclass(frozen=True)
+class Field:
+    """A scalar on a two-dimensional cut of the domain.
 
-
-def load_suite(name: str) -> Suite:
-    """The suite of that name.
-
-    Raises:
-        BadInput: There is none, or it does not import.
+    Attributes:
+        name: Of the output, for instance ``u``.
+        axes: Labels of the horizontal and the vertical axis, for instance ``("x", "t")``.
+        extent: Coordinates of the first and last column, then of the first and last row: left,
+            right, bottom, top.
+        at: Where the cut is, for instance ``t = 5``; empty if the domain has no further axis.
+        reference: Shape ``(vertical, horizontal)``, evenly spaced, the first row at the bottom.
+        predicted: Likewise.
     """
-    for point in entry_points(group="bench.suites"):
-        if point.name == name:
-            try:
-                suite: Suite = point.load()
-            except ImportError as error:
-                raise BadInput(f"suite {name!r} does not import: {error}") from error
-            return suite
-    raise unknown("suite", name, suite_names())
+
+    name: str
+    axes: tuple[str, str]
+    extent: tuple[float, float, float, float]
+    at: str
+    reference: np.ndarray
+    predicted: np.ndarray
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Predicted against reference values of one quantity on the test set.
+
+    Attributes:
+        name: Of the quantity, for instance ``energy``.
+        unit: Of the values.
+        reference: Shape ``(n,)``, float64.
+        predicted: Likewise.
+    """
+
+    name: str
+    unit: str
+    reference: np.ndarray
+    predicted: np.ndarray
+
+
+Illustration = Field | Parity
+
+
+@runtime_checkable
+class Illustrated(Protocol):
+    """What a `Suite` also has whose runs can be drawn."""
+
+    def illustrate(
+        self, spec: Spec, weights: Mapping[str, Tensor], device: torch.device
+    ) -> Sequence[Illustration]:
+        """What can be drawn of a trained run, in full resolution; called as `Suite.build` is.
+
+        Args:
+            spec: Of the run.
+            weights: What `Task.weights` gave at its end.
+            device: Where to predict.
+        """
+
+
+class Figure(NamedTuple):
+    """One published number.
+
+    Attributes:
+        metric: Name of the metric here.
+        value: What was published.
+        unit: Its unit.
+        data: What it was published for.
+    """
+
+    metric: str
+    value: float
+    unit: str
+    data: str
+
+
+@runtime_checkable
+class Published(Protocol):
+    """What a `Suite` also has that knows published figures."""
+
+    #: Where they are from, as a sentence.
+    published_source: str
+
+    def published(self, spec: Spec) -> Sequence[Figure]:
+        """The figures for a run's problem, model and techniques; none if there are none."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way in which the suite makes a training step.
+
+    Attributes:
+        path: Its name.
+        step: One step.
+        difference: Largest relative difference of loss and gradients from stock's, in float64.
+        setup_s: Seconds that it takes to be ready (compiling), which no step's time contains.
+        runs: How many runs a step advances; its time is given for one of them.
+    """
+
+    path: str
+    step: Callable[[], object]
+    difference: float
+    setup_s: float = 0.0
+    runs: int = 1
+
+
+@dataclass(frozen=True)
+class SpeedCase:
+    """One comparison.
+
+    Attributes:
+        name: What is compared.
+        stock: A training step by the stock library.
+        contenders: The same step by the suite, in different ways.
+        labels: What the JSON output says of the case: problem, model, arm, …
+        floor_ms: Time of the step's matrix products alone, where that is known.
+    """
+
+    name: str
+    stock: Callable[[], object]
+    contenders: Sequence[Contender]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    floor_ms: float | None = None
+
+
+@runtime_checkable
+class Comparable(Protocol):
+    """What a `Suite` also has whose step can be compared with a stock library's."""
+
+    #: What is compared.
+    speed_options: type[Options]
+
+    def speed_cases(self, options: Any, dtype: str, device: torch.device) -> Iterable[SpeedCase]:
+        """What is compared, built one after the other.
+
+        Args:
+            options: Of the type `speed_options`.
+            dtype: Of the timed steps.
+            device: Where they run.
+
+        Raises:
+            BadInput: An option is wrong.
+        """
+
+
+@runtime_checkable
+class Loadable(Protocol):
+    """What a `Suite` also has whose trained networks can be used from Python."""
+
+    def network(
+        self, run: TrainedRun, weights: Mapping[str, Tensor], device: torch.device
+    ) -> Callable[..., Any]:
+        """A trained network, ready to be called; the suite says with what.
+
+        Called as `Suite.build` is.
+
+        Args:
+            run: That is ``done``.
+            weights: What `Task.weights` gave at its end.
+            device: Where it computes.
+        """

@@ -411,7 +411,7 @@ def _execute(kind: str, *words: str) -> None:
     else:
         main.__file__ = str(Path(kind).absolute())
         code = compile(Path(kind).read_bytes(), main.__file__, "exec")
-    exec(code, main.__dict__)
+    exec(code, main.__dict__)  # noqa: S102
 
 
 def _leave() -> None:

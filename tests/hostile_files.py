@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import resource
 import signal
 import struct
@@ -159,3 +161,73 @@ def arrays(count: int = 4) -> dict[str, Any]:
 def sparse(path: Path, size: int) -> None:
     with path.open("wb") as file:
         file.truncate(size)
+
+
+def safetensors(header: Any, data: bytes = b"", length: int | None = None) -> bytes:
+    """The content of a safetensors file.
+
+    Args:
+        header: A value for JSON, or the text.
+        data: What follows it.
+        length: What the file says of the header's; its own by default.
+    """
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + data
+
+
+def _tensor(start: int = 0, end: int = 8, dtype: str = "F32", shape: Any = (2,)) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+
+
+_WHOLE = safetensors({"a": _tensor()}, bytes(8))
+_EMPTY = _tensor(0, 0, shape=(0,))
+_CONTENTS = {
+    "nothing": (b"", "header too small"),
+    "half a length": (_WHOLE[:5], "header too small"),
+    "half a header": (_WHOLE[:30], "invalid header length"),
+    "half a tensor": (_WHOLE[:-1], "not fully covered"),
+    "more than tensors": (_WHOLE + b"\0", "not fully covered"),
+    "a header of 2^63 bytes": (safetensors({}, length=1 << 63), "at most 4194304 are read"),
+    "a header beyond the end": (safetensors({}, length=4 << 20), "invalid header length"),
+    "tensors without end": (
+        safetensors({str(k): _EMPTY for k in range(100_000)}),
+        "at most 4194304 are read",
+    ),
+    "no JSON": (safetensors(b"{'a'}"), "invalid JSON"),
+    "lists without end": (safetensors(b"[" * 1_000_000), "invalid JSON"),
+    "tensors without end within": (safetensors(b'{"a":' * 700_000), "invalid JSON"),
+    "no text": (safetensors({"__metadata__": {"potential": 1}}), "invalid JSON"),
+    "overlapping tensors": (
+        safetensors({"a": _tensor(), "b": _tensor(4, 12)}, bytes(12)),
+        "invalid offset",
+    ),
+    "a gap": (safetensors({"a": _tensor(), "b": _tensor(9, 17)}, bytes(17)), "invalid offset"),
+    "a tensor beyond the end": (
+        safetensors({"a": _tensor(0, 1 << 40, shape=(1 << 38,))}, bytes(8)),
+        "not fully covered",
+    ),
+    "offsets in reverse": (safetensors({"a": _tensor(8, 0)}, bytes(8)), "invalid offset"),
+    "a negative offset": (safetensors({"a": _tensor(-8, 0)}, bytes(8)), "invalid JSON"),
+    "another shape": (safetensors({"a": _tensor(shape=(3,))}, bytes(8)), "invalid shape"),
+    "a shape without end": (safetensors({"a": _tensor(shape=(1 << 63, 4))}, bytes(8)), "overflow"),
+    "an unknown type": (safetensors({"a": _tensor(dtype="F31")}, bytes(8)), "unknown variant"),
+    "a type that torch has not": (
+        safetensors({"a": _tensor(dtype="F4", shape=(16,))}, bytes(8)),
+        "KeyError: 'F4'",
+    ),
+    "a name for the terminal": (safetensors({"\x1b[2J": _tensor(4, 12)}, bytes(12)), "x1b[2J"),
+    "a file of torch's": (b"PK\3\4" + bytes(100), "at most 4194304 are read"),
+}
+#: What is no safetensors file that can be read: what writes it at a path, and what is said of it.
+SAFETENSORS: Mapping[str, tuple[Callable[[Path], object], str]] = {
+    **{
+        name: (lambda path, content=content: path.write_bytes(content), said)
+        for name, (content, said) in _CONTENTS.items()
+    },
+    "a sparse file": (lambda path: sparse(path, 1 << 40), "more than"),
+}
+#: What at a path is no regular file, by what makes it.
+NO_FILES: Mapping[str, Callable[[Path], object]] = {
+    "a pipe": os.mkfifo,
+    "a folder": lambda path: path.mkdir(),
+}

@@ -30,6 +30,7 @@ from run_outcome import outcome
 
 from bench.store.record import FINAL, decode
 from bench.store.store import Store
+from bench.store.weights import load_weights
 from bench.training.signals import EXIT_CODE
 
 _COMMON = ["--no-baseline", "--seeds", "2", "--budget", "smoke", "--evaluations", "4"]
@@ -194,6 +195,8 @@ class Victim:
             decode(path.read_bytes())
         for path in store.root.glob("runs/*/*.pt"):
             torch.load(path, weights_only=True)
+        for path in store.root.glob("runs/*/weights.safetensors"):
+            load_weights(path)
 
     def _compare(self, found: dict[str, Any]) -> None:
         """With the uninterrupted runs."""

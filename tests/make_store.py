@@ -20,12 +20,12 @@ import msgspec
 import numpy as np
 
 from bench.arm import BASELINE
+from bench.plugins import load_suite
 from bench.spec.spec import Spec
 from bench.store.record import Metric, Record
 from bench.store.store import Store
 from bench.studies.catalogue import get_study
-from bench.studies.plan import Plan, make_plan, save
-from bench.task import load_suite
+from bench.studies.plan import Asked, Plan, make_plan, save
 
 #: One run of so many diverged.
 _DIVERGED = 50
@@ -52,19 +52,8 @@ def make_store(
     file = root / "scale.toml"
     file.write_text(_study(arms))
     study = get_study(str(file))
-    plan = make_plan(
-        study,
-        study.part[0],
-        load_suite("pinn"),
-        "",
-        problems=(),
-        models=(),
-        seeds=range(seeds),
-        budget=budget,
-        device="cpu",
-        dtype="float32",
-        command="",
-    )
+    asked = Asked(seeds=range(seeds), budget=budget)
+    plan = make_plan(study, study.part[0], load_suite("pinn"), asked, command="")
     store = Store(root)
     store.prepare()
     of_problem = dict(zip(_PROBLEMS, cycle(templates), strict=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from bench.arm import Arm
 from bench.spec.spec import Spec
-from bench.spec.training_options import add_training_arguments
 from bench.store.record import Record
 from bench.store.store import Store
+from bench.studies.plan import parse_options
 from bench.task import Request
 from bench.training.run import execute
 from bench.training.signals import Interruption
@@ -38,12 +37,9 @@ def specify(
     budget: str = "smoke",
 ) -> Spec:
     """The spec that the command line makes of these options and further `arguments`."""
-    parser = argparse.ArgumentParser()
-    SUITE.add_arguments(parser)
-    add_training_arguments(parser)
-    options = parser.parse_args(arguments)
+    training, options = parse_options(SUITE, "of a test", arguments)
     return SUITE.specify(
-        Request(problem, model, Arm.parse(arm), seed, budget, "cpu", dtype, options)
+        Request(problem, model, Arm.parse(arm), seed, budget, "cpu", dtype, training, options)
     )
 
 

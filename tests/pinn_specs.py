@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,13 @@ import torch
 
 from bench.arm import Arm
 from bench.spec.spec import Spec
+from bench.spec.training_options import TrainingOptions
 from bench.store.record import Record
 from bench.store.store import Store
 from bench.task import Request
 from bench.training.run import execute
 from bench.training.signals import Interruption
+from suites.pinn.options import PINNOptions
 from suites.pinn.suite import SUITE
 from suites.pinn.task import PINNTask, build
 
@@ -29,13 +30,14 @@ def specify(
     seed: int = 0,
     dtype: str = "float64",
     budget: str = "smoke",
-    supervised: float | None = None,
-    **training: Any,
+    **given: Any,
 ) -> Spec:
-    """The spec that the command line makes of these options."""
-    options = argparse.Namespace(supervised=supervised, data_root=None, sample=None, **training)
+    """The spec that the command line makes of these options of training and of the suite."""
+    ours = {option.name for option in PINNOptions.declared()}
+    training = TrainingOptions.of({k: v for k, v in given.items() if k not in ours})
+    options = PINNOptions.of({k: v for k, v in given.items() if k in ours})
     return SUITE.specify(
-        Request(problem, model, Arm.parse(arm), seed, budget, "cpu", dtype, options)
+        Request(problem, model, Arm.parse(arm), seed, budget, "cpu", dtype, training, options)
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.spec.spec import Training
+from bench.spec.training import Training
 from bench.task import Diagnosis, Evaluation
 from bench.training.loop import Trainer
 from bench.training.optimization import Optimization

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from bench.store.record import Record
 from bench.store.store import Store
+from bench.store.weights import load_weights
 
 
 def outcome(store: Store, record: Record) -> dict[str, Any]:
     """Equal for two runs of a spec, to the last bit, however often they were interrupted."""
-    weights = torch.load(store.weights(record.spec_hash), weights_only=True)
+    weights = load_weights(store.weights(record.spec_hash))
     return {
         "hash": record.spec_hash,
         "status": record.status,

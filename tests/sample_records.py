@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from bench.spec.spec import Spec, Training
+from bench.spec.spec import Spec
+from bench.spec.training import Training
 from bench.store.record import SCHEMA, Metric, Record, Timing
 
 SPEC = Spec(

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import os
 import signal
@@ -14,11 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from bench.arm import AXES
-from bench.spec.spec import Spec, Training
-from bench.spec.training_options import override
+from bench.spec.options import Doc, Options
+from bench.spec.spec import Spec
+from bench.spec.training import Training
 from bench.task import Columns, Evaluation, Request
 
 if TYPE_CHECKING:
@@ -100,12 +100,27 @@ FAULTS: Mapping[str, Callable[[Any], object]] = {
 LOSSES = {"nan": float("nan"), "inf": float("inf"), "explode": 1e12}
 
 
+class ToyOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What goes wrong."""
+
+    diverge: Annotated[int | None, Doc("the seed whose loss is NaN from step 60", "K")] = None
+    fail: Annotated[
+        str | None,
+        Doc(
+            "what raises: build, step, evaluate; or die, where it is irelu's; or one of FAULTS and"
+            " LOSSES, or hang-build, of seed 1",
+            "NAME",
+        ),
+    ] = None
+
+
 class LoneSuite:
     """Implements `bench.task.Suite`."""
 
     name = "lone"
     summary = "regressions, one at a time"
     packages = ()
+    options: type[Options] = ToyOptions
     problems: Mapping[str, str] = {"sine": "a sine", "cosine": "never together"}
     models: Mapping[str, str] = {"net": "a tiny network"}
     budgets: Mapping[str, str] = {"quick": f"{STEPS} steps"}
@@ -115,14 +130,6 @@ class LoneSuite:
 
     def default_models(self, budget: str) -> Sequence[str]:
         return ["net"]
-
-    def add_arguments(self, parser: argparse._ActionsContainer) -> None:
-        parser.add_argument("--diverge", type=int, help="the seed whose loss is NaN from step 60")
-        parser.add_argument(
-            "--fail",
-            help="what raises: build, step, evaluate; or die, where it is irelu's; or one of FAULTS"
-            " and LOSSES, or hang-build, of seed 1",
-        )
 
     def specify(self, request: Request) -> Spec:
         axes = request.arm.on(_PUBLISHED)
@@ -135,7 +142,7 @@ class LoneSuite:
             axes={axis: axes[axis] for axis in AXES},
             seed=request.seed,
             budget=request.budget,
-            training=override(Training(steps=STEPS, lr=1e-2, evaluations=4), options),
+            training=request.training.override(Training(steps=STEPS, lr=1e-2, evaluations=4)),
             settings={"diverge": options.diverge, "fail": options.fail},
         )
 
@@ -175,7 +182,7 @@ class LoneSuite:
         with torch.random.fork_rng(devices=[]):
             return Toy(spec.training, before_step, loss_of, seed=spec.seed)
 
-    def finish(self, records: Any, store: Any, options: argparse.Namespace) -> None:
+    def finish(self, runs: Any, options: Any) -> None:
         pass
 
     def columns(self, problem: str) -> Columns:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 #: Points and width of a PINN of budget ``quick``.
 _SHAPE = (1000, 40)
-#: One evaluation takes 10 µs to 1 ms, too near the clock's and the caller's own time.
+#: Evaluations of a sample: one takes 10 µs to 1 ms, too near the clock's and the caller's own time.
 _CALLS = 20
 
 Function = Callable[["torch.Tensor"], "torch.Tensor"]
@@ -85,6 +85,6 @@ class Activation:
 
     @describe("activation: time of 20 evaluations")
     def time_evaluations(self, activation: str, order: str) -> None:
-        """Twenty evaluations, up to the order, that keep what autograd needs."""
+        """Twenty evaluations of the value and its derivatives up to the order."""
         for _ in range(_CALLS):
             self.evaluate(self.function, self.x)

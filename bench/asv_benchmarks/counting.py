@@ -1,4 +1,4 @@
-"""Counts of what a function asks of the machine: the same on every machine and in every run."""
+"""How much a function computes, in counts that are the same on every machine and in every run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ class Counts(NamedTuple):
 
 
 def count(function: Callable[[], object]) -> Counts:
-    """Count the second call of a function: the first sets up what is kept."""
+    """Count what a function does in its second call; the first one sets up what is kept.
+
+    Args:
+        function: Called twice, without arguments.
+    """
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils.flop_counter import flop_registry
 

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from suites.molecular.data.frames import Frames
 
 _SHIPPED = cases(["xtb-ethanol"], [], ["xtb-aspirin", "xtb-oxides"])
-#: Files that the benchmark writes, by what a user would call them.
+#: Names of the files that the benchmark writes, by their formats.
 _OWN = {"MD17 npz": "frames.npz", "extended XYZ": "frames.xyz"}
 _FRAMES = {"MD17 npz": 5000, "extended XYZ": 200}
-#: In Å, that of budget ``quick``.
+#: Cutoff of budget ``quick``, Å.
 _CUTOFF = 5.0
 #: Frames of a batch.
 _BATCH = 10
-#: Gathering one takes 0.1 ms, too near the clock's and the caller's own time.
+#: Batches of a sample: gathering one takes 0.1 ms, too near the clock's and the caller's own time.
 _BATCHES = 20
 
 
@@ -72,7 +72,7 @@ class Reading:
         return {kind: _write(kind) for kind in _OWN}
 
     def setup(self, own: dict[str, str], file: str) -> None:
-        # What reading imports.
+        # Reading imports them, which is not to be timed.
         import ase.io  # noqa: F401
         from ase.symbols import Symbols  # noqa: F401
 

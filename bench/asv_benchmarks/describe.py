@@ -11,7 +11,7 @@ def describe[F: Callable[..., Any]](pretty_name: str, unit: str | None = None) -
 
     Args:
         pretty_name: Its name on the pages.
-        unit: Of a tracked value; asv knows that of the others.
+        unit: Unit of a tracked value; asv knows the unit of other benchmarks.
     """
 
     def mark(function: F) -> F:

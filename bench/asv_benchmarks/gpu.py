@@ -1,7 +1,7 @@
 """One training step on a CUDA device: its time, its memory, its kernels.
 
-Skipped where there is no NVIDIA driver. Where there is one and PyTorch finds no device, the
-benchmarks fail: a nightly job that lost its GPU must not look as if nothing had changed.
+A machine without an NVIDIA driver skips the benchmarks. If there is a driver and PyTorch finds no
+device, they fail: a nightly job that lost its GPU must not look as if nothing had changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .tasks import built
 if TYPE_CHECKING:
     from bench.task import Task
 
-#: Either is there where the driver is loaded; in a container it may be only the second.
+#: One of them exists if the driver is loaded; in a container perhaps only the second.
 DRIVER_FILES = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"))
 
 #: Steps of a timed sample: one alone would be dominated by waiting for the device.
@@ -55,7 +55,7 @@ def _warm(suite: str, problem: str, network: str) -> Task:
 
 
 def _steps(task: Task, steps: int) -> None:
-    """Train, and wait for the device."""
+    """Train for some steps, and wait for the device."""
     import torch
 
     for _ in range(steps):
@@ -64,7 +64,7 @@ def _steps(task: Task, steps: int) -> None:
 
 
 def _peak_memory(task: Task) -> int:
-    """Bytes."""
+    """Most memory allocated on the device during some steps, in bytes."""
     import torch
 
     torch.cuda.reset_peak_memory_stats()

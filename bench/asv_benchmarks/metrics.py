@@ -1,9 +1,10 @@
 """Errors after short trainings: does the code still learn what it learnt?
 
 Trainings are deterministic: the same code gives the same error on the same machine. They are in
-double precision, because in single precision a reordered sum moves the error of an unstable arm by
-up to 20 % within 300 steps; in double precision last digits are nowhere seen, and a small threshold
-tells a change of the mathematics from one of the rounding. `precision` watches single precision.
+double precision: in single precision a reordered sum moves the error of an unstable arm by up to
+20 % within 300 steps, while in double precision a change of last digits stays one. So a small
+threshold tells a change of the mathematics from one of the rounding. `precision` watches single
+precision.
 
 Errors only, no scores: to asv a regression is an upward step. A training that diverges makes its
 benchmark fail.
@@ -45,7 +46,7 @@ class Trained:
 
     @classmethod
     def calls(cls) -> Iterator[list[str]]:
-        """Arguments of the command line, a call for each model."""
+        """Arguments of the command line, without seeds: one call for each model."""
         problems, networks = cls.params
         arms: dict[str, list[str]] = {}
         for network in networks:
@@ -59,7 +60,7 @@ class Trained:
 
     @classmethod
     def trained(cls) -> Results:
-        """Train everything."""
+        """The records of all networks, trained on all problems."""
         found: Results = {}
         for arguments in cls.calls():
             model = arguments[2]
@@ -104,7 +105,7 @@ class PINN(Trained):
 
 
 def _in_electronvolt(records: list[dict[str, Any]], metric: str) -> float:
-    """The median in eV or eV/Å; where labels are in eV, the metric itself is."""
+    """The median in eV or eV/Å: the converted metric, or the metric itself if labels are in eV."""
     converted = f"{metric}_eV"
     return median_error(records, converted if converted in records[0]["units"] else metric)
 

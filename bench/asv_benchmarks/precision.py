@@ -12,7 +12,7 @@ from .tasks import built
 
 
 class SinglePrecision:
-    """The metrics of an untrained network in single against double precision, same weights."""
+    """Metrics of an untrained network, in single and in double precision of the same weights."""
 
     version = "1"
     timeout = 600
@@ -58,14 +58,14 @@ def rounding(
         problem: Name of the problem.
         model: Name and size of the model.
         arm: Name of the arm.
-        change: Of the task's state in double precision, which both are given.
+        change: Changes the state in double precision that both tasks start from.
 
     Raises:
         RuntimeError: A metric is not finite.
     """
     network = f"{model} {arm}"
-    double = built(suite, problem, network, "cpu", "--dtype", "float64")
-    single = built(suite, problem, network, "cpu", "--dtype", "float32")
+    double = built(suite, problem, network, "cpu", "float64")
+    single = built(suite, problem, network, "cpu", "float32")
     start = double.state_dict()
     double.load_state_dict(change(start))
     single.load_state_dict(_single(double.state_dict()))

@@ -33,7 +33,13 @@ def profile() -> str:
 
 
 def cases[T](smoke: Sequence[T], fast: Sequence[T], nightly: Sequence[T]) -> list[T]:
-    """The cases of the profile in force; each profile adds to those before it."""
+    """The cases of the profile in force, each once.
+
+    Args:
+        smoke: Cases of every profile.
+        fast: Cases that ``fast`` and ``nightly`` add.
+        nightly: Cases that only ``nightly`` adds.
+    """
     parts = (smoke, fast, nightly)
     chosen = [case for part in parts[: PROFILES.index(profile()) + 1] for case in part]
     return list(dict.fromkeys(chosen))

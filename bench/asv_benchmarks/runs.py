@@ -9,12 +9,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-#: The tracked error is a median over these.
+#: Number of seeds; the tracked error is the median over them.
 SEEDS = 3
 
 
 def train(*arguments: str) -> list[dict[str, Any]]:
-    """The records of ``python -m bench.suite`` with these arguments, on the CPU.
+    """The records of a call of ``python -m bench.suite``, on the CPU.
+
+    Args:
+        arguments: Arguments of the command line, without device, store and form of the output.
 
     Raises:
         RuntimeError: The command failed other than by a run that failed.
@@ -29,6 +32,10 @@ def train(*arguments: str) -> list[dict[str, Any]]:
 
 def median_error(records: Sequence[Mapping[str, Any]], metric: str) -> float:
     """Median over the seeds of a metric at the end of training.
+
+    Args:
+        records: Records of one network on one problem, one for each seed.
+        metric: Name of the metric.
 
     Raises:
         RuntimeError: There are not as many runs as seeds, or one did not end as ``done``: asv then

@@ -1,7 +1,6 @@
 """One training step on the CPU: its time, its memory, and counts that no machine changes.
 
-A count has no noise, so that a step that got heavier shows where its time would be lost in the
-machine's.
+A count has no noise. It shows that a step got heavier even if the noise of times hides it.
 """
 
 from __future__ import annotations
@@ -105,7 +104,7 @@ class MolecularMemory(_Step):
 
 
 class PINNCounts:
-    """What a training step of a PINN asks of the machine."""
+    """How much a training step of a PINN computes."""
 
     version = "1"
     timeout = 600
@@ -135,7 +134,7 @@ class PINNCounts:
 
 
 class MolecularCounts:
-    """What a training step of a potential asks of the machine."""
+    """How much a training step of a potential computes."""
 
     version = "1"
     timeout = 600

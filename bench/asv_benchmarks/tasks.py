@@ -16,7 +16,7 @@ atexit.register(_open.close)
 
 
 @functools.cache
-def built(suite_name: str, problem: str, network: str, device: str, *arguments: str) -> Task:
+def built(suite_name: str, problem: str, network: str, device: str, dtype: str = "float32") -> Task:
     """A task of budget ``quick``, ready to train.
 
     asv sets a benchmark up before each single sample, so a task is kept for the process.
@@ -26,29 +26,30 @@ def built(suite_name: str, problem: str, network: str, device: str, *arguments: 
         problem: Name of the problem.
         network: Model and arm, separated by a space.
         device: ``cpu`` or ``cuda``.
-        arguments: Further ones of the suite's command line.
+        dtype: Floating-point type of the network.
     """
     import torch
 
     from bench.arm import Arm
+    from bench.plugins import load_suite
     from bench.spec.randomness import global_streams
-    from bench.suite import parser
-    from bench.task import Request, load_suite
+    from bench.spec.training_options import TrainingOptions
+    from bench.task import Request
     from bench.training.device import deterministic
 
     suite = load_suite(suite_name)
     model, arm = network.split()
-    options = parser().parse_args([suite_name, *arguments])
     spec = suite.specify(
         Request(
             problem=problem,
             model=model,
             arm=Arm.parse(arm),
             seed=0,
-            budget=options.budget,
+            budget="quick",
             device=device,
-            dtype=options.dtype,
-            options=options,
+            dtype=dtype,
+            training=TrainingOptions(),
+            options=suite.options(),
         )
     )
     where = torch.device(device)

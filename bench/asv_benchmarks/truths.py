@@ -1,4 +1,4 @@
-"""Ground truths, solved anew: how long a solver takes, and how exact it says it is."""
+"""Ground truths, solved anew: how long a solver takes, and which error it estimates of itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .profile import cases
 if TYPE_CHECKING:
     from suites.pinn.problems.problem import Problem
 
-#: All that are solved numerically; a coarse truth takes 0.2 to 0.5 s.
+#: All problems that are solved numerically; a coarse truth takes 0.2 to 0.5 s.
 _SOLVED = cases(
     ["shallow-water-2d"],
     ["compressible-flow-1d"],

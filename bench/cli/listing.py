@@ -7,14 +7,12 @@ import json
 from typing import Any
 
 from bench.arm import AXES, NAMED
-from bench.task import load_suite, suite_names
+from bench.plugins import working_suites
 
 
 def add_command(commands: Any) -> None:
     """Add the subcommand."""
-    parser = commands.add_parser(
-        "list", help="problems, models, budgets and techniques", allow_abbrev=False
-    )
+    parser = commands.add_parser("list", help="problems, models, budgets and techniques")
     parser.add_argument("--json", action="store_true", help="as one JSON object")
     parser.set_defaults(run=run)
 
@@ -41,9 +39,8 @@ def run(options: argparse.Namespace) -> int:
 def catalogue() -> dict[str, Any]:
     """Suites with their problems, models and budgets, arms, and the choices on every axis."""
     suites = {}
-    for name in suite_names():
-        suite = load_suite(name)
-        suites[name] = {
+    for suite in working_suites():
+        suites[suite.name] = {
             "summary": suite.summary,
             "problems": dict(suite.problems),
             "models": dict(suite.models),

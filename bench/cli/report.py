@@ -8,17 +8,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bench.plugins import load_suite
 from bench.store.store import DEFAULT_OUT, Store
 from bench.studies.plan import Plan, find_plans
 from bench.studies.whole_store import plans_of_store
-from bench.task import Suite, load_suite
+from bench.task import Suite
 from bench.text.errors import BadInput, unknown
 
 
 def add_command(commands: Any, suites: Iterable[Suite]) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
-        "report", help="what the runs of a store say, as a page or as tables", allow_abbrev=False
+        "report", help="what the runs of a store say, as a page or as tables"
     )
     names = ", ".join(suite.name for suite in suites)
     parser.add_argument(
@@ -84,7 +85,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _plans(store: Store, options: argparse.Namespace) -> list[Plan]:
     if options.study is not None:
-        return find_plans(store, options.study, options.suite, options.budget)
+        # As the study was run: a file's study is called after it.
+        name = Path(options.study).stem if options.study.endswith(".toml") else options.study
+        return find_plans(store, name, options.suite, options.budget)
     return plans_of_store(store, options.suite, options.budget)
 
 

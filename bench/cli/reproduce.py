@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.cli.execution import device_name
+from bench.execution.options import device_name
 from bench.store.record import FINAL, Record
 from bench.store.store import DEFAULT_OUT, Store
 from bench.text.errors import BadInput
@@ -23,9 +23,7 @@ _SAME = ("code", "versions", "cpu", "gpu", "python", "seeds_together", "parts")
 
 def add_command(commands: Any) -> None:
     """Add the subcommand."""
-    parser = commands.add_parser(
-        "reproduce", help="repeat a run from its record and compare", allow_abbrev=False
-    )
+    parser = commands.add_parser("reproduce", help="repeat a run from its record and compare")
     parser.add_argument("name", metavar="RUN", help="the first digits of the run's name")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, metavar="DIR", help="the store")
     parser.add_argument(
@@ -58,11 +56,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _repeat(record: Record, store: Store, device: str) -> int:
-    from bench.execution.progress import ProgressReporter
+    from bench.execution.progress import make_reporter
     from bench.execution.run_all import run_all
 
     store.prepare()
-    with ProgressReporter([record.spec]) as reporter:
+    with make_reporter([record.spec]) as reporter:
         repeated, interrupted = run_all(
             [record.spec], Conditions(store, device, rerun=True), True, reporter
         )

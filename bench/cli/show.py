@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.store.record import Record, encode
-from bench.store.store import DEFAULT_OUT, Store
+from bench.store.store import DEFAULT_OUT, Store, out_option
 from bench.text.formatting import number
 
 
 def add_command(commands: Any) -> None:
     """Add the subcommand."""
-    parser = commands.add_parser("show", help="one run's record", allow_abbrev=False)
+    parser = commands.add_parser("show", help="one run's record")
     parser.add_argument("name", metavar="RUN", help="the first digits of the run's name")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, metavar="DIR", help="the store")
     parser.add_argument("--json", action="store_true", help="the whole record")
@@ -27,13 +27,18 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(encode(record).decode() + "\n")
         return 0
-    for line in describe(record):
+    for line in describe(record, out_option(options.out)):
         print(line)
     return 0
 
 
-def describe(record: Record) -> list[str]:
-    """The record in lines for people."""
+def describe(record: Record, where: str = "") -> list[str]:
+    """The record in lines for people.
+
+    Args:
+        record: Of the run.
+        where: The option that names its store, as of `bench.store.store.out_option`.
+    """
     spec, timing = record.spec, record.timing
     together = record.seeds_together
     lines = [
@@ -44,10 +49,12 @@ def describe(record: Record) -> list[str]:
         f"{f' of {together} seeds together' if together > 1 else ''}),"
         f" built in {timing.build_s:.1f} s, evaluated in {timing.evaluate_s:.1f} s",
         f"arm       {', '.join(f'{axis} {choice}' for axis, choice in spec.axes.items())}",
+        *_network(record),
         f"when      {record.started}, commit {str(record.environment.get('commit'))[:8]}"
         f"{' with changes' if record.environment.get('dirty') else ''}",
     ]
     lines += [f"warning   {text}" for text in record.warnings]
+    lines.append(f"repeat    python -m bench.suite reproduce {record.spec_hash[:8]}{where}")
     width = max(map(len, record.metrics), default=0)
     lines.append("")
     lines.append(f"{'metric':<{width}}  {'final':>10}  {'best':>10}  unit")
@@ -56,4 +63,20 @@ def describe(record: Record) -> list[str]:
         lines.append(f"{name:<{width}}  {final:>10}  {best:>10}  {record.units.get(name, '')}")
     if record.best_step is not None:
         lines.append(f"best: where the held-out loss was lowest, step {record.best_step}")
+    return lines
+
+
+def _network(record: Record) -> list[str]:
+    """How many parameters there are, and what those outside the linear layers have become."""
+    lines = []
+    if (count := record.task.get("parameters")) is not None:
+        lines.append(f"network   {count} parameters")
+    learned = record.diagnostics.get("learned")
+    for path, values in learned.items() if isinstance(learned, dict) else ():
+        if isinstance(values, dict):
+            mean, least, most = (number(values.get(k)) for k in ("mean", "least", "most"))
+            shown = f"{mean} on average, {least} … {most} ({values.get('count')} values)"
+        else:
+            shown = " ".join(map(number, values))
+        lines.append(f"learned   {path}  {shown}")
     return lines

@@ -1,4 +1,4 @@
-"""``python -m bench.suite speed <suite>``: a training step against the stock library's."""
+"""``python -m bench.suite speed SUITE``: a training step against the stock library's."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import argparse
 import statistics
 import sys
 from collections.abc import Iterable
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any
 
 import msgspec
 
-from bench.cli.execution import DTYPES, device_name
-from bench.task import Suite, load_suite
+from bench.execution.options import DTYPES, device_name
+from bench.plugins import load_suite
+from bench.spec.options import Doc, Options, add_flags
+from bench.task import Comparable, Suite
 from bench.text.errors import BadInput
-from bench.training.stock_speed import TOLERANCE, Speed, SpeedCase, measure
+from bench.training.stock_speed import TOLERANCE, Speed, measure
 
 #: Widths of the table's first columns.
 _NAME, _PATH = 38, 18
@@ -21,54 +23,56 @@ _NAME, _PATH = 38, 18
 _MOST = 1_000_000
 
 
-@runtime_checkable
-class ComparableSuite(Protocol):
-    """A suite whose step can be compared with a stock library's."""
+class SpeedOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How steps are timed."""
 
-    def add_speed_arguments(self, parser: argparse._ActionsContainer) -> None:
-        """Add the suite's own options of the comparison."""
+    rounds: Annotated[int, Doc("how often each is timed, in turn", "N")] = 15
+    steps: Annotated[int, Doc("steps of each in a round", "N")] = 5
+    device: Annotated[str, Doc("auto, cpu, cuda, cuda:1 …", "NAME")] = "auto"
+    dtype: Annotated[str, Doc("of the timed steps", "NAME", DTYPES)] = DTYPES[0]
 
-    def speed_cases(self, options: argparse.Namespace, device: Any) -> Iterable[SpeedCase]:
-        """What is compared, built one after the other.
+    def check(self) -> None:
+        """Refuse numbers out of their range.
 
         Raises:
-            BadInput: An option is wrong.
+            BadInput: One is.
         """
+        for name in ("rounds", "steps"):
+            number = getattr(self, name)
+            if number < 1:
+                raise BadInput(f"--{name} must be at least 1, got {number}")
+            if number > _MOST:
+                raise BadInput(f"--{name} must be at most {_MOST}, got {number}")
 
 
 def add_command(commands: Any, suites: Iterable[Suite]) -> None:
     """Add the subcommand, with one of its own for each suite that can be compared."""
     parser = commands.add_parser(
-        "speed", help="time a training step against the stock library's", allow_abbrev=False
+        "speed",
+        help="time a training step against the stock library's",
+        description="Time a training step and the stock library's, in turn, in one process.",
     )
     of_suites = parser.add_subparsers(dest="suite", metavar="SUITE", required=True)
     for suite in suites:
-        if isinstance(suite, ComparableSuite):
-            own = of_suites.add_parser(suite.name, help=suite.summary, allow_abbrev=False)
-            suite.add_speed_arguments(own)
-            own.add_argument("--rounds", type=int, default=15, metavar="N", help="default 15")
-            own.add_argument(
-                "--steps", type=int, default=5, metavar="N", help="of each in a round (default 5)"
-            )
-            own.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda …")
-            own.add_argument("--dtype", default=DTYPES[0], choices=DTYPES)
-            own.add_argument("--json", action="store_true", help="print a JSON array only")
+        if isinstance(suite, Comparable):
+            own = of_suites.add_parser(suite.name, help=suite.summary)
+            add_flags(own.add_argument_group("what to compare"), suite.speed_options)
+            how = own.add_argument_group("how to time")
+            add_flags(how, SpeedOptions)
+            how.add_argument("--json", action="store_true", help="print a JSON array only")
             own.set_defaults(run=run)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(namespace: argparse.Namespace) -> int:
     """Print the comparison.
 
     Returns:
         1 if a loss or gradient differs by more than `TOLERANCE`, else 0.
     """
-    for name in ("rounds", "steps"):
-        number = getattr(options, name)
-        if number < 1:
-            raise BadInput(f"--{name} must be at least 1, got {number}")
-        if number > _MOST:
-            raise BadInput(f"--{name} must be at most {_MOST}, got {number}")
-    suite: Any = load_suite(options.suite)
+    options = SpeedOptions.read(namespace)
+    options.check()
+    suite: Any = load_suite(namespace.suite)
+    own = suite.speed_options.read(namespace)
     name = device_name(options.device)
 
     import torch
@@ -78,12 +82,12 @@ def run(options: argparse.Namespace) -> int:
     device = torch.device(name)
     found: list[dict[str, Any]] = []
     with deterministic(device):
-        for case in suite.speed_cases(options, device):
+        for case in suite.speed_cases(own, options.dtype, device):
             for speed in measure(case, options.rounds, options.steps, device):
                 found.append({**msgspec.structs.asdict(speed), **case.labels})
-                if not options.json:
+                if not namespace.json:
                     _print(speed, heading=len(found) == 1)
-    if options.json:
+    if namespace.json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     elif len(found) > 1:
         _print_means(found)

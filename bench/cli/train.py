@@ -1,4 +1,4 @@
-"""``python -m bench.suite <suite>``: train and score arms × problems × seeds."""
+"""``python -m bench.suite SUITE``: train and score arms × problems × seeds."""
 
 from __future__ import annotations
 
@@ -8,102 +8,98 @@ from typing import Any
 
 import msgspec
 
-from bench.arm import AXES, BASELINE, Arm
-from bench.cli.execution import (
-    add_execution_arguments,
-    add_seed_arguments,
-    device_name,
-    exit_code,
-    out_option,
-    run_or_find,
-    seeds_of,
-)
+from bench.cli.ending import exit_code
+from bench.execution.find_or_run import find_or_run, trained
+from bench.execution.options import ExecutionOptions, device_name
+from bench.execution.selection import Axes, Selection
+from bench.plugins import load_suite
+from bench.spec.options import add_flags
 from bench.spec.spec import Spec
-from bench.spec.training_options import add_training_arguments
+from bench.spec.training_options import TrainingOptions
 from bench.store.record import decode, decode_result
-from bench.store.store import Store
-from bench.task import Batchable, Request, Suite, load_suite
-from bench.text.errors import BadInput
+from bench.store.store import Store, out_option
+from bench.task import Suite
 from bench.text.stdout import kept_for_results
 
 
 def add_command(commands: Any, suite: Suite) -> None:
     """Add the subcommand of a suite."""
     parser = commands.add_parser(
-        suite.name, help=f"train and score: {suite.summary}", allow_abbrev=False
+        suite.name,
+        help=f"train and score: {suite.summary}",
+        description=f"Train and score {suite.summary}: problems × models × arms × seeds.",
+        epilog=_EXAMPLES.format(problem=suite.default_problems()[0]),
     )
     parser.set_defaults(run=run)
+    models = ", ".join(suite.models)
+    notes = {
+        "problems": f"default: {', '.join(suite.default_problems())}",
+        "models": f"{models}; default: {_default_models(suite)}",
+        "budget": "; ".join(f"{name}: {text}" for name, text in suite.budgets.items()),
+    }
     what = parser.add_argument_group("what to run")
-    what.add_argument(
-        "--problem",
-        action="append",
-        metavar="NAME",
-        help="a problem, or one's own (see the README); repeat for several (default: "
-        f"{', '.join(suite.default_problems())})",
-    )
-    what.add_argument(
-        "--arm",
-        action="append",
-        metavar="ARM",
-        help="techniques joined by +, for instance irelu+lsuv; repeat for several",
-    )
-    for axis in AXES:
-        what.add_argument(
-            f"--{axis}",
-            metavar="NAME",
-            help=f"choice of {axis} for every --arm: a name or package.module:attribute",
-        )
-    what.add_argument("--no-baseline", action="store_true", help="do not add the baseline")
-    what.add_argument(
-        "--model",
-        action="append",
-        metavar="NAME",
-        help=f"one of {', '.join(suite.models)}, or with its size,"
-        f" {suite.default_models('quick')[0]}:40x6; repeat for several (default:"
-        f" {_default_models(suite)})",
-    )
-    add_seed_arguments(what)
-    how = parser.add_argument_group("how to train")
-    how.add_argument(
-        "--budget",
-        default="quick",
-        metavar="NAME",
-        help="; ".join(f"{name}: {text}" for name, text in suite.budgets.items())
-        + " (default quick)",
-    )
-    add_training_arguments(how)
-    suite.add_arguments(how)
+    add_flags(what, Selection, notes)
+    add_flags(what, Axes)
+    add_flags(parser.add_argument_group("how to train"), TrainingOptions)
+    add_flags(parser.add_argument_group(f"of {suite.name}"), suite.options)
     where = parser.add_argument_group("where to run")
-    batchable = isinstance(suite, Batchable)
-    add_execution_arguments(where, batchable)
-    if not batchable:
-        parser.set_defaults(seeds_together="off")
+    add_flags(where, ExecutionOptions)
     where.add_argument("--json", action="store_true", help="print a JSON array of records only")
 
 
-def run(options: argparse.Namespace) -> int:
+_EXAMPLES = """examples:
+  %(prog)s --arm irelu
+  %(prog)s --problem {problem} --arm irelu+lsuv --arm lsuv --seeds 5
+  %(prog)s --activation mine:Snake --steps 500 --jobs 1
+"""
+
+
+def run(namespace: argparse.Namespace) -> int:
     """Run the subcommand of a suite; returns the exit code."""
-    suite = load_suite(options.command)
+    suite = load_suite(namespace.command)
+    options, own = ExecutionOptions.read(namespace), suite.options.read(namespace)
+    options.check()
     device = device_name(options.device)
-    specs = specify(suite, options, device)
-    store = Store(options.out)
+    specs = asked(suite, namespace, device)
     with kept_for_results():  # a user's own module may print what it likes
-        records, interrupted = run_or_find(
-            suite, specs, store, device, options, decode if options.json else decode_result
+        records, interrupted = find_or_run(
+            suite, specs, device, options, decode if namespace.json else decode_result
         )
-    if options.json:
+    if namespace.json:
         sys.stdout.write(msgspec.json.encode(records).decode() + "\n")
     if interrupted:  # a cluster leaves no time for tables
         return exit_code(records, interrupted, options)
-    if records and not options.json:
+    if records and not namespace.json:
         from bench.report.tables import print_tables, render_console
         from bench.store.environment import provenance
 
         print_tables(records, suite.columns, provenance(suite), render_console())
-        print(f"{len({r.spec_hash for r in records})} runs in {options.out}; one whole:", end=" ")
-        print(f"python -m bench.suite show {records[-1].spec_hash[:8]}{out_option(options.out)}")
-    suite.finish(records, store, options)
+        command = f"python -m bench.suite show {records[-1].spec_hash[:8]}"
+        print(f"{len({r.spec_hash for r in records})} runs in {options.store}. Show one run:")
+        print(f"  {command}{out_option(options.store)}")
+    suite.finish(trained(records, Store(options.store)), own)
     return exit_code(records, interrupted, options)
+
+
+def asked(suite: Suite, namespace: argparse.Namespace, device: str) -> list[Spec]:
+    """The specs that a command line asks for.
+
+    Args:
+        suite: Of the command.
+        namespace: What was parsed.
+        device: Name of the device, resolved.
+
+    Raises:
+        BadInput: A name, a size or an option is wrong.
+    """
+    return Selection.read(namespace).specs(
+        Axes.read(namespace),
+        suite,
+        device,
+        ExecutionOptions.read(namespace).dtype,
+        TrainingOptions.read(namespace),
+        suite.options.read(namespace),
+    )
 
 
 def _default_models(suite: Suite) -> str:
@@ -114,58 +110,3 @@ def _default_models(suite: Suite) -> str:
     if len(by_models) == 1:
         return next(iter(by_models))
     return "; ".join(f"{'/'.join(budgets)}: {models}" for models, budgets in by_models.items())
-
-
-def specify(suite: Suite, options: argparse.Namespace, device: str) -> list[Spec]:
-    """The specs that the options of the command line ask for.
-
-    Args:
-        suite: Of the command.
-        options: Parsed.
-        device: Name of the device.
-
-    Raises:
-        BadInput: A name, a size or an option is wrong.
-    """
-    arms = _arms(options)
-    problems = list(dict.fromkeys(options.problem or suite.default_problems()))
-    models = list(dict.fromkeys(options.model or suite.default_models(options.budget)))
-    specs = [
-        suite.specify(
-            Request(
-                problem=problem,
-                model=model,
-                arm=arm,
-                seed=seed,
-                budget=options.budget,
-                device=device.partition(":")[0],
-                dtype=options.dtype,
-                options=options,
-            )
-        )
-        for problem in problems
-        for model in models
-        for arm in arms
-        for seed in seeds_of(options)
-    ]
-    named: dict[tuple[str, str, str, int], str] = {}
-    for spec in specs:
-        label = (spec.problem, spec.model, spec.arm, spec.seed)
-        if named.setdefault(label, spec.hash) != spec.hash:
-            raise BadInput(f"two problems are called {spec.problem!r}: run them one by one")
-    return specs
-
-
-def _arms(options: argparse.Namespace) -> list[Arm]:
-    given = [Arm.parse(text) for text in options.arm or []]
-    changes = {axis: getattr(options, axis) for axis in AXES if getattr(options, axis) is not None}
-    if changes:
-        given = given or [Arm()]
-        for axis, choice in changes.items():
-            given = [arm.override(axis, choice) for arm in given]
-    if options.no_baseline and not given:
-        raise BadInput(f"--no-baseline leaves nothing to run: name an --arm (or {BASELINE!r})")
-    arms = given if options.no_baseline else [Arm(), *given]
-    for arm in arms:
-        arm.check_own()
-    return list(dict.fromkeys(arms))

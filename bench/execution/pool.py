@@ -7,8 +7,9 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -42,6 +43,19 @@ def _work(*arguments: Any) -> None:
     gc.freeze()  # see `bench.suite.leave`
 
 
+@contextlib.contextmanager
+def _main_module_hidden() -> Iterator[None]:
+    """Processes that are started in the body do not run the caller's script again, which so needs
+    no ``if __name__ == "__main__"``, nor a notebook."""
+    main = sys.modules["__main__"]
+    kept: dict[str, Any] = {k: vars(main)[k] for k in ("__spec__", "__file__") if k in vars(main)}
+    vars(main).update(dict.fromkeys(kept))
+    try:
+        yield
+    finally:
+        vars(main).update(kept)
+
+
 class _Worker:
     """A process of its own, on one core, that runs one unit at a time.
 
@@ -65,7 +79,8 @@ class _Worker:
         # starts it unblocks them.
         resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        self.process.start()
+        with _main_module_hidden():
+            self.process.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self._kills: str | None = None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import sys
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -21,8 +23,30 @@ from bench.spec.spec import Spec
 from bench.store.record import Record
 
 
+def make_reporter(specs: Sequence[Spec], wanted: bool = True) -> ProgressReporter:
+    """The reporter that suits where the command or the call was given.
+
+    Args:
+        specs: What is going to be run or found.
+        wanted: Whether progress is to be shown at all; what must be known still is.
+    """
+    if not wanted:
+        return QuietReporter(specs)
+    if _in_notebook():
+        return NotebookReporter(specs)
+    return TerminalReporter(specs) if sys.stderr.isatty() else ProgressReporter(specs)
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
 class ProgressReporter:
-    """Implements `bench.execution.reporter.Reporter`. A context manager.
+    """Implements `bench.execution.reporter.Reporter` as a line for each run. A context manager.
+
+    Runs that are found make one line together.
 
     Args:
         specs: What is going to be run or found.
@@ -32,27 +56,10 @@ class ProgressReporter:
         unique = {spec.hash: spec for spec in specs}
         self._steps = {key: spec.training.total_steps for key, spec in unique.items()}
         self._count = 0
+        self._found = 0
         self._held: set[str] = set()
-        self._console = Console(stderr=True)
-        self._bars: dict[str, TaskID] = {}
-        self._progress: Progress | None = None
-        if sys.stderr.isatty():
-            self._progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[loss]}"),
-                TimeRemainingColumn(),
-                console=self._console,
-                transient=True,
-            )
-            self._overall = self._progress.add_task(
-                f"{len(unique)} runs", total=sum(self._steps.values()), loss=""
-            )
 
-    def __enter__(self) -> ProgressReporter:
-        if self._progress:
-            self._progress.start()
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -61,47 +68,142 @@ class ProgressReporter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._progress:
-            self._progress.stop()
+        self._say_found()
 
     def progress(self, spec: Spec, step: int, total: int, loss: float) -> None:
         """A block of steps was done."""
-        if self._progress is None:
-            return
-        key = spec.hash
-        if key not in self._bars:
-            self._bars[key] = self._progress.add_task(spec.title, total=total, loss="")
-        before = self._progress.tasks[self._progress.task_ids.index(self._bars[key])].completed
-        self._progress.update(self._bars[key], completed=step, loss=f"loss {loss:.2e}")
-        self._progress.advance(self._overall, step - before)
 
     def finished(self, record: Record, reused: bool) -> None:
         """A run has ended, or its record was found."""
+        if reused:
+            self._count += 1
+            self._found += 1
+            return
+        self._say_found()
         self._count += 1
-        line = f"[{self._count}/{len(self._steps)}] {record.spec.title}: {_outcome(record)}"
-        line += " (found in the store)" if reused else f" in {_seconds(record):.1f} s"
-        if self._progress is not None:
-            bar = self._bars.pop(record.spec_hash, None)
-            done = 0.0
-            if bar is not None:
-                done = self._progress.tasks[self._progress.task_ids.index(bar)].completed
-                self._progress.remove_task(bar)
-            self._progress.advance(self._overall, self._steps[record.spec_hash] - done)
-        self._say(line)
+        self.say(
+            f"[{self._count}/{len(self._steps)}] {record.spec.title}: {_outcome(record)}"
+            f" in {_seconds(record):.1f} s"
+        )
 
     def held(self, specs: Sequence[Spec]) -> None:
         """Other processes are training these; said once of each."""
         new = [spec for spec in specs if spec.hash not in self._held]
         self._held.update(spec.hash for spec in new)
         for spec in new:
-            self._say(f"{spec.title}: another process is training it")
+            self.say(f"{spec.title}: another process is training it")
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Print a line."""
         with contextlib.suppress(OSError):  # runs go on when nobody reads this any more
-            if self._progress is None:
-                print(line, file=sys.stderr, flush=True)
-            else:
-                self._console.print(line, highlight=False, markup=False)
+            print(line, file=sys.stderr, flush=True)
+
+    def _say_found(self) -> None:
+        if self._found:
+            runs = "run" if self._found == 1 else "runs"
+            self.say(f"[{self._count}/{len(self._steps)}] {self._found} {runs} found in the store")
+            self._found = 0
+
+
+class QuietReporter(ProgressReporter):
+    """Says nothing of what is done."""
+
+    def finished(self, record: Record, reused: bool) -> None:
+        """Nothing to say."""
+
+
+class TerminalReporter(ProgressReporter):
+    """Bars for the runs and for all of them, with an estimate of what is left."""
+
+    def __init__(self, specs: Sequence[Spec]) -> None:
+        super().__init__(specs)
+        self._console = Console(stderr=True)
+        self._bars: dict[str, TaskID] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[loss]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._overall = self._progress.add_task(
+            f"{len(self._steps)} runs", total=sum(self._steps.values()), loss=""
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return super().__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)
+        self._progress.stop()
+
+    def progress(self, spec: Spec, step: int, total: int, loss: float) -> None:
+        """A block of steps was done."""
+        key = spec.hash
+        if key not in self._bars:
+            self._bars[key] = self._progress.add_task(spec.title, total=total, loss="")
+        before = self._done(self._bars[key])
+        self._progress.update(self._bars[key], completed=step, loss=f"loss {loss:.2e}")
+        self._progress.advance(self._overall, step - before)
+
+    def finished(self, record: Record, reused: bool) -> None:
+        """A run has ended, or its record was found."""
+        bar = self._bars.pop(record.spec_hash, None)
+        done = 0.0
+        if bar is not None:
+            done = self._done(bar)
+            self._progress.remove_task(bar)
+        self._progress.advance(self._overall, self._steps[record.spec_hash] - done)
+        super().finished(record, reused)
+
+    def say(self, line: str) -> None:
+        """Print a line above the bars."""
+        with contextlib.suppress(OSError):
+            self._console.print(line, highlight=False, markup=False)
+
+    def _done(self, bar: TaskID) -> float:
+        return self._progress.tasks[self._progress.task_ids.index(bar)].completed
+
+
+class NotebookReporter(ProgressReporter):
+    """One bar and one line below a notebook's cell, written over as runs go on."""
+
+    def __init__(self, specs: Sequence[Spec]) -> None:
+        super().__init__(specs)
+        self._at: dict[str, int] = {}
+        self._line = ""
+        self._display: Any = None
+
+    def __enter__(self) -> Self:
+        from IPython.display import display
+
+        self._display = display(self._content(), raw=True, display_id=True)
+        return super().__enter__()
+
+    def progress(self, spec: Spec, step: int, total: int, loss: float) -> None:
+        """A block of steps was done."""
+        self._at[spec.hash] = step
+        self.say(f"{spec.title}: step {step} of {total}, loss {loss:.2e}")
+
+    def finished(self, record: Record, reused: bool) -> None:
+        """A run has ended, or its record was found."""
+        self._at[record.spec_hash] = self._steps[record.spec_hash]
+        super().finished(record, reused)
+
+    def say(self, line: str) -> None:
+        """Show a line instead of the last one."""
+        self._line = line
+        if self._display is not None:
+            self._display.update(self._content(), raw=True)
+
+    def _content(self) -> dict[str, str]:
+        done, total = sum(self._at.values()), max(sum(self._steps.values()), 1)
+        text = f"{self._count} of {len(self._steps)} runs. {self._line}"
+        bar = f'<progress value="{done}" max="{total}"></progress>'
+        return {"text/plain": text, "text/html": f"{bar} {html.escape(text)}"}
 
 
 def _outcome(record: Record) -> str:

@@ -17,11 +17,12 @@ import msgspec
 
 from bench.execution.queue import Waiting
 from bench.execution.reporter import Reporter
+from bench.plugins import load_suite
 from bench.spec.spec import Spec
 from bench.store.gc_pause import uncollected
 from bench.store.record import FINAL, Record, decode
 from bench.store.store import Decode
-from bench.task import Batchable, load_suite
+from bench.task import Batchable
 from bench.training.policy import Conditions
 from bench.training.signals import Interruption
 

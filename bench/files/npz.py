@@ -63,7 +63,7 @@ def read_npz_arrays(
             arrays = {}
             for key in sorted(keys):
                 with archive.open(members[key]) as member:
-                    arrays[key] = np.lib.format.read_array(member, allow_pickle=False)
+                    arrays[key] = np.lib.format.read_array(member, allow_pickle=False)  # noqa: TID251
             return sorted(members), arrays
     except _DAMAGE as error:
         reason = shortened(error) or type(error).__name__

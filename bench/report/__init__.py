@@ -1,1 +1,1 @@
-"""What is made of the records."""
+"""Answers made from records: findings, tables, figures, the page."""

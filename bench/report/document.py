@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.files.atomic import write_atomically
+from bench.plugins import load_suite
 from bench.report.figures.style import Palette
 from bench.report.findings import headline, limits
 from bench.report.pictures import (
@@ -36,7 +37,6 @@ from bench.report.tabulation import Cell, Table, is_numeric, shown
 from bench.store.gc_pause import uncollected
 from bench.store.record import Record
 from bench.store.store import Store
-from bench.task import load_suite
 from bench.text.errors import BadInput
 
 #: What of a record's environment makes two runs comparable.
@@ -48,8 +48,8 @@ def write_html(results: Results, store: Store, path: Path | None) -> Path:
     """Write the report.
 
     Args:
-        results: What it is on.
-        store: Where the weights of trained networks are, for the predictions.
+        results: The results of the study.
+        store: The store that has the trained networks' weights, for the predictions.
         path: The file; ``None``: ``reports/<plan>.html`` in the store.
 
     Returns:
@@ -115,7 +115,7 @@ def _verdict_class(cell: Cell) -> str:
 
 
 def _sort_key(cell: Cell) -> str:
-    """By what a column is sorted: numbers by value, what is missing last."""
+    """The key that sorts a column: numbers by value, missing cells last."""
     if isinstance(cell, float | int):
         return "" if math.isnan(cell) else repr(float(cell)).replace("inf", "1e999")
     return "" if cell is None else str(cell)
@@ -124,7 +124,7 @@ def _sort_key(cell: Cell) -> str:
 def _runs(results: Results, places: Mapping[str, str]) -> Table:
     """The run table: what fits in a row; the command is in the last cell.
 
-    Of more runs than are shown those of the first seeds stand first.
+    Where there are more runs than the page shows, it shows those of the first seeds.
     """
     metrics = list(dict.fromkeys(results.metric(case) for case in results.cases))
     metrics += [name for name in results.metrics if name not in metrics][:2]

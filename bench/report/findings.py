@@ -48,7 +48,7 @@ def _progress(results: Results) -> str:
 
 
 def _extent(comparisons: Sequence[Comparison]) -> str:
-    """On what the comparisons are made."""
+    """The problems, models and seeds that the comparisons are made on, for people."""
     cases = {case for comparison in comparisons for case in comparison.by_case}
     problems = {case.problem for case in cases}
     models = {case.model for case in cases}
@@ -98,7 +98,7 @@ def limits(results: Results) -> list[str]:
 
 
 def _lost(results: Results) -> list[str]:
-    """Arms by how many of their runs diverged, or have networks that carry no signal."""
+    """Warnings about arms whose runs diverged, or whose networks carry no signal."""
     counts = []
     for variant in results.variants:
         total = sum(len(results.of(case, variant)) for case in results.cases)
@@ -117,7 +117,7 @@ def _lost(results: Results) -> list[str]:
 
 
 def _warnings(results: Results) -> list[str]:
-    """What the runs say of themselves, with how many of which arm say it."""
+    """Warnings that runs have in their records, with the number of runs of each arm."""
     said: dict[str, Counter[str]] = {}
     totals = Counter[str]()
     for variant in results.variants:
@@ -135,7 +135,7 @@ def _warnings(results: Results) -> list[str]:
 
 
 def _without_figures(text: str) -> str:
-    """A warning's first clause, so that those that differ in their figures alone are one."""
+    """A warning's first clause, so that warnings that differ only in their figures become one."""
     clause = re.split(r"[:;(]", text)[0].strip()
     return re.sub(r"(?<![\w.])\d[\d.]*(e[-+]?\d+)?(?!\w)", "…", clause)
 
@@ -147,7 +147,7 @@ def _unfinished(results: Results) -> list[str]:
 
 
 def _noops(results: Results) -> list[str]:
-    """Techniques that a model already has: there, an arm is what is left of it."""
+    """Warnings about techniques that a model already has: the arm is then only what remains."""
     found: dict[str, set[str]] = {}
     for spec in results.plan.specs:
         for noop in spec.noops:
@@ -172,7 +172,7 @@ def _same_runs(results: Results) -> list[str]:
 
 
 def _spread(results: Results) -> list[str]:
-    """Where one number stands for cases that differ much."""
+    """Warnings where one number stands for cases that differ much."""
     said = []
     for comparison in results.comparisons:
         middles = {case: float(np.median(r)) for case, r in comparison.by_case.items()}
@@ -190,7 +190,7 @@ def _spread(results: Results) -> list[str]:
 
 
 def _disagreement(results: Results) -> list[str]:
-    """Where one number hides that cases disagree."""
+    """Warnings where one number hides that cases disagree."""
     said = []
     for comparison in results.comparisons:
         if comparison.effect.verdict == "undecided":
@@ -232,7 +232,7 @@ def _few_seeds(results: Results) -> list[str]:
 
 
 def _mixture(records: Sequence[Record]) -> list[str]:
-    """Records that were not made under the same conditions."""
+    """Warnings about records that were made under different conditions."""
     said = []
     codes = Counter(str(record.environment.get("commit"))[:8] for record in records)
     if len({str(record.environment.get("code")) for record in records}) > 1:

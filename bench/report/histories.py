@@ -20,11 +20,11 @@ class Curve:
 
     Attributes:
         steps: (points,) steps done.
-        seconds: (points,) training seconds, the median over the seeds; of seeds that were trained
-            together, a seed's share.
+        seconds: (points,) training seconds, the median over the seeds. For seeds that were trained
+            together it is one seed's share.
         middle: (points,) median over the seeds; nan where it is infinite.
-        low: (points,) least.
-        high: (points,) largest; nan from where a seed has diverged.
+        low: (points,) smallest value of any seed.
+        high: (points,) largest value of any seed; nan once a seed has diverged.
     """
 
     steps: np.ndarray
@@ -38,8 +38,8 @@ def curve(records: Sequence[Record], metric: str) -> Curve | None:
     """A metric at the evaluations; ``None`` if there is none.
 
     Args:
-        records: Of one arm on one problem, one a seed.
-        metric: Of the record's history.
+        records: Records of one arm on one problem, one for each seed.
+        metric: A metric in the records' history.
     """
     rows: list[_Rows] = [
         (record.history["step"], _shares(record), record.history[metric])
@@ -50,7 +50,7 @@ def curve(records: Sequence[Record], metric: str) -> Curve | None:
 
 
 def loss_curve(records: Sequence[Record]) -> Curve | None:
-    """The loss as it is minimised. Its time is that of equally long steps."""
+    """The loss that is minimised. Its times assume that all steps take equally long."""
     rows: list[_Rows] = []
     for record in records:
         if _has_columns(record.losses, "step", "loss"):
@@ -61,7 +61,7 @@ def loss_curve(records: Sequence[Record]) -> Curve | None:
 
 
 def _has_columns(rows: Mapping[str, Sequence[float | None]], *names: str) -> bool:
-    """Whether there are some, as long as each other: a record may be of foreign making."""
+    """Whether there are columns of equal length; a record that others made may have anything."""
     lengths = {len(rows.get(name, ())) for name in names}
     return len(lengths) == 1 and 0 not in lengths
 
@@ -96,7 +96,7 @@ def _curve(rows: Sequence[_Rows]) -> Curve | None:
 
 
 def _floats(values: _Values) -> np.ndarray:
-    """Infinite where there is none."""
+    """Values as floats; a missing value becomes infinite."""
     found = np.array(values, dtype=float)
     return np.where(np.isnan(found), math.inf, found)
 

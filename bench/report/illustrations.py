@@ -1,14 +1,14 @@
-"""What a report draws of a trained run: predicted against reference."""
+"""Illustrations of a trained run for a report: predicted against reference."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,23 +16,18 @@ import numpy as np
 from bench.files.atomic import write_atomically
 from bench.files.npz import read_npz_arrays
 from bench.files.untrusted import require_file, shortened
+from bench.plugins import load_suite
 from bench.spec.spec import Spec
-from bench.spec.user_code import source_digest
+from bench.spec.user_code import check_sources
 from bench.store.record import Record
-from bench.store.store import Store
-from bench.task import load_suite
-from bench.text.errors import BadInput
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
+from bench.store.store import MAX_WEIGHTS_BYTES, Store
+from bench.task import Field, Illustrated, Illustration, Parity
+from bench.text.errors import BadInput, typed
 
 #: Values that are kept of a field along each axis, and of a parity.
 MOST_ALONG_AXIS = 128
 MOST_PAIRS = 20_000
 
-#: Largest ``weights.pt`` that is drawn of, which is read without torch: it may be kept already.
-MAX_WEIGHTS_BYTES = 4 * 1024**3
 #: Largest ``illustration.npz`` that is read; that of ten fields has 1.3 MiB.
 MAX_BYTES = 64 * 1024**2
 
@@ -40,64 +35,6 @@ MAX_BYTES = 64 * 1024**2
 _LAYOUT = 1
 #: The entry of the file that describes the others.
 _CONTENT = "content"
-
-
-@dataclass(frozen=True)
-class Field:
-    """A scalar on a two-dimensional cut of the domain.
-
-    Attributes:
-        name: Of the output, for instance ``u``.
-        axes: Labels of the horizontal and the vertical axis, for instance ``("x", "t")``.
-        extent: Coordinates of the first and last column, then of the first and last row: left,
-            right, bottom, top.
-        at: Where the cut is, for instance ``t = 5``; empty if the domain has no further axis.
-        reference: Shape ``(vertical, horizontal)``, evenly spaced, the first row at the bottom.
-        predicted: Likewise.
-    """
-
-    name: str
-    axes: tuple[str, str]
-    extent: tuple[float, float, float, float]
-    at: str
-    reference: np.ndarray
-    predicted: np.ndarray
-
-
-@dataclass(frozen=True)
-class Parity:
-    """Predicted against reference values of one quantity on the test set.
-
-    Attributes:
-        name: Of the quantity, for instance ``energy``.
-        unit: Of the values.
-        reference: Shape ``(n,)``, float64.
-        predicted: Likewise.
-    """
-
-    name: str
-    unit: str
-    reference: np.ndarray
-    predicted: np.ndarray
-
-
-Illustration = Field | Parity
-
-
-@runtime_checkable
-class Illustrated(Protocol):
-    """What a `bench.task.Suite` also has whose runs can be drawn."""
-
-    def illustrate(
-        self, spec: Spec, weights: Mapping[str, Tensor], device: torch.device
-    ) -> Sequence[Illustration]:
-        """What can be drawn of a trained run, in full resolution; called as `Suite.build` is.
-
-        Args:
-            spec: Of the run.
-            weights: What `bench.task.Task.weights` gave at its end.
-            device: Where to predict.
-        """
 
 
 class _Item(msgspec.Struct):
@@ -108,11 +45,11 @@ class _Item(msgspec.Struct):
 
 
 class _Content(msgspec.Struct):
-    """What the file says; arrays are names of its other entries.
+    """The head of the file; an array is named here and stored in an entry of its own.
 
     Attributes:
-        layout: `_LAYOUT` of whoever wrote it.
-        weights: Digest of the weights' file.
+        layout: `_LAYOUT` of the code that wrote the file.
+        weights: Digest of the file of weights.
         items: The illustrations.
     """
 
@@ -122,21 +59,22 @@ class _Content(msgspec.Struct):
 
 
 def illustrations(record: Record, store: Store) -> list[Illustration]:
-    """What is drawn of a run, in at most `MOST_ALONG_AXIS` and `MOST_PAIRS` values.
+    """The illustrations of a run, with at most `MOST_ALONG_AXIS` and `MOST_PAIRS` values.
 
-    It is predicted from the stored weights on the CPU once and then kept in the run's directory,
-    until the weights are others.
+    The stored weights predict them once, on the CPU. They are then kept in the run's directory, and
+    made again only when the weights change.
 
     Returns:
-        Nothing where the suite draws nothing, the run is not ``done`` or its weights are not there;
-        also where they are unreadable or predicting fails, which is said on stderr.
+        Nothing if the suite draws nothing, the run is not ``done``, or its weights are missing.
+        Also nothing if the weights are unreadable or the prediction fails; stderr then says so.
     """
     if record.status != "done":
         return []
-    path = store.weights(record.spec_hash)
-    if not path.exists():
+    path = store.find_weights(record.spec_hash)
+    if path is None:
         return []
     try:
+        # Without torch: what is drawn of them may be kept already.
         require_file(path, MAX_WEIGHTS_BYTES)
         weights = path.read_bytes()
     except (OSError, BadInput) as error:
@@ -162,30 +100,22 @@ def _draw(spec: Spec, path: Path, weights: bytes) -> list[Illustration] | None:
         suite = load_suite(spec.suite)
         if not isinstance(suite, Illustrated):
             return None
-        _check_sources(spec)
+        check_sources(spec.sources)
         return [_reduced(drawn) for drawn in _predict(suite, spec, path, weights)]
     except Exception as error:  # whatever a suite or a user's technique raises: the report goes on
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"bench: not drawing {spec.title}: {reason}", file=sys.stderr)
+        print(f"bench: not drawing {spec.title}: {typed(error, whole=True)}", file=sys.stderr)
         return None
-
-
-def _check_sources(spec: Spec) -> None:
-    """Weights mean nothing to another code than a user's own that they were trained with."""
-    for name, digest in spec.sources.items():
-        if source_digest(name) != digest:
-            raise BadInput(f"{name} has changed since")
 
 
 def _predict(suite: Illustrated, spec: Spec, path: Path, content: bytes) -> Sequence[Illustration]:
     import torch
 
-    from bench.files.tensors import read_tensors
     from bench.spec.randomness import global_streams
+    from bench.store.weights import decode_weights
     from bench.training.device import deterministic
 
     try:
-        weights = read_tensors(content)
+        weights = decode_weights(path, content)
     except ValueError as error:
         raise BadInput(f"{path} is unreadable ({shortened(error)})") from error
     device = torch.device("cpu")
@@ -194,7 +124,7 @@ def _predict(suite: Illustrated, spec: Spec, path: Path, content: bytes) -> Sequ
 
 
 def _reduced(drawn: Illustration) -> Illustration:
-    """At most so many values, evenly strided from the first, of the type that is kept."""
+    """An illustration with fewer values: evenly strided from the first, in the kept type."""
     if isinstance(drawn, Parity):
         every = slice(None, None, _stride(len(drawn.reference), MOST_PAIRS))
         return replace(
@@ -224,7 +154,7 @@ def _stride(count: int, most: int) -> int:
 
 
 def _last(first: float, last: float, count: int, stride: int) -> float:
-    """The coordinate of the last of `count` that the stride meets."""
+    """The last coordinate that a stride over `count` values meets."""
     left_out = (count - 1) % stride
     return float(last - (last - first) * left_out / (count - 1)) if left_out else float(last)
 
@@ -246,7 +176,7 @@ def _encode(drawn: Sequence[Illustration], digest: str) -> bytes:
 
 
 def _read(path: Path, digest: str) -> list[Illustration] | None:
-    """What was kept, if it is whole, of this layout, and of the weights with that digest."""
+    """The kept illustrations, if the file is whole, has this layout, and belongs to the weights."""
     if not path.exists():
         return None
     try:

@@ -17,11 +17,12 @@ from bench.report.figures.pareto import Point, pareto
 from bench.report.figures.parity import parity
 from bench.report.figures.style import Palette
 from bench.report.histories import Curve, curve, loss_curve
-from bench.report.illustrations import Field, Illustration, Parity, illustrations
+from bench.report.illustrations import illustrations
 from bench.report.results import Case, Results
 from bench.report.shortening import MOST_ARMS, MOST_CASES, MOST_COMPARISONS, shown_of
 from bench.statistics.effects import ratio
 from bench.store.store import Store
+from bench.task import Field, Illustration, Parity
 from bench.text.formatting import ratio_text
 
 #: Arms whose predictions are drawn at most, and outputs of a problem.
@@ -33,9 +34,9 @@ class Picture:
     """A figure and what it shows.
 
     Attributes:
-        title: Above it.
+        title: Text above the figure.
         svg: The figure.
-        caption: Below it.
+        caption: Text below the figure.
     """
 
     title: str
@@ -91,7 +92,7 @@ def factorial_picture(results: Results) -> Picture | None:
 
 
 def heat_map_picture(results: Results) -> Picture | None:
-    """Each problem × comparison."""
+    """The error ratio of each comparison on each problem."""
     every = [c for c in results.comparisons if c.by_case]
     comparisons = every[:MOST_COMPARISONS]
     drawn = results.cases[:MOST_CASES]
@@ -126,7 +127,7 @@ def heat_map_picture(results: Results) -> Picture | None:
 
 
 def curve_pictures(results: Results, palette: Palette) -> Iterator[Picture]:
-    """Loss and error against steps and seconds, a picture a case."""
+    """Loss and error against steps and seconds, one picture for each case."""
     for k, case in enumerate(results.cases[:MOST_CASES]):
         metric = results.metric(case)
         arms = _ended(results, case)
@@ -156,7 +157,7 @@ def curve_pictures(results: Results, palette: Palette) -> Iterator[Picture]:
 
 
 def _ended(results: Results, case: Case) -> list[str]:
-    """The arms with results of their own."""
+    """The arms that have results of their own on a case."""
     return [
         arm for arm in results.variants if results.of(case, arm) and not results.twin(case, arm)
     ]
@@ -213,7 +214,7 @@ def pareto_picture(results: Results, palette: Palette) -> Picture | None:
 
 
 def prediction_pictures(results: Results, store: Store, palette: Palette) -> Iterator[Picture]:
-    """What trained networks predict, against the reference, of the first seed that all have."""
+    """Predictions of trained networks against the reference, for the first seed that all have."""
     for k, case in enumerate(results.cases[:MOST_CASES]):
         arms = [arm for arm in results.variants if not results.twin(case, arm)]
         done = {
@@ -253,7 +254,7 @@ def _of_case(
     seed: str,
     palette: Palette,
 ) -> Iterator[Picture]:
-    """One picture an illustration, with all arms that have it."""
+    """One picture for each illustration, with all arms that have it."""
     for j, first in enumerate(found[0][1][:_MOST_OUTPUTS]):
         same = [
             (arm, pictures[j])

@@ -21,7 +21,7 @@ from bench.task import Columns
 
 
 class Case(NamedTuple):
-    """What arms are compared on."""
+    """A problem and a model: what arms are compared on."""
 
     problem: str
     model: str
@@ -34,10 +34,10 @@ class Comparison:
     Attributes:
         variant: Name of the variant.
         reference: Name of what it is compared with.
-        metric: An error: less is better.
-        effect: Over all cases and seeds that have both.
-        by_case: Log ratios of each case, a value a seed.
-        noops: Cases where both are the same run, which are left out.
+        metric: An error, of which less is better.
+        effect: The effect over all cases and seeds that have both.
+        by_case: Log ratios of each case, one value for each seed.
+        noops: Cases where both are the same run; they are left out.
     """
 
     variant: str
@@ -60,8 +60,8 @@ class Results:
     """Records of a plan.
 
     Args:
-        plan: What was planned.
-        records: By the hash of their spec, those that there are.
+        plan: The plan.
+        records: The records that exist, by the hash of their spec.
     """
 
     plan: Plan
@@ -69,12 +69,12 @@ class Results:
 
     @classmethod
     def read(cls, plan: Plan, store: Store, drawn: bool = True) -> Results:
-        """What a store has of a plan.
+        """The results that a store has for a plan.
 
         Args:
             plan: The plan.
             store: The store.
-            drawn: With what curves are drawn from, of the records' losses and history.
+            drawn: Whether to read also what curves are drawn from: parts of losses and history.
         """
         names = {spec.hash: spec.problem for spec in plan.specs}
         found: dict[str, Record] = {}
@@ -147,7 +147,7 @@ class Results:
     def of(self, case: Case, variant: str) -> Mapping[int, Record]:
         """The records by seed of runs that are a result: done, or diverged.
 
-        One that failed says nothing of the arm (memory, a disk), and is run again by the study.
+        A run that failed says nothing about the arm (memory, a disk); the study runs it again.
         """
         return self._results.get((case, variant), {})
 
@@ -158,7 +158,7 @@ class Results:
 
     @cached_property
     def statuses(self) -> dict[str, int]:
-        """How many runs there are of each status; ``waiting`` are those without a record."""
+        """Number of runs with each status; ``waiting`` are those without a record."""
         counts = Counter[str]()
         for name in dict.fromkeys(spec.hash for spec in self.plan.specs):
             record = self.records.get(name)
@@ -171,19 +171,19 @@ class Results:
 
     @cached_property
     def main_metric(self) -> str:
-        """That of the first case."""
+        """The error by which arms are compared on the first case."""
         return self.metric(self.cases[0])
 
     @cached_property
     def metrics(self) -> list[str]:
-        """All metrics that a record has of those that the suite shows, each once."""
+        """The metrics that the suite shows and some record has, each once."""
         asked = [n for c in self.columns.values() for n in (*c.main, *c.further)]
         there = {name for record in self.records.values() for name in record.metrics}
         return [name for name in dict.fromkeys(asked) if name in there]
 
     @cached_property
     def errors_shown(self) -> list[str]:
-        """`metrics` of which less is better."""
+        """Those of `metrics` of which less is better."""
         scores = {name for columns in self.columns.values() for name in columns.scores}
         return [name for name in self.metrics if name not in scores]
 
@@ -209,8 +209,8 @@ class Results:
     def values(self, case: Case, variant: str, metric: str) -> dict[int, float]:
         """The final value by seed; infinite, the worst, for a run that diverged.
 
-        For a score, of which more is better, the worst is −inf. A seed whose run has no such metric
-        is left out.
+        For a score, of which more is better, the worst is −inf. Seeds whose run lacks the metric
+        are left out.
         """
         worst = -math.inf if metric in self.columns[case.problem].scores else math.inf
         found = {}
@@ -223,11 +223,11 @@ class Results:
         return found
 
     def summary(self, case: Case, variant: str, metric: str) -> Summary:
-        """Over the seeds."""
+        """Summary of a metric over the seeds."""
         return summarize(np.array(list(self.values(case, variant, metric).values()), dtype=float))
 
     def median(self, case: Case, variant: str, metric: str) -> float | None:
-        """Over the seeds; ``None`` where no run has the metric."""
+        """Median of a metric over the seeds; ``None`` if no run has the metric."""
         values = list(self.values(case, variant, metric).values())
         return float(statistics.median(values)) if values else None
 
@@ -243,9 +243,9 @@ class Results:
         return bool(both) and all(ours[seed] == theirs[seed] for seed in both)
 
     def log_ratios(self, case: Case, variant: str, reference: str, metric: str) -> np.ndarray:
-        """log(error / error of the reference), a value for each seed that has both.
+        """log(error / error of the reference), one value for each seed that has both.
 
-        A run that diverged counts as infinitely wrong; nan where both did.
+        A run that diverged counts as infinitely wrong; if both diverged the value is nan.
         """
         ours, theirs = (self.values(case, name, metric) for name in (variant, reference))
         seeds = sorted(ours.keys() & theirs.keys())
@@ -255,9 +255,9 @@ class Results:
         """A variant against a reference, over all cases in which they differ.
 
         Args:
-            variant: Its name.
-            reference: Of what it is compared with.
-            metric: An error; each case's main one if ``None``.
+            variant: Name of the variant.
+            reference: Name of the variant that it is compared with.
+            metric: An error; ``None``: the main error of each case.
         """
         cases = [c for c in self.cases if self.runs(c, variant) and self.runs(c, reference)]
         noops = [case for case in cases if self.is_noop(case, variant, reference)]
@@ -272,15 +272,15 @@ class Results:
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
-        """Those of the plan, in the main metric."""
+        """The comparisons of the plan, in the main metric."""
         return [self.compare(*pair) for pair in self.plan.comparisons]
 
     @cached_property
     def factorial_errors(self) -> dict[Case, np.ndarray]:
         """Log errors of the cases with a run of its own for each combination of the factors.
 
-        (2, …, 2, seeds), over the seeds that all combinations have. Where two combinations are the
-        same run, a factor does nothing and cannot be told.
+        Each is (2, …, 2, seeds), over the seeds that all combinations have. Where two combinations
+        are the same run, a factor does nothing and its effect cannot be told.
         """
         shape = (2,) * len(self.plan.factors)
         found = {}
@@ -303,11 +303,11 @@ class Results:
         return factorial(self.plan.factors, errors) if errors else []
 
     def collapsed(self, case: Case, variant: str) -> int:
-        """How many networks carry no signal, as their diagnosis says."""
+        """Number of networks that carry no signal, according to their diagnosis."""
         return sum(bool(r.diagnostics.get("collapsed")) for r in self.of(case, variant).values())
 
     def diverged(self, case: Case, variant: str) -> int:
-        """How many runs diverged."""
+        """Number of runs that diverged."""
         return sum(r.status == "diverged" for r in self.of(case, variant).values())
 
 
@@ -319,7 +319,7 @@ def _log(value: float) -> float:
 
 
 def _log_ratio(one: float, other: float) -> float:
-    """Of errors; nan where both are infinite, 0 where both are 0."""
+    """Log ratio of two errors; nan if both are infinite, 0 if both are 0."""
     if one == other:
         return 0.0 if math.isfinite(one) else math.nan
     return _log(one) - _log(other)

@@ -1,13 +1,12 @@
-"""What a page leaves out of a large study, so that a browser can open it, and how to get it."""
+"""What a page leaves out of a large study so that a browser opens it, and how to get the rest."""
 
 from __future__ import annotations
 
 import shlex
 from dataclasses import replace
 
-from bench.cli.execution import out_option
 from bench.report.tabulation import Table
-from bench.store.store import Store
+from bench.store.store import Store, out_option
 from bench.studies.catalogue import EVERYTHING
 from bench.studies.plan import Plan
 
@@ -18,7 +17,7 @@ MOST_COMPARISONS, MOST_CASES, MOST_ARMS = 200, 40, 24
 
 
 def shortened(table: Table, plan: Plan, store: Store) -> Table:
-    """The table with its first rows, and a note that says so where it has more."""
+    """The table's first rows, with a note if it has more."""
     most = MOST_CELLS // max(len(table.header), 1)
     if len(table.rows) <= most:
         return table
@@ -36,5 +35,5 @@ def shortened(table: Table, plan: Plan, store: Store) -> Table:
 
 
 def shown_of(what: str, shown: int, there: int) -> str:
-    """A sentence on what a figure leaves out, with a space before it; empty if that is nothing."""
+    """A sentence on what a figure leaves out, after a space; empty if it leaves nothing out."""
     return f" Shown are {shown} of {there} {what}." if shown < there else ""

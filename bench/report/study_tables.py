@@ -6,13 +6,12 @@ import math
 import statistics
 from collections.abc import Callable, Iterable
 
-from bench.published import Published
 from bench.report.results import Comparison, Results
 from bench.report.tabulation import Cell, Table
 from bench.statistics.effects import Effect
 from bench.store.gc_pause import uncollected
 from bench.store.record import Record
-from bench.task import Suite
+from bench.task import Published, Suite
 from bench.text.formatting import ratio_text
 
 #: Builders by the name of their table; one that has no rows is left out of a report.
@@ -21,7 +20,7 @@ Builder = Callable[[Results, Suite], Table]
 
 @uncollected()
 def study_tables(results: Results, suite: Suite, names: Iterable[str]) -> dict[str, Table]:
-    """Those of `NAMES` that are asked for and have rows, by name."""
+    """The tables among `NAMES` that are asked for and have rows, by name."""
     asked = set(names)
     builders = zip(NAMES, BUILDERS, strict=True)
     built = [builder(results, suite) for name, builder in builders if name in asked]
@@ -218,7 +217,7 @@ def values_table(results: Results, suite: Suite) -> Table:
 
 
 def published_table(results: Results, suite: Suite) -> Table:
-    """Beside the published figures, where there are some."""
+    """The arms beside published figures, where there are some."""
     rows: list[list[Cell]] = []
     source = ""
     if isinstance(suite, Published):

@@ -10,9 +10,11 @@ from typing import Any, Literal
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Table as Grid
 
 from bench.arm import BASELINE
+from bench.report.tabulation import Table, is_numeric, shown
 from bench.store.record import Record
 from bench.task import Columns
 from bench.text.formatting import number
@@ -30,10 +32,10 @@ def print_tables(
 
     Args:
         records: All records of a call.
-        columns: The metrics to show for a problem.
-        now: Present code and versions (`bench.store.environment.provenance`): runs of others are
-            marked.
-        console: Where to.
+        columns: From a problem to the metrics to show for it.
+        now: Present code and versions (`bench.store.environment.provenance`). Runs that were made
+            with others are marked.
+        console: The console to print on.
     """
     for problem, model in dict.fromkeys((r.problem, r.model) for r in records):
         of_problem = [r for r in records if (r.problem, r.model) == (problem, model)]
@@ -43,13 +45,28 @@ def print_tables(
         main = [name for name in asked.main if name in present] or [asked.main[0]]
         further = [name for name in asked.further if name in present]
         columns_of_main = _main_columns(by_arm, main, asked.scores, now)
-        _print_columns(_title(of_problem), list(by_arm), columns_of_main, console)
+        arms = _Column("arm", list(by_arm), "left")
+        _print_columns(_title(of_problem), arms, columns_of_main, console)
         if further:
             terms = [_metric(by_arm, name, asked.scores) for name in further]
-            _print_columns(None, list(by_arm), terms, console)
+            _print_columns(None, arms, terms, console)
         for note in _notes(by_arm):
             console.print(f"  {note}", soft_wrap=True, markup=False, emoji=False)
         console.print()
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Print any table in the width of a console, in as many parts as that asks for."""
+    numeric = [is_numeric(table, column) for column in range(len(table.header))]
+    columns = [
+        _Column(
+            name,
+            [shown(row[k]) for row in table.rows],
+            "right" if numeric[k] else "left",
+        )
+        for k, name in enumerate(table.header)
+    ]
+    _print_columns(None, columns[0], columns[1:], console)
 
 
 def render_console() -> Console:
@@ -74,22 +91,21 @@ class _Column:
 
 
 def _print_columns(
-    title: str | None, arms: Sequence[str], columns: Sequence[_Column], console: Console
+    title: str | None, first: _Column, columns: Sequence[_Column], console: Console
 ) -> None:
-    """Print columns beside the arms, in as many tables as the console's width asks for."""
-    first = _Column("arm", arms, "left")
+    """Print columns beside the first, in as many tables as the console's width asks for."""
     waiting = list(columns)
     while waiting:
-        shown = [first, waiting.pop(0)]
+        together = [first, waiting.pop(0)]
         # A column takes its width, and three characters between it and the next.
-        while waiting and sum(c.width + 3 for c in (*shown, waiting[0])) <= console.width:
-            shown.append(waiting.pop(0))
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in shown:
-            table.add_column(column.header, justify=column.justify, no_wrap=True)
-        for cells in zip(*(column.cells for column in shown), strict=True):
-            table.add_row(*cells)
-        console.print(table)
+        while waiting and sum(c.width + 3 for c in (*together, waiting[0])) <= console.width:
+            together.append(waiting.pop(0))
+        grid = Grid(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in together:
+            grid.add_column(column.header, justify=column.justify, no_wrap=True)
+        for cells in zip(*(column.cells for column in together), strict=True):
+            grid.add_row(*(escape(cell) for cell in cells))
+        console.print(grid)
         title = None
 
 
@@ -140,7 +156,7 @@ def _training(record: Record) -> str:
 
 
 def _time_header(records: Sequence[Record]) -> str:
-    """Step times are comparable only if as many runs ran side by side, and as many together."""
+    """The header of step times, which compare only if equally many runs shared the machine."""
     said = []
     for name in ("jobs", "seeds together"):
         # Records from before seeds were trained together do not say so.
@@ -155,7 +171,7 @@ def _arms(records: Iterable[Record]) -> list[str]:
 
 
 def _final(record: Record, name: str, missing: float = math.inf) -> float:
-    """A metric at the end; `missing`, the worst, where the run has none, so that it ranks last."""
+    """A metric at the end; `missing`, the worst value, if the run has none: it ranks last."""
     metric = record.metrics.get(name)
     if metric is None or metric.final is None or record.status != "done":
         return missing
@@ -196,7 +212,7 @@ def _status(runs: Sequence[Record], now: Mapping[str, Any]) -> str:
 
 
 def _notes(by_arm: Mapping[str, Sequence[Record]]) -> list[str]:
-    """Equivalent arms and warnings, each once with the arms and seeds it is about."""
+    """Equivalent arms and warnings, each once, with the arms and seeds that it is about."""
     notes: list[str] = []
     texts: dict[str, list[str]] = {}
     first_of: dict[str, str] = {}

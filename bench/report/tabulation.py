@@ -23,11 +23,11 @@ class Table:
     """Rows under a header.
 
     Attributes:
-        name: By which it is asked for.
-        title: For people.
+        name: The name by which a table is asked for.
+        title: Title for people.
         header: Names of the columns.
         rows: A cell for each column. A float is shown with three digits, infinity as ``∞``.
-        note: What a reader must know of it.
+        note: What a reader must know about the table.
     """
 
     name: str
@@ -50,8 +50,8 @@ def render(tables: Sequence[Table], kind: str) -> str:
     """Tables as text.
 
     Args:
-        tables: What is rendered; of CSV, one.
-        kind: One of `FORMATS`. CSV has the numbers with all digits, and an empty cell for none.
+        tables: The tables; exactly one for CSV.
+        kind: One of `FORMATS`. CSV has numbers with all digits, and empty cells for missing ones.
     """
     if kind == "csv":
         (table,) = tables
@@ -87,7 +87,7 @@ def is_numeric(table: Table, column: int) -> bool:
 
 
 def _alignment(table: Table) -> list[str]:
-    """Numbers to the right."""
+    """The alignment of each column: numbers to the right."""
     return ["right" if is_numeric(table, k) else "left" for k in range(len(table.header))]
 
 

@@ -1,38 +1,40 @@
-"""Command-line options of training that every suite has."""
+"""The options of training that every suite has."""
 
 from __future__ import annotations
 
-import argparse
+from typing import Annotated
 
 import msgspec
 
-from bench.spec.spec import SCHEDULE_NAMES, Training
+from bench.spec.options import Doc, Options
+from bench.spec.training import SCHEDULE_NAMES, Training
 
 
-def add_training_arguments(parser: argparse._ActionsContainer) -> None:
-    """Add the options that change a budget's `Training`."""
-    parser.add_argument("--steps", type=int, metavar="N", help="Adam steps instead of the budget's")
-    parser.add_argument("--lbfgs-steps", type=int, metavar="N", help="L-BFGS steps after Adam")
-    parser.add_argument("--lr", type=float, metavar="X", help="learning rate of Adam")
-    parser.add_argument("--schedule", metavar="NAME", help=f"one of {', '.join(SCHEDULE_NAMES)}")
-    parser.add_argument("--eps", type=float, metavar="X", help="Adam's eps (default 1e-8)")
-    parser.add_argument(
-        "--weight-decay", type=float, metavar="X", help="decoupled weight decay (AdamW)"
-    )
-    parser.add_argument("--evaluations", type=int, metavar="N", help="evaluations of the metrics")
+class TrainingOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to train, where the budget's training is not wanted."""
 
+    steps: Annotated[
+        int | None,
+        Doc("Adam steps, for instance 2000", "N", also=("epochs", "iterations", "max-steps")),
+    ] = None
+    lbfgs_steps: Annotated[int | None, Doc("L-BFGS steps after Adam", "N", also=("lbfgs",))] = None
+    lr: Annotated[
+        float | None, Doc("learning rate of Adam, for instance 1e-3", "X", also=("learning-rate",))
+    ] = None
+    schedule: Annotated[str | None, Doc(f"one of {', '.join(SCHEDULE_NAMES)}", "NAME")] = None
+    eps: Annotated[float | None, Doc("Adam's eps, for instance 1e-12", "X")] = None
+    weight_decay: Annotated[float | None, Doc("decoupled weight decay (AdamW)", "X")] = None
+    evaluations: Annotated[
+        int | None, Doc("how many times the metrics are evaluated", "N", also=("eval-every",))
+    ] = None
 
-def override(training: Training, options: argparse.Namespace) -> Training:
-    """The budget's training with what the options change.
+    def override(self, training: Training) -> Training:
+        """A budget's training with what these options change.
 
-    Raises:
-        BadInput: A value is out of its range.
-    """
-    given = {
-        name: getattr(options, name)
-        for name in msgspec.structs.asdict(training)
-        if getattr(options, name, None) is not None
-    }
-    changed = msgspec.structs.replace(training, **given)
-    changed.check()
-    return changed
+        Raises:
+            BadInput: A value is out of its range.
+        """
+        given = {k: v for k, v in msgspec.structs.asdict(self).items() if v is not None}
+        changed = msgspec.structs.replace(training, **given)
+        changed.check()
+        return changed

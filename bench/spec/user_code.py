@@ -11,12 +11,12 @@ import importlib.metadata
 import re
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.text.errors import BadInput, unknown
+from bench.text.errors import BadInput, typed, unknown
 from bench.text.stdout import kept_for_results
 
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -27,10 +27,40 @@ def is_reference(text: str) -> bool:
     return _REFERENCE.fullmatch(text) is not None
 
 
+def spelled_as_reference(text: str) -> str | None:
+    """What a text should be that was meant as ``package.module:attribute``, if it was.
+
+    ``mine.Snake``, ``mine.py:Snake`` and ``./mine:Snake`` are ``mine:Snake``.
+    """
+    if not re.search(r"[./:\\]", text):
+        return None
+    name, given, attribute = text.partition(":")
+    name = name.removeprefix("./")
+    if not given:
+        name, _, attribute = name.rpartition(".")
+    module = name.removesuffix(".py").strip("/\\").replace("/", ".").replace("\\", ".")
+    meant = f"{module}:{attribute}"
+    return meant if is_reference(meant) and attribute != "py" else "package.module:attribute"
+
+
+def _see_working_directory() -> None:
+    """Let a user's modules be found where the command was given.
+
+    A folder may have a ``bench`` of its own: then this package goes first, for the processes that
+    are started later and import it anew.
+    """
+    here = Path.cwd()
+    if "" in sys.path or str(here) in sys.path:
+        return
+    sys.path.insert(0, str(here))
+    root = Path(__file__).resolve().parents[2]
+    if root != here and any((here / name).exists() for name in ("bench", "bench.py")):
+        sys.path.insert(0, str(root))
+
+
 def _module(reference: str) -> ModuleType:
     name = reference.partition(":")[0]
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    _see_working_directory()
     with users_code(f"cannot import {name!r} of {reference!r}"):
         return importlib.import_module(name)
 
@@ -51,8 +81,7 @@ def users_code(failure: str) -> Iterator[None]:
     except (BadInput, KeyboardInterrupt):
         raise
     except BaseException as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise BadInput(f"{failure}: {reason}") from error
+        raise BadInput(f"{failure}: {typed(error)}") from error
 
 
 def load(reference: str) -> Any:
@@ -63,6 +92,12 @@ def load(reference: str) -> Any:
     """
     if not is_reference(reference):
         raise BadInput(f"{reference!r} is not of the form package.module:attribute")
+    name, _, attribute = reference.partition(":")
+    if name.endswith(".py"):
+        meant = f"{name.removesuffix('.py')}:{attribute}"
+        raise BadInput(
+            f"{reference!r} names a file; one's own is written module:attribute, {meant!r}"
+        )
     found: Any = _module(reference)
     for attribute in reference.partition(":")[2].split("."):
         with users_code(f"cannot get {attribute!r} of {reference!r}"):
@@ -95,6 +130,20 @@ def source_digest(reference: str) -> str:
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def check_sources(sources: Mapping[str, str]) -> None:
+    """Refuse weights that were trained with other code of a user's own: they mean nothing to it.
+
+    Args:
+        sources: Digest of each reference, as of `Spec.sources`.
+
+    Raises:
+        BadInput: One has changed.
+    """
+    for name, digest in sources.items():
+        if source_digest(name) != digest:
+            raise BadInput(f"{name} has changed since")
 
 
 def _installed(module: ModuleType) -> str:

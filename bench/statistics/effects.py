@@ -1,7 +1,7 @@
 """Statistics of paired comparisons over problems and seeds.
 
-Effects are of log ratios of errors. A diverged run is infinitely wrong: it ranks last and is never
-averaged away.
+An effect is about log ratios of errors. A diverged run is infinitely wrong: it ranks last and is
+never averaged away.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Summary(NamedTuple):
     """Errors of one arm on one problem over seeds.
 
     Attributes:
-        seeds: How many.
-        diverged: Seeds with an infinite error.
-        mean: Infinite if one is.
-        median: Likewise if half are.
-        low: Bootstrap interval of the median; nan for a single seed.
-        high: Its other end.
+        seeds: Number of seeds.
+        diverged: Number of seeds with an infinite error.
+        mean: Mean error; infinite if one seed's is.
+        median: Median error; infinite if half of the seeds' are.
+        low: Lower end of the median's bootstrap interval; nan for a single seed.
+        high: Upper end of that interval.
     """
 
     seeds: int
@@ -61,19 +61,19 @@ class Effect(NamedTuple):
 
     Attributes:
         estimate: Interquartile mean of the natural log ratios; below 0 the error is smaller.
-        low: 95 % interval; nan where no problem has two seeds.
-        high: Its other end.
-        pairs: Pairs of equal problem and seed.
-        problems: Problems that have any.
-        wins: Pairs with a smaller error than the reference's.
-        ties: Pairs with an equal one.
-        losses: Pairs with a larger one.
-        diverged: Pairs in which the arm diverged and the reference did not.
-        verdict: ``better`` or ``worse`` only where the interval excludes 0 and there are at least
+        low: Lower end of the 95 % interval; nan if no problem has two seeds.
+        high: Upper end of that interval.
+        pairs: Number of pairs of equal problem and seed.
+        problems: Number of problems that have pairs.
+        wins: Number of pairs with a smaller error than the reference's.
+        ties: Number of pairs with equal errors.
+        losses: Number of pairs with a larger error.
+        diverged: Number of pairs in which the arm diverged and the reference did not.
+        verdict: ``better`` or ``worse`` only if the interval excludes 0 and there are at least
             `LEAST_SEEDS` seeds and `LEAST_FREEDOM` degrees of freedom.
-        enough: Whether there are.
-        seeds_needed: Seeds per problem at which about 80 % of such studies would decide, were the
-            estimate true; ``None`` where it is decided, more than `MOST_SEEDS`, or unknown.
+        enough: Whether there are so many.
+        seeds_needed: Seeds per problem at which about 80 % of such studies would decide, if the
+            estimate were true. ``None`` if it is decided, unknown, or more than `MOST_SEEDS`.
     """
 
     estimate: float
@@ -99,9 +99,9 @@ class Term(NamedTuple):
     """A main effect (one factor) or an interaction (several).
 
     Attributes:
-        factors: Their names.
-        effect: Undecided where a run diverged.
-        diverged: Runs that were entered with the worst error of their problem.
+        factors: Names of the factors.
+        effect: The effect; undecided if a run diverged.
+        diverged: Number of runs that were entered with the worst error of their problem.
     """
 
     factors: tuple[str, ...]
@@ -115,14 +115,14 @@ def ratio(log_ratio: float) -> float:
 
 
 def iqm(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Interquartile mean: of what is left without the lowest and the highest quarter.
+    """Interquartile mean: the mean without the lowest and the highest quarter of the values.
 
-    As `scipy.stats.trim_mean` and R. Agarwal et al., arXiv 2108.13264, but for infinite values: one
-    that is left makes the mean infinite, of both signs nan.
+    It is that of `scipy.stats.trim_mean` and R. Agarwal et al., arXiv 2108.13264, except for
+    infinite values: one that remains makes the mean infinite, two of different sign make it nan.
 
     Args:
-        values: Any shape.
-        axis: Along which.
+        values: Array of any shape.
+        axis: Axis along which the mean is taken.
     """
     ordered = np.sort(values, axis=axis)
     count = ordered.shape[axis]
@@ -133,12 +133,12 @@ def iqm(values: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 def _quarter(count: int) -> int:
-    """What the interquartile mean leaves out at either end."""
+    """Number of values that the interquartile mean leaves out at either end."""
     return count // 4
 
 
 def _but_middle(count: int) -> int:
-    """What the median leaves out at either end, as a mean of the middle one or two."""
+    """Number of values that the median, the mean of the middle one or two, drops at either end."""
     return (count - 1) // 2
 
 
@@ -147,7 +147,7 @@ def summarize(errors: np.ndarray, rng_seed: int = 0) -> Summary:
 
     Args:
         errors: (seeds,), infinite where a run has diverged.
-        rng_seed: Of the bootstrap.
+        rng_seed: Seed of the bootstrap.
     """
     low, high = math.nan, math.nan
     if len(errors) > 1:
@@ -169,9 +169,9 @@ def effect(log_ratios: Sequence[np.ndarray], rng_seed: int = 0) -> Effect:
 
     Args:
         log_ratios: For each problem (seeds,) of log(error / error of the reference); +inf where
-            the arm diverged, −inf where the reference did, nan where both did: a tie, which says
-            nothing for a claim.
-        rng_seed: Of the bootstrap.
+            the arm diverged, −inf where the reference did, nan where both did. The last is a tie,
+            which supports no claim.
+        rng_seed: Seed of the bootstrap.
     """
     given = [np.asarray(values, dtype=float) for values in log_ratios if len(values)]
     strata = [np.where(np.isnan(values), 0.0, values) for values in given]
@@ -213,17 +213,17 @@ def factorial(
 ) -> list[Term]:
     """Main effects and interactions of a full 2ᵏ factorial, of every order.
 
-    A main effect is the log error with the factor less that without, averaged over the other
-    factors' levels. An interaction is the effect of one factor with the other on less that with it
-    off (a log ratio of ratios), and so on.
+    A main effect is the log error with the factor minus that without, averaged over the levels of
+    the other factors. An interaction is the effect of one factor with another on, minus its effect
+    with the other off (a log ratio of ratios), and so on.
 
     Args:
-        names: Of the k factors.
+        names: Names of the k factors.
         log_errors: For each problem (2, …, 2, seeds) natural logs, an axis for each factor, off
-            and on. A diverged run (+inf) is entered with the largest finite value of its problem,
-            which is a guess: nothing is claimed then, least of all of an interaction. A problem
-            that has no finite one is left out.
-        rng_seed: Of the bootstrap.
+            and on. A diverged run (+inf) is entered with the largest finite value of its problem.
+            That is a guess, so nothing is claimed then, least of all about an interaction. A
+            problem without a finite value is left out.
+        rng_seed: Seed of the bootstrap.
     """
     some = [values for values in log_errors if np.isfinite(values).any()]
     capped = [_capped(values) for values in some]
@@ -253,14 +253,15 @@ def _contrast(values: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
 
 
 def _interval(strata: Sequence[np.ndarray], trimmed: Trimmed, rng_seed: int) -> tuple[float, float]:
-    """The expanded percentile interval of a trimmed mean of the union of strata, one of them with
-    two values at least.
+    """The expanded percentile interval of a trimmed mean of the union of strata, of which at least
+    one has two values.
 
-    The plain one is too narrow for few seeds: the bootstrap's variance of a mean of n values is
-    (n−1)/n of the unbiased one, and it takes normal quantiles for Student's. Hence the tails
-    Φ(−t·√inflation), T. Hesterberg, "What Teachers Should Know About the Bootstrap", The American
-    Statistician 69 (2015). Over strata of one variance the inflation is Σn / Σ(n−1), which also
-    makes up for those of a single seed, that do not vary; the degrees of freedom are Σ(n−1).
+    The plain percentile interval is too narrow for few seeds. The bootstrap's variance of a mean of
+    n values is (n−1)/n of the unbiased one, and it uses normal quantiles instead of Student's.
+    Hence the tails Φ(−t·√inflation): T. Hesterberg, "What Teachers Should Know About the
+    Bootstrap", The American Statistician 69 (2015). Over strata of one variance the inflation is
+    Σn / Σ(n−1), which also makes up for strata of a single seed, which do not vary. The degrees of
+    freedom are Σ(n−1).
     """
     freedom = sum(len(values) - 1 for values in strata)
     inflation = sum(map(len, strata)) / freedom
@@ -276,8 +277,8 @@ def _interval(strata: Sequence[np.ndarray], trimmed: Trimmed, rng_seed: int) -> 
 def _resampled(strata: Sequence[np.ndarray], trimmed: Trimmed, rng_seed: int) -> np.ndarray:
     """(resamples,) trimmed means of resamples of the union, each stratum resampled by itself.
 
-    The bootstrap of `scipy.stats`, with its draws, but several times sooner: strata of equal sizes
-    are drawn once, and ranks are sorted instead of values.
+    This is the bootstrap of `scipy.stats`, with its draws, but several times faster: strata of
+    equal sizes are drawn once, and ranks are sorted instead of values.
     """
     values = np.concatenate(strata)
     count = len(values)
@@ -305,10 +306,10 @@ def _draws(sizes: tuple[int, ...], resamples: int, batch: int, rng_seed: int) ->
     """(resamples, Σ sizes) places in the union of strata that each resample takes.
 
     Args:
-        sizes: Of the strata; one of a single value always gives that.
-        resamples: How many.
-        batch: So many are drawn from each stratum in turn.
-        rng_seed: Of the draws.
+        sizes: Sizes of the strata; a stratum of a single value always gives that value.
+        resamples: Number of resamples.
+        batch: Number of resamples that are drawn from each stratum in turn.
+        rng_seed: Seed of the draws.
     """
     rng = np.random.default_rng(rng_seed)
     first = np.cumsum([0, *sizes])
@@ -323,8 +324,9 @@ def _draws(sizes: tuple[int, ...], resamples: int, batch: int, rng_seed: int) ->
 
 
 def _seeds_needed(strata: Sequence[np.ndarray], estimate: float) -> int | None:
-    """Seeds per problem for a decision in 80 % of such studies, were the log ratios normal with
-    the spread that they have within problems; more than there are. ``None`` where a run diverged.
+    """Seeds per problem, more than there are, at which 80 % of such studies would decide, if the
+    log ratios were normal with the spread that they have within problems. ``None`` if a run
+    diverged.
     """
     freedom = sum(len(values) - 1 for values in strata)
     if freedom == 0 or estimate == 0 or not np.isfinite(np.concatenate(strata)).all():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,13 +11,22 @@ from pathlib import Path
 from bench.files.atomic import CannotWrite, read_bounded, remove_leftovers, write_atomically
 from bench.store.leases import Claim
 from bench.store.record import Record, decode, encode
-from bench.text.errors import BadInput, one_line, unknown
+from bench.text.errors import BadInput, one_line
 
 #: Where results go unless told otherwise.
 DEFAULT_OUT = Path("bench-results")
 
+
+def out_option(path: Path) -> str:
+    """The option that names a store, with a space before it; empty for the default."""
+    return "" if path == DEFAULT_OUT else f" --out {shlex.quote(str(path))}"
+
+
 #: Of a file's content.
 Decode = Callable[[bytes], Record]
+
+#: Largest file of weights that is read, in bytes; those of 8 million parameters have 0.03 GiB.
+MAX_WEIGHTS_BYTES = 4 * 1024**3
 
 #: Of a record; one of a million losses has 20 MB.
 _MOST_BYTES = 256_000_000
@@ -29,7 +39,8 @@ class Store:
 
     * ``record.json``: the record, written once the run has ended;
     * ``checkpoint.pt``: the state to continue from, while it has not;
-    * ``weights.pt``: the trained network's ``state_dict``;
+    * ``weights.safetensors``: the trained network's ``state_dict``; ``weights.pt``, in torch's
+      format, where earlier code wrote it;
     * ``illustration.npz``: what a report draws of it, once one has been made.
 
     Beside them are ``<root>/studies/``, the plans of studies, and ``<root>/reports/``.
@@ -54,7 +65,18 @@ class Store:
         return self.directory(spec_hash) / "checkpoint.pt"
 
     def weights(self, spec_hash: str) -> Path:
-        """The trained network's weights."""
+        """Where the trained network's weights are written."""
+        return self.directory(spec_hash) / "weights.safetensors"
+
+    def find_weights(self, spec_hash: str) -> Path | None:
+        """The file with the trained network's weights; ``None`` where there is none.
+
+        It is the older ``weights.pt`` where there is no other, see `bench.store.weights`.
+        """
+        places = (self.weights(spec_hash), self._older_weights(spec_hash))
+        return next((path for path in places if path.exists()), None)
+
+    def _older_weights(self, spec_hash: str) -> Path:
         return self.directory(spec_hash) / "weights.pt"
 
     def claim(self, name: str) -> Claim:
@@ -83,11 +105,7 @@ class Store:
         Raises:
             CannotWrite: The system refuses.
         """
-        path = self.checkpoint(spec_hash)
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise CannotWrite.of(path, error) from error
+        _remove(self.checkpoint(spec_hash))
 
     def tidy(self, spec_hash: str) -> None:
         """Remove what killed processes left of a run that is claimed.
@@ -99,12 +117,26 @@ class Store:
             self.directory(spec_hash) / "record.json",
             self.checkpoint(spec_hash),
             self.weights(spec_hash),
+            self._older_weights(spec_hash),
         ):
             remove_leftovers(path)
 
     def write(self, record: Record) -> None:
         """Write the record of a run that has ended."""
         write_atomically(self.directory(record.spec_hash) / "record.json", encode(record))
+
+    def write_weights(self, spec_hash: str, content: bytes) -> None:
+        """Write the file of the trained network's weights, and remove an older one of the run.
+
+        Args:
+            spec_hash: Name of the run.
+            content: Of the file, see `bench.store.weights.save_weights`.
+
+        Raises:
+            CannotWrite: The system refuses.
+        """
+        write_atomically(self.weights(spec_hash), content)
+        _remove(self._older_weights(spec_hash))
 
     def read(self, spec_hash: str, decode: Decode = decode) -> Record | None:
         """The record of a run; ``None`` where there is none.
@@ -151,9 +183,26 @@ class Store:
         matches = [name for name in names if name.startswith(prefix)] if prefix else []
         if len(matches) > 1:
             raise BadInput(f"run {prefix!r} is ambiguous: {', '.join(matches)}")
+        if not names:
+            raise BadInput(f"unknown run {prefix!r}: there are no runs in {str(self.root)!r}")
         if not matches:
-            raise unknown(f"run in {str(self.root)!r}:", prefix, names)
+            raise BadInput(
+                f"unknown run {prefix!r} in {str(self.root)!r}, which has {len(names)} runs"
+                f" (python -m bench.suite runs{out_option(self.root)} lists them)"
+            )
         record = self.read(matches[0])
         if record is None:
             raise BadInput(f"run {matches[0]!r} has not ended, or its record is damaged")
         return record
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, if there is one.
+
+    Raises:
+        CannotWrite: The system refuses.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise CannotWrite.of(path, error) from error

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from bench.plugins import load_suite
 from bench.spec.spec import Spec
-from bench.store.record import FINAL, Record
-from bench.task import load_suite
+from bench.store.gc_pause import uncollected
+from bench.store.record import FINAL, Record, decode_result
+from bench.store.store import Store
+from bench.studies.plan import Plan
+from bench.text.formatting import counted
 
 #: Steps that are done before the timed ones, and those.
 _WARM_UP, _TIMED = 3, 7
@@ -93,6 +98,47 @@ def measure(spec: Spec) -> float:
         return math.inf
     evaluations = (training.evaluations + 1) * (evaluated - built)
     return built - start + evaluations + training.total_steps * step
+
+
+def say_how_long(plan: Plan, store: Store, jobs: int, rerun: bool) -> None:
+    """Say on stderr how many runs a plan has, how many are missing, and how long these will take.
+
+    Args:
+        plan: What is to be run.
+        store: What is there.
+        jobs: How many runs go side by side.
+        rerun: Whether finished runs are repeated.
+    """
+    distinct = {spec.hash: spec for spec in plan.specs}
+    with uncollected():
+        found = {} if rerun else {name: store.read(name, decode_result) for name in distinct}
+    missing = [spec for name, spec in distinct.items() if not _finished(found.get(name))]
+    head = f"study {plan.study} on {plan.suite}: {_shape(plan)}"
+    if not missing:
+        print(f"bench: {head}: all {len(distinct)} runs are in {store.root}", file=sys.stderr)
+        return
+    seconds = estimate(
+        missing,
+        store.records(decode_result),
+        jobs,
+        lambda text: print(f"bench: {text}", file=sys.stderr),
+    )
+    print(
+        f"bench: {head}: {len(distinct)} runs, {len(missing)} to do, about"
+        f" {duration(seconds)} with {jobs} at a time",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _finished(record: Record | None) -> bool:
+    return record is not None and record.status in FINAL
+
+
+def _shape(plan: Plan) -> str:
+    """For people: 4 arms × 5 problems × 3 seeds."""
+    words = ("arm", "problem", "model", "seed")
+    return " × ".join(counted(len({getattr(s, word) for s in plan.specs}), word) for word in words)
 
 
 def duration(seconds: float) -> str:

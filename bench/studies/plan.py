@@ -6,22 +6,23 @@ another machine, or after the study's file has gone.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
-from bench.cli.parser import Parser
+from bench.execution.selection import suite_spec
 from bench.files.atomic import read_bounded, write_atomically
+from bench.spec.options import Options, add_flags
 from bench.spec.spec import Spec
-from bench.spec.training_options import add_training_arguments
+from bench.spec.training_options import TrainingOptions
 from bench.store.store import Store
-from bench.studies.definition import Part, Study, factorial_cells, split_words
+from bench.studies.definition import Part, Study, Variant, factorial_cells, split_words
 from bench.task import Columns, Request, Suite
+from bench.text.command_line import Parser
 from bench.text.errors import BadInput, unknown
 
 SCHEMA = 1
@@ -119,71 +120,53 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-def make_plan(
-    study: Study,
-    part: Part,
-    suite: Suite,
-    options: str,
-    *,
-    problems: Sequence[str],
-    models: Sequence[str],
-    seeds: Sequence[int],
-    budget: str,
-    device: str,
-    dtype: str,
-    command: str,
-) -> Plan:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """How a study is to be run.
+
+    Attributes:
+        problems: Instead of the study's, if any.
+        models: Instead of the study's, if any.
+        seeds: At least one.
+        budget: Name of the budget.
+        device: Name of the device, resolved.
+        dtype: Of the networks.
+        words: Options of training and of the suite for every run, as on a command line.
+    """
+
+    seeds: Sequence[int]
+    problems: Sequence[str] = ()
+    models: Sequence[str] = ()
+    budget: str = "quick"
+    device: str = "cpu"
+    dtype: str = "float32"
+    words: Sequence[str] = ()
+
+
+def make_plan(study: Study, part: Part, suite: Suite, asked: Asked, command: str) -> Plan:
     """The plan of a study on one suite.
 
     Args:
         study: The study.
         part: Its part on the suite.
         suite: The suite.
-        options: Options of the suite for every run, as on a command line.
-        problems: Instead of the part's, if any.
-        models: Instead of the part's, if any.
-        seeds: At least one.
-        budget: Name of the budget.
-        device: Name of the device, resolved.
-        dtype: Of the network.
-        command: Kept in the plan.
+        asked: How it is to be run.
+        command: The command that makes the same plan, kept in it.
 
     Raises:
         BadInput: A name, a size or an option is wrong.
     """
-    options = shlex.join(split_words(options))
-    problems = problems or part.problems or suite.default_problems()
-    models = models or part.models or suite.default_models(budget)
+    problems = asked.problems or part.problems or suite.default_problems()
     variants = part.variants()
-    for variant in variants:
-        variant.arm.check_own()
-    device = device.partition(":")[0]
-    runs = []
-    for variant in variants:
-        words = [*split_words(part.options), *split_words(options), *variant.options]
-        namespace = parse_options(suite, study.name, words)
-        for problem in dict.fromkeys(problems):
-            for model in dict.fromkeys(models):
-                for seed in dict.fromkeys(seeds):
-                    request = Request(
-                        problem=problem,
-                        model=model,
-                        arm=variant.arm,
-                        seed=seed,
-                        budget=budget,
-                        device=device,
-                        dtype=dtype,
-                        options=namespace,
-                    )
-                    spec = msgspec.structs.replace(suite.specify(request), arm=str(variant))
-                    runs.append(PlannedRun(spec, _command(request, suite, words)))
     names = [str(variant) for variant in variants]
+    runs = [
+        run for variant in variants for run in _runs(study, part, suite, asked, variant, problems)
+    ]
     return Plan(
         schema=SCHEMA,
         study=study.name,
         suite=suite.name,
-        budget=budget,
-        options=options,
+        budget=asked.budget,
+        options=shlex.join(asked.words),
         question=study.question,
         command=command,
         comparisons=part.comparisons(),
@@ -194,6 +177,37 @@ def make_plan(
     )
 
 
+def _runs(
+    study: Study,
+    part: Part,
+    suite: Suite,
+    asked: Asked,
+    variant: Variant,
+    problems: Sequence[str],
+) -> Iterator[PlannedRun]:
+    """The runs of a variant."""
+    variant.arm.check_own()
+    words = [*split_words(part.options), *asked.words, *variant.options]
+    training, options = parse_options(suite, study.name, words)
+    models = asked.models or part.models or suite.default_models(asked.budget)
+    for problem in dict.fromkeys(problems):
+        for model in dict.fromkeys(models):
+            for seed in dict.fromkeys(asked.seeds):
+                request = Request(
+                    problem=problem,
+                    model=model,
+                    arm=variant.arm,
+                    seed=seed,
+                    budget=asked.budget,
+                    device=asked.device.partition(":")[0],
+                    dtype=asked.dtype,
+                    training=training,
+                    options=options,
+                )
+                spec = msgspec.structs.replace(suite_spec(suite, request), arm=str(variant))
+                yield PlannedRun(spec, _command(request, suite, words))
+
+
 def columns_of(suite: Suite, problems: Iterable[str]) -> dict[str, Columns]:
     """The metrics of each problem, as they are read back from JSON."""
     return {
@@ -201,16 +215,19 @@ def columns_of(suite: Suite, problems: Iterable[str]) -> dict[str, Columns]:
     }
 
 
-def parse_options(suite: Suite, study: str, words: Sequence[str]) -> argparse.Namespace:
-    """Options of a suite that the runs of a study may have.
+def parse_options(
+    suite: Suite, study: str, words: Sequence[str]
+) -> tuple[TrainingOptions, Options]:
+    """Options of training, and of a suite, that the runs of a study may have.
 
     Raises:
-        BadInput: It has no such option.
+        BadInput: There is no such option.
     """
-    parser = Parser(prog=f"options of study {study!r}", add_help=False, allow_abbrev=False)
-    add_training_arguments(parser)
-    suite.add_arguments(parser)
-    return parser.parse_args(words)
+    parser = Parser(prog=f"options of study {study!r}", add_help=False)
+    for kind in (TrainingOptions, suite.options):
+        add_flags(parser, kind)
+    namespace = parser.parse_args(words)
+    return TrainingOptions.read(namespace), suite.options.read(namespace)
 
 
 def _command(request: Request, suite: Suite, words: Sequence[str]) -> str:

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 import msgspec
 
 from bench.arm import BASELINE
-from bench.cli.execution import out_option
+from bench.plugins import load_suite, suite_names
 from bench.spec.spec import Spec
 from bench.store.gc_pause import uncollected
 from bench.store.record import Record, decode_result
-from bench.store.store import Store
+from bench.store.store import Store, out_option
 from bench.studies.catalogue import EVERYTHING
 from bench.studies.plan import SCHEMA, Plan, PlannedRun, columns_of
-from bench.task import load_suite, suite_names
 from bench.text.errors import BadInput, unknown
 
 #: A report's file is named by the budget, which stands in a record.
@@ -58,7 +57,7 @@ def plans_of_store(store: Store, suite: str | None, budget: str | None) -> list[
             raise BadInput(f"the runs of {name} are of several budgets, name one: {said}")
         of_budget = [record for record in records if budget in (None, record.budget)]
         if of_budget:
-            found.append(_plan(name, of_budget, out_option(store.root)))
+            found.append(plan_of(name, of_budget, out_option(store.root)))
     return found
 
 
@@ -71,7 +70,17 @@ def _kind(spec: Spec) -> bytes:
     return msgspec.json.encode((spec.training, settings, spec.device, spec.dtype), order="sorted")
 
 
-def _plan(suite: str, records: Sequence[Record], where: str) -> Plan:
+def plan_of(suite: str, records: Sequence[Record], where: str) -> Plan:
+    """A plan of runs of one suite and one budget, as of `plans_of_store`.
+
+    Args:
+        suite: Its name.
+        records: Of the runs.
+        where: The option that names their store, as of `bench.store.store.out_option`.
+
+    Raises:
+        BadInput: The budget has no name that a file could have.
+    """
     budget = records[0].budget
     if not _PLAIN.fullmatch(budget):
         raise BadInput(f"{budget!r} is no name of a budget")

@@ -1,12 +1,13 @@
 """The activation axis.
 
-An activation is a factory without arguments that returns a `torch.nn.Module`, which maps a tensor
-of any shape to one of the same shape, element by element, and can be differentiated three times
-(a residual with second derivatives needs the third for its parameter gradients).
+An activation is a factory without arguments that returns a `torch.nn.Module`. The module maps a
+tensor of any shape to one of the same shape, element by element. It can be differentiated three
+times: a residual with second derivatives needs the third for the gradients of its parameters.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -40,16 +41,41 @@ ACTIVATIONS = Registry(
 )
 
 
+def _takes_a_tensor(factory: Callable[..., object]) -> bool:
+    """Whether it is a function with one argument that must be given."""
+    if isinstance(factory, type):
+        return False
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # of a builtin
+        return True
+    return any(parameter.default is parameter.empty for parameter in parameters)
+
+
 def make_activation(token: str) -> torch.nn.Module:
     """A new activation module.
 
     Raises:
-        BadInput: The token is unknown, or names something that is no module factory, or changes
-            the shape or the dtype of its input.
+        BadInput: The token is unknown, it names something that is no factory of modules, or the
+            module changes the shape or the dtype of its input.
     """
     import torch
 
-    module = ACTIVATIONS.get(token)()
+    factory = ACTIVATIONS.get(token)
+    if isinstance(factory, torch.nn.Module):
+        raise BadInput(
+            f"activation {token!r} is a module, and must be what makes one: name the class, or a"
+            " function without arguments"
+        )
+    try:
+        module = factory()
+    except TypeError as error:
+        if not _takes_a_tensor(factory):
+            raise
+        raise BadInput(
+            f"activation {token!r} is a function of a tensor, and must be what makes a"
+            " torch.nn.Module: a class, or a function without arguments"
+        ) from error
     if not isinstance(module, torch.nn.Module):
         raise BadInput(
             f"activation {token!r} returned {type(module).__name__}, not a torch.nn.Module"

@@ -1,9 +1,8 @@
 """Differentiable elementwise operations from an accurate value and an exact derivative.
 
 Differentiating a numerical approximation (a series, a polynomial fit) differentiates its error
-too. Here the value comes from whatever formula is most accurate, and the derivative is another
-differentiable function, itself often made the same way, so every order is as accurate as the
-formula written for it:
+too. Here the value comes from the most accurate formula. The derivative is another differentiable
+function, often made the same way. So every order is as accurate as the formula written for it:
 
     softplus = differentiable(softplus_value, sigmoid)
     softplus_integral = differentiable(softplus_integral_value, softplus)

@@ -1,7 +1,7 @@
 """Activations whose derivatives torch's own modules lack or get wrong, and their operations.
 
-`torch.nn.Tanh`, `ReLU`, `ELU` and the exact `GELU` are accurate to third order and stand as they
-are. The classes here replace the others; each says why.
+`torch.nn.Tanh`, `ReLU`, `ELU` and the exact `GELU` are accurate to third order, and the registry
+uses them. The classes here replace the others; each says why.
 """
 
 import torch

@@ -3,9 +3,9 @@
 An initialisation is called with the layers in order of execution, a function that runs the network
 on the training data, and a seeded generator; it sets the layers' weights in place.
 
-It decides whether an integrated activation can be judged at all: a quadratic activation maps a
-signal of scale s to s², which over six layers vanishes or explodes doubly exponentially. Only a
-data-dependent, layer-by-layer scaling (`lsuv`) holds it.
+The initialisation decides whether an integrated activation can be judged at all. A quadratic
+activation maps a signal of scale s to s², which over six layers vanishes or explodes doubly
+exponentially. Only a scaling layer by layer that sees the data (`lsuv`) holds it.
 """
 
 from __future__ import annotations

@@ -53,15 +53,15 @@ def orthogonal(
 def lsuv(layers: Sequence[nn.Linear], forward: Callable[[], object], generator: Generator) -> None:
     """Layer-sequential unit variance (Mishkin and Matas, arXiv 1511.06422).
 
-    Glorot normal weights, then, layer by layer in order of execution, the weights are divided by
-    the standard deviation of the layer's linear output on the training points until it is 1. The
-    variance is pooled over rows and features; biases stay 0 and the last layer is not scaled, so
+    The weights begin as Glorot normal. Then, layer by layer in order of execution, they are divided
+    by the standard deviation of the layer's linear output on the training points until it is 1. The
+    variance is pooled over rows and features. Biases stay 0. The last layer is not scaled, so that
     the network's output keeps the size that the published initialisation gives to a unit signal.
 
     Args:
         layers: Linear layers in order of execution, the output layer last.
-        forward: Runs the network on the training points. Buffers that this changes (batch-norm
-            statistics) are the caller's to restore: see `initialize`.
+        forward: Runs the network on the training points. The caller restores the buffers that this
+            changes (statistics of batch norm): see `initialize`.
         generator: Seeded CPU generator.
     """
     glorot_normal(layers, forward, generator)

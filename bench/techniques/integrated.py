@@ -45,7 +45,7 @@ class IReLU(nn.Module):
 class IntegratedELU(nn.Module):
     """Integrated ELU, x²/2 for x > 0 and α(eˣ − 1 − x) for x ≤ 0; its derivative is ELU.
 
-    Continuous at 0 (without the −1 it would jump there). It grows like −αx to the left, so
+    It is continuous at 0 (without the −1 it would jump there). It grows like −αx to the left, so
     the constant is set by the value 0 at 0.
     """
 

@@ -34,9 +34,9 @@ class LayerNorm(nn.LayerNorm):
 class BatchNorm1d(nn.BatchNorm1d):
     """`torch.nn.BatchNorm1d`, composed of operators with exact derivatives.
 
-    As for `LayerNorm`: with torch's own operator a loss with second derivatives by the inputs gets
-    a gradient that is off by up to 1e-3. What is no batch of rows in training, or has a momentum of
-    ``None``, is left to torch.
+    As with `LayerNorm`, torch's own operator gives a wrong gradient to a loss with second
+    derivatives by the inputs, here by up to 1e-3. Inputs that are no batch of rows in training, and
+    a momentum of ``None``, are left to torch.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -39,12 +39,18 @@ def make_normalization(token: str, num_features: int) -> torch.nn.Module:
     """A new normalisation layer for `num_features` features.
 
     Raises:
-        BadInput: The token is unknown, or names something that is no module factory, or changes
-            the shape or the dtype of its input.
+        BadInput: The token is unknown, it names something that is no factory of modules, or the
+            module changes the shape or the dtype of its input.
     """
     import torch
 
-    module = NORMALIZATIONS.get(token)(num_features)
+    factory = NORMALIZATIONS.get(token)
+    if isinstance(factory, torch.nn.Module):
+        raise BadInput(
+            f"normalization {token!r} is a module, and must be what makes one: name the class, or a"
+            " function of the number of features"
+        )
+    module = factory(num_features)
     if not isinstance(module, torch.nn.Module):
         raise BadInput(
             f"normalization {token!r} returned {type(module).__name__}, not a torch.nn.Module"

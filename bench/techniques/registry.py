@@ -8,7 +8,7 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any
 
-from bench.spec.user_code import is_reference, load
+from bench.spec.user_code import is_reference, load, spelled_as_reference
 from bench.text.errors import BadInput, unknown
 
 
@@ -34,8 +34,8 @@ class Registry:
 
     Args:
         axis: ``activation``, ``normalization``, ``rescaling`` or ``initialization``.
-        choices: The built-in ones by name. Installed packages add to them with entry points of
-            the group ``bench.<axis>s`` (name = ``package.module:attribute``).
+        choices: The built-in choices by name. Installed packages add choices by entry points of the
+            group ``bench.<axis>s`` (name = ``package.module:attribute``).
     """
 
     def __init__(self, axis: str, choices: Mapping[str, Choice]) -> None:
@@ -58,13 +58,17 @@ class Registry:
         """Refuse a token that is neither a name, a ``name=value`` nor a reference.
 
         Raises:
-            BadInput: With the nearest match.
+            BadInput: It is none of these; the message has the nearest match.
         """
         name, given, value = token.partition("=")
         if is_reference(token):
             return
         if name not in self.choices:
-            raise unknown(self.axis, name, self.names())
+            if (meant := spelled_as_reference(token)) is not None:
+                raise BadInput(
+                    f"{self.axis} {token!r}: one's own is written module:attribute, {meant!r}"
+                )
+            raise unknown(self.axis, name, [*self.names(), "package.module:attribute"])
         if given and not self.choices[name].takes_value:
             raise BadInput(f"{self.axis} {name!r} takes no value, got {token!r}")
         if given:

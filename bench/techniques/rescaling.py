@@ -1,7 +1,7 @@
 """The rescaling axis: a change of the labels' unit.
 
-A rescaling maps the statistics of a group of labels to a `Scale`: the network predicts
-``(label − offset) / factor``, is trained in that unit, and everything that is reported is back in
+A rescaling maps the statistics of a group of labels to a `Scale`. The network predicts
+``(label − offset) / factor`` and is trained in that unit; everything that is reported is back in
 the label's own unit. Source: K. Lo and D. Huang, arXiv 2310.01649, section on label rescaling.
 """
 
@@ -11,10 +11,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
+from typing import TYPE_CHECKING
 
 from bench.techniques.registry import Choice, Registry
 from bench.text.errors import BadInput
 from bench.text.numbers import parse_real
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,14 @@ class LabelStatistics:
     rms: float
     count: int
     unit: str
+
+    @classmethod
+    def of(cls, labels: np.ndarray, unit: str) -> LabelStatistics:
+        """The statistics of labels of any shape; all 0 where there are none."""
+        if not labels.size:
+            return cls(0.0, 0.0, 0.0, 0, unit)
+        rms = math.sqrt(float((labels**2).mean()))
+        return cls(float(labels.mean()), float(labels.std()), rms, labels.size, unit)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Derivatives of elementwise activations, up to the third, as plain values.
 
-What carries derivatives through a network (`suites.pinn.engine.taylor`) needs σ, σ′, σ″ and, for
-its own gradient, σ‴, all at one point and without a graph.
+The code that carries derivatives through a network (`suites.pinn.engine.taylor`) needs σ, σ′, σ″
+and, for its own gradient, σ‴, all at one point and without a graph.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Slopes(Protocol):
         """The first `order` derivatives at `x`; ``None`` for one that is 0 everywhere.
 
         Args:
-            x: Any shape.
+            x: Tensor of any shape.
             y: ``value(x)``.
             order: 1, 2 or 3.
         """
@@ -107,8 +107,8 @@ _CLOSED_FORMS: dict[type[nn.Module], type[Slopes]] = {
 def slopes_of(activation: nn.Module) -> Slopes | None:
     """The derivatives of an activation; ``None`` if it is not a fixed elementwise function.
 
-    One with parameters or buffers of its own, one that mixes elements, one that draws random
-    numbers, and one that works in place are not.
+    A module with parameters or buffers is not fixed. Neither is one that mixes elements, draws
+    random numbers, or works in place.
     """
     closed = _CLOSED_FORMS.get(type(activation))
     if closed is not None:

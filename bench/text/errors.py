@@ -32,6 +32,17 @@ def one_line(message: str) -> str:
     return f"{line[:half]} … {line[-half:]}"
 
 
+def typed(error: BaseException, whole: bool = False) -> str:
+    """``Type: message`` of an exception, as one line.
+
+    Args:
+        error: The exception.
+        whole: With all lines of its message, and not the first alone.
+    """
+    message = str(error) if whole else (str(error).splitlines() or [""])[0]
+    return one_line(f"{type(error).__name__}: {message}")
+
+
 def unknown(kind: str, value: str, allowed: Iterable[str]) -> BadInput:
     """The error for a name that is not one of `allowed`, with the nearest match.
 

@@ -1,1 +1,1 @@
-"""Tracking regressions across commits with asv: what `bench.nightly` is made of."""
+"""Tracking regressions across commits with asv: the parts of `bench.nightly`."""

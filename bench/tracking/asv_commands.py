@@ -22,11 +22,11 @@ class Asv:
     """Runs asv with one configuration.
 
     Args:
-        configuration: Of the checkout.
-        profile: What is measured, see `bench.asv_benchmarks.profile`.
+        configuration: asv's configuration of the checkout.
+        profile: How much is measured, see `bench.asv_benchmarks.profile`.
         machine: Name under which results are kept.
-        logs: Folder of the outputs; each command has a file.
-        config: Where the configuration is written for asv.
+        logs: Folder for the outputs; each command has a file of its own.
+        config: File that the configuration is written to, for asv.
     """
 
     def __init__(
@@ -38,6 +38,11 @@ class Asv:
         self._machine = machine
         self.config = config
 
+    @property
+    def results_dir(self) -> Path:
+        """Where asv keeps results, absolute."""
+        return self._configuration.results_dir
+
     def introduce_machine(self) -> None:
         """Tell asv about this machine, which it would ask a person for."""
         self._call("machine", "machine", "--yes", "--machine", self._machine)
@@ -46,18 +51,15 @@ class Asv:
         """List the benchmarks in ``benchmarks.json``."""
         self._call("discover", "run", "--bench", "just-discover", *self._where(f"{commit}^!"))
 
-    def measure(self, commit: str, regex: str, again: bool = False) -> None:
-        """Run the benchmarks that match, and keep their results.
+    def measure(self, commit: str, regex: str) -> None:
+        """Run the benchmarks that match and have not succeeded before, and keep their results.
 
         Args:
             commit: Full hash.
-            regex: Of the benchmark's name with its parameters.
-            again: Run also those that have succeeded before.
+            regex: Regular expression for a benchmark's name with its parameters.
         """
-        more = [] if again else ["--skip-existing-successful"]
-        self._call(
-            f"{commit[:8]} {regex}", "run", "--bench", regex, *more, *self._where(f"{commit}^!")
-        )
+        which = ["--bench", regex, "--skip-existing-successful"]
+        self._call(f"{commit[:8]} {regex}", "run", *which, *self._where(f"{commit}^!"))
 
     def measure_in_turn(self, commits: Sequence[str], names: Sequence[str], rounds: int) -> None:
         """Measure benchmarks of several commits anew, all commits in each round.
@@ -66,8 +68,8 @@ class Asv:
 
         Args:
             commits: Full hashes.
-            names: Of the benchmarks, with their parameters.
-            rounds: How many.
+            names: Names of the benchmarks, with their parameters.
+            rounds: Number of rounds.
         """
         hashes = self.logs / "commits.txt"
         hashes.write_text("\n".join(commits))
@@ -96,7 +98,7 @@ class Asv:
         """Run asv; its output goes to a log and, as it comes, to stderr.
 
         Raises:
-            BadInput: asv could not begin. That benchmarks failed (2) shows in their results.
+            BadInput: asv could not begin. Failed benchmarks (exit code 2) show in their results.
         """
         self._configuration.write(self.config)
         self.logs.mkdir(parents=True, exist_ok=True)

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from bench.text.errors import BadInput, unknown
+from bench.tracking.git import Git
 
 _NAME, _EMAIL = "dcbench nightly", "nightly@localhost"
-
-#: Set by git for its hooks; they would name another repository than ours.
-_LOCATIONS = {
-    "GIT_COMMON_DIR",
-    "GIT_DIR",
-    "GIT_INDEX_FILE",
-    "GIT_NAMESPACE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_WORK_TREE",
-}
 
 #: The first commit is the same in every clone, so that branches begun in two of them are related.
 _FIRST = {
@@ -44,8 +31,8 @@ class ResultsBranch:
         Args:
             root: A checkout of the repository.
             branch: The branch's name, without ``refs/heads/``.
-            remote: Where the branch is shared. A repository without any remote keeps it locally,
-                and so does None.
+            remote: The remote that shares the branch. Without any remote, or with None, the branch
+                is kept locally.
 
         Raises:
             BadInput: `root` is in no git repository, or a name is invalid.
@@ -54,20 +41,20 @@ class ResultsBranch:
         self._branch = branch
         self._ref = f"refs/heads/{branch}"
         self._folder: Path | None = None
-        self._identity: list[str] = []
-        if not self._root.is_dir() or self._run(self._root, "rev-parse", "--git-dir").returncode:
+        self._git = Git(self._root)
+        if not self._root.is_dir() or not self._git.succeeds("rev-parse", "--git-dir"):
             raise BadInput(f"{root} is in no git repository")
         # The name of a branch and not, like "@{-1}", an expression for one.
-        found = self._run(self._root, "check-ref-format", "--branch", branch)
+        found = self._git.run("check-ref-format", "--branch", branch)
         if found.returncode or found.stdout.strip() != branch:
             raise BadInput(f"{branch!r} is not a valid name of a branch")
-        remotes = self._git("remote").split()
+        remotes = self._git.output("remote").split()
         if remote is not None and remotes and remote not in remotes:
             raise unknown("git remote", remote, remotes)
         self._remote = remote if remotes else None
         keys = ("user.name", "user.email")
-        if any(self._run(self._root, "config", "--get", key).returncode for key in keys):
-            self._identity = ["-c", f"user.name={_NAME}", "-c", f"user.email={_EMAIL}"]
+        if not all(self._git.succeeds("config", "--get", key) for key in keys):
+            self._git = Git(self._root, {"user.name": _NAME, "user.email": _EMAIL})
 
     def open(self, folder: Path) -> Path:
         """Check the branch out, with all that the remote has.
@@ -76,17 +63,17 @@ class ResultsBranch:
         exists neither here nor on the remote begins with an empty commit.
 
         Args:
-            folder: Where; a worktree of an earlier `open`, or nothing, or an empty folder.
+            folder: Folder for the worktree: one of an earlier `open`, an empty one, or none yet.
 
         Returns:
             `folder` as an absolute path.
 
         Raises:
-            BadInput: The folder or the branch is in use otherwise, the remote cannot be reached,
-                or what branch and remote changed cannot be put together.
+            BadInput: The folder or the branch is used by something else, the remote cannot be
+                reached, or the changes of branch and remote cannot be put together.
         """
         folder = folder.resolve()
-        self._git("worktree", "prune")
+        self._git.output("worktree", "prune")
         worktrees = self._worktrees()
         reopened = folder in worktrees
         if reopened:
@@ -101,11 +88,11 @@ class ResultsBranch:
                 raise BadInput(f"branch {self._branch!r} is checked out in {other}")
         here, there = self._tip(), self._fetch()
         if here is None:
-            self._git("update-ref", self._ref, there or self._first_commit(), "")
+            self._git.output("update-ref", self._ref, there or self._first_commit(), "")
         if reopened:
             self._commit(folder, "Left by a night that was ended")
         else:
-            self._git("worktree", "add", "--quiet", str(folder), self._branch)
+            self._git.output("worktree", "add", "--quiet", str(folder), self._branch)
         if there is not None and not self._is_ancestor(there, self._ref):
             self._rebase(folder, there)
         self._folder = folder
@@ -115,17 +102,17 @@ class ResultsBranch:
         """Commit everything in the worktree, ignored files too, if something changed.
 
         Args:
-            message: Of the commit.
-            push: Push the branch, with earlier commits that were not pushed. Where the remote has
-                moved, the commits are put on top of its own, and of a file that both have changed
-                this one's version is kept as a whole.
+            message: Message of the commit.
+            push: Push the branch, with earlier commits that were not pushed. If the remote has
+                moved, the commits are put on top of the remote's. If both changed a file, the
+                local version is kept as a whole.
 
         Returns:
             Whether there was a commit.
 
         Raises:
-            BadInput: The branch is to be pushed and there is no remote, or it does not accept it;
-                the commit is kept. Or the worktree is gone.
+            BadInput: There is no remote to push to, or it does not accept the branch; the commit
+                is kept. Or the worktree is gone.
         """
         folder = self._folder
         if folder is None:
@@ -141,22 +128,22 @@ class ResultsBranch:
         return changed
 
     def _commit(self, folder: Path, message: str) -> bool:
-        self._git("add", "--all", "--force", ".", folder=folder)
-        changed = bool(self._run(folder, "diff", "--cached", "--quiet").returncode)
+        self._git.output("add", "--all", "--force", ".", folder=folder)
+        changed = not self._git.succeeds("diff", "--cached", "--quiet", folder=folder)
         if changed:
-            self._git("commit", "--quiet", "-m", message, folder=folder)
+            self._git.output("commit", "--quiet", "-m", message, folder=folder)
         return changed
 
     def _push(self, folder: Path) -> None:
         command = ("push", "--quiet", str(self._remote), f"{self._ref}:{self._ref}")
         try:
-            self._git(*command)
+            self._git.output(*command)
         except BadInput:
             there = self._fetch()
             if there is None or self._is_ancestor(there, self._ref):
                 raise  # not because the remote has moved
             self._rebase(folder, there)
-            self._git(*command)
+            self._git.output(*command)
 
     def _rebase(self, folder: Path, onto: str) -> None:
         with tempfile.NamedTemporaryFile("w", suffix=".attributes") as attributes:
@@ -165,28 +152,28 @@ class ResultsBranch:
             whole = ("-c", f"core.attributesFile={attributes.name}")
             try:
                 # To a rebase "theirs" are the commits that it moves, which are ours.
-                self._git(*whole, "rebase", "--quiet", "-X", "theirs", onto, folder=folder)
+                self._git.output(*whole, "rebase", "--quiet", "-X", "theirs", onto, folder=folder)
             except BadInput:
                 self._end_rebase(folder)
                 raise
 
     def _end_rebase(self, folder: Path) -> None:
         """Go back to before a rebase that has failed, or whose process was killed."""
-        state = self._git(
+        state = self._git.output(
             "rev-parse", "--path-format=absolute", "--git-path", "rebase-merge", folder=folder
         )
         if Path(state).exists():
-            self._git("rebase", "--abort", folder=folder)
+            self._git.output("rebase", "--abort", folder=folder)
 
     def _fetch(self) -> str | None:
         """The commit of the remote's branch; None if there is no remote, or no such branch."""
         if self._remote is None:
             return None
-        listed = self._run(self._root, "ls-remote", "--exit-code", self._remote, self._ref)
+        listed = self._git.run("ls-remote", "--exit-code", self._remote, self._ref)
         if listed.returncode == 2:
             return None
         tracked = f"refs/remotes/{self._remote}/{self._branch}"
-        self._git(
+        self._git.output(
             "fetch",
             "--quiet",
             "--no-tags",
@@ -194,25 +181,24 @@ class ResultsBranch:
             self._remote,
             f"+{self._ref}:{tracked}",
         )
-        return self._git("rev-parse", "--verify", tracked)
+        return self._git.output("rev-parse", "--verify", tracked)
 
     def _first_commit(self) -> str:
-        tree = self._git("mktree")
-        return self._git("commit-tree", tree, "-m", "Results begin", environment=_FIRST)
+        tree = self._git.output("mktree")
+        return self._git.output("commit-tree", tree, "-m", "Results begin", environment=_FIRST)
 
     def _tip(self) -> str | None:
-        found = self._run(self._root, "rev-parse", "--verify", "--quiet", self._ref)
+        found = self._git.run("rev-parse", "--verify", "--quiet", self._ref)
         return found.stdout.strip() or None
 
     def _is_ancestor(self, older: str, newer: str) -> bool:
-        found = self._run(self._root, "merge-base", "--is-ancestor", older, newer)
-        return found.returncode == 0
+        return self._git.succeeds("merge-base", "--is-ancestor", older, newer)
 
     def _worktrees(self) -> dict[Path, str]:
         """The branch, as a full reference, of each worktree; empty for a detached HEAD."""
         found: dict[Path, str] = {}
         folder = self._root
-        for line in self._git("worktree", "list", "--porcelain", "-z").split("\0"):
+        for line in self._git.output("worktree", "list", "--porcelain", "-z").split("\0"):
             kind, _, value = line.partition(" ")
             if kind == "worktree":
                 folder = Path(value).resolve()
@@ -220,36 +206,3 @@ class ResultsBranch:
             elif kind == "branch":
                 found[folder] = value
         return found
-
-    def _git(
-        self, *arguments: str, folder: Path | None = None, environment: Mapping[str, str] = {}
-    ) -> str:
-        """What a git command prints.
-
-        Raises:
-            BadInput: It failed.
-        """
-        done = self._run(folder or self._root, *arguments, environment=environment)
-        if done.returncode:
-            lines = done.stderr.splitlines() or done.stdout.splitlines() or ["no message"]
-            marks = ("fatal:", "error:", " ! [")
-            line = next((line for line in lines if line.startswith(marks)), lines[-1])
-            raise BadInput(f"git {' '.join(arguments)}: {line.strip()}")
-        return done.stdout.strip()
-
-    def _run(
-        self, folder: Path, *arguments: str, environment: Mapping[str, str] = {}
-    ) -> subprocess.CompletedProcess[str]:
-        # No hooks: they are meant for the code. No questions: nobody is there to answer.
-        settings = ("-c", f"core.hooksPath={os.devnull}", "-c", "commit.gpgSign=false")
-        inherited = {name: value for name, value in os.environ.items() if name not in _LOCATIONS}
-        try:
-            return subprocess.run(
-                ["git", "-C", str(folder), *settings, *self._identity, *arguments],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                env={**inherited, "GIT_TERMINAL_PROMPT": "0", **environment},
-            )
-        except FileNotFoundError:
-            raise BadInput("git is not on PATH") from None

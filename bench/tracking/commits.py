@@ -12,7 +12,7 @@ class Repository:
     """A git checkout.
 
     Args:
-        root: Its folder.
+        root: Folder of the checkout.
 
     Raises:
         BadInput: There is no git repository, no commit, or not the whole history.
@@ -28,7 +28,7 @@ class Repository:
         """Output of a git command, without the last newline.
 
         Raises:
-            BadInput: git says no; with its words.
+            BadInput: git refuses; the message has its words.
         """
         done = subprocess.run(
             ["git", "-C", str(self.root), *arguments], capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""Two commits compared, value by value: what got worse, what better, what is not known."""
+"""Two commits compared, value by value: what got worse, what got better, what is unknown."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from asv import util
 
-from bench.tracking.configuration import Thresholds
 from bench.tracking.results import Value
+from bench.tracking.thresholds import Thresholds
 
 
 class Verdict(StrEnum):
@@ -37,14 +37,14 @@ class Change:
     """What became of one value between two commits.
 
     Attributes:
-        name: Of the value, with parameters.
-        verdict: What became of it.
-        base: At the older commit; None where it is absent.
-        new: At the newer commit, likewise.
-        ratio: New to base, where both are measured by the same version; else None. Infinite where
-            the base is 0 and the new value is not.
+        name: Name of the value, with parameters.
+        verdict: What became of the value.
+        base: Value at the older commit; None if there is none.
+        new: Value at the newer commit; None if there is none.
+        ratio: New value over base, if the same version of the benchmark measured both; else None.
+            Infinite if the base is 0 and the new value is not.
         threshold: Relative increase that is allowed.
-        kind: ``time``, ``peakmemory``, ``track``, … as of `Value`.
+        kind: ``time``, ``peakmemory``, ``track``, … as in `Value`.
     """
 
     name: str
@@ -75,11 +75,11 @@ def compare(
     """What became of every value that either commit has.
 
     A value is a regression if it exceeds the base's by more than its threshold, an improvement if
-    it is smaller by the same factor. Where asv has confidence intervals of both (of times), they
-    must not overlap either. From a base of 0 every increase is a regression.
+    it is smaller by the same factor. If asv has confidence intervals of both, as it has for times,
+    they must not overlap either. From a base of 0 every increase is a regression.
 
-    Times, memory, counts and errors are finite and not negative: a value that is not is taken for
-    a failure, since nothing can be said of how much worse another one is.
+    Times, memory, counts and errors are finite and not negative. Any other value counts as a
+    failure, since nothing can be compared with it.
 
     Versions of a benchmark matter only where both commits have a measured value.
 
@@ -89,7 +89,7 @@ def compare(
         thresholds: How much larger values may get.
 
     Returns:
-        One for each name, sorted by name.
+        One change for each name, sorted by name.
     """
     return [
         _change(name, base.get(name), new.get(name), thresholds.of(name))
@@ -98,7 +98,7 @@ def compare(
 
 
 def worse(changes: Iterable[Change]) -> list[Change]:
-    """Those that need somebody's attention, the worst first.
+    """The changes that need somebody's attention, the worst first.
 
     New failures, then what is no longer measured, then regressions with the largest ratio first,
     then old failures.
@@ -171,7 +171,7 @@ def _step(ratio: float, threshold: float) -> Verdict:
 
 
 def _overlap(base: Value, new: Value) -> bool:
-    """Whether there are intervals of both, and they have a point in common."""
+    """Whether both have intervals, and these have a point in common."""
     if base.low is None or base.high is None or new.low is None or new.high is None:
         return False
     return base.low <= new.high and new.low <= base.high

@@ -1,10 +1,8 @@
-"""What asv.conf.json of a checkout says, with absolute paths and readable thresholds."""
+"""The asv.conf.json of a checkout, with absolute paths and readable thresholds."""
 
 from __future__ import annotations
 
 import json
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +12,10 @@ from asv import config, util
 
 from bench.files.atomic import write_atomically
 from bench.text.errors import BadInput
+from bench.tracking.thresholds import Thresholds
 
 #: Name of the file in a checkout.
 NAME = "asv.conf.json"
-
-#: What asv allows where no threshold is set.
-DEFAULT_THRESHOLD = 0.05
 
 _PATHS = ("repo", "benchmark_dir", "env_dir", "results_dir", "html_dir")
 
@@ -39,74 +35,14 @@ finally:
 
 
 @dataclass(frozen=True)
-class Thresholds:
-    """How much larger a value may get before it is a regression, by the name of the value.
-
-    The meaning is that of asv's pages: a pattern is matched (`re.match`) against the value's name
-    followed by ``@`` and the branch, and of those that match the largest threshold counts.
-
-    Attributes:
-        patterns: Regular expression → relative increase, at least 0 and possibly infinite.
-        branch: The branch that asv publishes, empty for none.
-    """
-
-    patterns: Mapping[str, float]
-    branch: str = ""
-
-    @classmethod
-    def parse(cls, patterns: object, branch: str = "") -> Thresholds:
-        """Check what a configuration has under ``regressions_thresholds``.
-
-        Raises:
-            BadInput: It is no mapping, a pattern is no regular expression, or a threshold is
-                neither a number nor its text, or is negative.
-        """
-        if not isinstance(patterns, Mapping):
-            raise BadInput(f"regressions_thresholds is {patterns!r}, not pattern: number")
-        return cls({_pattern(key): _threshold(key, patterns[key]) for key in patterns}, branch)
-
-    def of(self, name: str) -> float:
-        """The threshold of a value, for instance of ``steps.PINNStep.time_step('advection-1d')``.
-
-        0.05 allows an increase by 5 %; that is also the threshold where no pattern matches.
-        """
-        entry = f"{name}@{self.branch}" if self.branch else name
-        matching = [number for key, number in self.patterns.items() if re.match(key, entry)]
-        return max(matching, default=DEFAULT_THRESHOLD)
-
-
-def _pattern(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise BadInput(f"regressions_thresholds: bad pattern {pattern!r}: {error}") from None
-    return pattern
-
-
-def _threshold(pattern: str, value: Any) -> float:
-    try:
-        if isinstance(value, bool):
-            raise ValueError
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    # A NaN would be a threshold that nothing exceeds.
-    if math.isnan(number) or number < 0:
-        raise BadInput(
-            f"regressions_thresholds: {value!r} of {pattern!r} is not a number of at least 0"
-        )
-    return number
-
-
-@dataclass(frozen=True)
 class Configuration:
     """asv's configuration of a checkout.
 
     Attributes:
         root: The checkout, absolute.
-        results_dir: Where asv keeps results, absolute, like the other folders.
-        html_dir: Where asv publishes its pages.
-        env_dir: Where asv keeps environments.
+        results_dir: Folder in which asv keeps results, absolute, like the other folders.
+        html_dir: Folder in which asv publishes its pages.
+        env_dir: Folder in which asv keeps environments.
         thresholds: What counts as a regression.
         content: All of asv's settings, with absolute paths.
     """

@@ -1,7 +1,7 @@
 """asv plugin: the environment type ``uv``, also where uv is not on PATH.
 
-asv looks for uv on PATH. `make` installs it beside asv instead, and a machine may have none at all:
-there environments are made with virtualenv, which asv depends on.
+asv looks for uv on PATH, but `make` installs it beside asv. Where a machine has no uv at all,
+environments are made with virtualenv, which asv depends on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from asv.plugins.virtualenv import Virtualenv
 
 
 class UvByVirtualenv(Virtualenv):
-    """Takes the name of uv's environments, so that results go on in the same graphs."""
+    """virtualenv under the name of uv's environments, so that results stay in the same graphs."""
 
     tool_name: str | None = None
 

@@ -1,4 +1,4 @@
-"""What the nights found: which commits are good, by which the next ones are judged."""
+"""The verdicts of all nights: which commits are good, so that the next ones are judged by them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Night(msgspec.Struct, frozen=True):
     Attributes:
         commit: Full hash.
         verdict: ``good``, ``bad``, or ``accepted`` by a person.
-        profile: What was measured; the profiles have histories of their own.
-        when: UTC, ISO 8601.
+        profile: Profile of the measurement; each profile has a history of its own.
+        when: UTC time, ISO 8601.
         base: Commit that it was compared with, if there was one.
-        facts: What the machine was like.
-        worse: The regressions in words, or the reason of an acceptance.
+        facts: Facts about the machine at that time.
+        worse: The regressions in words, or the reason for an acceptance.
     """
 
     commit: str
@@ -36,14 +36,14 @@ class Night(msgspec.Struct, frozen=True):
 
 
 class Journal:
-    """The nights of a machine, in a file beside its results that asv does not take for one.
+    """The nights of a machine, in a file beside its results that asv ignores.
 
-    Machines that share a branch have a file each, so that none undoes another's verdicts.
+    Each machine that shares a branch has its own file, so that none undoes another's verdicts.
 
     Args:
         results: asv's results folder.
         machine: asv's name of the machine.
-        profile: What is measured.
+        profile: Profile of the measurement.
 
     Raises:
         BadInput: The file is damaged; it is never thrown away, since all verdicts are in it.
@@ -65,7 +65,7 @@ class Journal:
         return found
 
     def add(self, night: Night) -> None:
-        """Write a verdict; a later one of the same commit stands above an earlier."""
+        """Write a verdict; it overrides an earlier one on the same commit."""
         lines = [msgspec.json.encode(one) for one in [*self._read(), night]]
         write_atomically(self._path, b"".join(line + b"\n" for line in lines))
 
@@ -83,8 +83,33 @@ class Journal:
         found = (last[commit] for commit in ancestors if commit in last)
         return [night for night in found if night.verdict != "bad"]
 
+    def last_good(self, good: Sequence[Night], head: str) -> Night | None:
+        """The night of the commit that HEAD is compared with.
+
+        Args:
+            good: The good nights of HEAD and of what it builds on, the newest first.
+            head: Full hash of HEAD.
+
+        Returns:
+            That of HEAD itself if it was accepted, else the newest before it; ``None`` if no commit
+            is known to be good.
+
+        Raises:
+            BadInput: Good commits are known, and HEAD builds on none of them.
+        """
+        own = self.find(head)
+        if own and own.verdict == "accepted":
+            return own
+        earlier = [night for night in good if night.commit != head]
+        if not earlier and self.knows_good(besides=head):
+            raise BadInput(
+                f"{head[:10]} builds on none of the commits that are known to be good; name"
+                " one to compare with (--base REV), or begin anew (--accept HEAD --reason …)"
+            )
+        return earlier[0] if earlier else None
+
     def knows_good(self, besides: str) -> bool:
-        """Whether a commit beside one is good or accepted, on whatever branch."""
+        """Whether another commit than `besides` is good or accepted, on any branch."""
         last = self._last().values()
         return any(night.verdict != "bad" and night.commit != besides for night in last)
 
@@ -93,7 +118,7 @@ class Journal:
 
 
 def since_acceptance(good: Sequence[Night]) -> list[Night]:
-    """Of good nights, newest first, those up to the last accepted one, the oldest first."""
+    """The good nights since the last accepted one, with that one, the oldest first."""
     kept = []
     for night in good:
         kept.append(night)

@@ -1,122 +1,67 @@
-"""What a nightly found, as Markdown."""
+"""The findings of a nightly, as Markdown and as lines for a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from bench.tracking.comparison import Change, Verdict
-
-
-@dataclass
-class Findings:
-    """Everything that the summary says.
-
-    Attributes:
-        commit: Short hash and subject of what was judged.
-        base: The same of what it was compared with; ``None``: nothing to compare with.
-        base_hash: Full hash of that.
-        commit_hash: Full hash of what was judged.
-        profile: What was measured.
-        machine: asv's name of the machine.
-        distance: How many commits there are from the base to the commit.
-        measured: How many values the commit has.
-        changes: Of all benchmarks, against the base.
-        worse: Those that make the verdict red.
-        crept: Those that got worse over several nights, in steps too small to be seen.
-        since: Short hash of the commit from which such steps are added up, by name.
-        refuted: Names of suspected times that a second measurement did not confirm.
-        first_bad: Short hash of the first measured commit that has a regression, by its name.
-        notes: Sentences about the machine and the measurement.
-        reasons: Last lines of what failed benchmarks said.
-        logs: Where asv's output is.
-        pages: Where the pages are.
-        config: asv's configuration with which the results are found.
-        accept: Command that accepts the commit as it is.
-    """
-
-    commit: str
-    commit_hash: str
-    profile: str
-    machine: str
-    base: str | None = None
-    base_hash: str | None = None
-    distance: int = 0
-    measured: int = 0
-    changes: Sequence[Change] = ()
-    worse: Sequence[Change] = ()
-    crept: Sequence[Change] = ()
-    since: dict[str, str] = field(default_factory=dict)
-    refuted: Sequence[str] = ()
-    first_bad: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
-    logs: Path | None = None
-    pages: Path | None = None
-    config: Path = Path("asv.conf.json")
-    accept: str = ""
-
-    @property
-    def red(self) -> bool:
-        """Whether something got worse."""
-        return bool(self.worse or self.crept)
+from bench.tracking.findings import Findings
 
 
 def markdown(found: Findings) -> str:
     """The summary: the verdict first, then what got worse, better, and what to do."""
+    judgement, creeping = found.judgement, found.creeping
     parts = [f"# {_headline(found)}", _compared(found)]
-    if found.worse:
-        parts += ["## Worse", _table(found.worse, found.first_bad)]
+    if judgement.worse:
+        parts += ["## Worse", _table(judgement.worse, judgement.first_bad)]
     if found.reasons:
         parts += ["## What failed benchmarks said", *(f"    {line}" for line in found.reasons)]
-    if found.crept:
-        since = ", ".join(sorted({found.since[change.name] for change in found.crept}))
-        parts += [f"## Worse in small steps since {since}", _table(found.crept, {})]
+    if creeping.worse:
+        since = ", ".join(sorted({creeping.since[change.name] for change in creeping.worse}))
+        parts += [f"## Worse in small steps since {since}", _table(creeping.worse)]
     if found.red:
         parts.append(_how_to_go_on(found))
-    better = [c for c in found.changes if c.verdict in (Verdict.IMPROVEMENT, Verdict.FIXED)]
+    better = [c for c in judgement.changes if c.verdict in (Verdict.IMPROVEMENT, Verdict.FIXED)]
     if better:
-        parts += ["## Better", _table(better, {})]
-    if found.refuted:
-        names = ", ".join(f"`{name}`" for name in found.refuted)
+        parts += ["## Better", _table(better)]
+    if judgement.refuted:
+        names = ", ".join(f"`{name}`" for name in judgement.refuted)
         parts.append(f"Suspected, and not confirmed when measured again in turn: {names}.")
     if found.notes:
         parts += ["## Notes", "\n".join(f"* {note}" for note in found.notes)]
-    where = [f"logs in `{found.logs}`"] if found.logs else []
-    where += [f"pages in `{found.pages}`"] if found.pages else []
-    if where:
-        parts.append(f"{'; '.join(where)}.".capitalize())
+    where = f"logs in `{found.logs}`" + (f"; pages in `{found.pages}`" if found.pages else "")
+    parts.append(f"{where}.".capitalize())
     return "\n\n".join(parts) + "\n"
 
 
-def lines(found: Findings) -> Iterable[str]:
+def lines(found: Findings) -> Iterator[str]:
     """The same for a terminal: the verdict, and a line for each thing that got worse."""
     yield _headline(found)
-    for change in found.worse:
-        first = found.first_bad.get(change.name)
+    for change in found.judgement.worse:
+        first = found.judgement.first_bad.get(change.name)
         yield f"  {change.describe()}" + (f", first seen in {first}" if first else "")
-    for change in found.crept:
-        yield f"  {change.describe()}, in small steps since {found.since[change.name]}"
+    for change in found.creeping.worse:
+        yield f"  {change.describe()}, in small steps since {found.creeping.since[change.name]}"
     for reason in found.reasons:
         yield f"    {reason}"
 
 
 def _headline(found: Findings) -> str:
     if not found.red:
-        return f"{'Green' if found.base else 'First measurement'}: {found.commit}"
-    count = len({change.name for change in (*found.worse, *found.crept)})
-    return f"Red: {count} benchmark{'s' if count > 1 else ''} worse in {found.commit}"
+        return f"{'Green' if found.base_title else 'First measurement'}: {found.title}"
+    count = len({change.name for change in found.worse})
+    return f"Red: {count} benchmark{'s' if count > 1 else ''} worse in {found.title}"
 
 
 def _compared(found: Findings) -> str:
     what = f"{found.measured} values of profile `{found.profile}` on `{found.machine}`"
-    if found.base is None:
+    if found.base_title is None:
         return f"{what}; there is no earlier commit to compare with."
-    return f"{what}, compared with {found.base}."
+    return f"{what}, compared with {found.base_title}."
 
 
-def _table(changes: Iterable[Change], first_bad: dict[str, str]) -> str:
+def _table(changes: Iterable[Change], first_bad: Mapping[str, str] = MappingProxyType({})) -> str:
     rows = ["| benchmark | verdict | before → now | first seen |", "|---|---|---|---|"]
     for change in changes:
         what = change.describe().partition(f"{change.name}: ")[2]
@@ -128,10 +73,11 @@ def _table(changes: Iterable[Change], first_bad: dict[str, str]) -> str:
 
 def _how_to_go_on(found: Findings) -> str:
     parts = []
-    regressions = [c for c in found.worse if c.verdict is Verdict.REGRESSION]
-    if regressions and found.base_hash:
+    judgement = found.judgement
+    regressions = [c for c in judgement.worse if c.verdict is Verdict.REGRESSION]
+    if regressions and judgement.base:
         # As many commits as there are up to the good one, which asv has to start from.
-        range_ = f"'{found.commit_hash[:10]} -{found.distance + 1}'"
+        range_ = f"'{found.commit[:10]} -{judgement.distance + 1}'"
         benchmark = regressions[0].name.partition("(")[0]
         parts += [
             "To find the commit, where several are in between:",

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from bench.spec.randomness import global_state, set_global_state
-from bench.spec.spec import Training
+from bench.spec.training import Training
 from bench.store.record import Metric, Status, Timing
 from bench.task import Batch, Diagnosis, Task
-from bench.text.errors import one_line
+from bench.text.errors import one_line, typed
 from bench.training.device import StepTimer, is_out_of_memory
 
 #: Losses are read from the device, and NaN is looked for, every so many steps.
@@ -109,8 +109,7 @@ def examine(task: Task) -> Diagnosis:
     try:
         return task.diagnose()
     except RAISED as error:  # it looks into whatever a user's module does
-        said = one_line(f"the diagnosis failed: {type(error).__name__}: {error}")
-        return Diagnosis({}, [said])
+        return Diagnosis({}, [f"the diagnosis failed: {typed(error)}"])
 
 
 Outcome = tuple[Status, str | None]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.spec.spec import Training
+from bench.spec.training import Training
 
 
 def _constant(progress: float) -> float:

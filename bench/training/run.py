@@ -10,13 +10,15 @@ import msgspec
 import torch
 
 from bench.files.atomic import CannotWrite
+from bench.plugins import load_suite
 from bench.spec.randomness import global_state, global_streams
 from bench.spec.spec import Spec
 from bench.store import checkpoint
 from bench.store.environment import environment
 from bench.store.record import FINAL, SCHEMA, Record, timestamp
 from bench.store.store import Store
-from bench.task import Batch, Batchable, Divisible, Suite, Task, load_suite
+from bench.store.weights import save_weights
+from bench.task import Batch, Batchable, Divisible, Suite, Task
 from bench.training.device import deterministic, peak_memory_mb, release_memory, reset_peak_memory
 from bench.training.loop import (
     RAISED,
@@ -316,7 +318,7 @@ class _Run:
             return
         try:
             if self.outcome[0] in FINAL:
-                checkpoint.save(self.store.weights(self.spec.hash), trainer.task.weights())
+                save_weights(self.store, self.spec.hash, trainer.task.weights())
             diagnosis = trainer.examine()
         except CannotWrite:  # nor could the record be
             raise

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,47 +14,10 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
+    from bench.task import SpeedCase
 
 #: Loss and gradients of a fast path are the stock library's to rounding.
 TOLERANCE = 1e-10
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One way in which the suite makes a training step.
-
-    Attributes:
-        path: Its name.
-        step: One step.
-        difference: Largest relative difference of loss and gradients from stock's, in float64.
-        setup_s: Seconds that it takes to be ready (compiling), which no step's time contains.
-        runs: How many runs a step advances; its time is given for one of them.
-    """
-
-    path: str
-    step: Callable[[], object]
-    difference: float
-    setup_s: float = 0.0
-    runs: int = 1
-
-
-@dataclass(frozen=True)
-class SpeedCase:
-    """One comparison.
-
-    Attributes:
-        name: What is compared.
-        stock: A training step by the stock library.
-        contenders: The same step by the suite, in different ways.
-        labels: What the JSON output says of the case: problem, model, arm, …
-        floor_ms: Time of the step's matrix products alone, where that is known.
-    """
-
-    name: str
-    stock: Callable[[], object]
-    contenders: Sequence[Contender]
-    labels: Mapping[str, str] = field(default_factory=dict)
-    floor_ms: float | None = None
 
 
 class Speed(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from bench.text.errors import BadInput
 from suites.molecular.data.batches import FrameTensors
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.neighbors import neighbor_pairs
-from suites.molecular.export import load_potential
+from suites.molecular.export import ExportedPotential, load_potential
 from suites.molecular.models.potential import ENERGY, FORCES
 from suites.molecular.units import in_ev
 
@@ -24,7 +24,8 @@ class PotentialCalculator(Calculator):
     """Energies in eV and forces in eV/Å of a trained potential, for molecular dynamics.
 
     Args:
-        path: A file that ``python -m bench.suite molecular --export`` wrote.
+        potential: A file that ``python -m bench.suite molecular --export`` wrote, or what
+            `suites.molecular.export.load_potential` has read.
         device: Where the network runs.
         own_code: See `suites.molecular.export.load_potential`.
 
@@ -34,9 +35,16 @@ class PotentialCalculator(Calculator):
 
     implemented_properties = ["energy", "forces"]  # noqa: RUF012 (ASE's own declaration)
 
-    def __init__(self, path: Path | str, device: str = "cpu", own_code: bool = False) -> None:
+    def __init__(
+        self,
+        potential: ExportedPotential | Path | str,
+        device: str = "cpu",
+        own_code: bool = False,
+    ) -> None:
         super().__init__()
-        self.potential = load_potential(Path(path), own_code)
+        if not isinstance(potential, ExportedPotential):
+            potential = load_potential(Path(potential), own_code)
+        self.potential = potential
         self._device = torch.device(device)
         self._net = self.potential.net.to(self._device)
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
 from schnetpack import properties
-from torch import nn
+from torch import Tensor, nn
 
+from bench.spec.spec import Spec
 from bench.task import Diagnosis
 from bench.training.gradients import eps_warning, gradient_rms, training_mode
-from suites.molecular.models.hooks import activation_sites
+from bench.training.learned import learned_parameters
+from suites.molecular.averaging import Averaging
+from suites.molecular.data.frames import Frames
+from suites.molecular.models.catalogue import Model
+from suites.molecular.models.hooks import ForwardTrace, activation_sites
 from suites.molecular.models.potential import ENERGY, FORCES
-
-if TYPE_CHECKING:
-    from suites.molecular.task import MolecularTask
 
 #: Predicted forces that vary less than this fraction of the true ones are none.
 _VANISHED = 1e-5
@@ -25,7 +27,33 @@ _NO_BETTER = 0.98
 _COUPLED = 0.01
 
 
-def diagnose(task: MolecularTask) -> Diagnosis:
+class Examined(Protocol):
+    """What is examined of a task; see `suites.molecular.task.MolecularTask`."""
+
+    spec: Spec
+    model: Model
+    net: nn.Module
+    trace: ForwardTrace
+    averaging: Averaging
+    parts: dict[str, Frames]
+
+    def probe(self) -> dict[str, Tensor]:
+        """A batch of training frames."""
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Loss terms, and ``loss`` with its graph."""
+
+    def predict(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """Predicted energies and forces of a part of the split."""
+
+    def trivial(self) -> dict[str, float]:
+        """Errors of a prediction that has learnt nothing."""
+
+    def unit(self, metric: str) -> str:
+        """Unit of a metric."""
+
+
+def diagnose(task: Examined) -> Diagnosis:
     """Examine a task in its present state."""
     with training_mode(task.net):
         loss = task.losses(task.probe())["loss"]
@@ -47,6 +75,7 @@ def diagnose(task: MolecularTask) -> Diagnosis:
             "force_spread": spread,
             "frame_coupling": coupling,
             "collapsed": spread < _VANISHED,
+            "learned": learned_parameters(task.averaging.scored),
         },
         warnings=[
             *_force_warning(task, spread, forces),
@@ -57,7 +86,7 @@ def diagnose(task: MolecularTask) -> Diagnosis:
     )
 
 
-def _force_warning(task: MolecularTask, spread: float, forces: np.ndarray) -> list[str]:
+def _force_warning(task: Examined, spread: float, forces: np.ndarray) -> list[str]:
     """A sentence about predicted forces, (atoms, 3), that vanish or are worth nothing.
 
     Args:
@@ -80,7 +109,7 @@ def _force_warning(task: MolecularTask, spread: float, forces: np.ndarray) -> li
     ]
 
 
-def _frame_coupling(task: MolecularTask) -> float | None:
+def _frame_coupling(task: Examined) -> float | None:
     """How much of a force in training comes from other frames of the batch.
 
     With batch norm a frame's energy depends on the others, and −∂ΣE/∂R, which is what every
@@ -107,12 +136,12 @@ def _coupling_warning(coupling: float | None) -> list[str]:
     ]
 
 
-def _hook_warnings(task: MolecularTask) -> list[str]:
+def _hook_warnings(task: Examined) -> list[str]:
     """Techniques that an arm names and that found no place, or only some."""
     return [*_activation_warning(task), *_normalization_warning(task)]
 
 
-def _activation_warning(task: MolecularTask) -> list[str]:
+def _activation_warning(task: Examined) -> list[str]:
     name, architecture = task.spec.axes["activation"], task.model.architecture
     if name == architecture.activation:
         return []
@@ -130,8 +159,8 @@ def _activation_warning(task: MolecularTask) -> list[str]:
     return [f"{name} is only in the read-out ({', '.join(changed)}): {why}"]
 
 
-def _normalization_warning(task: MolecularTask) -> list[str]:
+def _normalization_warning(task: Examined) -> list[str]:
     name, architecture = task.spec.axes["normalization"], task.model.architecture
-    if name in ("denorm", architecture.normalization) or task.executed.normalizations:
+    if name in ("denorm", architecture.normalization) or task.trace.normalizations:
         return []
     return [f"{name} found no place in {task.model.name}: nothing is normalised"]

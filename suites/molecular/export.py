@@ -1,22 +1,25 @@
-"""Trained potentials as files: tensors and plain values, read without pickle."""
+"""Trained potentials as safetensors files: tensors, and plain values as JSON."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from schnetpack.model import NeuralNetworkPotential
 
+from bench.files.atomic import read_bounded, write_atomically
+from bench.files.safetensors_file import decode_safetensors, encode_safetensors
 from bench.files.tensors import read_tensors
 from bench.files.untrusted import shortened
 from bench.spec.user_code import is_reference
-from bench.store import checkpoint
-from bench.store.record import Record
-from bench.store.store import Store
+from bench.store.store import MAX_WEIGHTS_BYTES
+from bench.store.weights import load_weights
+from bench.task import TrainedRun
 from bench.text.errors import BadInput
 from suites.molecular.labels import TOTAL_ENERGY_KCAL_MOL, LabelScale
 from suites.molecular.models.catalogue import Size, parse_model
@@ -24,7 +27,13 @@ from suites.molecular.models.potential import build_potential
 from suites.molecular.task import spec_model
 from suites.molecular.units import convert
 
-FORMAT = 1
+#: Of the files that are written.
+FORMAT = 2
+#: Of those that earlier code wrote with torch, with the weights among the plain values.
+TORCH_FORMAT = 1
+
+#: The text of a file that has the plain values.
+_TEXT = "potential"
 _KEYS = {
     "format",
     "run",
@@ -64,10 +73,10 @@ class ExportedPotential:
     title: str
 
 
-def export_runs(records: Sequence[Record], store: Store, directory: Path) -> None:
+def export_runs(runs: Sequence[TrainedRun], directory: Path) -> None:
     """Write the potential of each finished run, named after it.
 
-    ``<problem>-<model>-<arm>-seed<k>-<first digits of the run's name>.pt``
+    ``<problem>-<model>-<arm>-seed<k>-<first digits of the run's name>.safetensors``
 
     Raises:
         BadInput: The directory cannot be written to.
@@ -76,52 +85,54 @@ def export_runs(records: Sequence[Record], store: Store, directory: Path) -> Non
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"--export {str(directory)!r}: {error.strerror}") from error
-    for record in records:
-        if record.status != "done":
-            print(f"bench: {record.spec.title} is {record.status}: not exported", file=sys.stderr)
+    for run in runs:
+        if run.status != "done":
+            print(f"bench: {run.spec.title} is {run.status}: not exported", file=sys.stderr)
             continue
-        if not store.weights(record.spec_hash).is_file():
-            print(f"bench: {record.spec.title} has no weights: --rerun", file=sys.stderr)
+        if run.weights is None:
+            print(f"bench: {run.spec.title} has no weights: --rerun", file=sys.stderr)
             continue
-        title = f"{record.problem}-{record.model}-{record.arm}-seed{record.seed}"
-        name = f"{title}-{record.spec_hash[:8]}.pt"
+        spec = run.spec
+        title = f"{spec.problem}-{spec.model}-{spec.arm}-seed{spec.seed}"
+        name = f"{title}-{spec.hash[:8]}.safetensors"
         path = directory / name.replace(":", "-").replace("/", "-")
         try:
-            weights = read_tensors(store.weights(record.spec_hash))
+            weights = load_weights(run.weights)
         except (OSError, ValueError) as error:
             reason = shortened(error)
             print(
-                f"bench: {record.spec.title} has unreadable weights ({reason}): --rerun",
+                f"bench: {run.spec.title} has unreadable weights ({reason}): --rerun",
                 file=sys.stderr,
             )
             continue
-        checkpoint.save(path, _content(record, weights))
+        text = msgspec.json.encode(described(run)).decode()
+        write_atomically(path, encode_safetensors(weights, {_TEXT: text}))
         print(f"bench: wrote {path}", file=sys.stderr)
 
 
-def _content(record: Record, weights: dict[str, Any]) -> dict[str, Any]:
-    spec, scale = record.spec, LabelScale.read(record.task["scale"])
+def described(run: TrainedRun) -> dict[str, Any]:
+    """What a file says beside its weights."""
+    spec, scale = run.spec, LabelScale.read(run.task["scale"])
     if spec.settings["total_energies"]:
         # A user of the potential wants the energies of the file.
-        unit = convert("kcal/mol", record.task["energy_unit"])
+        unit = convert("kcal/mol", run.task["energy_unit"])
         elements = {
             z: scale.elements.get(z, 0.0) - unit * TOTAL_ENERGY_KCAL_MOL[z]
-            for z in record.task["elements"]
+            for z in run.task["elements"]
         }
         scale = LabelScale(scale.factor, scale.offset, elements)
     return {
         "format": FORMAT,
-        "run": record.spec_hash,
-        "problem": record.problem,
-        "model": record.model,
+        "run": spec.hash,
+        "problem": spec.problem,
+        "model": spec.model,
         "size": asdict(spec_model(spec).size),
         "axes": dict(spec.axes),
         "scope": spec.settings["scope"],
         "dtype": spec.dtype,
         "scale": scale.describe(),
-        "energy_unit": record.task["energy_unit"],
-        "elements": record.task["elements"],
-        "weights": weights,
+        "energy_unit": run.task["energy_unit"],
+        "elements": run.task["elements"],
     }
 
 
@@ -131,7 +142,7 @@ def load_potential(path: Path, own_code: bool = False) -> ExportedPotential:
     Nothing is unpickled: the file holds tensors, numbers and names.
 
     Args:
-        path: The file.
+        path: The file; one that ends in ``.pt`` is of the older format.
         own_code: Whether a file may name modules of one's own (``package.module:attribute``),
             which are then imported: only for files that one trusts.
 
@@ -142,16 +153,21 @@ def load_potential(path: Path, own_code: bool = False) -> ExportedPotential:
     if not path.is_file():
         raise BadInput(f"potential {str(path)!r}: there is no such file")
     try:
-        content = read_tensors(path)
-    except (OSError, ValueError) as error:
+        content, known = _read(path)
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"potential {str(path)!r} is unreadable ({shortened(error)})") from error
     written = content.get("format") if isinstance(content, dict) else None
     if type(written) is int and written > FORMAT:
         raise BadInput(f"potential {str(path)!r} has the format {written}, newer than {FORMAT}")
-    if type(written) is not int or written != FORMAT or not content.keys() >= _KEYS:
+    if type(written) is not int or written != known or not content.keys() >= _KEYS:
         raise BadInput(f"{str(path)!r} is no exported potential")
     try:
-        return _rebuilt(path, content, own_code)
+        axes = content["axes"]
+        own = [axes[axis] for axis in ("activation", "normalization") if is_reference(axes[axis])]
+        if own and not own_code:
+            said = ", ".join(own)
+            raise BadInput(f"potential {str(path)!r} imports {said}: allow it by own_code")
+        return rebuilt(content)
     except BadInput:
         raise
     except Exception as error:  # content that does not fit together fails in many ways
@@ -161,12 +177,28 @@ def load_potential(path: Path, own_code: bool = False) -> ExportedPotential:
         ) from error
 
 
-def _rebuilt(path: Path, content: dict[str, Any], own_code: bool) -> ExportedPotential:
-    """The network with its weights."""
+def _read(path: Path) -> tuple[Any, int]:
+    """What a file holds, not checked, with its weights, and the format it should have.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValueError: It is damaged or too large.
+        RecursionError: Its plain values are nested without end.
+    """
+    if path.suffix == ".pt":
+        return read_tensors(path), TORCH_FORMAT
+    weights, texts = decode_safetensors(read_bounded(path, MAX_WEIGHTS_BYTES))
+    plain = msgspec.json.decode(texts.get(_TEXT, "{}"), type=dict[str, Any])
+    return {**plain, "weights": weights}, FORMAT
+
+
+def rebuilt(content: Mapping[str, Any]) -> ExportedPotential:
+    """The potential that a file's content describes.
+
+    Args:
+        content: As of `described`, with the ``weights``.
+    """
     axes = content["axes"]
-    own = [axes[axis] for axis in ("activation", "normalization") if is_reference(axes[axis])]
-    if own and not own_code:
-        raise BadInput(f"potential {str(path)!r} imports {', '.join(own)}: allow it by own_code")
     size = Size(**content["size"])
     model = parse_model(content["model"], size, axes["rescaling"])
     dtype = torch.float64 if content["dtype"] == "float64" else torch.float32

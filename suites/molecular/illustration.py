@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from bench.report.illustrations import Parity
 from bench.spec.spec import Spec
+from bench.task import Parity
 from suites.molecular.metrics import unit_of
 from suites.molecular.task import build
 

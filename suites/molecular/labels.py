@@ -77,23 +77,13 @@ def label_scale(rescaling: str, training: Frames) -> LabelScale:
     Raises:
         BadInput: The choice cannot be used.
     """
-    statistics = _statistics(training.energies, training.energy_unit)
+    statistics = LabelStatistics.of(training.energies, training.energy_unit)
     raw = make_scale(rescaling, statistics)
     if raw.offset == 0:
         return LabelScale(raw.factor, 0.0, {})
     elements, counts = training.composition()
     fitted = np.linalg.lstsq(counts.astype(float), training.energies, rcond=None)[0]
     left = training.energies - counts @ fitted
-    scale = make_scale(rescaling, _statistics(left, training.energy_unit))
+    scale = make_scale(rescaling, LabelStatistics.of(left, training.energy_unit))
     references = {int(z): float(e) for z, e in zip(elements, fitted, strict=True)}
     return LabelScale(scale.factor, raw.offset - statistics.mean, references)
-
-
-def _statistics(energies: np.ndarray, unit: str) -> LabelStatistics:
-    return LabelStatistics(
-        mean=float(energies.mean()),
-        std=float(energies.std()),
-        rms=float(np.sqrt(np.mean(energies**2))),
-        count=len(energies),
-        unit=unit,
-    )

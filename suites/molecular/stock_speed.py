@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import copy
 import logging
@@ -30,11 +29,12 @@ from torch import Tensor
 
 from bench.arm import Arm
 from bench.spec.spec import Spec
-from bench.spec.training_options import add_training_arguments
-from bench.task import Request, Suite
-from bench.training.stock_speed import Contender, SpeedCase, relative_difference
+from bench.spec.training_options import TrainingOptions
+from bench.task import Contender, Request, SpeedCase, Suite
+from bench.training.stock_speed import relative_difference
 from suites.molecular.data.frames import Frames
 from suites.molecular.models.potential import ENERGY, FORCES
+from suites.molecular.options import MolecularOptions, MolecularSpeedOptions
 from suites.molecular.task import MolecularTask, build
 
 #: Rows of SchNetPack's tables by atomic number.
@@ -42,66 +42,57 @@ _ELEMENTS = 100
 
 
 def speed_cases(
-    suite: Suite, options: argparse.Namespace, device: torch.device
+    suite: Suite, options: MolecularSpeedOptions, dtype: str, device: torch.device
 ) -> Iterator[SpeedCase]:
     """A case for each model and batch size, under the protocol ``standard``.
 
     Args:
         suite: The molecular suite.
-        options: ``model``, ``problem``, ``batch`` and ``dtype``.
+        options: What is compared.
+        dtype: Of the timed steps.
         device: Where to run.
     """
-    for model in options.model:
-        for batch in options.batch:
+    for model in options.models:
+        for batch in options.batches:
+            exact, timed = (
+                _specify(suite, options.problem, model, batch, one, device)
+                for one in ("float64", dtype)
+            )
             with tempfile.TemporaryDirectory() as directory:
-                yield _case(suite, options, model, batch, device, Path(directory))
+                yield _case(exact, timed, device, Path(directory))
 
 
-def _case(
-    suite: Suite,
-    options: argparse.Namespace,
-    model: str,
-    batch: int,
-    device: torch.device,
-    directory: Path,
-) -> SpeedCase:
-    exact = _task(suite, options, model, batch, "float64", device)
-    double = StockStep(exact, directory / "float64", device)
-    difference = relative_difference(_loss_and_gradients(exact), double.loss_and_gradients())
-    task = _task(suite, options, model, batch, options.dtype, device)
-    stock = StockStep(task, directory / options.dtype, device)
+def _case(double: Spec, timed: Spec, device: torch.device, directory: Path) -> SpeedCase:
+    """Compared in double precision, then timed."""
+    exact = build(double, device)
+    stock = StockStep(exact, directory / "exact", device)
+    difference = relative_difference(_loss_and_gradients(exact), stock.loss_and_gradients())
+    task = build(timed, device)
+    model = timed.model
     return SpeedCase(
-        f"{model} {options.problem} b{batch}",
-        stock,
+        f"{model} {timed.problem} b{timed.settings['batch']}",
+        StockStep(task, directory / "timed", device),
         [Contender("preloaded", task.step, difference)],
-        {"problem": options.problem, "model": model, "arm": "baseline"},
+        {"problem": timed.problem, "model": model, "arm": timed.arm},
     )
 
 
-def _task(
-    suite: Suite,
-    options: argparse.Namespace,
-    model: str,
-    batch: int,
-    dtype: str,
-    device: torch.device,
-) -> MolecularTask:
-    parser = argparse.ArgumentParser()
-    suite.add_arguments(parser)
-    add_training_arguments(parser)
-    spec: Spec = suite.specify(
+def _specify(
+    suite: Suite, problem: str, model: str, batch: int, dtype: str, device: torch.device
+) -> Spec:
+    return suite.specify(
         Request(
-            problem=options.problem,
+            problem=problem,
             model=model,
             arm=Arm(),
             seed=0,
             budget="quick",
             device=device.type,
             dtype=dtype,
-            options=parser.parse_args(["--batch", str(batch)]),
+            training=TrainingOptions(),
+            options=MolecularOptions(batch=batch),
         )
     )
-    return build(spec, device)
 
 
 def _first_rows(task: MolecularTask) -> np.ndarray:

@@ -5,23 +5,23 @@ Imports neither torch nor SchNetPack until a task is built.
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.arm import AXES
-from bench.spec.spec import Spec, Training
-from bench.spec.training_options import override
-from bench.spec.user_code import source_digest
-from bench.task import Columns, Request, Task
+from bench.spec.options import Options
+from bench.spec.spec import Spec
+from bench.spec.training import Training
+from bench.spec.training_options import TrainingOptions
+from bench.task import Columns, Request, Task, TrainedRun
 from bench.text.errors import BadInput, unknown
 from suites.molecular.budgets import BUDGETS, SUMMARIES, Budget
 from suites.molecular.data.frames import Frames
-from suites.molecular.data.splits import BLOCKS, KINDS, split_frames
+from suites.molecular.data.splits import BLOCKS, split_frames
 from suites.molecular.models.catalogue import MODELS, architecture_of, parse_model
+from suites.molecular.options import SCOPES, MolecularOptions, MolecularSpeedOptions
 from suites.molecular.problems.catalogue import (
     PROBLEMS,
     DataOptions,
@@ -29,20 +29,15 @@ from suites.molecular.problems.catalogue import (
     get_problem,
     load_frames,
 )
-from suites.molecular.protocols import ERRORS, PROTOCOLS, Protocol, get_protocol
-from suites.molecular.units import ENERGY_UNITS, LENGTH_UNITS
+from suites.molecular.protocols import Protocol, get_protocol
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from bench.published import Figure
-    from bench.report.illustrations import Illustration
-    from bench.store.record import Record
-    from bench.store.store import Store
-    from bench.training.stock_speed import SpeedCase
+    from bench.task import Figure, Illustration, SpeedCase
+    from suites.molecular.trained import Potential
 
-SCOPES = ("published", "all")
 #: Options about an own file, named as the fields of `DataOptions`.
 _FILE_OPTIONS = ("energy_unit", "length_unit", "energy_key", "forces_key")
 
@@ -53,6 +48,8 @@ class MolecularSuite:
     name = "molecular"
     summary = "interatomic potentials of SchNetPack on energies and forces"
     packages: Sequence[str] = ("schnetpack", "ase", "vesin", "torch_geometric")
+    options: type[Options] = MolecularOptions
+    speed_options: type[Options] = MolecularSpeedOptions
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -77,78 +74,13 @@ class MolecularSuite:
         """SchNet; under ``smoke`` all."""
         return list(MODELS) if budget == "smoke" else ["schnet"]
 
-    def add_arguments(self, parser: argparse._ActionsContainer) -> None:
-        """Options of this suite."""
-        parser.add_argument(
-            "--protocol",
-            default="standard",
-            metavar="NAME",
-            help="; ".join(f"{name}: {protocol.summary}" for name, protocol in PROTOCOLS.items())
-            + " (default standard)",
-        )
-        parser.add_argument(
-            "--scope",
-            default=SCOPES[0],
-            metavar="NAME",
-            help="where an arm's activation goes: published (where arXiv 2310.01649 put it;"
-            " default) or all (representation and read-out, never gates)",
-        )
-        parser.add_argument(
-            "--loss",
-            metavar="NAME",
-            help=f"{' or '.join(ERRORS)} of energies and of forces, instead of the protocol's",
-        )
-        parser.add_argument("--batch", type=int, metavar="N", help="frames in a batch")
-        parser.add_argument(
-            "--ema", type=float, metavar="X", help="decay of the scored average (0: none)"
-        )
-        parser.add_argument(
-            "--split",
-            metavar="KIND",
-            help="blocks (of the trajectory, apart; default for trajectories) or random (as"
-            " published)",
-        )
-        parser.add_argument(
-            "--blocks", type=int, metavar="N", help=f"of the trajectory (default {BLOCKS})"
-        )
-        parser.add_argument("--gap", type=int, metavar="N", help="frames left out between blocks")
-        for part in ("train", "val", "test"):
-            parser.add_argument(
-                f"--n-{part}", type=int, metavar="N", help=f"{part} frames, of the split's"
-            )
-        parser.add_argument(
-            "--data-root", type=Path, metavar="DIR", help="MD17's and revised MD17's npz files"
-        )
-        parser.add_argument(
-            "--download", action="store_true", help="fetch a missing file of MD17 by SchNetPack"
-        )
-        parser.add_argument(
-            "--energy-unit",
-            metavar="UNIT",
-            help=f"of an own file: one of {', '.join(ENERGY_UNITS)}",
-        )
-        parser.add_argument(
-            "--length-unit",
-            metavar="UNIT",
-            help=f"of an own file: one of {', '.join(LENGTH_UNITS)} (default Ang, or its own)",
-        )
-        parser.add_argument("--energy-key", metavar="NAME", help="of an own file (default energy)")
-        parser.add_argument("--forces-key", metavar="NAME", help="of an own file (default forces)")
-        parser.add_argument(
-            "--export",
-            type=Path,
-            metavar="DIR",
-            help="write each trained potential for suites.molecular.calculator",
-        )
-
     def specify(self, request: Request) -> Spec:
         """The spec of one run.
 
         Raises:
             BadInput: A name, a size, an option or a data file is wrong.
         """
-        options = request.options
-        _check_one_of("scope", options.scope, SCOPES)
+        options: MolecularOptions = request.options
         if options.export is not None:
             _check_folder(options.export)
         problem = get_problem(request.problem)
@@ -157,41 +89,32 @@ class MolecularSuite:
             raise unknown("budget", request.budget, BUDGETS)
         budget = BUDGETS[request.budget](architecture_of(request.model), problem.quick_share)
         model = parse_model(request.model, budget.size, protocol.rescaling)
-        axes = request.arm.on(model.published)
-        if axes["rescaling"] == "rescale":
-            axes["rescaling"] = problem.rescale
-        own = [AXES[axis].reference(choice) for axis, choice in request.arm.choices().items()]
         paths = {}
         if options.data_root is not None:
             paths["data_root"] = str(options.data_root.resolve())
         if request.problem not in PROBLEMS:
             paths["data"] = str(Path(request.problem).resolve())
         settings = self._settings(problem, budget, request)
-        replaced = axes["activation"] != model.published["activation"]
+        activation = request.arm.on(model.published)["activation"]
+        replaced = activation != model.published["activation"]
         # Elsewhere every scope means the same.
         scoped = replaced and bool(model.architecture.replaced)
         settings["scope"] = options.scope if scoped else SCOPES[0]
         settings["size"] = asdict(model.size)
-        return Spec(
-            suite=self.name,
+        return request.spec(
+            self.name,
             problem=problem.name,
             model=str(model),
-            arm=str(request.arm),
-            axes={axis: axes[axis] for axis in AXES},
-            seed=request.seed,
-            budget=request.budget,
-            training=_training(protocol, budget, settings, options),
+            published=model.published,
+            rescale=problem.rescale,
+            training=_training(protocol, budget, settings, request.training),
             settings=settings,
-            device=request.device,
-            dtype=request.dtype,
-            noops=request.arm.noops(model.published),
-            sources={name: source_digest(name) for name in own if name},
             paths=paths,
         )
 
     def _settings(self, problem: Problem, budget: Budget, request: Request) -> dict[str, Any]:
         """Data, split and protocol."""
-        options = request.options
+        options: MolecularOptions = request.options
         protocol = get_protocol(options.protocol)
         if options.download and options.data_root is None:
             raise BadInput("--download needs --data-root DIR, where the file is to be kept")
@@ -209,9 +132,7 @@ class MolecularSuite:
             raise BadInput(f"--batch must be from 1 to {n_train}, the training frames, got {batch}")
         if not 0 <= ema < 1:
             raise BadInput(f"--ema must be from 0 to below 1, got {ema}")
-        asked = getattr(options, "loss", None)
-        loss = protocol.error if asked is None else asked
-        _check_one_of("loss", loss, ERRORS)
+        loss = protocol.error if options.loss is None else options.loss
         return {
             "protocol": options.protocol,
             # Runs from before the option existed keep their names.
@@ -238,12 +159,20 @@ class MolecularSuite:
 
         return illustrate(spec, weights, device)
 
-    def finish(self, records: Sequence[Record], store: Store, options: argparse.Namespace) -> None:
+    def network(
+        self, run: TrainedRun, weights: Mapping[str, Tensor], device: torch.device
+    ) -> Potential:
+        """The potential as a function of `ase.Atoms`; see `bench.task.Loadable`."""
+        from suites.molecular.trained import potential
+
+        return potential(run, weights, device)
+
+    def finish(self, runs: Sequence[TrainedRun], options: MolecularOptions) -> None:
         """Write the trained potentials if ``--export`` asks for them."""
         if options.export is not None:
             from suites.molecular.export import export_runs
 
-            export_runs(records, store, options.export)
+            export_runs(runs, options.export)
 
     @property
     def published_source(self) -> str:
@@ -258,15 +187,9 @@ class MolecularSuite:
 
         return figures(spec)
 
-    def add_speed_arguments(self, parser: argparse._ActionsContainer) -> None:
-        """Options of the comparison with stock SchNetPack."""
-        parser.add_argument("--model", action="append", metavar="NAME", help="repeat for several")
-        parser.add_argument("--problem", default="xtb-ethanol", metavar="NAME")
-        parser.add_argument(
-            "--batch", type=int, action="append", metavar="N", help="repeat for several"
-        )
-
-    def speed_cases(self, options: argparse.Namespace, device: torch.device) -> Iterable[SpeedCase]:
+    def speed_cases(
+        self, options: MolecularSpeedOptions, dtype: str, device: torch.device
+    ) -> Iterable[SpeedCase]:
         """SchNet's and PaiNN's training step unless others are named.
 
         Raises:
@@ -277,9 +200,7 @@ class MolecularSuite:
         if options.problem not in PROBLEMS or "md17" in options.problem:
             shipped = [name for name in PROBLEMS if "md17" not in name]
             raise unknown("problem", options.problem, shipped)
-        options.model = options.model or ["schnet:128x3", "painn:128x3"]
-        options.batch = options.batch or [10]
-        return speed_cases(self, options, device)
+        return speed_cases(self, options, dtype, device)
 
     def columns(self, problem: str) -> Columns:
         """Errors on the test frames; then on the others."""
@@ -297,20 +218,14 @@ def _check_folder(path: Path) -> None:
         raise BadInput(f"--export {str(path)!r} is {what} that can be written to")
 
 
-def _check_one_of(kind: str, name: str, allowed: Sequence[str]) -> None:
-    if name not in allowed:
-        raise unknown(kind, name, allowed)
-
-
 def _split_settings(
     problem: Problem, frames: Frames, budget: Budget, request: Request
 ) -> dict[str, Any]:
     """The arguments of `split_frames` but the seed, with how many frames each part has."""
-    options = request.options
+    options: MolecularOptions = request.options
     kind = options.split
     if kind is None:
         kind = "blocks" if frames.sequential else "random"
-    _check_one_of("split", kind, KINDS)
     if kind == "blocks" and not frames.sequential:
         raise BadInput(f"--split blocks: the frames of {problem.name!r} are no trajectory")
     apart: dict[str, Any] = {
@@ -334,12 +249,12 @@ def _split_settings(
 
 
 def _training(
-    protocol: Protocol, budget: Budget, settings: Mapping[str, Any], options: argparse.Namespace
+    protocol: Protocol, budget: Budget, settings: Mapping[str, Any], asked: TrainingOptions
 ) -> Training:
     """How long and how to train, with the number of steps that the epochs are."""
-    if options.lbfgs_steps:
+    if asked.lbfgs_steps:
         raise BadInput(
-            f"--lbfgs-steps {options.lbfgs_steps}: L-BFGS needs the same loss at every step, and"
+            f"--lbfgs-steps {asked.lbfgs_steps}: L-BFGS needs the same loss at every step, and"
             " this suite trains on batches"
         )
     training = Training(
@@ -349,7 +264,7 @@ def _training(
         weight_decay=protocol.weight_decay,
         evaluations=budget.evaluations,
     )
-    return override(training, options)
+    return asked.override(training)
 
 
 SUITE = MolecularSuite()

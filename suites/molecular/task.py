@@ -12,13 +12,11 @@ import torch
 from schnetpack.model import NeuralNetworkPotential
 from torch import Tensor, nn
 
-from bench.spec.randomness import numpy_generator, stream_seed, torch_generator
+from bench.spec.randomness import numpy_generator
 from bench.spec.spec import Spec
 from bench.spec.user_code import is_reference
 from bench.task import Diagnosis, Evaluation
-from bench.techniques.initialization import INITIALIZATIONS
-from bench.techniques.initializers import initialize
-from bench.techniques.norm_layers import measure_frozen_statistics
+from bench.techniques.networks import drawing_modules, set_first_weights
 from bench.text.errors import BadInput
 from bench.training.optimization import Optimization
 from suites.molecular.averaging import Averaging
@@ -31,7 +29,7 @@ from suites.molecular.labels import label_scale, with_total_energies
 from suites.molecular.loss import EnergyForceLoss
 from suites.molecular.metrics import force_and_energy_errors, unit_of
 from suites.molecular.models.catalogue import OWN_INITIALIZATION, Model, Size, parse_model
-from suites.molecular.models.hooks import watch_execution
+from suites.molecular.models.hooks import trace_forward
 from suites.molecular.models.potential import (
     ENERGY,
     FORCES,
@@ -133,10 +131,9 @@ class MolecularTask:
         LSUV leaves the last linear layer unscaled; DimeNet++ has one read-out a block, and those
         before the last are scaled like any other layer.
         """
-        axes = self.spec.axes
+        axes, seed = self.spec.axes, self.spec.seed
         # On the CPU so that the weights do not depend on the device.
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            torch.manual_seed(stream_seed(self.spec.seed, "modules"))
+        with drawing_modules(seed), torch.device("cpu"):
             net = build_potential(
                 self.model,
                 axes["activation"],
@@ -145,18 +142,17 @@ class MolecularTask:
                 self.dtype,
             )
         net = net.to(self.device)
-        with watch_execution(net) as self.executed, torch.no_grad():
+        with trace_forward(net) as self.trace, torch.no_grad():
             predict_energies(net.eval(), self.probe())
         net.train()
-        if axes["initialization"] != OWN_INITIALIZATION:
-            initialize(
-                INITIALIZATIONS.get(axes["initialization"]),
-                net,
-                self.executed.linears,
-                lambda: predict_energies(net, self.probe()),
-                torch_generator(self.spec.seed, "initialization"),
-            )
-        measure_frozen_statistics(net, lambda: predict_energies(net, self.probe()))
+        own = axes["initialization"] == OWN_INITIALIZATION
+        set_first_weights(
+            net,
+            self.trace.linears,
+            lambda: predict_energies(net, self.probe()),
+            None if own else axes["initialization"],
+            seed,
+        )
         return net
 
     def probe(self) -> dict[str, Tensor]:
@@ -173,8 +169,8 @@ class MolecularTask:
         """Network, frames, split, scale."""
         return {
             "engine": "schnetpack modules, preloaded batches",
-            "activations": self.executed.activations,
-            "normalizations": self.executed.normalizations,
+            "activations": self.trace.activations,
+            "normalizations": self.trace.normalizations,
             "parameters": sum(p.numel() for p in self.net.parameters()),
             "size": asdict(self.model.size),
             "source": self.source,

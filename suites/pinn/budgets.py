@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.spec.spec import Training
+from bench.spec.training import Training
 from suites.pinn.models.catalogue import Model
 from suites.pinn.problems.problem import Points, Problem
 

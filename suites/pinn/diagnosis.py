@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.spec.spec import Spec
 from bench.task import Diagnosis
 from bench.training.gradients import eps_warning, gradient_rms, training_mode
-
-if TYPE_CHECKING:
-    from suites.pinn.task import PINNTask
+from bench.training.learned import learned_parameters
+from suites.pinn.engine.stock import LossEvaluation
+from suites.pinn.loss import Loss
+from suites.pinn.metrics import Score
+from suites.pinn.models.network import FNN
+from suites.pinn.problems.problem import Problem
+from suites.pinn.problems.truth import Supervised
 
 #: A hidden layer whose features vary less than this over the points carries no signal.
 _VANISHED = 1e-6
@@ -25,11 +30,30 @@ _CONSTANT = 1e-2
 _COUPLING_POINTS = 16
 
 
-def diagnose(task: PINNTask) -> Diagnosis:
+class Examined(Protocol):
+    """What is examined of a task; see `suites.pinn.task.PINNTask`."""
+
+    spec: Spec
+    device: torch.device
+    problem: Problem
+    score: Score | None
+    loss: Loss
+    supervised: Supervised | None
+    net: FNN
+    evaluation: LossEvaluation
+    data: Any
+    heldout_data: Any
+    warnings: list[str]
+
+    def predict(self) -> np.ndarray:
+        """The prediction on the truth's grid."""
+
+
+def diagnose(task: Examined) -> Diagnosis:
     """Examine a task in its present state."""
     gradient, gradients = _gradient_rms(task)
     signals = _hidden_signals(task)
-    prediction = None if task.truth is None else task.predict().astype(np.float64)
+    prediction = None if task.score is None else task.predict().astype(np.float64)
     spreads = {} if prediction is None else _spreads(task, prediction)
     coupling = _batch_coupling(task)
     collapse = _collapse(task.spec.axes, signals, spreads, list(gradients.values()))
@@ -43,6 +67,7 @@ def diagnose(task: PINNTask) -> Diagnosis:
             "prediction_spread": spreads,
             "batch_coupling": coupling,
             "collapsed": bool(collapse),
+            "learned": learned_parameters(task.net),
         },
         warnings=[
             *task.warnings,
@@ -57,14 +82,14 @@ def diagnose(task: PINNTask) -> Diagnosis:
     )
 
 
-def _gradient_rms(task: PINNTask) -> tuple[float, dict[str, float]]:
+def _gradient_rms(task: Examined) -> tuple[float, dict[str, float]]:
     layers = {str(k): layer.weight for k, layer in enumerate(task.net.linears)}
     with training_mode(task.net):
-        loss = task.weighted(task.evaluation(training=True))
+        loss = task.loss.weighted(task.evaluation(training=True))
         return gradient_rms(loss, list(task.net.parameters()), layers)
 
 
-def _hidden_signals(task: PINNTask) -> list[float]:
+def _hidden_signals(task: Examined) -> list[float]:
     """Root mean square, over features, of each hidden layer's deviation over the points."""
     found: list[float] = []
 
@@ -82,7 +107,7 @@ def _hidden_signals(task: PINNTask) -> list[float]:
     return found
 
 
-def _batch_coupling(task: PINNTask) -> float | None:
+def _batch_coupling(task: Examined) -> float | None:
     """How much of a derivative in training is not the point's own.
 
     With batch norm ∂yᵢ/∂xⱼ ≠ 0 for i ≠ j, and automatic differentiation of Σᵢ yᵢ, as in every PINN,
@@ -111,13 +136,13 @@ def _coupling_warning(coupling: float | None) -> list[str]:
     ]
 
 
-def _spreads(task: PINNTask, prediction: np.ndarray) -> dict[str, float]:
+def _spreads(task: Examined, prediction: np.ndarray) -> dict[str, float]:
     """Deviation of the prediction over the truth's, per output whose truth varies."""
-    assert task.truth is not None
-    predicted, exact = prediction.std(axis=0), task.targets.std(axis=0)
+    assert task.score is not None
+    predicted, exact = prediction.std(axis=0), task.score.targets.std(axis=0)
     return {
         task.problem.outputs[output]: float(predicted[k] / exact[k])
-        for k, output in enumerate(task.truth.outputs)
+        for k, output in enumerate(task.score.truth.outputs)
         if exact[k] > 0
     }
 
@@ -162,7 +187,7 @@ def _cure(axes: Mapping[str, str]) -> str:
     return "try the initialisation lsuv"
 
 
-def _sampler_warning(task: PINNTask) -> list[str]:
+def _sampler_warning(task: Examined) -> list[str]:
     """Points that a sampler draws again for every seed are not held out."""
     train = np.unique(task.data.train_x_all, axis=0)
     heldout = np.unique(task.heldout_data.train_x_all, axis=0)
@@ -176,14 +201,15 @@ def _sampler_warning(task: PINNTask) -> list[str]:
     ]
 
 
-def _truth_warnings(task: PINNTask, prediction: np.ndarray | None) -> list[str]:
-    if task.truth is None or prediction is None:
+def _truth_warnings(task: Examined, prediction: np.ndarray | None) -> list[str]:
+    score = task.score
+    if score is None or prediction is None:
         return ["no ground truth: only loss terms are reported"]
-    if task.truth.reference.error is None:
+    if score.truth.reference.error is None:
         return ["the ground truth has no error estimate of its own"]
     texts = []
-    for k, output in enumerate(task.truth.outputs):
-        exact, own = task.targets[:, k], task.truth.reference.error[k]
+    for k, output in enumerate(score.truth.outputs):
+        exact, own = score.targets[:, k], score.truth.reference.error[k]
         error = float(np.linalg.norm(prediction[:, k] - exact) / np.linalg.norm(exact))
         if math.isfinite(error) and error < 10 * own:
             texts.append(
@@ -193,10 +219,11 @@ def _truth_warnings(task: PINNTask, prediction: np.ndarray | None) -> list[str]:
     return texts
 
 
-def _supervision_warning(task: PINNTask) -> list[str]:
-    if task.supervised is None:
+def _supervision_warning(task: Examined) -> list[str]:
+    if task.supervised is None or task.score is None:
         return []
+    labels, points = len(task.supervised.rows), len(task.score.targets)
     return [
-        f"{len(task.supervised.rows)} of the {len(task.targets)} points of the scored grid were"
-        " labels in training; L2RE_unseen leaves them out"
+        f"{labels} of the {points} points of the scored grid were labels in training; L2RE_unseen"
+        " leaves them out"
     ]

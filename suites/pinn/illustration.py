@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from msgspec.structs import replace
 from torch import Tensor
 
-from bench.report.illustrations import Field
 from bench.spec.spec import Spec
+from bench.task import Field
 from suites.pinn.reference.reference import Reference, ScatteredReference
-from suites.pinn.task import PINNTask, build
+from suites.pinn.task import PINNTask
+from suites.pinn.trained import trained_task
 
 #: How much the steps of an axis may differ: a user's grid may have been rounded to float32.
 _TOLERANCE = 1e-3
@@ -31,20 +31,15 @@ def illustrate(spec: Spec, weights: Mapping[str, Tensor], device: torch.device) 
         problem without time. Nothing without ground truth, and of one that is not on such a grid
         with equal steps.
     """
-    # Unchecked, and without the labels, which can be most of the points: nothing is trained.
-    unlabelled = {**spec.settings, "supervised": {"fraction": 0.0, "most": None}}
-    task = build(replace(spec, settings=unlabelled), device)
-    task.net.load_state_dict(weights)
-    # The scales are those of the weights, whether or not they are one without the labels.
-    task.net.get_submodule("_output_transform").plain = False
-    return fields(task)
+    return fields(trained_task(spec, weights, device))
 
 
 def fields(task: PINNTask) -> list[Field]:
     """See `illustrate`, for the network's present weights."""
-    if task.truth is None:
+    score = task.score
+    if score is None:
         return []
-    grid = as_grid(task.truth.reference)
+    grid = as_grid(score.truth.reference)
     if grid is None:
         return []
     axes, order = grid
@@ -54,9 +49,9 @@ def fields(task: PINNTask) -> list[Field]:
         return []
     if not all(_is_regular(axis) for axis in axes[:2]):
         return []
-    shape = (*(len(axis) for axis in axes), len(task.truth.outputs))
+    shape = (*(len(axis) for axis in axes), len(score.truth.outputs))
     # (horizontal, vertical, outputs), or with time before the outputs.
-    reference = task.targets[order].reshape(shape)
+    reference = score.targets[order].reshape(shape)
     predicted = task.predict()[order].reshape(shape)
     at = ""
     if len(axes) > 2:
@@ -72,7 +67,7 @@ def fields(task: PINNTask) -> list[Field]:
             reference=reference[..., column].T,
             predicted=predicted[..., column].T,
         )
-        for column, output in enumerate(task.truth.outputs)
+        for column, output in enumerate(score.truth.outputs)
     ]
 
 

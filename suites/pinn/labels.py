@@ -29,7 +29,7 @@ def label_statistics(data: Any, n_outputs: int) -> list[LabelStatistics]:
         for output, values in _labels(condition, data.train_x, start, start + count):
             labels[output].append(np.broadcast_to(values, (count,)).astype(float))
         start += count
-    return [_statistics(np.concatenate(values or [np.zeros(0)])) for values in labels]
+    return [LabelStatistics.of(np.concatenate(values or [np.zeros(0)]), "1") for values in labels]
 
 
 def _labels(condition: Any, x: np.ndarray, start: int, end: int) -> list[tuple[int, np.ndarray]]:
@@ -46,15 +46,3 @@ def _labels(condition: Any, x: np.ndarray, start: int, end: int) -> list[tuple[i
         values.reshape(-1, len(outputs)) if values.ndim else np.full((1, len(outputs)), values)
     )
     return [(int(output), columns[:, k]) for k, output in enumerate(outputs)]
-
-
-def _statistics(values: np.ndarray) -> LabelStatistics:
-    if not values.size:
-        return LabelStatistics(0.0, 0.0, 0.0, 0, "1")
-    return LabelStatistics(
-        mean=float(values.mean()),
-        std=float(values.std()),
-        rms=float(np.sqrt(np.mean(values**2))),
-        count=values.size,
-        unit="1",
-    )

@@ -1,4 +1,4 @@
-"""The weights of the loss terms: what rescaling the labels does to a PINN's loss."""
+"""The loss of a PINN: its terms by name, and their weights, which rescaling the labels changes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,67 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from bench.techniques.rescaling import Scale
 from bench.text.errors import BadInput
 from suites.pinn.backend import dde
-from suites.pinn.problems.problem import Problem, Term
+from suites.pinn.problems.problem import TOTALS, Problem, Term
+
+
+class Loss:
+    """Named terms and the weighted sum that is minimised.
+
+    Args:
+        terms: All terms; held-out data lack those of supervised points, which are the last.
+        weights: Of each, shape ``(n_terms,)``.
+    """
+
+    def __init__(self, terms: Sequence[Term], weights: Tensor) -> None:
+        self.terms = terms
+        self.weights = weights
+
+    def named(self, values: Tensor) -> dict[str, Tensor]:
+        """Terms by name, with the totals of each kind (``Lf``, ``LIC``, …).
+
+        Args:
+            values: Of the first of the terms, along the first axis; further axes stay.
+        """
+        present = self.terms[: len(values)]
+        named = {term.name: value for term, value in zip(present, values.unbind(), strict=True)}
+        for kind, total in TOTALS.items():
+            of_kind = [named[term.name] for term in present if term.kind == kind]
+            if of_kind and total not in named:
+                named[total] = torch.stack(of_kind).sum(dim=0)
+        return named
+
+    def weighted(self, values: Tensor) -> Tensor:
+        """The loss that is minimised.
+
+        Args:
+            values: Of the first of the terms.
+        """
+        return (values * self.weights[: len(values)]).sum()
+
+    def check_names(self, problem: str, conditions: int, equations: int) -> None:
+        """Refuse a problem that has not as many names as losses.
+
+        Args:
+            problem: Its name.
+            conditions: How many its data have.
+            equations: How many it evaluates to.
+
+        Raises:
+            BadInput: The numbers differ.
+        """
+        for kind, count in (("conditions", conditions), ("equations", equations)):
+            names = [t.name for t in self.terms if (t.kind == "residual") == (kind == "equations")]
+            if len(names) != count:
+                raise BadInput(
+                    f"problem {problem!r} names {len(names)} {kind} ({', '.join(names)}) but has"
+                    f" {count}"
+                )
 
 
 def loss_weights(

@@ -5,6 +5,57 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+
+from suites.pinn.problems.truth import Supervised, Truth
+
+#: Points that go through a network at a time.
+_ROWS = 65_536
+
+
+class Score:
+    """Errors of a network against a ground truth.
+
+    Args:
+        truth: The ground truth.
+        outputs: Names of all outputs of the network.
+        supervised: The labels that it is given, if any.
+        dtype: Of the network.
+
+    Attributes:
+        truth: The ground truth.
+        targets: The solution on the grid, shape ``(n, outputs of the truth)``.
+    """
+
+    def __init__(
+        self,
+        truth: Truth,
+        outputs: Sequence[str],
+        supervised: Supervised | None,
+        dtype: torch.dtype,
+    ) -> None:
+        self.truth = truth
+        self._points = torch.as_tensor(truth.reference.points(), dtype=dtype, device="cpu")
+        self._columns = list(truth.outputs)
+        self._names = [outputs[column] for column in truth.outputs]
+        self.targets = truth.reference.targets()
+        self._unseen: np.ndarray | None = None
+        if supervised is not None:
+            self._unseen = np.ones(len(self.targets), dtype=bool)
+            self._unseen[supervised.rows] = False
+
+    def predict(self, net: torch.nn.Module, device: torch.device) -> np.ndarray:
+        """The prediction on the grid, for the outputs that the truth has."""
+        net.eval()
+        with torch.no_grad():
+            parts = [
+                net(rows.to(device))[:, self._columns].cpu() for rows in self._points.split(_ROWS)
+            ]
+        return torch.cat(parts).numpy()
+
+    def errors(self, prediction: np.ndarray) -> dict[str, float]:
+        """Metrics of a prediction; see `grid_errors`."""
+        return grid_errors(prediction, self.targets, self._names, self._unseen)
 
 
 def grid_errors(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 import statistics
 from collections.abc import Callable, Iterator, Sequence
@@ -15,14 +14,15 @@ from torch import Tensor
 
 from bench.arm import Arm
 from bench.spec.spec import Spec
-from bench.spec.training_options import add_training_arguments
-from bench.task import Request, Suite
+from bench.spec.training_options import TrainingOptions
+from bench.task import Contender, Request, SpeedCase, Suite
 from bench.training.device import StepTimer
-from bench.training.stock_speed import Contender, SpeedCase, relative_difference
+from bench.training.stock_speed import relative_difference
 from suites.pinn.backend import dde, quiet, set_dtype
-from suites.pinn.engine.batch import Batched, build_together
-from suites.pinn.engine.check import loss_and_gradient, stock_loss_and_gradient
+from suites.pinn.batch import Batched, build_together
+from suites.pinn.check import loss_and_gradient, stock_loss_and_gradient
 from suites.pinn.engine.evaluation import FastEvaluation
+from suites.pinn.options import PINNOptions
 from suites.pinn.task import PINNTask, build
 
 _FLOOR_ROUNDS = 15
@@ -73,14 +73,19 @@ def _specify(
     dtype: str,
     device: torch.device,
 ) -> Spec:
-    parser = argparse.ArgumentParser()
-    suite.add_arguments(parser)
-    add_training_arguments(parser)
-    # As many steps as may be timed, all of them Adam's.
-    options = parser.parse_args(["--supervised", "0", "--steps", "1000000"])
-    spec = suite.specify(
-        Request(problem, asked.model, arm, seed, "paper", device.type, dtype, options)
+    request = Request(
+        problem,
+        asked.model,
+        arm,
+        seed,
+        budget="paper",
+        device=device.type,
+        dtype=dtype,
+        # As many as may be timed, all of them Adam's.
+        training=TrainingOptions(steps=1_000_000),
+        options=PINNOptions(supervised=0.0),
     )
+    spec = suite.specify(request)
     if initial is not None:
         points = {**spec.settings["points"], "initial": initial}
         spec = msgspec.structs.replace(spec, settings={**spec.settings, "points": points})
@@ -93,7 +98,8 @@ def _case(
     """The first seed alone, in each way, and all seeds as one model."""
     double = build(exact[0], device)
     theirs = stock_loss_and_gradient(double)
-    ways = ["off", "on"] if compiled and isinstance(double.evaluation, FastEvaluation) else ["off"]
+    fast = isinstance(double.evaluation, FastEvaluation)
+    ways = [False, True] if compiled and fast else [False]
     differences = [
         relative_difference(loss_and_gradient(double.gradient.with_(compile=way), double), theirs)
         for way in ways
@@ -115,10 +121,10 @@ def _case(
     return SpeedCase(name, stock, contenders, labels, _floor_ms(task, device))
 
 
-def _alone(task: PINNTask, compile_: str, difference: float) -> Contender:
+def _alone(task: PINNTask, compiled: bool, difference: float) -> Contender:
     """The task's step, compiled or not."""
     own = copy.copy(task)
-    own.gradient = task.gradient.with_(compile=compile_)
+    own.gradient = task.gradient.with_(compile=compiled)
     own.step()
     how = own.gradient.how
     path = f"{task.evaluation.path} {how['executed']}"
@@ -162,7 +168,7 @@ class StockStep:
             self._model.compile(
                 "adam",
                 lr=task.spec.training.lr,
-                loss_weights=task.weighted_by.tolist(),
+                loss_weights=task.loss.weights.tolist(),
                 verbose=0,
             )
 

@@ -5,21 +5,18 @@ Imports neither torch nor DeepXDE until a task is built.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.arm import AXES, BASELINE, Arm
+from bench.arm import BASELINE, Arm
+from bench.spec.options import Options
 from bench.spec.spec import Spec
-from bench.spec.training_options import override
-from bench.spec.user_code import source_digest
-from bench.task import Batch, Columns, Request, Task
+from bench.task import Batch, Columns, Request, Task, TrainedRun
 from bench.text.errors import BadInput, unknown
 from suites.pinn.budgets import BUDGETS, SUMMARIES
-from suites.pinn.engine.execution import COMPILE, ENGINES
 from suites.pinn.models.catalogue import MODELS, parse_model
+from suites.pinn.options import PINNOptions, PINNSpeedOptions
 from suites.pinn.problems.catalogue import (
     BUILT_IN,
     get_problem,
@@ -32,10 +29,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from bench.report.illustrations import Illustration
-    from bench.store.record import Record
-    from bench.store.store import Store
-    from bench.training.stock_speed import SpeedCase
+    from bench.task import Illustration, SpeedCase
+    from suites.pinn.trained import Solution
 
 #: Initial points of PDEBench's grid, 128².
 _GRID = 16_384
@@ -49,6 +44,8 @@ class PINNSuite:
     name = "pinn"
     summary = "physics-informed networks on DeepXDE problems"
     packages: Sequence[str] = ("deepxde",)
+    options: type[Options] = PINNOptions
+    speed_options: type[Options] = PINNSpeedOptions
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -74,46 +71,6 @@ class PINNSuite:
         del budget
         return ["fnn"]
 
-    def add_arguments(self, parser: argparse._ActionsContainer) -> None:
-        """Options of this suite."""
-        parser.add_argument(
-            "--supervised",
-            type=float,
-            metavar="FRACTION",
-            help="fraction of the scored grid's points given as labels (0: none); by default the"
-            " published one; quick takes at most some hundred points of it",
-        )
-        parser.add_argument(
-            "--data-root", type=Path, metavar="DIR", help="PDEBench's HDF5 files as ground truth"
-        )
-        parser.add_argument(
-            "--sample", type=int, metavar="K", help="which sample of a PDEBench file (default 0)"
-        )
-
-        parser.add_argument(
-            "--resample",
-            type=int,
-            metavar="N",
-            help="draw new collocation points every N steps (default: never, as published)",
-        )
-        parser.add_argument(
-            "--compile",
-            default=COMPILE[0],
-            metavar="WHEN",
-            help="compile a step: on, off, or auto: where the run is long enough to pay for it",
-        )
-        parser.add_argument(
-            "--engine",
-            default=ENGINES[0],
-            metavar="NAME",
-            help="auto: the fastest that gives DeepXDE's losses and gradients; deepxde: its own",
-        )
-        parser.add_argument(
-            "--check-engine",
-            action="store_true",
-            help="before training compare losses and gradients with DeepXDE's in double precision",
-        )
-
     def specify(self, request: Request) -> Spec:
         """The spec of one run.
 
@@ -125,12 +82,8 @@ class PINNSuite:
         if request.budget not in BUDGETS:
             raise unknown("budget", request.budget, BUDGETS)
         budget = BUDGETS[request.budget](problem, model)
-        axes = request.arm.on(model.published)
-        if axes["rescaling"] == "rescale":
-            # A nonlinear PDE explodes under a large constant, so the bare token is the labels'.
-            axes["rescaling"] = "rescale=auto"
-        options = request.options
-        root: Path | None = options.data_root
+        options: PINNOptions = request.options
+        root = options.data_root
         settings: dict[str, Any] = {
             "points": asdict(budget.points),
             "supervised": _supervised(problem, budget.supervised, options.supervised),
@@ -143,59 +96,23 @@ class PINNSuite:
             settings["sample"] = options.sample or 0
             truth = problem.truth(root, settings["sample"], budget.fine_truth)
             settings["data"] = truth.digest if truth else None
-        own = [
-            problem_reference(request.problem),
-            *(registry.reference(axes[axis]) for axis, registry in AXES.items()),
-        ]
-        return Spec(
-            suite=self.name,
+        return request.spec(
+            self.name,
             problem=request.problem,
             model=str(model),
-            arm=str(request.arm),
-            axes={axis: axes[axis] for axis in AXES},
-            seed=request.seed,
-            budget=request.budget,
-            training=override(budget.training, options),
+            published=model.published,
+            # A nonlinear PDE explodes under a large constant, so the bare token is the labels'.
+            rescale="rescale=auto",
+            training=request.training.override(budget.training),
             settings=settings,
-            device=request.device,
-            dtype=request.dtype,
-            noops=request.arm.noops(model.published),
-            sources={name: source_digest(name) for name in own if name},
+            own=[problem_reference(request.problem)],
             paths={} if root is None else {"data_root": str(root.resolve())},
-            checks=["engine"] if getattr(options, "check_engine", False) else [],
+            checks=["engine"] if options.check_engine else [],
         )
 
-    def add_speed_arguments(self, parser: argparse._ActionsContainer) -> None:
-        """Options of `speed_cases`."""
-        parser.add_argument(
-            "--problem",
-            action="append",
-            metavar="NAME",
-            help="repeat for several (default: the paper's five; diffusion-reaction-2d also with"
-            f" {_GRID} initial points)",
-        )
-        parser.add_argument(
-            "--arm", action="append", metavar="ARM", help="repeat for several (default: baseline)"
-        )
-        parser.add_argument("--model", default="fnn", metavar="NAME", help="default fnn")
-        parser.add_argument(
-            "--initial", type=int, metavar="N", help="initial points instead of the published 5000"
-        )
-        parser.add_argument(
-            "--seeds",
-            type=int,
-            default=1,
-            metavar="N",
-            help="N seeds trained as one model, too; the time given is a seed's (default 1: not)",
-        )
-        parser.add_argument(
-            "--compile",
-            default="on",
-            metavar="WHEN",
-            help="on: the compiled step, too (default), which takes a minute to compile; off",
-        )
-
-    def speed_cases(self, options: argparse.Namespace, device: torch.device) -> Iterable[SpeedCase]:
+    def speed_cases(
+        self, options: PINNSpeedOptions, dtype: str, device: torch.device
+    ) -> Iterable[SpeedCase]:
         """A step on the published points, without labels, of each problem and arm.
 
         Raises:
@@ -203,26 +120,25 @@ class PINNSuite:
         """
         from suites.pinn.stock_speed import Asked, speed_cases
 
-        if options.compile not in ("on", "off"):
-            raise unknown("--compile", options.compile, ("on", "off"))
         if options.initial is not None and not 1 <= options.initial <= _MOST_INITIAL:
             raise BadInput(f"--initial must be from 1 to {_MOST_INITIAL}, got {options.initial}")
         if not 1 <= options.seeds <= _MOST_SEEDS:
             raise BadInput(f"--seeds must be from 1 to {_MOST_SEEDS}, got {options.seeds}")
-        for name in options.problem or ():
+        for name in options.problems:
             get_problem(name)
         parse_model(options.model)
-        cases = [(name, options.initial) for name in options.problem or BUILT_IN]
-        if not options.problem and options.initial is None:
+        cases = [(name, options.initial) for name in options.problems or BUILT_IN]
+        if not options.problems and options.initial is None:
             cases.append(("diffusion-reaction-2d", _GRID))
-        arms = [Arm.parse(text) for text in options.arm or [BASELINE]]
-        compiled, seeds = options.compile == "on", options.seeds
-        asked = Asked(cases, arms, options.model, compiled, seeds, options.dtype)
-        return speed_cases(self, asked, device)
+        arms = [Arm.parse(text) for text in options.arms or (BASELINE,)]
+        compiled = options.compile == "on"
+        return speed_cases(
+            self, Asked(cases, arms, options.model, compiled, options.seeds, dtype), device
+        )
 
     def build(self, spec: Spec, device: torch.device) -> Task:
         """Build the task of a spec."""
-        from suites.pinn.engine.check import build_checked
+        from suites.pinn.check import build_checked
 
         return build_checked(spec, device)
 
@@ -240,7 +156,7 @@ class PINNSuite:
 
     def build_together(self, specs: Sequence[Spec], device: torch.device) -> Batch:
         """One batched model, or, where that is no model of each, the seeds in turn."""
-        from suites.pinn.engine.batch import build_together
+        from suites.pinn.batch import build_together
 
         return build_together(specs, device)
 
@@ -252,7 +168,15 @@ class PINNSuite:
 
         return illustrate(spec, weights, device)
 
-    def finish(self, records: Sequence[Record], store: Store, options: argparse.Namespace) -> None:
+    def network(
+        self, run: TrainedRun, weights: Mapping[str, Tensor], device: torch.device
+    ) -> Solution:
+        """The solution as a function of points; see `bench.task.Loadable`."""
+        from suites.pinn.trained import solution
+
+        return solution(run.spec, weights, device)
+
+    def finish(self, runs: Sequence[TrainedRun], options: PINNOptions) -> None:
         """No option of this suite asks for anything."""
 
     def columns(self, problem: str) -> Columns:
@@ -276,20 +200,15 @@ def _supervised(problem: Problem, most: int | None, asked: float | None) -> dict
     return {"fraction": asked, "most": None}
 
 
-def _execution(options: argparse.Namespace) -> dict[str, Any]:
+def _execution(options: PINNOptions) -> dict[str, Any]:
     """What is not the default: results from before an option existed keep their names."""
     found: dict[str, Any] = {}
-    for name, allowed in (("engine", ENGINES), ("compile", COMPILE)):
-        value = getattr(options, name, allowed[0])
-        if value not in allowed:
-            raise unknown(f"--{name}", value, allowed)
-        if value != allowed[0]:
-            found[name] = value
-    every = getattr(options, "resample", None)
-    if every is not None:
-        if every < 1:
-            raise BadInput(f"--resample must be at least 1, got {every}")
-        found["resample"] = every
+    for option in PINNOptions.declared():
+        value = getattr(options, option.name)
+        if option.name in ("engine", "compile", "resample") and value != option.default:
+            found[option.name] = value
+    if options.resample is not None and options.resample < 1:
+        raise BadInput(f"--resample must be at least 1, got {options.resample}")
     if found.get("compile") == "on" and ("resample" in found or found.get("engine") == "deepxde"):
         other = "--resample" if "resample" in found else "--engine deepxde"
         raise BadInput(f"--compile on and {other} exclude each other")

@@ -11,34 +11,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.spec.randomness import global_numpy_stream, numpy_generator, stream_seed, torch_generator
+from bench.spec.randomness import global_numpy_stream, numpy_generator
 from bench.spec.spec import Spec
 from bench.task import Diagnosis, Evaluation
-from bench.techniques.initialization import INITIALIZATIONS
-from bench.techniques.initializers import initialize
-from bench.techniques.norm_layers import measure_frozen_statistics
 from bench.techniques.rescaling import make_scale
-from bench.text.errors import BadInput
 from bench.training.optimization import Optimization
 from suites.pinn.backend import quiet, set_dtype
 from suites.pinn.diagnosis import diagnose
-from suites.pinn.engine.execution import COMPILE, ENGINES
+from suites.pinn.engine.choose import choose_evaluation, is_compiled
 from suites.pinn.engine.gradients import TrainingGradient, loss_and_terms
 from suites.pinn.engine.parameters import FlatParameters
-from suites.pinn.engine.stock import make_evaluation
 from suites.pinn.labels import label_statistics
-from suites.pinn.loss import loss_weights
-from suites.pinn.metrics import grid_errors
+from suites.pinn.loss import Loss, loss_weights
+from suites.pinn.metrics import Score
+from suites.pinn.models.build import build_network
 from suites.pinn.models.catalogue import parse_model
-from suites.pinn.models.network import FNN, RescaledOutput
+from suites.pinn.options import COMPILE, ENGINES
 from suites.pinn.problems.catalogue import get_problem
-from suites.pinn.problems.problem import TOTALS, Points, Problem, Supervised, Term, Truth
-
-_ROWS = 65_536
+from suites.pinn.problems.problem import Points, Problem
+from suites.pinn.problems.truth import Supervised, Truth
 
 
 def build(spec: Spec, device: torch.device) -> PINNTask:
-    """The task of a spec, unchecked: see `suites.pinn.engine.check`.
+    """The task of a spec, unchecked: see `suites.pinn.check`.
 
     Raises:
         BadInput: A file or a user's own object is wrong.
@@ -102,85 +97,65 @@ class PINNTask:
         self.problem = problem
         self.truth = truth
         self.supervised = supervised
-        labels = problem.data_terms(supervised.outputs) if supervised else ()
-        self.terms: tuple[Term, ...] = (*problem.terms, *labels)
         self.data = data
-        conditions = [term.name for term in self.terms if term.kind != "residual"]
-        self._check_names("conditions", conditions, len(data.bcs))
-        statistics = label_statistics(data, len(problem.outputs))
-        self.scales = [make_scale(spec.axes["rescaling"], s) for s in statistics]
-        dtype = torch.float64 if spec.dtype == "float64" else torch.float32
-        self.weighted_by = torch.tensor(
-            loss_weights(problem, self.terms, data.bcs, self.scales), dtype=dtype, device=device
-        )
-        self.net = self._network()
-        self.parameters = FlatParameters(self.net)
-        engine = spec.settings.get("engine", ENGINES[0])
-        self.evaluation = make_evaluation(data, self.net, device, engine)
+        self.heldout_data = heldout
         #: For the record: what a check of the engine has found.
         self.notes: dict[str, Any] = {}
         #: For the reader of the metrics.
         self.warnings: list[str] = []
-        self.heldout_data = heldout
-        self._heldout = make_evaluation(heldout, self.net, device, engine)
-        equations = [term.name for term in self.terms if term.kind == "residual"]
-        n_losses = len(self.evaluation(training=False))
-        self._check_names("equations", equations, n_losses - len(data.bcs))
+        dtype = torch.float64 if spec.dtype == "float64" else torch.float32
+        statistics = label_statistics(data, len(problem.outputs))
+        self.scales = [make_scale(spec.axes["rescaling"], one) for one in statistics]
+        self.loss = self._make_loss(dtype)
+        points = torch.as_tensor(data.train_x, device=device)
+        model = parse_model(spec.model)
+        self.net = build_network(model, spec.axes, problem, points, self.scales, spec.seed)
+        self.parameters = FlatParameters(self.net)
+        engine = spec.settings.get("engine", ENGINES[0])
+        self.evaluation = choose_evaluation(data, self.net, device, engine)
+        self._heldout = choose_evaluation(heldout, self.net, device, engine)
+        self.loss.check_names(
+            problem.name, len(data.bcs), len(self.evaluation(training=False)) - len(data.bcs)
+        )
+        self.gradient = self._make_gradient()
         self.optimization = Optimization([self.parameters.vector], spec.training)
-        self.gradient = TrainingGradient(
+        self.score: Score | None = None
+        if truth is not None:
+            self.score = Score(truth, problem.outputs, supervised, dtype)
+
+    def _make_loss(self, dtype: torch.dtype) -> Loss:
+        """The terms, and their weights in the units of the labels."""
+        problem, supervised = self.problem, self.supervised
+        labels = problem.data_terms(supervised.outputs) if supervised else ()
+        terms = (*problem.terms, *labels)
+        conditions = [term for term in terms if term.kind != "residual"]
+        if len(conditions) != len(self.data.bcs):
+            Loss(terms, torch.ones(0)).check_names(
+                problem.name, len(self.data.bcs), problem.n_equations
+            )
+        weights = loss_weights(problem, terms, self.data.bcs, self.scales)
+        return Loss(terms, torch.tensor(weights, dtype=dtype, device=self.device))
+
+    def _make_gradient(self) -> TrainingGradient:
+        """What a step computes, compiled if that is asked for or pays."""
+        spec = self.spec
+        asked = spec.settings.get("compile", COMPILE[0])
+        # A step is compiled anew for new points.
+        steps = min(spec.training.total_steps, spec.settings.get("resample", math.inf))
+        count = self.parameters.vector.numel()
+        return TrainingGradient(
             self.evaluation,
-            self.weighted_by,
+            self.loss.weights,
             self.parameters,
             self._fixed(),
-            spec.settings.get("compile", COMPILE[0]),
-            min(spec.training.total_steps, spec.settings.get("resample", math.inf)),
+            is_compiled(asked, self.evaluation, count, self.device, steps),
+            insist=asked == "on",
         )
-        if truth is not None:
-            self._grid = torch.as_tensor(truth.reference.points(), dtype=dtype)
-            self.targets = truth.reference.targets()
 
     def _fixed(self) -> dict[str, Tensor]:
         """What of the network is not trained, by name."""
         frozen = {n: p for n, p in self.net.named_parameters() if not p.requires_grad}
         return {**frozen, **dict(self.net.named_buffers())}
-
-    def _network(self) -> FNN:
-        """The initialised network on the device."""
-        model, axes, problem = parse_model(self.spec.model), self.spec.axes, self.problem
-        # A user's activation or normalisation may have random parameters of its own.
-        x = torch.as_tensor(self.data.train_x, device=self.device)
-        features = problem.input_transform(x)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream_seed(self.spec.seed, "modules"))
-            net = FNN(
-                features.shape[1],
-                len(problem.outputs),
-                model.width,
-                model.depth,
-                axes["activation"],
-                axes["normalization"],
-            ).to(self.device)
-        if features is not x:
-            net.apply_feature_transform(problem.input_transform)
-        initialize(
-            INITIALIZATIONS.get(axes["initialization"]),
-            net,
-            list(net.linears),
-            lambda: net(x),
-            torch_generator(self.spec.seed, "initialization"),
-        )
-        measure_frozen_statistics(net, lambda: net(x))
-        transform = RescaledOutput(self.scales, problem.output_transform).to(self.device)
-        net.apply_output_transform(transform)
-        return net
-
-    def _check_names(self, kind: str, names: list[str], count: int) -> None:
-        """There must be as many names as losses."""
-        if len(names) != count:
-            raise BadInput(
-                f"problem {self.problem.name!r} names {len(names)} {kind} ({', '.join(names)}) but"
-                f" has {count}"
-            )
 
     def unit(self, metric: str) -> str:
         """PDE problems are stated in dimensionless numbers; the loss is as it is minimised."""
@@ -199,7 +174,7 @@ class PINNTask:
             "collocation_points": len(self.data.train_x_all),
             "condition_points": dict(
                 zip(
-                    [term.name for term in self.terms if term.kind != "residual"],
+                    [term.name for term in self.loss.terms if term.kind != "residual"],
                     self.data.num_bcs,
                     strict=True,
                 )
@@ -219,34 +194,11 @@ class PINNTask:
             },
         }
 
-    def named(self, terms: Tensor) -> dict[str, Tensor]:
-        """Loss terms by name, with the totals of each kind (``Lf``, ``LIC``, …).
-
-        Args:
-            terms: The first of `terms`; held-out data lack those of supervised points. Further
-                axes stay.
-        """
-        present = self.terms[: len(terms)]
-        named = {term.name: value for term, value in zip(present, terms.unbind(), strict=True)}
-        for kind, total in TOTALS.items():
-            of_kind = [named[term.name] for term in present if term.kind == kind]
-            if of_kind and total not in named:
-                named[total] = torch.stack(of_kind).sum(dim=0)
-        return named
-
-    def weighted(self, terms: Tensor) -> Tensor:
-        """The loss that is minimised.
-
-        Args:
-            terms: The first of `terms`; held-out data lack those of supervised points.
-        """
-        return (terms * self.weighted_by[: len(terms)]).sum()
-
     def losses(self) -> dict[str, Tensor]:
         """Loss terms by name in the problem's units, and ``loss``, which the parameters' vector
         has a gradient of."""
         loss, terms = loss_and_terms(self.parameters.vector, self.gradient)
-        return {"loss": loss, **self.named(terms)}
+        return {"loss": loss, **self.loss.named(terms)}
 
     def step(self) -> Mapping[str, Tensor]:
         """One optimisation step; see `bench.task.Task.step`."""
@@ -260,45 +212,27 @@ class PINNTask:
             with quiet(), global_numpy_stream(self.spec.seed, f"points of step {step}"):
                 self.data.resample_train_points(pde_points=True, bc_points=False)
             self.evaluation = self.evaluation.redrawn()
-            self.gradient = self.gradient.with_(compile="off", evaluation=self.evaluation)
+            self.gradient = self.gradient.with_(compile=False, evaluation=self.evaluation)
 
     def predict(self) -> np.ndarray:
         """The network's prediction on the truth's grid, for the outputs that the truth has."""
-        assert self.truth is not None
-        self.net.eval()
-        with torch.no_grad():
-            parts = [
-                self.net(rows.to(self.device))[:, list(self.truth.outputs)].cpu()
-                for rows in self._grid.split(_ROWS)
-            ]
-        return torch.cat(parts).numpy()
+        assert self.score is not None
+        return self.score.predict(self.net, self.device)
 
     def evaluate(self) -> Evaluation:
         """Loss terms on the training and on held-out points, errors against the truth."""
         training = self.evaluation(training=False).detach()
         heldout = self._heldout(training=False).detach()
-        total = float(self.weighted(heldout))
+        total = float(self.loss.weighted(heldout))
         metrics = {
-            "loss": float(self.weighted(training)),
-            **{name: float(value) for name, value in self.named(training).items()},
+            "loss": float(self.loss.weighted(training)),
+            **{name: float(value) for name, value in self.loss.named(training).items()},
             "heldout_loss": total,
-            **{f"heldout_{name}": float(value) for name, value in self.named(heldout).items()},
+            **{f"heldout_{name}": float(value) for name, value in self.loss.named(heldout).items()},
         }
-        if self.truth is not None:
-            metrics |= grid_errors(
-                self.predict(),
-                self.targets,
-                [self.problem.outputs[output] for output in self.truth.outputs],
-                self._unseen(),
-            )
+        if self.score is not None:
+            metrics |= self.score.errors(self.predict())
         return Evaluation(metrics, total)
-
-    def _unseen(self) -> np.ndarray | None:
-        if self.supervised is None:
-            return None
-        unseen = np.ones(len(self.targets), dtype=bool)
-        unseen[self.supervised.rows] = False
-        return unseen
 
     def diagnose(self) -> Diagnosis:
         """Gradient size, signal in each hidden layer, spread of the prediction."""

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from sample_records import SPEC, record
 
 from bench.arm import AXES, Arm
-from bench.spec.spec import SCHEDULE_NAMES, Spec, Training
+from bench.spec.spec import Spec
+from bench.spec.training import SCHEDULE_NAMES, Training
 from bench.store.record import Metric, Record, decode, encode
 from bench.store.store import Store
 from bench.studies.catalogue import get_study

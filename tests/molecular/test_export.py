@@ -1,7 +1,8 @@
-"""Exported potentials: written by the command line, read without pickle, run by ASE."""
+"""Exported potentials: written by the command line, read as what they say, run by ASE."""
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
 from collections.abc import Callable
@@ -19,15 +20,17 @@ from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 from molecular_specs import CPU, alloys, write_alloys
 
-from bench.store import checkpoint
+from bench.execution.find_or_run import trained
+from bench.files.safetensors_file import decode_safetensors, encode_safetensors
 from bench.store.store import Store
+from bench.store.weights import load_weights
 from bench.suite import main
 from bench.text.errors import BadInput
 from suites.molecular.calculator import PotentialCalculator
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.md17 import read_npz
-from suites.molecular.export import FORMAT, load_potential
-from suites.molecular.problems.catalogue import SHIPPED
+from suites.molecular.data.molecules import SHIPPED
+from suites.molecular.export import FORMAT, TORCH_FORMAT, export_runs, load_potential
 from suites.molecular.task import MolecularTask, build
 
 KCAL = ase.units.kcal / ase.units.mol
@@ -53,14 +56,33 @@ class Session:
 
     def task(self, path: Path) -> MolecularTask:
         """The trained task behind an exported potential."""
-        content = torch.load(path, weights_only=True)
-        record = self.store.read(content["run"])
+        record = self.store.read(content_of(path)["run"])
         assert record is not None
         built = build(record.spec, CPU)
-        weights = torch.load(self.store.weights(record.spec_hash), weights_only=True)
+        weights = load_weights(self.store.weights(record.spec_hash))
         built.averaging.scored.load_state_dict(weights)
         return built
 
+
+def content_of(path: Path) -> dict[str, Any]:
+    """What an exported file says, with its weights."""
+    weights, texts = decode_safetensors(path.read_bytes())
+    return {**json.loads(texts["potential"]), "weights": weights}
+
+
+def write(path: Path, content: dict[str, Any]) -> Path:
+    """A file of such content, in the format that its suffix says, and its own path."""
+    if path.suffix == ".pt":
+        torch.save(content, path)
+    else:
+        plain = {key: value for key, value in content.items() if key != "weights"}
+        text = json.dumps(plain)
+        path.write_bytes(encode_safetensors(content["weights"], {"potential": text}))
+    return path
+
+
+#: Of files by their suffixes.
+FORMATS = {".safetensors": FORMAT, ".pt": TORCH_FORMAT}
 
 ETHANOL = ("--model", "schnet:16x2", "--dtype", "float64", "--steps", "80")
 ALLOYS = ("--model", "schnet:8x2", "--dtype", "float64", "--steps", "60", "--energy-unit", "eV")
@@ -102,6 +124,7 @@ def test_a_finished_run_is_exported_again_without_training(
     session: Session, ethanol: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ethanol.name.startswith("xtb-ethanol-schnet-16x2-baseline-seed0-")
+    assert ethanol.suffix == ".safetensors"
     capsys.readouterr()
     assert session.train(*ETHANOL, to="again") == 0
     _, err = capsys.readouterr()
@@ -291,16 +314,35 @@ def test_a_missing_file(tmp_path: Path) -> None:
         PotentialCalculator(tmp_path / "none.pt")
 
 
+@pytest.fixture(params=FORMATS)
+def suffix(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
 @pytest.mark.parametrize("kept", [0, 10, 3000])
-def test_a_damaged_file(kept: int, ethanol: Path, tmp_path: Path) -> None:
-    path = tmp_path / "damaged.pt"
-    path.write_bytes(ethanol.read_bytes()[:kept])
-    with pytest.raises(BadInput, match=r"damaged\.pt") as caught:
+def test_a_damaged_file(kept: int, suffix: str, ethanol: Path, tmp_path: Path) -> None:
+    path = changed(ethanol, tmp_path, suffix)
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(BadInput, match=r"changed\.") as caught:
         load_potential(path)
-    assert "\n" not in str(caught.value)
+    assert "unreadable" in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [{"weights": {}}, [1, 2], {"format": FORMAT}, torch.zeros(2)])
+@pytest.mark.parametrize("other", FORMATS)
+def test_a_file_of_the_other_format(other: str, suffix: str, ethanol: Path, tmp_path: Path) -> None:
+    path = changed(ethanol, tmp_path, suffix)
+    renamed = path.rename(path.with_suffix(other))
+    if other == suffix:
+        assert load_potential(renamed).elements == [1, 6, 8]
+        return
+    with pytest.raises(BadInput, match=r"changed\..* is unreadable"):
+        load_potential(renamed)
+
+
+@pytest.mark.parametrize(
+    "content", [{"weights": {}}, [1, 2], {"format": TORCH_FORMAT}, torch.zeros(2)]
+)
 def test_another_file_of_torch(content: Any, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "other.pt")
     with pytest.raises(BadInput, match="no exported potential"):
@@ -308,28 +350,58 @@ def test_another_file_of_torch(content: Any, tmp_path: Path) -> None:
 
 
 def test_the_weights_of_a_run_are_no_potential(session: Session, ethanol: Path) -> None:
-    weights = session.store.weights(torch.load(ethanol, weights_only=True)["run"])
+    weights = session.store.weights(content_of(ethanol)["run"])
     with pytest.raises(BadInput, match="no exported potential"):
         load_potential(weights)
 
 
-def changed(path: Path, folder: Path, **items: Any) -> Path:
-    """A potential with other content; ``None`` removes a key."""
-    content = {**torch.load(path, weights_only=True), **items}
-    new = folder / "changed.pt"
-    checkpoint.save(new, {key: value for key, value in content.items() if value is not None})
-    return new
+def test_what_earlier_code_exported(tmp_path: Path) -> None:
+    """It and what is exported of that store today are the same potential."""
+    stores = Path(__file__).parents[1] / "stores"
+    store = Store(stores / "schema-2")
+    record = store.read("caa2e54fb12ab782")
+    assert record is not None
+    export_runs(trained([record], store), tmp_path)
+    paths = [*tmp_path.iterdir(), stores / "potential-1.pt"]
+    today, earlier = (load_potential(path) for path in paths)
+    for name in ("scale", "energy_unit", "elements", "cutoff", "dtype", "title"):
+        assert getattr(today, name) == getattr(earlier, name)
+    weights = earlier.net.state_dict()
+    assert today.net.state_dict().keys() == weights.keys()
+    for name, value in today.net.state_dict().items():
+        assert torch.equal(value, weights[name])
+    energies = []
+    for path in paths:
+        atoms = molecule("CH3CH2OH")
+        atoms.calc = PotentialCalculator(path)
+        energies.append(atoms.get_potential_energy())
+    assert energies[0] == energies[1]
 
 
-def test_a_newer_format(ethanol: Path, tmp_path: Path) -> None:
-    assert load_potential(changed(ethanol, tmp_path)).elements == [1, 6, 8]
+def changed(path: Path, folder: Path, suffix: str, **items: Any) -> Path:
+    """A potential of either format with other content; ``None`` removes a key."""
+    content = {**content_of(path), "format": FORMATS[suffix], **items}
+    kept = {key: value for key, value in content.items() if value is not None}
+    return write(folder / f"changed{suffix}", kept)
+
+
+def test_a_newer_format(suffix: str, ethanol: Path, tmp_path: Path) -> None:
+    assert load_potential(changed(ethanol, tmp_path, suffix)).elements == [1, 6, 8]
     with pytest.raises(BadInput, match=f"{FORMAT + 1}, newer than {FORMAT}"):
-        load_potential(changed(ethanol, tmp_path, format=FORMAT + 1))
+        load_potential(changed(ethanol, tmp_path, suffix, format=FORMAT + 1))
 
 
-def test_a_newer_format_that_no_longer_has_all_keys(ethanol: Path, tmp_path: Path) -> None:
+def test_a_newer_format_that_no_longer_has_all_keys(
+    suffix: str, ethanol: Path, tmp_path: Path
+) -> None:
     with pytest.raises(BadInput, match=f"{FORMAT + 1}, newer than {FORMAT}"):
-        load_potential(changed(ethanol, tmp_path, format=FORMAT + 1, elements=None))
+        load_potential(changed(ethanol, tmp_path, suffix, format=FORMAT + 1, elements=None))
+
+
+def test_a_key_that_is_missing(suffix: str, ethanol: Path, tmp_path: Path) -> None:
+    for key in content_of(ethanol).keys() - {"weights"}:
+        with pytest.raises(BadInput, match="no exported potential"):
+            load_potential(changed(ethanol, tmp_path, suffix, **{key: None}))
 
 
 @pytest.mark.parametrize(
@@ -347,10 +419,10 @@ def test_a_newer_format_that_no_longer_has_all_keys(ethanol: Path, tmp_path: Pat
     ids=str,
 )
 def test_content_that_does_not_fit_together(
-    items: dict[str, Any], ethanol: Path, tmp_path: Path
+    items: dict[str, Any], suffix: str, ethanol: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(BadInput, match=r"changed\.pt|unheard-of"):
-        load_potential(changed(ethanol, tmp_path, **items))
+    with pytest.raises(BadInput, match=r"changed\.|unheard-of"):
+        load_potential(changed(ethanol, tmp_path, suffix, **items))
 
 
 class Malicious:
@@ -369,7 +441,7 @@ def test_pickled_code_is_not_executed(form: str, ethanol: Path, tmp_path: Path) 
     if form == "pickle":
         path.write_bytes(pickle.dumps(Malicious(written)))
     else:
-        content = torch.load(ethanol, weights_only=True) if form == "within" else {}
+        content = content_of(ethanol) if form == "within" else {}
         torch.save(
             {**content, "weights": Malicious(written)},
             path,

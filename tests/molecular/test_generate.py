@@ -20,8 +20,7 @@ from suites.molecular.data import generate, trajectory
 from suites.molecular.data.ase_file import read_ase
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.md17 import read_npz
-from suites.molecular.data.molecules import FORMULAS, SMILES
-from suites.molecular.problems.catalogue import SHIPPED
+from suites.molecular.data.molecules import FORMULAS, SHIPPED, SMILES
 
 KCAL = ase.units.kcal / ase.units.mol
 KT = 500 * ase.units.kB / KCAL

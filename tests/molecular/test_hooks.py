@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from bench.spec.randomness import global_streams
 from bench.techniques.norm_layers import FrozenBatchNorm, measure_frozen_statistics
 from suites.molecular.models.catalogue import ARCHITECTURES, Model, Size
-from suites.molecular.models.hooks import Executed, activation_sites, watch_execution
+from suites.molecular.models.hooks import ForwardTrace, activation_sites, trace_forward
 from suites.molecular.models.potential import (
     ENERGY,
     FORCES,
@@ -110,9 +110,9 @@ def operations(potential: NeuralNetworkPotential) -> Counter[str]:
     return run.counts
 
 
-def executed(potential: NeuralNetworkPotential) -> Executed:
+def executed(potential: NeuralNetworkPotential) -> ForwardTrace:
     """What the suite says of one forward pass."""
-    with watch_execution(potential) as found:
+    with trace_forward(potential) as found:
         energies(potential)
     return found
 

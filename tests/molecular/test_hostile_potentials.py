@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import struct
 import tarfile
 import zipfile
@@ -16,10 +15,13 @@ import pytest
 import torch
 from hostile_files import (
     BOMB,
+    NO_FILES,
+    SAFETENSORS,
     SMALL,
     Executed,
     arrays,
     refusal,
+    safetensors,
     sparse,
     write_zip,
 )
@@ -28,14 +30,14 @@ from bench.store import checkpoint
 from bench.store.store import Store
 from bench.suite import main
 from suites.molecular.data import download
-from suites.molecular.export import FORMAT, load_potential
+from suites.molecular.export import TORCH_FORMAT, load_potential
 
 Write = Callable[[Path], None]
 
 
 def replaced(path: Path, change: Callable[[dict[str, bytes]], None], **bombs: int) -> None:
     """A file of torch's with other members; `bombs` are members of so many zeros."""
-    torch.save({"format": FORMAT, "weights": torch.zeros(7, dtype=torch.uint8)}, path)
+    torch.save({"format": TORCH_FORMAT, "weights": torch.zeros(7, dtype=torch.uint8)}, path)
     with zipfile.ZipFile(path) as file:
         members = {name: file.read(name) for name in file.namelist()}
     (prefix,) = (name.removesuffix("data.pkl") for name in members if name.endswith("data.pkl"))
@@ -54,7 +56,7 @@ def with_pickle(content: bytes) -> Write:
 
 def saved(path: Path, zipped: bool) -> None:
     """A file of torch's with an object that would run code."""
-    content = {"format": FORMAT, "own": Executed(path.with_name("marker"))}
+    content = {"format": TORCH_FORMAT, "own": Executed(path.with_name("marker"))}
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
 
 
@@ -67,9 +69,15 @@ def linked(path: Path) -> None:
             file.addfile(entry)
 
 
+def with_text(text: str) -> Write:
+    """A safetensors file that says `text` where a potential says what it is."""
+    return lambda path: path.write_bytes(safetensors({"__metadata__": {"potential": text}}))
+
+
 #: Forty tuples, each twice in the next, as the key of a dictionary: hashed 2^40 times.
 HASHED = b"".join(b"q" + bytes([k]) + b"h" + bytes([k]) + b"\x86" for k in range(40))
-POTENTIALS: dict[str, tuple[Write, str]] = {
+#: Of the older format, which torch wrote.
+OLDER: dict[str, tuple[Write, str]] = {
     "a deflated tensor": (lambda path: replaced(path, lambda _: None, **{"0": BOMB}), "compressed"),
     "a claimed length": (
         with_pickle(
@@ -87,24 +95,46 @@ POTENTIALS: dict[str, tuple[Write, str]] = {
     ),
     "no format": (lambda path: torch.save({"format": torch.ones(3)}, path), "no exported"),
     "a sparse file": (lambda path: sparse(path, 100 << 30), "more than the limit"),
-    "a pipe": (lambda path: os.mkfifo(path), "no such file"),
-    "a folder": (lambda path: path.mkdir(), "no such file"),
+}
+POTENTIALS: dict[str, tuple[Write, str]] = {
+    **SAFETENSORS,
+    "no text": (lambda path: path.write_bytes(safetensors({})), "no exported"),
+    "no JSON": (with_text("potential"), "is unreadable"),
+    "no object": (with_text("[1]"), "is unreadable"),
+    "lists without end": (with_text('{"format":' + "[" * 1_000_000), "is unreadable"),
+    "the older format": (with_text(f'{{"format":{TORCH_FORMAT}}}'), "no exported"),
+    "a format of all digits": (with_text('{"format":' + "9" * 1_000_000 + "}"), "is unreadable"),
 }
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit")
-@pytest.mark.parametrize("name", POTENTIALS)
-def test_potentials(name: str, tmp_path: Path) -> None:
-    write, said = POTENTIALS[name]
+@pytest.mark.parametrize("name", OLDER)
+def test_potentials_of_the_older_format_and_checkpoints(name: str, tmp_path: Path) -> None:
+    write, said = OLDER[name]
     path = tmp_path / "p.pt"
     write(path)
     line = refusal(lambda: load_potential(path))
     assert said in line and "p.pt" in line
+    state, refused = checkpoint.load(path, "a", "b")
+    assert state is None and refused and refused.endswith(", started again")
     assert not (tmp_path / "marker").exists()
-    if path.is_file():
-        state, refused = checkpoint.load(path, "a", "b")
-        assert state is None and refused and refused.endswith(", started again")
-        assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize("name", POTENTIALS)
+def test_potentials(name: str, tmp_path: Path) -> None:
+    write, said = POTENTIALS[name]
+    path = tmp_path / "p.safetensors"
+    write(path)
+    line = refusal(lambda: load_potential(path))
+    assert said in line and "p.safetensors" in line
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("name", NO_FILES)
+def test_what_is_no_file(name: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"p{suffix}"
+    NO_FILES[name](path)
+    assert "no such file" in refusal(lambda: load_potential(path))
 
 
 # --- downloads --------------------------------------------------------------------------------
@@ -160,17 +190,24 @@ def test_an_archive_may_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.Mo
 def test_weights_that_mean_harm_are_not_exported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """After a run on an honest file."""
+    """After a run on an honest file, in the older format and in today's."""
     path = tmp_path / "f.npz"
     np.savez(path, **arrays(450))
     store = Store(tmp_path / "out")
     command = [*SMALL, "--problem", str(path), "--out", str(store.root)]
     assert main(command) == 0
     (name,) = store.names()
-    saved(store.weights(name), zipped=True)
-    capsys.readouterr()
-    assert main([*command, "--export", str(tmp_path / "potentials")]) == 0
-    (line,) = (line for line in capsys.readouterr().err.splitlines() if "unreadable" in line)
-    assert line.endswith("--rerun") and "f.npz" in line
-    assert list((tmp_path / "potentials").iterdir()) == []
+    today = store.weights(name)
+    today.unlink()
+    harmful: list[tuple[Path, Write]] = [(today.with_suffix(".pt"), lambda p: saved(p, True))]
+    harmful += [(today, write) for write, _ in SAFETENSORS.values()]
+    harmful += [(today, write) for write in NO_FILES.values()]
+    for path, write in harmful:
+        write(path)
+        capsys.readouterr()
+        assert main([*command, "--export", str(tmp_path / "potentials")]) == 0
+        (line,) = (line for line in capsys.readouterr().err.splitlines() if "unreadable" in line)
+        assert line.endswith("--rerun") and "f.npz" in line and line.isprintable()
+        assert list((tmp_path / "potentials").iterdir()) == []
+        path.rmdir() if path.is_dir() else path.unlink()
     assert not list(tmp_path.rglob("marker"))

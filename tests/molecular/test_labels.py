@@ -16,13 +16,13 @@ from molecular_specs import task
 
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.md17 import read_npz
+from suites.molecular.data.molecules import SHIPPED
 from suites.molecular.labels import (
     TOTAL_ENERGY_KCAL_MOL,
     LabelScale,
     label_scale,
     with_total_energies,
 )
-from suites.molecular.problems.catalogue import SHIPPED
 from suites.molecular.task import MolecularTask
 
 ETHANOL = SHIPPED / "ethanol.npz"

@@ -20,9 +20,8 @@ from bench.store.store import Store
 from bench.suite import main
 from bench.text.errors import BadInput
 from suites.molecular.data.frames import content_digest
-from suites.molecular.data.molecules import SMILES
+from suites.molecular.data.molecules import SHIPPED, SMILES
 from suites.molecular.models.catalogue import MODELS
-from suites.molecular.problems.catalogue import SHIPPED
 from suites.molecular.task import build
 
 PROGRAM = [sys.executable, "-m", "bench.suite"]

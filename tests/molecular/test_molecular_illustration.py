@@ -6,19 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from molecular_specs import CPU, run, task, write_alloys
 
-from bench.report.illustrations import Parity, illustrations
+from bench.report.illustrations import illustrations
 from bench.store.record import Record
 from bench.store.store import Store
+from bench.store.weights import load_weights
+from bench.task import Parity
 from bench.training.device import deterministic
 from suites.molecular import task as task_module
 from suites.molecular.illustration import illustrate
 
 
 def unreduced(record: Record, folder: Path) -> list[Parity]:
-    weights = torch.load(Store(folder).weights(record.spec_hash), weights_only=True)
+    weights = load_weights(Store(folder).weights(record.spec_hash))
     with deterministic(CPU):
         return illustrate(record.spec, weights, CPU)
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from bench.store.record import Record
 from bench.store.store import Store
+from bench.store.weights import load_weights
 from bench.training import loop as trainer
 from bench.training.run import execute
 from bench.training.signals import Interruption
@@ -45,7 +46,7 @@ def copied(state: Any) -> Any:
 
 def outcome(record: Record, folder: Path) -> dict[str, Any]:
     """Everything of a run that only its spec may decide."""
-    weights = torch.load(Store(folder).weights(record.spec_hash), weights_only=True)
+    weights = load_weights(Store(folder).weights(record.spec_hash))
     return {
         "status": record.status,
         "steps": record.steps_done,
@@ -96,7 +97,7 @@ def test_the_best_state_is_chosen_on_the_validation_frames(learnt: Record) -> No
 
 def test_the_saved_weights_are_those_that_were_scored(learnt: Record, folder: Path) -> None:
     built = build(learnt.spec, CPU)
-    weights = torch.load(Store(folder).weights(learnt.spec_hash), weights_only=True)
+    weights = load_weights(Store(folder).weights(learnt.spec_hash))
     built.averaging.scored.load_state_dict(weights)
     metrics = built.evaluate().metrics
     assert metrics == {name: metric.final for name, metric in learnt.metrics.items()}

@@ -8,7 +8,7 @@ from importlib.resources import files
 import pytest
 from molecular_specs import specify, task
 
-from bench.published import Published
+from bench.task import Published
 from bench.text.errors import BadInput
 from suites.molecular.suite import SUITE
 
@@ -122,5 +122,5 @@ def test_the_protocols_own_loss_is_the_same_run() -> None:
 
 
 def test_an_unknown_loss_is_refused() -> None:
-    with pytest.raises(BadInput, match=r"unknown loss 'RMSE'.*MAE, MSE"):
+    with pytest.raises(BadInput, match=r"unknown --loss 'RMSE'.*MAE, MSE"):
         specify("schnet:8x2", "baseline", "--loss", "RMSE")

@@ -13,7 +13,8 @@ from sympy import Expr, Rational, cos, diff, exp, sin
 
 from suites.pinn.backend import dde, set_dtype
 from suites.pinn.problems.catalogue import BUILT_IN, VARIANTS, get_problem
-from suites.pinn.problems.problem import Points, Problem, Truth
+from suites.pinn.problems.problem import Points, Problem
+from suites.pinn.problems.truth import Truth
 
 x, y, t = sympy.symbols("x y t", real=True)
 POINTS = Points(domain=16, boundary=24, initial=16)

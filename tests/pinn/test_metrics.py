@@ -273,10 +273,10 @@ def test_a_truth_that_is_hardly_better_than_the_prediction_is_warned_of() -> Non
     metrics = built.evaluate().metrics
     reference = built.truth.reference
     fine = tuple(metrics[f"L2RE{name}"] / 11 for name in "dvp")
-    built.truth = replace(built.truth, reference=replace(reference, error=fine))
+    built.score.truth = replace(built.truth, reference=replace(reference, error=fine))
     assert not any("only known" in text for text in built.diagnose().warnings)
     coarse = (fine[0], metrics["L2REv"] / 9, fine[2])
-    built.truth = replace(built.truth, reference=replace(reference, error=coarse))
+    built.score.truth = replace(built.truth, reference=replace(reference, error=coarse))
     (warning,) = (text for text in built.diagnose().warnings if "only known" in text)
     assert "of v " in warning and f"{coarse[1]:.1e}" in warning
 
@@ -284,7 +284,7 @@ def test_a_truth_that_is_hardly_better_than_the_prediction_is_warned_of() -> Non
 def test_a_truth_without_an_error_estimate_is_warned_of() -> None:
     built = task("advection-1d")
     assert not any("error estimate" in text for text in built.diagnose().warnings)
-    built.truth = replace(built.truth, reference=replace(built.truth.reference, error=None))
+    built.score.truth = replace(built.truth, reference=replace(built.truth.reference, error=None))
     assert any("no error estimate" in text for text in built.diagnose().warnings)
 
 

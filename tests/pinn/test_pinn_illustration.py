@@ -11,9 +11,11 @@ import pytest
 import torch
 from pinn_specs import CPU, run, specify, task
 
-from bench.report.illustrations import Field, illustrations
+from bench.report.illustrations import illustrations
 from bench.store.record import Record
 from bench.store.store import Store
+from bench.store.weights import load_weights
+from bench.task import Field
 from bench.training.device import deterministic
 from suites.pinn import task as task_module
 from suites.pinn.illustration import as_grid, fields, illustrate
@@ -30,7 +32,7 @@ def drawn(record: Record, folder: Path) -> list[Field]:
 
 
 def unreduced(record: Record, folder: Path) -> list[Field]:
-    weights = torch.load(Store(folder).weights(record.spec_hash), weights_only=True)
+    weights = load_weights(Store(folder).weights(record.spec_hash))
     with deterministic(CPU):
         return illustrate(record.spec, weights, CPU)
 
@@ -75,9 +77,7 @@ def test_a_solution_over_the_plane_at_the_last_time(problem: str, tmp_path: Path
     found = drawn(record, tmp_path)
     built = task(problem, "irelu+denorm+rescale", steps=2)
     assert built.truth is not None
-    built.net.load_state_dict(
-        torch.load(Store(tmp_path).weights(record.spec_hash), weights_only=True)
-    )
+    built.net.load_state_dict(load_weights(Store(tmp_path).weights(record.spec_hash)))
     x, y, t = built.truth.reference.axes  # type: ignore[union-attr]
     points = [[right, up, t[-1]] for up in y for right in x]
     predicted = built.net.eval()(torch.tensor(points, dtype=torch.float64)).detach().numpy()

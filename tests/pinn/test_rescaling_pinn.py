@@ -108,7 +108,7 @@ def test_the_optimised_loss_is_deepxde_s_with_a_transform_and_weights(
     )
     # Unweighted terms, in the problem's own units.
     unweighted = (wanted / torch.tensor(weights)).tolist()
-    names = [term.name for term in built.terms]
+    names = [term.name for term in built.loss.terms]
     assert [float(losses[name]) for name in names] == pytest.approx(unweighted, rel=1e-11)
 
 

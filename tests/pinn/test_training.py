@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import itertools
 import json
@@ -17,13 +16,11 @@ import pinn_specs
 import pytest
 import torch
 
-from bench.arm import Arm
 from bench.store.record import Record
 from bench.store.store import Store
+from bench.store.weights import load_weights
 from bench.suite import main
-from bench.task import Request
 from suites.pinn.problems.catalogue import BUILT_IN
-from suites.pinn.suite import SUITE
 from suites.pinn.task import PINNTask, build
 
 CPU = torch.device("cpu")
@@ -72,7 +69,7 @@ def test_the_same_spec_gives_the_same_record(baseline: Record, tmp_path: Path) -
 
 def test_the_saved_weights_are_the_trained_ones(baseline: Record, folder: Path) -> None:
     built = build(baseline.spec, CPU)
-    built.net.load_state_dict(torch.load(Store(folder).weights(baseline.spec_hash)))
+    built.net.load_state_dict(load_weights(Store(folder).weights(baseline.spec_hash)))
     metrics = built.evaluate().metrics
     assert metrics["L2RE"] == baseline.metrics["L2RE"].final
     assert metrics["loss"] == baseline.metrics["loss"].final
@@ -244,10 +241,7 @@ def test_a_pdebench_file_is_the_truth(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_the_initial_condition_is_the_file_s(tmp_path: Path) -> None:
     module = writers()
     module.write_advection(tmp_path)
-    options = argparse.Namespace(supervised=None, data_root=tmp_path, sample=1)
-    spec = SUITE.specify(
-        Request("advection-1d", "fnn:8x2", Arm(), 0, "smoke", "cpu", "float64", options)
-    )
+    spec = specify("advection-1d", model="fnn:8x2", data_root=tmp_path, sample=1)
     built = build(spec, CPU)
     data = built.data
     x = data.train_x[: data.num_bcs[0]]

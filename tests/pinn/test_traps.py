@@ -18,8 +18,8 @@ from bench.store.store import Store
 from bench.training.run import execute
 from bench.training.signals import Interruption
 from suites.pinn.backend import dde, set_dtype
-from suites.pinn.engine.execution import ENGINES
 from suites.pinn.engine.stock import StockEvaluation
+from suites.pinn.options import ENGINES
 from suites.pinn.problems.advection import Advection1D
 from suites.pinn.problems.catalogue import BUILT_IN, get_problem
 from suites.pinn.problems.problem import Points

@@ -15,9 +15,9 @@ from sample_study import ARMS, PROBLEMS, constant, plan, records, results
 
 from bench.report import document, pictures
 from bench.report.findings import headline
-from bench.report.illustrations import Field, Illustration, Parity
 from bench.report.results import Results
 from bench.store.store import Store
+from bench.task import Field, Illustration, Parity
 from bench.text.errors import BadInput
 
 ERRORS = constant({"baseline": 0.4, "irelu": None, "lsuv": 0.3, "irelu+lsuv": 0.2})

@@ -15,14 +15,17 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from hostile_files import NO_FILES, SAFETENSORS
 from sample_records import SPEC, record
 
 from bench.report import illustrations as illustration
-from bench.report.illustrations import Field, Illustrated, Illustration, Parity, illustrations
+from bench.report.illustrations import illustrations
 from bench.spec.spec import Spec
-from bench.store import checkpoint
+from bench.spec.user_code import source_digest
 from bench.store.record import Record
 from bench.store.store import Store
+from bench.store.weights import save_weights
+from bench.task import Field, Illustrated, Illustration, Parity
 
 FIELD = Field(
     "u",
@@ -69,7 +72,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def write_weights(store: Store, value: float, spec: Spec = SPEC) -> None:
-    checkpoint.save(store.weights(spec.hash), {"weight": torch.full((2,), value)})
+    save_weights(store, spec.hash, {"weight": torch.full((2,), value)})
 
 
 def kept(store: Store) -> Path:
@@ -141,14 +144,59 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     return captured.err
 
 
-@pytest.mark.parametrize("content", [b"", b"weights", pickle.dumps(Path("x"), protocol=2)], ids=len)
+def assert_refused(
+    said: str, path: Path, suite: Drawing, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert illustrations(record(), store) == []
+    line = one_line(capsys)
+    assert str(path) in line and said in line and line[:-1].isprintable()
+    assert not suite.calls and not kept(store).exists()
+
+
+@pytest.mark.parametrize("name", SAFETENSORS)
 def test_weights_that_cannot_be_read(
+    name: str, suite: Drawing, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write, said = SAFETENSORS[name]
+    path = store.weights(SPEC.hash)
+    path.unlink()
+    write(path)
+    assert_refused(said, path, suite, store, capsys)
+
+
+@pytest.mark.parametrize("name", NO_FILES)
+def test_weights_that_are_no_file(
+    name: str, suite: Drawing, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = store.weights(SPEC.hash)
+    path.unlink()
+    NO_FILES[name](path)
+    assert_refused("cannot be opened", path, suite, store, capsys)
+
+
+def older(store: Store, content: bytes) -> Path:
+    """The weights' file that earlier code wrote, instead of today's."""
+    path = store.weights(SPEC.hash)
+    path.unlink()
+    path.with_suffix(".pt").write_bytes(content)
+    return path.with_suffix(".pt")
+
+
+def test_weights_of_earlier_code(suite: Drawing, store: Store) -> None:
+    content = io.BytesIO()
+    torch.save({"weight": torch.full((2,), 3.0)}, content)
+    older(store, content.getvalue())
+    assert_same(illustrations(record(), store), [FIELD, PARITY])
+    ((_, weights, _),) = suite.calls
+    assert torch.equal(weights["weight"], torch.full((2,), 3.0))
+
+
+@pytest.mark.parametrize("content", [b"", b"weights", pickle.dumps(Path("x"), protocol=2)], ids=len)
+def test_weights_of_earlier_code_that_cannot_be_read(
     content: bytes, suite: Drawing, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store.weights(SPEC.hash).write_bytes(content)
-    assert illustrations(record(), store) == []
-    assert "weights.pt" in one_line(capsys)
-    assert not suite.calls and not kept(store).exists()
+    path = older(store, content)
+    assert_refused("is unreadable", path, suite, store, capsys)
 
 
 def test_a_suite_that_raises(
@@ -179,7 +227,7 @@ def test_a_user_s_code_that_has_changed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     own_module("own_drawn", "Wave = 1\n")
-    digest = illustration.source_digest("own_drawn:Wave")
+    digest = source_digest("own_drawn:Wave")
     for sources, calls in (({"own_drawn:Wave": digest}, 1), ({"own_drawn:Wave": "0" * 16}, 1)):
         spec = msgspec.structs.replace(SPEC, sources=sources)
         write_weights(store, 1.0, spec)
@@ -331,7 +379,7 @@ def test_a_parity_is_strided(count: int, kept_count: int, suite: Drawing, store:
 
 
 def test_the_protocol_is_what_the_suites_have() -> None:
-    from bench.task import load_suite
+    from bench.plugins import load_suite
 
     assert isinstance(load_suite("pinn"), Illustrated)
     assert isinstance(load_suite("molecular"), Illustrated)

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from sample_records import SPEC, record
 
-from bench.spec.spec import Spec, Training
+from bench.spec.spec import Spec
+from bench.spec.training import Training
 from bench.store.record import SCHEMA, Metric, decode, encode
 from bench.text.errors import BadInput
 

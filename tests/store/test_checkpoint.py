@@ -11,7 +11,7 @@ import pytest
 import torch
 from regression_task import interrupt_at, start
 
-from bench.spec.spec import Training
+from bench.spec.training import Training
 from bench.store import checkpoint
 
 

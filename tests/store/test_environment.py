@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.plugins import load_suite
 from bench.store.environment import code_digest, provenance
-from bench.task import load_suite
 
 
 @pytest.fixture

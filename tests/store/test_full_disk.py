@@ -117,7 +117,7 @@ def test_full_in_the_middle(
     assert not list(disk.root.rglob("*.tmp"))
     disk.free()
     assert main(command) == 0
-    assert "(found in the store)" in capsys.readouterr().err
+    assert "found in the store" in capsys.readouterr().err
     assert results(disk.store) == whole
 
 

@@ -203,7 +203,7 @@ def test_find_in_a_store_that_is_not_there(store: Store) -> None:
 def test_names_that_are_no_hash_are_refused_everywhere(store: Store, name: str) -> None:
     outside = store.root.parent / "keep"
     outside.mkdir()
-    for use in (store.directory, store.checkpoint, store.weights, store.read):
+    for use in (store.directory, store.checkpoint, store.weights, store.find_weights, store.read):
         with pytest.raises(BadInput, match="16 hexadecimal digits"):
             use(name)
     assert outside.exists()

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench.arm import Arm
-from bench.studies.catalogue import STUDIES, get_study
+from bench.studies.catalogue import get_study, named_studies
 from bench.studies.definition import Part, Variant, factorial_cells
+from bench.studies.questions import QUESTIONS
 from bench.text.errors import BadInput
 
 GOOD = """
@@ -53,15 +54,15 @@ def test_what_is_no_variant_is_refused(text: str) -> None:
         Variant.parse(text)
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", QUESTIONS)
 def test_the_named_studies_are_whole(name: str) -> None:
-    for part in STUDIES[name].part:
+    for part in named_studies()[name].part:
         part.check()
 
 
 @pytest.mark.parametrize("name", ["initialization", "integrated-activations", "factorial"])
 def test_activations_are_compared_under_equal_initialisation(name: str) -> None:
-    for part in STUDIES[name].part:
+    for part in named_studies()[name].part:
         for one, other in part.comparisons():
             arms = [Variant.parse(text).arm for text in (one, other)]
             if arms[0].activation != arms[1].activation:

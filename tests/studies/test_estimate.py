@@ -11,10 +11,10 @@ import pytest
 import toy_suite
 from sample_records import SPEC, record
 
+from bench.plugins import load_suite
 from bench.spec.spec import Spec
 from bench.store.record import Timing
 from bench.studies.estimate import duration, estimate, measure
-from bench.task import load_suite
 
 FULL = msgspec.structs.replace(
     SPEC, axes={"activation": "tanh", "normalization": "denorm", "rescaling": "rescale=1"}

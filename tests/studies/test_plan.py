@@ -11,13 +11,15 @@ import msgspec
 import pytest
 import toy_suite
 
-from bench.cli.train import specify
+from bench.cli.train import asked as asked_specs
+from bench.plugins import load_suite
 from bench.store.store import Store
-from bench.studies.catalogue import STUDIES
-from bench.studies.definition import Part, Study
-from bench.studies.plan import Plan, find_plans, make_plan, plans, save
+from bench.studies.catalogue import named_studies
+from bench.studies.definition import Part, Study, split_words
+from bench.studies.plan import Asked, Plan, find_plans, make_plan, plans, save
+from bench.studies.questions import QUESTIONS
 from bench.suite import parser
-from bench.task import Suite, load_suite
+from bench.task import Suite
 from bench.text.errors import BadInput
 
 ARMS = ["baseline", "irelu", "irelu --lr 0.1"]
@@ -25,17 +27,10 @@ ARMS = ["baseline", "irelu", "irelu --lr 0.1"]
 
 def plan(arms: Sequence[str] = ARMS, suite: Suite = toy_suite.LONE, **changes: Any) -> Plan:
     study = Study("Does it help?", [Part(suite.name, list(arms))], "mine")
-    asked: dict[str, Any] = {
-        "problems": [],
-        "models": [],
-        "seeds": [0, 1],
-        "budget": "quick",
-        "device": "cpu",
-        "dtype": "float32",
-        "command": "python -m bench.suite study mine.toml",
-        **changes,
-    }
-    return make_plan(study, study.part[0], suite, asked.pop("options", ""), **asked)
+    command = changes.pop("command", "python -m bench.suite study mine.toml")
+    words = split_words(changes.pop("options", ""))
+    asked = Asked(**{"seeds": [0, 1], "words": words, **changes})
+    return make_plan(study, study.part[0], suite, asked, command)
 
 
 def places(found: Plan) -> list[tuple[str, str, str, int]]:
@@ -166,29 +161,25 @@ def test_a_plan_that_claims_another_name_is_refused(
     assert "has been renamed or edited" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", QUESTIONS)
 @pytest.mark.parametrize("suite", ["pinn", "molecular"])
 def test_the_command_of_a_run_is_that_run(name: str, suite: str) -> None:
     """Of one problem, model and seed of every study of the suite."""
-    study = STUDIES[name]
+    study = named_studies()[name]
     (part,) = study.on(suite)
-    found = make_plan(
-        study,
-        part,
-        load_suite(suite),
-        "--evaluations 3",
+    asked = Asked(
         problems=(part.problems or load_suite(suite).default_problems())[:1],
         models=part.models[:1],
         seeds=[3],
         budget="smoke",
-        device="cpu",
         dtype="float64",
-        command="",
+        words=["--evaluations", "3"],
     )
+    found = make_plan(study, part, load_suite(suite), asked, command="")
     assert len(found.runs) == len(part.variants())
     for run in found.runs:
         words = shlex.split(run.command)
         assert words[:3] == ["python", "-m", "bench.suite"]
         options = parser().parse_args(words[3:])
-        (spec,) = specify(load_suite(suite), options, "cpu")
+        (spec,) = asked_specs(load_suite(suite), options, "cpu")
         assert spec.hash == run.spec.hash

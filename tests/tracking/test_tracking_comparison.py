@@ -12,8 +12,8 @@ from asv.plugins.regressions import _GraphDataFilter
 
 from bench.text.errors import BadInput
 from bench.tracking.comparison import Change, Verdict, compare, worse
-from bench.tracking.configuration import Thresholds
 from bench.tracking.results import Value
+from bench.tracking.thresholds import Thresholds
 
 NAN = math.nan
 ABSENT = "absent"

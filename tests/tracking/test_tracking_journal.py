@@ -95,3 +95,31 @@ def test_a_damaged_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
 )
 def test_commits_are_spread_evenly_up_to_the_last(count: int, expected: list[int]) -> None:
     assert spread([str(k) for k in range(10)], count) == [str(k) for k in expected]
+
+
+# Which commit the next night is compared with.
+
+
+def last_good(written: Journal, head: str) -> str | None:
+    ancestors = ANCESTORS[ANCESTORS.index(head) :]
+    night = written.last_good(written.good(ancestors), head)
+    return night.commit if night else None
+
+
+def test_head_is_compared_with_the_newest_good_commit_before_it(tmp_path: Path) -> None:
+    written = journal(tmp_path, a="accepted", b="good", c="bad", d="good")
+    assert [last_good(written, head) for head in "edcb"] == ["d", "b", "b", "a"]
+
+
+def test_an_accepted_head_is_compared_with_itself(tmp_path: Path) -> None:
+    assert last_good(journal(tmp_path, a="good", b="accepted"), "b") == "b"
+
+
+def test_the_first_commit_is_compared_with_nothing(tmp_path: Path) -> None:
+    assert last_good(journal(tmp_path), "e") is None
+    assert last_good(journal(tmp_path, c="bad", e="good"), "e") is None
+
+
+def test_a_rewritten_history_is_compared_with_nothing_by_itself(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"^e builds on none of the commits that are known to be"):
+        last_good(journal(tmp_path, rewritten="good"), "e")

@@ -16,7 +16,9 @@ import pytest
 
 from bench.text.errors import BadInput
 from bench.tracking import machine as module
-from bench.tracking.machine import GPU, Machine, examine, require_gpu
+from bench.tracking import nvidia_smi
+from bench.tracking.machine import Machine, examine, require_gpu
+from bench.tracking.nvidia_smi import GPU
 
 UUID = "GPU-4e0b1e8c-52d1-9d4d-0c4f-5a1e0c1f8a11"
 #: Answers to nvidia-smi's fields, as an idle H100 gives them.
@@ -183,7 +185,7 @@ def test_an_nvidia_smi_that_hangs_is_given_up(
     fake_smi: FakeSmi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_smi.script("#!/bin/sh\nexec sleep 20\n")
-    monkeypatch.setattr(module, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(nvidia_smi, "_TIMEOUT", 0.2)
     start = time.monotonic()
     found = examine()
     assert time.monotonic() - start < 10

@@ -19,16 +19,10 @@ from asv.runner import BenchmarkResult
 from asv_checkout import MACHINE, measured
 
 from bench.text.errors import BadInput
+from bench.tracking.adoption import adopt
 from bench.tracking.configuration import Configuration
-from bench.tracking.results import (
-    adopt,
-    files,
-    missing,
-    read,
-    removed,
-    restore,
-    set_aside_damaged,
-)
+from bench.tracking.result_files import files, restore, set_aside_damaged
+from bench.tracking.results import missing, read, removed
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -17,7 +17,11 @@ ACTIONLINT = Path(sys.executable).with_name("actionlint")
 
 #: What each job may do, beside nothing.
 PERMISSIONS = {
-    "ci.yml": {"test": {"contents": "read"}, "compare": {"contents": "read"}},
+    "ci.yml": {
+        "test": {"contents": "read"},
+        "docs": {"contents": "read"},
+        "compare": {"contents": "read"},
+    },
     "nightly-gpu.yml": {
         "nightly": {"contents": "write"},
         "pages": {"pages": "write", "id-token": "write"},

@@ -16,7 +16,7 @@ from bench.training.device import StepTimer, deterministic, resolve
 from bench.training.run import execute
 from bench.training.signals import Interruption
 from suites.molecular.models.catalogue import ARCHITECTURES
-from suites.pinn.engine.batch import Batched, build_together
+from suites.pinn.batch import Batched, build_together
 from suites.pinn.problems.catalogue import BUILT_IN
 from suites.pinn.task import build
 

@@ -18,7 +18,7 @@ from regression_task import CPU, Regression, interrupt_at, start
 from torch import Tensor
 
 from bench.spec.randomness import global_streams
-from bench.spec.spec import Training
+from bench.spec.training import Training
 from bench.store import checkpoint
 from bench.store.record import Metric
 from bench.task import Diagnosis, Evaluation

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.spec.spec import SCHEDULE_NAMES, Training
+from bench.spec.training import SCHEDULE_NAMES, Training
 from bench.training.optimization import SCHEDULES, JointOptimization, Optimization
 
 Losses = Callable[[], dict[str, Tensor]]

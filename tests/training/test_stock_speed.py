@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from bench.suite import main
-from bench.training.stock_speed import Contender, SpeedCase, measure, relative_difference
+from bench.task import Contender, SpeedCase
+from bench.training.stock_speed import measure, relative_difference
 
 CPU = torch.device("cpu")
 

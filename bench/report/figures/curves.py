@@ -53,10 +53,10 @@ def curves(panels: Sequence[Panel], palette: Palette, columns: int, slug: str) -
     """Draw panels with one legend above.
 
     Args:
-        panels: Row by row.
+        panels: The panels, row by row.
         palette: Gives each label its look.
         columns: Panels in a row.
-        slug: Of the figure's ids.
+        slug: The beginning of every id in the figure.
     """
     titles = [panel.title for panel in panels]
     labels = [series.label for panel in panels for series in panel.series]
@@ -92,7 +92,7 @@ def _draw(axes: Axes, panel: Panel, palette: Palette) -> None:
 
 
 def _cleaned(series: Series) -> Series:
-    """Along finite x, as floats."""
+    """The series where x is finite, as floats."""
     x, middle, low, high = (
         np.ravel(tame(v)) for v in (series.x, series.middle, series.low, series.high)
     )
@@ -101,7 +101,7 @@ def _cleaned(series: Series) -> Series:
 
 
 def _log_range(shown: Sequence[Series], middles: np.ndarray) -> tuple[float, float]:
-    """Of the middles, and of the bands up to a factor of ten beyond."""
+    """Range that shows all middles, and the bands up to a factor of ten beyond them."""
     positive = finite_positive(middles)
     low, high = float(positive.min()), float(positive.max())
     high = min(high, low * 10.0**_MOST_DECADES)

@@ -27,7 +27,7 @@ class EffectRow:
     Attributes:
         label: The arm.
         reference: What it is compared with.
-        ratio: Of its error to the reference's; may be infinite.
+        ratio: The arm's error over the reference's; may be infinite.
         low: Lower end of the ratio's interval; NaN for none.
         high: Upper end.
         verdict: ``better``, ``worse`` or ``undecided``.
@@ -55,9 +55,9 @@ def effects(rows: Sequence[EffectRow], metric: str, slug: str) -> str:
     """Draw comparisons, one a row.
 
     Args:
-        rows: From top to bottom.
+        rows: The comparisons, from top to bottom.
         metric: The error that the ratios are of.
-        slug: Of the figure's ids.
+        slug: The beginning of every id in the figure.
     """
     names = [_names(row) for row in rows]
     numbers = [_numbers(row) for row in rows]
@@ -106,7 +106,7 @@ def effects(rows: Sequence[EffectRow], metric: str, slug: str) -> str:
 
 
 def _limits(rows: Sequence[EffectRow]) -> tuple[float, float]:
-    """Those of the estimates, and of the intervals as far as these leave the estimates apart."""
+    """Limits of the axis: all estimates, and the intervals as far as the estimates stay apart."""
     ratios = np.clip(finite_positive(np.array([row.ratio for row in rows])), 1e-3, 1e3)
     ends = finite_positive(np.array([end for row in rows for end in (row.low, row.high)]))
     least, most = min([0.5, *ratios]), max([2.0, *ratios])

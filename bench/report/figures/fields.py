@@ -34,13 +34,13 @@ def fields(
     """Draw the reference, and each prediction above its error.
 
     Args:
-        name: Of the field.
-        reference: Rows from the bottom to the top.
+        name: Name of the field.
+        reference: Its values, rows from the bottom to the top.
         predictions: Label and values.
         axes: Labels of the horizontal and the vertical axis.
         extent: Left, right, bottom, top.
-        at: Where the cut is; may be empty.
-        slug: Of the figure's ids.
+        at: The place of the cut, for people; may be empty.
+        slug: The beginning of every id in the figure.
     """
     size = min(
         _WIDEST_IMAGE,
@@ -114,7 +114,7 @@ def _image(
     colours: Colormap,
     extent: Any,
 ) -> None:
-    """Values as pixels, those that are not finite left out."""
+    """Draw values as pixels; values that are not finite stay blank."""
     rows, columns = (
         np.linspace(0, n - 1, min(n, _MOST_PIXELS)).round().astype(int) for n in values.shape
     )

@@ -28,9 +28,9 @@ def heat_map(
     Args:
         rows: Problems, and models where there are several.
         columns: Arms.
-        ratios: Of the arm's error to the reference's, a row a problem; NaN for none.
-        texts: What a cell says.
-        slug: Of the figure's ids.
+        ratios: The arm's error over the reference's, one row for each problem; NaN for none.
+        texts: The text in each cell.
+        slug: The beginning of every id in the figure.
     """
     names = [wrap(row, _WIDEST_ROW) for row in rows]
     left = 12 + max((text_width(line) for lines in names for line in lines), default=0)

@@ -14,13 +14,13 @@ class Panels:
     """Where panels stand, once `place` has said how high they are.
 
     Args:
-        titles: Of the panels, row by row.
-        labels: Of the legend.
-        columns: Panels in a row, at most.
-        widest: Width of a panel at most, in px.
-        left: Between a panel's left edge and its axes.
-        right: Likewise.
-        top: Above the axes, under a title of one line.
+        titles: Titles of the panels, row by row.
+        labels: Labels in the legend.
+        columns: Most panels in a row.
+        widest: Largest width of a panel, in px.
+        left: Distance from a panel's left edge to its axes, in px.
+        right: Distance from a panel's axes to its right edge, in px.
+        top: Distance from a title of one line to the axes, in px.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class Panels:
         """The canvas, with its legend.
 
         Args:
-            inner_height: Of the axes, in px.
-            below: Height under them.
+            inner_height: Height of the axes, in px.
+            below: Height under the axes, in px.
             palette: Gives each label its look.
-            lines: Of the legend: with lines.
+            lines: Whether the legend's samples are lines.
         """
         self._inner_height = inner_height
         self._height = self._above + inner_height + below

@@ -24,11 +24,11 @@ class Point:
 
     Attributes:
         label: The arm.
-        seconds: Of training.
-        error: Infinite if it diverged.
+        seconds: Training time.
+        error: Its error; infinite if the arm diverged.
         low: Lower end of the error's range.
         high: Upper end.
-        diverged: What to say of runs that diverged.
+        diverged: A note on runs that diverged; may be empty.
     """
 
     label: str
@@ -54,7 +54,7 @@ def pareto(
         metric: The error.
         palette: Gives each label its look.
         columns: Panels in a row.
-        slug: Of the figure's ids.
+        slug: The beginning of every id in the figure.
     """
     titles = [title for title, _ in panels]
     labels = [point.label for _, points in panels for point in points]
@@ -136,7 +136,7 @@ def _draw(axes: Axes, points: Sequence[Point], palette: Palette) -> None:
 
 
 def _front(axes: Axes, points: Sequence[Point], right: float) -> None:
-    """The least error that is reached by each time."""
+    """Draw the smallest error that any arm has reached by each time."""
     best: list[Point] = []
     for point in sorted(points, key=lambda p: (p.seconds, p.error)):
         if not best or point.error < best[-1].error:

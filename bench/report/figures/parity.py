@@ -40,11 +40,11 @@ def parity(
     """Draw a histogram of pairs for each arm, and the distributions of their errors.
 
     Args:
-        name: Of the label that is predicted.
-        unit: Its unit; may be empty.
+        name: Name of the label that is predicted.
+        unit: Unit of the label; may be empty.
         pairs: Label, reference and predicted.
         palette: Gives each label its look.
-        slug: Of the figure's ids.
+        slug: The beginning of every id in the figure.
     """
     arms = [(label, *_flat(reference, predicted)) for label, reference, predicted in pairs]
     columns = min(_COLUMNS, len(arms) + 1)
@@ -78,7 +78,7 @@ def parity(
 
 
 def _flat(reference: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Those with a finite reference, as floats."""
+    """The pairs with a finite reference, as floats."""
     truth = np.ravel(tame(reference))
     values = np.ravel(tame(predicted))
     keep = np.isfinite(truth)
@@ -92,10 +92,10 @@ def _histogram(
     limits: tuple[float, float],
     colour: str,
 ) -> str:
-    """Draw the pairs and the diagonal; what to say of them.
+    """Draw the pairs and the diagonal, and return a note on them.
 
-    Predictions that are mostly off the axes are drawn without their median error, so that what they
-    follow of the reference is seen: an energy's constant is often the last that is learnt.
+    Predictions that are mostly off the axes are drawn without their median error, so that their
+    shape can be seen: the constant of an energy is often the last thing that a network learns.
     """
     low, high = limits
     finite = np.isfinite(predicted)
@@ -142,7 +142,7 @@ def _histogram(
 def _distribution(
     axes: Axes, arms: Sequence[tuple[str, np.ndarray, np.ndarray]], palette: Palette
 ) -> None:
-    """Share of the values whose error is at most x."""
+    """Draw, for each arm, the share of values whose error is at most x."""
     errors = [np.sort(np.abs(predicted - truth)) for _, truth, predicted in arms]
     known = [finite_positive(e) for e in errors]
     # The smallest thousandth says nothing and is far below the rest.

@@ -17,7 +17,7 @@ _MOST = 1e100
 
 
 def tame(values: np.ndarray) -> np.ndarray:
-    """An array as floats, infinite or zero where no axis reaches."""
+    """An array as floats; values beyond any axis become infinite or zero."""
     found = np.asarray(values, dtype=float)
     found = np.where(np.abs(found) > _MOST, np.copysign(np.inf, found), found)
     return np.where(np.abs(found) < 1 / _MOST, 0.0, found)
@@ -36,7 +36,7 @@ def linear_limits(values: np.ndarray, margin: float = 0.0) -> tuple[float, float
 
 
 def finite_positive(values: np.ndarray) -> np.ndarray:
-    """Those of an array that a logarithmic axis can show."""
+    """The values of an array that a logarithmic axis can show."""
     flat = np.ravel(tame(values))
     return flat[np.isfinite(flat) & (flat > 0)]
 

@@ -210,7 +210,7 @@ class Legend:
 
     Attributes:
         places: Left edge and row of each label.
-        height: In px.
+        height: Height in px.
     """
 
     labels: Sequence[str]
@@ -291,9 +291,9 @@ def render(figure: Figure, title: str, slug: str) -> str:
     """A figure as SVG text to be put inline in HTML.
 
     Args:
-        figure: Drawn with this module's colours.
-        title: Read out by screen readers.
-        slug: Begins every id, so that the figures of a page do not clash.
+        figure: A figure drawn with this module's colours.
+        title: Title that screen readers read out.
+        slug: The beginning of every id, so that the figures of a page do not clash.
     """
     buffer = io.StringIO()
     with drawing(), mpl.rc_context({"svg.hashsalt": slug}):

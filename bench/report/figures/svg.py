@@ -23,10 +23,10 @@ def inline(text: str, title: str, slug: str, variables: Mapping[str, str]) -> st
     """Rewrite an SVG file to be put inline in HTML.
 
     Args:
-        text: Written by matplotlib, with text as text.
-        title: Of the figure.
-        slug: Begins every id.
-        variables: What to put in the place of a colour.
+        text: What matplotlib wrote, with text as text.
+        title: Title of the figure.
+        slug: The beginning of every id.
+        variables: The replacement of each colour.
     """
     root = ElementTree.fromstring(text)
     for element in list(root.iter()):
@@ -65,7 +65,7 @@ def _local(tag: str) -> str:
 
 
 def _strip_namespaces(root: ElementTree.Element) -> None:
-    """HTML knows an SVG's elements without, and `href` has replaced `xlink:href`."""
+    """Remove namespaces: HTML knows SVG's elements, and `href` has replaced `xlink:href`."""
     for element in root.iter():
         element.tag = _local(element.tag)
         element.attrib = {_local(key): value for key, value in element.attrib.items()}
@@ -125,7 +125,7 @@ def _rounded(text: str, digits: int) -> str:
 
 
 def _path(text: str) -> str:
-    """A path in tenths of a pixel; where it is polygons, by steps, which are shorter."""
+    """A path in tenths of a pixel; polygons are written in relative steps, which are shorter."""
     if re.search("[CQ]", text):
         return re.sub(r"\s+", " ", _rounded(text, 2)).strip()
     words = text.split()
@@ -175,7 +175,7 @@ def _unwrap(element: ElementTree.Element) -> None:
 
 
 def _smaller(data: str) -> str:
-    """A PNG with a palette, where it has no more colours than one holds."""
+    """The PNG with a palette, if a palette holds all its colours."""
     binary = base64.b64decode(data[len(_DATA) :])
     pixels = np.asarray(Image.open(io.BytesIO(binary)).convert("RGBA"))
     colours, index = np.unique(pixels.reshape(-1, 4), axis=0, return_inverse=True)

@@ -1,11 +1,11 @@
 """Files that ASE reads, with energies and forces: extended XYZ, trajectories, databases, outputs.
 
-Such a file may come from anyone, and ASE trusts it: so only `FORMATS` are read, nothing is
-unpickled and no server asked, and what a file unpacks to is bounded before it is.
+Such a file may come from anyone, and ASE trusts it. So only `FORMATS` are read, nothing is
+unpickled, no server is asked, and the unpacked size of a file is limited before it is unpacked.
 
-Such a file has no units of its own, so they are asked for. SchNetPack's databases
-(`schnetpack.data.ASEAtomsData`) do: they keep the labels in ``row.data``, and the units in the
-database's metadata.
+Such a file has no units of its own, so the caller gives them. SchNetPack's databases
+(`schnetpack.data.ASEAtomsData`) have units: they keep the labels in ``row.data``, and the units in
+the database's metadata.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ _COMPUTED = """
 
 @dataclass(frozen=True)
 class _Units:
-    """Energies in `energy`; one unit of length in Å, and of force in `energy` / Å."""
+    """Unit of energies; size of the units of length in Å and of force in `energy` / Å."""
 
     energy: str
     length: float
@@ -90,7 +90,7 @@ class _Units:
 
 @dataclass(frozen=True)
 class _Raw:
-    """A frame as it is in the file; `labels` is all that it holds beside the geometry."""
+    """A frame as the file has it; `labels` holds everything beside the geometry."""
 
     numbers: np.ndarray
     positions: np.ndarray
@@ -125,9 +125,9 @@ def read_ase(
         forces_key: Name of the forces.
 
     Raises:
-        BadInput: The file cannot be read, is of none of `FORMATS` or larger than `MAX_BYTES`, a
-            unit is missing, unknown or contradicts the database's, a frame has no energy or no
-            forces or such of a wrong shape, or as `Frames.check`.
+        BadInput: The file cannot be read, has none of `FORMATS`, or is larger than `MAX_BYTES`. Or
+            a unit is missing, unknown or contradicts the database's. Or a frame has no energy or no
+            forces, or forces of a wrong shape. Or `Frames.check` refuses the frames.
     """
     size = require_file(path, MAX_TEXT_BYTES if path.suffix == ".json" else MAX_BYTES)
     is_database = path.suffix in _DATABASES
@@ -148,7 +148,7 @@ def read_ase(
 
 
 def _guarded[T](path: Path, read: Callable[[], T]) -> T:
-    """What `read` returns; ASE's readers raise anything on a damaged file."""
+    """Call `read`, and turn its errors into BadInput: ASE's readers raise anything."""
     try:
         with _arrays_within_their_file():
             return read()
@@ -179,10 +179,10 @@ def _arrays_within_their_file() -> Iterator[None]:
 
 
 def _bounded(frames: Iterator[_Raw], size: int) -> list[_Raw]:
-    """The frames, unless they have more atoms than `size` bytes can hold: the same ones repeated.
+    """The frames, unless they have more atoms than `size` bytes can hold.
 
     Raises:
-        ValueError: They have, or a geometry is none.
+        ValueError: They have more (a file may repeat its atoms), or a geometry is wrong.
     """
     found: list[_Raw] = []
     atoms = 0
@@ -213,10 +213,10 @@ def _check_geometry(index: int, frame: _Raw) -> None:
 
 
 def _connection(path: Path) -> sqlite3.Connection:
-    """The database, which can only be read and has tables only.
+    """A connection to the database that can only read, and that finds only plain tables.
 
     Raises:
-        ValueError: It is no database of ASE, or a table of it is computed.
+        ValueError: It is no database of ASE, or one of its tables is computed.
     """
     # ASE would add its tables to any other file, and SQLite files beside it unless it is immutable.
     name = path.resolve()
@@ -238,7 +238,7 @@ def _connection(path: Path) -> sqlite3.Connection:
 
 
 def _database(path: Path) -> Any:
-    """ASE's database of that file, which it can only read."""
+    """ASE's database of that file, opened for reading only."""
     from ase.db.jsondb import JSONDatabase
     from ase.db.sqlite import SQLite3Database
 
@@ -280,7 +280,7 @@ def _images(path: Path, size: int) -> list[_Raw]:
 
 
 def _unpacked(name: str) -> bytes:
-    """The content of a compressed file, of which no more than `MAX_TEXT_BYTES` are unpacked."""
+    """The content of a compressed file; at most `MAX_TEXT_BYTES` are unpacked."""
     from ase.io.formats import open_with_compression
 
     with open_with_compression(name, "rb") as file:
@@ -293,7 +293,7 @@ def _unpacked(name: str) -> bytes:
 
 
 class _Lines:
-    """A text file for ASE's reader, which believes any number of atoms and any length of a line."""
+    """A text file with limits, since ASE's reader accepts any number of atoms and any line."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -365,7 +365,7 @@ def _rows(path: Path, only_data: bool) -> Iterator[_Raw]:
 
     Args:
         path: The database.
-        only_data: Labels of ``row.data`` only: the metadata's units are not those of the others.
+        only_data: Read labels from ``row.data`` only, since the metadata's units hold for no other.
     """
     from ase.calculators.calculator import all_properties
 
@@ -396,7 +396,7 @@ def _own_units(
     energy_unit: str | None,
     length_unit: str | None,
 ) -> _Units:
-    """The units of a SchNetPack database, which must be those asked for, if any."""
+    """The units of a SchNetPack database; units that were asked for must be the same."""
     properties = metadata["_property_unit_dict"]
     for key in (energy_key, forces_key):
         if key not in properties:

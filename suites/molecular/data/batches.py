@@ -18,11 +18,11 @@ class FrameTensors:
 
     Args:
         frames: The geometries.
-        pairs: Their neighbour lists, by `neighbor_pairs`.
+        pairs: Neighbour lists of the frames, by `neighbor_pairs`.
         energies: (frames,) float64, the labels in the unit that the network sees.
-        forces: (atoms, 3) float64, likewise, per Å.
-        device: Where the tensors are.
-        dtype: Of the floating-point ones.
+        forces: (atoms, 3) float64, the labels in that unit per Å.
+        device: Device of the tensors.
+        dtype: Type of the floating-point tensors.
 
     Raises:
         ValueError: The labels or the pairs do not belong to as many frames or atoms.
@@ -124,7 +124,7 @@ class Batches:
     Args:
         count: Rows to choose from.
         size: Rows of a batch; `count` if that is smaller.
-        seed: Of the run.
+        seed: Seed of the run.
 
     Raises:
         BadInput: There are no rows, or a batch has none.

@@ -26,8 +26,8 @@ def database_path(molecule: str, revised: bool, root: Path) -> Path:
 def download_md17(molecule: str, revised: bool, root: Path) -> Path:
     """Download a molecule into a SchNetPack database, unless it is there.
 
-    SchNetPack writes the frames one transaction each, which takes minutes for the largest
-    trajectories, and drops revised MD17's ``old_indices``: those frames stay in random order. The
+    SchNetPack writes each frame in a transaction of its own, which takes minutes for the largest
+    trajectories. It drops revised MD17's ``old_indices``, so those frames stay in random order. The
     published npz file, downloaded by hand, is read faster and in order (`read_npz`).
 
     Args:
@@ -72,11 +72,11 @@ def download_md17(molecule: str, revised: bool, root: Path) -> Path:
 
 @contextmanager
 def scratch(root: Path) -> Iterator[Path]:
-    """A folder below `root` that is removed afterwards, in which temporary files are made, too.
+    """A folder below `root` that also holds temporary files and is removed afterwards.
 
-    SchNetPack unpacks into the temporary folder of the system, which may be too small, and
-    leaves its files there when it fails. Before Python 3.14 it would write wherever an archive
-    says; here it unpacks plain data, below the folder that it was told.
+    SchNetPack unpacks into the temporary folder of the system, which may be too small, and leaves
+    its files there when it fails. Before Python 3.14 it would write to any path that an archive
+    names. Here it unpacks plain data only, below the folder that it was given.
     """
     filtering = tarfile.TarFile.extraction_filter
     with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as folder:

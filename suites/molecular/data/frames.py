@@ -37,8 +37,8 @@ class Frames:
         energy_unit: Unit of the energies.
         sequential: The frames are those of a trajectory, in its order, so that neighbours in
             time are alike.
-        source: Where they are from, for the record.
-        digest: Of the source's content, 16 hexadecimal digits.
+        source: Where the frames come from, for the record.
+        digest: Digest of the source's content, 16 hexadecimal digits.
     """
 
     numbers: np.ndarray
@@ -71,7 +71,7 @@ class Frames:
         return bool((rows == rows[0]).all())
 
     def composition(self) -> tuple[np.ndarray, np.ndarray]:
-        """The elements, (elements,) int64, and (frames, elements) how many atoms of each."""
+        """The elements, (elements,) int64, and the number of atoms of each, (frames, elements)."""
         elements, which = np.unique(self.numbers, return_inverse=True)
         counts = np.zeros((len(self), len(elements)), dtype=np.int64)
         np.add.at(counts, (np.repeat(np.arange(len(self)), self.n_atoms), which), 1)
@@ -98,9 +98,9 @@ class Frames:
         """These frames, if they can be trained on.
 
         Raises:
-            BadInput: There is none, an array has the wrong shape, a number is not finite, an
-                atomic number is none, a periodic direction has no lattice vector, an atom is
-                farther than `FARTHEST`, or a cell narrower than `SMALLEST_WIDTH`.
+            BadInput: There is no frame, an array has the wrong shape, a number is not finite, an
+                atomic number does not exist, a periodic direction has no lattice vector, an atom is
+                farther away than `FARTHEST`, or a cell is narrower than `SMALLEST_WIDTH`.
         """
         count, atoms = len(self.energies), len(self.numbers)
         if not count:
@@ -140,7 +140,7 @@ class Frames:
         return self
 
     def _check_lengths(self) -> None:
-        """Refuses what would cost a neighbour list too much, whatever its cutoff."""
+        """Refuse lengths with which any neighbour list would cost too much."""
         farthest = int(np.abs(self.positions).max(axis=1).argmax())
         if np.abs(self.positions[farthest]).max() > FARTHEST:
             frame = int(np.searchsorted(self.first, farthest, side="right") - 1)
@@ -158,13 +158,13 @@ class Frames:
                     )
 
     def require_molecule(self, formula: str) -> Frames:
-        """These frames, if all are of one molecule, its atoms in the same order.
+        """These frames, if all are of one molecule with its atoms in the same order.
 
         Args:
-            formula: The molecule's, in Hill order.
+            formula: Formula of the molecule, in Hill order.
 
         Raises:
-            BadInput: They are not.
+            BadInput: They are not of that molecule.
         """
         # Imported here because the command line, which need not start ASE, imports this module.
         from ase.symbols import Symbols
@@ -211,7 +211,7 @@ def frames_of_one_molecule(
     """Frames of one molecule, not periodic, from (frames, atoms, 3) arrays.
 
     Raises:
-        BadInput: As `Frames.check`.
+        BadInput: `Frames.check` refuses the frames.
     """
     shape = (len(energies), len(numbers), 3)
     for name, array in (("positions", positions), ("forces", forces)):

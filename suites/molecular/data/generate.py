@@ -22,8 +22,7 @@ import numpy as np
 from bench.files.atomic import write_atomically
 from bench.text.errors import BadInput, unknown
 from suites.molecular.data import oxides, trajectory
-from suites.molecular.data.molecules import CONFORMERS, SMILES
-from suites.molecular.problems.catalogue import SHIPPED
+from suites.molecular.data.molecules import CONFORMERS, SHIPPED, SMILES
 
 OXIDES = "oxides"
 

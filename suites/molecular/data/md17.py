@@ -60,8 +60,9 @@ def read_npz(path: Path, energy_unit: str | None = None) -> Frames:
         revised file without ``old_indices``, whose order is lost.
 
     Raises:
-        BadInput: The file cannot be read, is no such npz file or larger than `MAX_BYTES`, keys
-            are missing, a unit is unknown or contradicts `energy_unit`, or as `Frames.check`.
+        BadInput: The file cannot be read, is no such npz file, or is larger than `MAX_BYTES`. Or
+            keys are missing, or a unit is unknown or contradicts `energy_unit`. Or `Frames.check`
+            refuses the frames.
     """
     wanted = {*_MD17.values(), *_REVISED.values(), "old_indices", "e_unit", "r_unit"}
     keys, arrays = read_npz_arrays(path, MAX_BYTES, wanted)
@@ -125,7 +126,7 @@ def _units(path: Path, arrays: dict[str, np.ndarray], energy_unit: str | None) -
 
 
 def _text(array: np.ndarray) -> str:
-    """A string that Python 2 or 3 has saved."""
+    """The text in an array that Python 2 or 3 has saved."""
     value = array.item() if array.size == 1 else ""
     return shortened(value.decode("utf-8", "replace") if isinstance(value, bytes) else value)
 

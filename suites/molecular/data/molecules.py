@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+#: Where the frames are that come with the package.
+SHIPPED = Path(__file__).parent / "shipped"
+
 #: Name and SMILES. Malonaldehyde is the dialdehyde, as in MD17.
 SMILES = {
     "aspirin": "CC(=O)Oc1ccccc1C(=O)O",

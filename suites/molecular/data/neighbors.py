@@ -41,10 +41,10 @@ def neighbor_pairs(frames: Frames, cutoff: float) -> Pairs:
 
     Args:
         frames: The geometries; atoms may lie outside the cell.
-        cutoff: In Å; pairs at exactly this distance do not count.
+        cutoff: Cutoff radius in Å; pairs at exactly this distance do not count.
 
     Raises:
-        BadInput: As `pairs_of`, with the frame's number.
+        BadInput: `pairs_of` refuses a frame; the message has its number.
     """
     _check_cutoff(cutoff)
     found = []
@@ -70,8 +70,8 @@ def pairs_of(
     Args:
         positions: (atoms, 3) float64, in Å.
         cell: (3, 3) float64, lattice vectors in rows, in Å.
-        pbc: (3,) bool, periodic along each; other lattice vectors are ignored.
-        cutoff: In Å.
+        pbc: (3,) bool, periodic along each lattice vector; the others are ignored.
+        cutoff: Cutoff radius in Å.
 
     Raises:
         BadInput: The cutoff makes no sense, a number is not finite, the lattice vectors are
@@ -104,7 +104,7 @@ def _check_cutoff(cutoff: float) -> None:
 def _check_geometry(
     positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cutoff: float
 ) -> None:
-    """Refuses what would end the process in vesin, or never end."""
+    """Refuse a geometry on which vesin would crash the process or never end."""
     if not (np.isfinite(positions).all() and np.isfinite(cell).all()):
         raise BadInput("positions or lattice vectors are not finite")
     if pbc.any() and np.linalg.svd(cell[pbc], compute_uv=False)[-1] < SMALLEST_WIDTH:

@@ -73,9 +73,9 @@ def sample(frames: int, seed: int, progress: Callable[[int], None]) -> Iterator[
     self-consistent field does not converge, the displacements are drawn again.
 
     Args:
-        frames: How many.
+        frames: Number of frames.
         seed: Root of the random displacements.
-        progress: Told of the number of frames done.
+        progress: Called with the number of frames done.
     """
     from tblite.ase import TBLite
 

@@ -1,7 +1,7 @@
 """Splitting frames into training, validation and test sets.
 
-Neighbouring frames of a trajectory are alike, so that a random split tests on what was trained
-on. By blocks, no test frame is near a training frame; the random split is the published one.
+Neighbouring frames of a trajectory are alike, so a random split tests on what was trained on. With
+a split by blocks no test frame is near a training frame. The random split is the published one.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Split:
 
     Attributes:
         kind: One of `KINDS`.
-        train: Rows of the training set, sorted int64; likewise
-        val: of the validation set, and
-        test: of the test set.
-        dropped: Frames in the gaps, which no set could have taken.
+        train: Rows of the training set, sorted int64.
+        val: Rows of the validation set, sorted int64.
+        test: Rows of the test set, sorted int64.
+        dropped: Number of frames in the gaps, which no set could take.
         blocks: Number of blocks that the trajectory was cut into; 0 for a random split.
         gap: Frames dropped between two blocks of different sets.
     """
@@ -45,7 +45,7 @@ class Split:
     gap: int
 
     def summary(self) -> dict[str, Any]:
-        """What was done, for the record, with a digest of the rows of all three sets."""
+        """A description for the record, with a digest of the rows of all three sets."""
         digest = hashlib.sha256()
         for rows in (self.train, self.val, self.test):
             digest.update(f"{len(rows)}/".encode())
@@ -84,10 +84,10 @@ def split_frames(
         count: Number of frames; for ``blocks``, in the order of the trajectory.
         kind: One of `KINDS`.
         seed: Root of the random numbers (stream ``split``).
-        n_train: Take so many frames of the training part at random, instead of all. With the same
+        n_train: Number of frames to draw from the training part, instead of all. With the same
             seed, a larger number adds frames to those of a smaller one.
-        n_val: Likewise of the validation part.
-        n_test: Likewise of the test part.
+        n_val: Number of frames to draw from the validation part, instead of all.
+        n_test: Number of frames to draw from the test part, instead of all.
         blocks: Number of blocks, at least 3; a tenth of them for validation, and for testing.
         gap: Frames to drop between blocks of different sets.
 

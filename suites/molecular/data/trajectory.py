@@ -32,8 +32,8 @@ class Trajectory:
 
     Args:
         smiles: The molecule.
-        seed: Root of the geometry's, the momenta's and the thermostat's random numbers; 0 or more.
-        conformers: How many geometries are relaxed; the one of the lowest energy is taken.
+        seed: Root of the random numbers of geometry, momenta and thermostat; 0 or more.
+        conformers: Number of geometries to relax; the one with the lowest energy is taken.
     """
 
     def __init__(self, smiles: str, seed: int, conformers: int = 1) -> None:
@@ -59,9 +59,9 @@ class Trajectory:
         """Frames of the trajectory.
 
         Args:
-            frames: How many.
-            spacing_fs: Time between two.
-            progress: Told of the number of frames done.
+            frames: Number of frames.
+            spacing_fs: Time between two frames.
+            progress: Called with the number of frames done.
 
         Returns:
             ``R`` (frames, atoms, 3) in Å, centred; ``E`` (frames,) and ``F`` (frames, atoms, 3)
@@ -94,7 +94,7 @@ class Trajectory:
 
 
 def _relaxed(atoms: Atoms) -> Atoms:
-    """The atoms at the nearest minimum of GFN2-xTB, which is their calculator from now on."""
+    """The atoms at the nearest minimum of GFN2-xTB, which becomes their calculator."""
     from tblite.ase import TBLite
 
     atoms.calc = TBLite(method="GFN2-xTB", verbosity=0)

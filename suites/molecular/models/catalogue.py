@@ -14,14 +14,14 @@ OWN_INITIALIZATION = "published"
 
 @dataclass(frozen=True)
 class Size:
-    """How large a network is.
+    """Size of a network.
 
     Attributes:
         features: Features of an atom.
         interactions: Interaction blocks or convolutions.
         n_rbf: Radial basis functions.
-        cutoff: In Å.
-        n_filters: Features of SchNet's filters; elsewhere unused.
+        cutoff: Cutoff radius in Å.
+        n_filters: Features of SchNet's filters; other models do not use it.
     """
 
     features: int
@@ -38,22 +38,22 @@ _SMALLER = Size(32, 2, n_rbf=20, cutoff=5.0)
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a model's publication chose.
+    """The choices of a model's publication.
 
     Attributes:
         summary: One line for ``list``.
-        activation: Everywhere but in gates.
-        normalization: ``denorm`` where it has no normalisation layer.
-        paper: Size under the budget ``paper``: that of arXiv 2310.01649 where it has one, else
-            the library's configuration.
-        quick_steps: Steps under the budget ``quick``: what a step costs differs by a factor of
-            ten, and on ethanol they are to take a minute or two on one core.
+        activation: Activation of all layers except gates.
+        normalization: Normalisation; ``denorm`` if the model has no normalisation layer.
+        paper: Size under the budget ``paper``: the one in arXiv 2310.01649 if there is one, else
+            that of the library's configuration.
+        quick_steps: Steps under the budget ``quick``. The cost of a step differs by a factor of
+            ten; on ethanol the steps take a minute or two on one core.
         quick: Size under the budget ``quick``.
-        replaced: Where arXiv 2310.01649 replaced the activation, as beginnings of module paths;
-            everywhere if empty.
-        unnormalized: Fragments of the paths of hidden layers before whose activation no
-            normalisation is inserted: their rows are pairs, or, as those of FieldSchNet's dipole
-            interaction, all alike at first, which a normalisation would blow up.
+        replaced: Beginnings of the paths of modules whose activation arXiv 2310.01649 replaced;
+            empty: all.
+        unnormalized: Fragments of the paths of hidden layers that get no normalisation before their
+            activation. The rows of these layers are pairs, or they are all alike at first, which a
+            normalisation would blow up, as in FieldSchNet's dipole interaction.
     """
 
     summary: str
@@ -135,7 +135,7 @@ class Model:
 
     Attributes:
         name: One of `ARCHITECTURES`.
-        size: How large.
+        size: Size of the network.
         published: The choice on each axis that an arm leaves alone.
     """
 
@@ -145,7 +145,7 @@ class Model:
 
     @property
     def architecture(self) -> Architecture:
-        """What its publication chose."""
+        """The choices of its publication."""
         return ARCHITECTURES[self.name]
 
     def __str__(self) -> str:
@@ -168,8 +168,8 @@ def parse_model(text: str, size: Size, rescaling: str) -> Model:
     """The model that ``name`` or ``name:<features>x<interactions>`` names.
 
     Args:
-        text: Name and perhaps size.
-        size: The budget's; features and interactions in `text` replace its own.
+        text: Name, and a size if wanted.
+        size: Size under the budget; features and interactions in `text` replace its own.
         rescaling: What the training protocol does to the labels.
 
     Raises:

@@ -78,7 +78,7 @@ class CGCNN(nn.Module):
         n_atom_basis: Features of an atom.
         n_interactions: Convolutions.
         radial_basis: Expands distances, (pairs,) to (pairs, n_rbf).
-        cutoff: In Å; what the neighbour list was made with.
+        cutoff: Cutoff radius of the neighbour list, in Å.
         normalization: Called with the number of features; makes the convolutions' ``norm``.
 
     Shape:
@@ -129,7 +129,7 @@ class CGCNNReadout(nn.Module):
         n_hidden: Features of the fully connected layers.
         n_layers: Fully connected layers with an activation, softplus as published. The Open
             Catalyst Project's configuration has 3 of 128 behind three convolutions of 512.
-        output_key: Where the energy goes.
+        output_key: Name under which the energy is stored.
 
     Shape:
         Reads ``scalar_representation`` (atoms, n_in) and SchNetPack's ``idx_m`` (atoms,) and

@@ -98,8 +98,7 @@ class SphericalBasis(nn.Module):
     of PyTorch Geometric's `SphericalBasisLayer`, with three differences:
 
     * Y_l0 is a polynomial of cos θ by the recurrence of Legendre's polynomials, and θ itself does
-      not occur. All derivatives are finite where three atoms are in a line, which is where those
-      of θ are not.
+      not occur. So all derivatives are finite where three atoms are in a line; those of θ are not.
     * j_l comes from its recurrence in l, always in float64: where z_ln d/c is small that loses
       digits, as closed forms do, and float32 has none to spare.
     * No computer algebra, which takes 20 s for the published sizes.
@@ -177,7 +176,7 @@ class DimeNetPlusPlus(nn.Module):
     Args:
         hidden_channels: Features of a message.
         num_blocks: Interaction blocks.
-        cutoff: In Å; what the neighbour list was made with.
+        cutoff: Cutoff radius of the neighbour list, in Å.
         int_emb_size: Features of a message while it meets the angles.
         basis_emb_size: Features that the bases are first reduced to.
         num_spherical: Orders of the spherical basis.
@@ -265,10 +264,10 @@ class DimeNetReadout(nn.Module):
         num_radial: Radial functions of the representation.
         out_emb_channels: Features of an atom.
         num_output_layers: Hidden layers of a block.
-        output_initializer: Of a block's last layer: ``zeros``, the library's default, with which
-            the energies of a new network are 0 and its first gradient reaches that layer only,
-            or ``glorot_orthogonal``.
-        output_key: Where the energy goes.
+        output_initializer: Initialisation of a block's last layer: ``zeros`` or
+            ``glorot_orthogonal``. With ``zeros``, the library's default, the energies of a new
+            network are 0 and its first gradient reaches that layer only.
+        output_key: Name under which the energy is stored.
 
     Shape:
         Reads what `DimeNetPlusPlus` sets and SchNetPack's ``Z`` and ``idx_m`` (atoms,), ``idx_i``

@@ -7,7 +7,7 @@ As published: messages with filters that depend on both atoms and on the pair, d
 atomic radii, a self term, residual updates, batch norm in the node networks and in the decoder
 (none in the filters), swish.
 
-Otherwise than published:
+Different from the publication:
 
 * Forces are −∂E/∂R. ForceNet's decoder gives them directly; here it gives an energy per atom.
 * The energy does not change under rotation and reflection, because a pair enters by distances
@@ -149,7 +149,7 @@ class ForceNet(nn.Module):
 
     @property
     def cutoff(self) -> Tensor:
-        """(1,) the envelope's, in Å."""
+        """(1,) the cutoff radius of the envelope, in Å."""
         result: Tensor = self.cutoff_fn.cutoff
         return result
 
@@ -180,7 +180,7 @@ class ForceNetDecoder(nn.Module):
     Args:
         n_in: Features of an atom.
         normalization: Called with the number of features; makes ``network.norm``.
-        output_key: Where the energy goes.
+        output_key: Name under which the energy is stored.
 
     Shape:
         Reads ``scalar_representation`` (atoms, n_in) and SchNetPack's ``idx_m`` (atoms,) and

@@ -1,4 +1,4 @@
-"""The hooks: where a network's activations and normalisation layers are, and their replacement."""
+"""The hooks: they find a network's activations and normalisation layers, and replace them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Normalized(nn.Module):
 
     Args:
         norm: Maps (rows, features) to the same.
-        activation: What follows it.
+        activation: The activation that follows.
     """
 
     def __init__(self, norm: nn.Module, activation: Callable[[Tensor], Tensor]) -> None:
@@ -54,10 +54,10 @@ def replace_activations(model: nn.Module, token: str, within: Sequence[str] = ()
     Args:
         model: The network; changed in place.
         token: Choice of activation.
-        within: Beginnings of the paths of the sites that are changed; all if empty.
+        within: Beginnings of the paths of the sites to change; empty: all.
 
     Raises:
-        BadInput: The token names nothing usable.
+        BadInput: The token names nothing that can be used.
     """
     for path, module in activation_sites(model).items():
         if not within or path.startswith(tuple(within)):
@@ -70,10 +70,10 @@ def insert_normalization(model: nn.Module, token: str, excluded: Sequence[str]) 
     Args:
         model: The network, without any; changed in place.
         token: Choice of normalisation.
-        excluded: Fragments of the paths of layers that are left alone.
+        excluded: Fragments of the paths of layers that stay as they are.
 
     Raises:
-        BadInput: The token names nothing usable.
+        BadInput: The token names nothing that can be used.
     """
     for path, module in activation_sites(model).items():
         if isinstance(module, Dense) and not any(fragment in path for fragment in excluded):
@@ -81,13 +81,13 @@ def insert_normalization(model: nn.Module, token: str, excluded: Sequence[str]) 
             module.activation = Normalized(norm, module.activation)
 
 
-class Executed:
-    """What a forward pass really executed, in order.
+class ForwardTrace:
+    """The modules that a forward pass really executed, in order.
 
     Attributes:
         linears: Linear layers.
         activations: Name of each activation and the paths of the modules that applied it.
-        normalizations: The same for normalisation layers.
+        normalizations: Name of each normalisation, and the paths of its layers.
     """
 
     def __init__(self) -> None:
@@ -97,9 +97,9 @@ class Executed:
 
 
 @contextlib.contextmanager
-def watch_execution(model: nn.Module) -> Iterator[Executed]:
+def trace_forward(model: nn.Module) -> Iterator[ForwardTrace]:
     """Observe the forward passes of the body; each module is noted once."""
-    found = Executed()
+    found = ForwardTrace()
     sites = activation_sites(model)
     seen: set[str] = set()
 

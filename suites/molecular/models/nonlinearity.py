@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class Nonlinearity(nn.Module):
     """Applies its ``activation``, element by element.
 
-    The attribute has the name that `schnetpack.nn.Dense` uses, so that the activation hook finds
-    and replaces both alike. Gates are not made of these: no hook may change them.
+    The attribute has the name that `schnetpack.nn.Dense` uses, so the activation hook finds and
+    replaces both in the same way. Gates are not made of these: no hook may change them.
 
     Args:
         activation: A function or a module.

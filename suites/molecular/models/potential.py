@@ -128,11 +128,11 @@ def build_potential(
     Args:
         model: Architecture and size.
         activation: Choice of activation; the published one leaves the functions as they are.
-        normalization: Choice of normalisation: replaces the published layers where there are
-            some (``denorm``: by nothing), else is inserted before atom-wise activations.
-        scope: ``published``: activations are replaced where arXiv 2310.01649 did, ``all``: in
-            the representation and in the read-out. Gates are never changed.
-        dtype: Of parameters and inputs.
+        normalization: Choice of normalisation. It replaces the published layers (``denorm``: by
+            nothing); without any, it is inserted before atom-wise activations.
+        scope: ``published``: activations are replaced where arXiv 2310.01649 replaced them.
+            ``all``: in the representation and in the read-out. Gates are never changed.
+        dtype: Type of parameters and inputs.
 
     Returns:
         A module that maps SchNetPack's batch to ``energy`` (frames,) and ``forces`` (atoms, 3),

@@ -10,9 +10,7 @@ from pathlib import Path
 
 from bench.text.errors import BadInput, unknown
 from suites.molecular.data.frames import Frames
-from suites.molecular.data.molecules import FORMULAS, MD17_FRAMES
-
-SHIPPED = Path(__file__).parents[1] / "data" / "shipped"
+from suites.molecular.data.molecules import FORMULAS, MD17_FRAMES, SHIPPED
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import functools
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
-from bench.published import Figure
-from bench.spec.spec import Spec, Training
+from bench.spec.spec import Spec
+from bench.spec.training import Training
+from bench.task import Figure
 from suites.molecular.models.catalogue import ARCHITECTURES, OWN_INITIALIZATION
 
 SOURCE = (

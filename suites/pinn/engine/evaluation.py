@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -12,10 +11,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from bench.training.gradients import training_mode
-from suites.pinn.backend import dde
 from suites.pinn.engine.operators import Operator, Plan, plan_operators
-from suites.pinn.engine.recording import Recording, Transform, agrees, record
+from suites.pinn.engine.recording import Recording, Transform
 from suites.pinn.engine.rows import Selection, make_table
 from suites.pinn.engine.serving import Column, Rows
 from suites.pinn.engine.taylor import Jet, TaylorNetwork, Unsupported
@@ -36,9 +33,9 @@ class FastEvaluation(ABC):
         data: ``dde.data.PDE`` that has drawn its points.
         net: The network.
         terms: Loss terms of the data.
-        recordings: What each term asks for.
-        device: Where everything is.
-        share: Whether derivatives of which only a combination matters are combined.
+        recordings: The derivatives that each term asks for.
+        device: Device of the network and of the points.
+        share: Whether to combine derivatives of which only a combination matters.
 
     Attributes:
         table: The points.
@@ -63,21 +60,21 @@ class FastEvaluation(ABC):
         self.table = make_table([t.points for t in terms], [bool(r.columns) for r in recordings])
         self._selections = [Selection(positions, device) for positions in self.table.positions]
         self._points = torch.tensor(self.table.points, device=device)
-        self._state = _state(net)
+        self._state = state_of(net)
         self._prepare(share)
 
     @abstractmethod
     def _prepare(self, share: bool) -> None:
-        """Set up what a kind of evaluation needs besides."""
+        """Set up what else a kind of evaluation needs."""
 
     @property
     @abstractmethod
     def cost(self) -> float:
-        """Passes through the network forward, of which each costs two backward."""
+        """Number of forward passes through the network; each costs two more backward."""
 
     @property
     def row_passes(self) -> float:
-        """Rows that pass through the network forward, derivatives counted."""
+        """Number of rows that pass forward through the network, derivatives included."""
         return len(self._points) + (self.cost - 1) * self.table.derivative_rows
 
     @abstractmethod
@@ -85,8 +82,8 @@ class FastEvaluation(ABC):
         """The loss terms for other parameters and buffers of the same network.
 
         Args:
-            state: By name.
-            traced: Whether they are being traced, to be compiled.
+            state: Parameters and buffers by name.
+            traced: Whether the computation is being traced, to be compiled.
         """
 
     def __call__(self, training: bool) -> Tensor:
@@ -104,9 +101,9 @@ class FastEvaluation(ABC):
         }
 
     def redrawn(self) -> Self:
-        """The same for the points that the data have now.
+        """The evaluation for the points that the data have now.
 
-        Nothing is shared: at other points other combinations may matter.
+        Nothing is taken over: at other points other combinations may matter.
         """
         terms = terms_of(self.data, self._device, self.terms)
         return type(self)(self.data, self.net, terms, self._recordings, self._device, share=False)
@@ -126,7 +123,7 @@ class TaylorEvaluation(FastEvaluation):
         self.plan = _plan(self._recordings, self._points.shape[1], share)
         self._network = TaylorNetwork(net, self.plan.operators, rows)
         self.inputs = _features(net, self._points, self.plan.operators, rows)
-        self.transform = _OutputTransform(net)
+        self.transform = OutputTransform(net)
 
     @property
     def cost(self) -> float:
@@ -179,7 +176,7 @@ def served_rows(
 
 
 class ReverseEvaluation(FastEvaluation):
-    """The same by reverse-mode differentiation of any network whose rows are independent.
+    """The evaluation by reverse mode, for any network whose rows are independent.
 
     Derivatives of every order work.
     """
@@ -231,14 +228,14 @@ class ReverseEvaluation(FastEvaluation):
         return losses(self.terms, rows)
 
 
-class _OutputTransform:
+class OutputTransform:
     """The output transform of a network in its two parts: a change of unit, then the problem's."""
 
     def __init__(self, net: FNN) -> None:
         transform = net._output_transform
         rescaled = isinstance(transform, RescaledOutput)
         self._plain = not rescaled or transform.plain
-        self.then: Transform = transform.then if rescaled else transform or _identity
+        self.then: Transform = transform.then if rescaled else transform or identity
 
     def rescaled(self, state: State, jet: Jet) -> Jet:
         """The network's outputs in the problem's units."""
@@ -249,92 +246,14 @@ class _OutputTransform:
         return Jet(jet.values * factor + offset, jet.streams * factor.unsqueeze(-3))
 
 
-def _identity(inputs: Tensor, outputs: Tensor) -> Tensor:
+def identity(inputs: Tensor, outputs: Tensor) -> Tensor:
+    """The output transform of a problem that has none."""
     del inputs
     return outputs
 
 
 #: What a pass of reverse mode costs beside one of Taylor mode: it is differentiated twice.
 _REVERSE = 1.15
-
-
-def fast_evaluation(data: Any, net: FNN, device: torch.device) -> FastEvaluation:
-    """The cheaper evaluation of ``dde.data.PDE`` that gives DeepXDE's loss terms.
-
-    Raises:
-        Unsupported: Only DeepXDE itself can evaluate this; the message says why.
-    """
-    kind = type(data)
-    if kind.losses is not dde.data.PDE.losses or kind.losses_train is not dde.data.PDE.losses_train:
-        raise Unsupported(f"{kind.__name__} computes its own losses")
-    points = torch.tensor(data.train_x, device=device)
-    # What is drawn to find out must not be missed later.
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        if not rows_are_independent(net, points):
-            raise Unsupported("the network's rows depend on each other or on chance")
-        terms = terms_of(data, device)
-        found: list[FastEvaluation] = []
-        reasons = []
-        for attempt in (_taylor, _reverse):
-            try:
-                found.append(attempt(data, net, terms, device))
-            except Exception as error:  # a user's functions may fail in any way on made-up numbers
-                reasons.append(_reason(error))
-        for evaluation in sorted(found, key=lambda evaluation: evaluation.cost):
-            try:
-                _try(evaluation)
-            except Exception as error:
-                reasons.append(_reason(error))
-            else:
-                return evaluation
-    raise Unsupported("; ".join(dict.fromkeys(reasons)))
-
-
-def _reason(error: Exception) -> str:
-    said = str(error) if isinstance(error, Unsupported) else f"{type(error).__name__}: {error}"
-    return said.splitlines()[0]
-
-
-def _try(evaluation: FastEvaluation) -> None:
-    """One loss and gradient."""
-    trained = [p for p in evaluation.net.parameters() if p.requires_grad]
-    torch.autograd.grad(evaluation(training=True).sum(), trained, allow_unused=True)
-
-
-def _taylor(data: Any, net: FNN, terms: Sequence[Term], device: torch.device) -> TaylorEvaluation:
-    if type(net) is not FNN:
-        raise Unsupported(f"{type(net).__name__} is not the suite's own network")
-    foreign = [n for n, _ in net.named_parameters() if not n.startswith(("linears.", "norms."))]
-    if foreign:
-        raise Unsupported(f"{foreign[0]} is trained")
-    transform = _OutputTransform(net)
-    with torch.no_grad():
-        with _without_output_transform(net):
-            raw = [net(term.inputs) for term in terms]
-        none = torch.zeros(0, 0, raw[0].shape[1])
-        outputs = [transform.rescaled(_state(net), Jet(own, none)).values for own in raw]
-    recordings, exact = _recorded(terms, transform.then, outputs)
-    found = TaylorEvaluation(data, net, terms, recordings, device, share=exact)
-    if exact and not agrees(terms, transform.then, outputs, found.plan):
-        found = TaylorEvaluation(data, net, terms, recordings, device, share=False)
-    return found
-
-
-def _reverse(data: Any, net: FNN, terms: Sequence[Term], device: torch.device) -> ReverseEvaluation:
-    with torch.no_grad():
-        outputs = [net(term.inputs) for term in terms]
-    recordings, _ = _recorded(terms, _identity, outputs)
-    return ReverseEvaluation(data, net, terms, recordings, device)
-
-
-def _recorded(
-    terms: Sequence[Term], transform: Transform, outputs: Sequence[Tensor]
-) -> tuple[list[Recording], bool]:
-    """What the terms ask for, and whether it was found in double precision."""
-    try:
-        return record(terms, transform, outputs, torch.float64), True
-    except RuntimeError:  # something in them only works in the run's own
-        return record(terms, transform, outputs, outputs[0].dtype), False
 
 
 def _plan(recordings: Sequence[Recording], n_inputs: int, share: bool) -> Plan:
@@ -354,7 +273,7 @@ def _plan(recordings: Sequence[Recording], n_inputs: int, share: bool) -> Plan:
 def _features(net: FNN, points: Tensor, operators: Sequence[Operator], rows: int) -> Jet:
     """The network's inputs after its input transform, and the operators on them.
 
-    They are the same in every step, so any transform is differentiated by autograd, once.
+    They are the same in every step, so autograd differentiates any transform once.
     """
     linear = torch.tensor([operator.linear for operator in operators], dtype=points.dtype)
     linear = linear.to(points.device).reshape(len(operators), points.shape[1])
@@ -391,7 +310,7 @@ def _parameters_of(transform: Any) -> list[Tensor]:
 
 
 def _prefixes(recordings: Sequence[Recording]) -> set[Column]:
-    """Everything that reverse mode differentiates to give the recorded derivatives."""
+    """The derivatives that reverse mode differentiates to give the recorded ones."""
     return {
         (output, index[:k])
         for of_term in recordings
@@ -400,29 +319,6 @@ def _prefixes(recordings: Sequence[Recording]) -> set[Column]:
     }
 
 
-def _state(net: torch.nn.Module) -> dict[str, Tensor]:
+def state_of(net: torch.nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name."""
     return {**dict(net.named_parameters()), **dict(net.named_buffers())}
-
-
-@contextlib.contextmanager
-def _without_output_transform(net: FNN) -> Iterator[None]:
-    transform, net._output_transform = net._output_transform, None
-    try:
-        yield
-    finally:
-        net._output_transform = transform
-
-
-def rows_are_independent(net: torch.nn.Module, points: Tensor) -> bool:
-    """Whether an output in training depends on its own row alone, and not on chance."""
-    before = {name: buffer.clone() for name, buffer in net.named_buffers()}
-    moved = points.clone()
-    moved[0] = 2 * moved[0] + 1
-    with training_mode(net), torch.no_grad():
-        first, again, after = net(points), net(points), net(moved)
-        changed = any(not torch.equal(b, before[name]) for name, b in net.named_buffers())
-    return _equal(first, again) and _equal(first[1:], after[1:]) and not changed
-
-
-def _equal(a: Tensor, b: Tensor) -> bool:
-    return bool(((a == b) | (a.isnan() & b.isnan())).all())

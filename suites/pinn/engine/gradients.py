@@ -15,34 +15,25 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from bench.text.errors import typed
 from suites.pinn.engine.evaluation import FastEvaluation
 from suites.pinn.engine.parameters import FlatParameters
-
-if TYPE_CHECKING:
-    from suites.pinn.engine.stock import LossEvaluation
-
-#: Measured on a core of 46 to 65 GFLOP/s, see docs/measurements/pinn-engine.md: seconds to compile,
-#: and what a step then saves: its operators' overhead, and a part of the matrix products' time.
-_COMPILE_SECONDS = 15.0
-_SAVED_OVERHEAD = 4e-3
-_SAVED_PER_FLOP = 0.8 / 50e9
-#: So many times the seconds to compile must be saved.
-_MARGIN = 2.0
+from suites.pinn.engine.stock import LossEvaluation
 
 
 class Result(NamedTuple):
-    """Of one computation.
+    """The result of one computation.
 
     Attributes:
         loss: The weighted sum, a scalar.
         terms: Loss terms, shape ``(n_terms,)``.
-        gradient: Of the loss, shape ``(n_parameters,)``.
+        gradient: Gradient of the loss, shape ``(n_parameters,)``.
     """
 
     loss: Tensor
@@ -75,26 +66,13 @@ def loss_and_terms(vector: Tensor, compute: Compute) -> tuple[Tensor, Tensor]:
     return loss, terms
 
 
-def worth_compiling(steps: float, flops: float) -> bool:
-    """Whether a run saves more time by a compiled step than compiling takes.
-
-    Decided from counts and not from the clock: it changes the last digits of a result, which must
-    not depend on how busy a machine is.
-
-    Args:
-        steps: Of the run.
-        flops: Floating-point operations of the matrix products of a step.
-    """
-    return steps * (_SAVED_OVERHEAD + _SAVED_PER_FLOP * flops) > _MARGIN * _COMPILE_SECONDS
-
-
-class Executable(ABC):
+class StepComputation(ABC):
     """A computation of loss, terms and gradient, set up when it is first called.
 
     Args:
         fast: Whether it can be traced, and captured.
         compiled: Whether it is to be compiled.
-        insist: Whether compiling may not fail.
+        insist: Whether a failure to compile is an error.
     """
 
     def __init__(self, fast: bool, compiled: bool, insist: bool) -> None:
@@ -111,7 +89,7 @@ class Executable(ABC):
         """Loss, terms and gradient.
 
         Args:
-            vector: The parameters' own, detached.
+            vector: The parameters' own vector, detached.
         """
         if not self._ready:
             self._run, self._ready = self._set_up(vector), True
@@ -123,7 +101,7 @@ class Executable(ABC):
 
     @abstractmethod
     def functional(self, vector: Tensor) -> Result:
-        """As a function of the vector alone, which can be traced."""
+        """The result as a function of the vector alone, which can be traced."""
 
     def _set_up(self, vector: Tensor) -> Compute | None:
         start = time.perf_counter()
@@ -149,17 +127,16 @@ class Executable(ABC):
         return run
 
 
-class TrainingGradient(Executable):
-    """What a training step of one network computes.
+class TrainingGradient(StepComputation):
+    """The computation of a training step of one network.
 
     Args:
         evaluation: The loss terms.
         weights: Of the terms.
         parameters: Of the network.
         buffers: Of the network, and whatever else is not trained, by name.
-        compile: ``on``, ``off``, or ``auto``: by `worth_compiling`; on a GPU replaying captured
-            kernels does what compiling them is for.
-        steps: Of the run.
+        compile: Whether to compile.
+        insist: Whether compiling may not fail.
     """
 
     def __init__(
@@ -168,23 +145,17 @@ class TrainingGradient(Executable):
         weights: Tensor,
         parameters: FlatParameters,
         buffers: Mapping[str, Tensor],
-        compile: str,
-        steps: float,
+        compile: bool,
+        insist: bool = False,
     ) -> None:
-        fast = isinstance(evaluation, FastEvaluation)
-        wanted = compile == "on"
-        if isinstance(evaluation, FastEvaluation) and compile == "auto":
-            flops = 6.0 * evaluation.row_passes * parameters.vector.numel()
-            wanted = weights.device.type == "cpu" and worth_compiling(steps, flops)
-        super().__init__(fast, wanted, insist=compile == "on")
+        super().__init__(isinstance(evaluation, FastEvaluation), compile, insist)
         self.evaluation = evaluation
         self._rest = weights, parameters, buffers
-        self._steps = steps
         self._weights, self._parameters, self._buffers = self._rest
 
-    def with_(self, *, compile: str, evaluation: LossEvaluation | None = None) -> TrainingGradient:
-        """The same, compiled or not, or of other points."""
-        return TrainingGradient(evaluation or self.evaluation, *self._rest, compile, self._steps)
+    def with_(self, *, compile: bool, evaluation: LossEvaluation | None = None) -> TrainingGradient:
+        """The same, compiled (which then may not fail) or not, or of other points."""
+        return TrainingGradient(evaluation or self.evaluation, *self._rest, compile, insist=compile)
 
     def eager(self, vector: Tensor) -> Result:
         """By autograd on the network's own parameters, which are views of the vector."""
@@ -280,4 +251,4 @@ def _capture_stream(device: torch.device) -> torch.cuda.Stream:
 def _reason(error: Exception) -> str:
     # What follows from a failed capture hides what made it fail.
     cause = error.__context__ or error
-    return f"{type(cause).__name__}: {cause}".splitlines()[0]
+    return typed(cause)

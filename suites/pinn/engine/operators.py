@@ -2,8 +2,8 @@
 
 A residual asks for single derivatives, u_xx and u_yy, but may depend on few combinations of them,
 u_xx + u_yy. Each combination is a linear differential operator that one stream can carry through
-the network (see `suites.pinn.engine.taylor`), so they are found from the residuals' own dependence
-on the derivatives, and the streams are as few as the rank of that dependence.
+the network (see `suites.pinn.engine.taylor`). The residuals' own dependence on the derivatives
+gives the combinations, so there are only as many streams as the rank of that dependence.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Operator:
 
 @dataclass(frozen=True)
 class Plan:
-    """The operators whose values are computed, and what is made of them.
+    """The operators whose values are computed, and the derivatives that they answer for.
 
     Attributes:
-        operators: Those of first order first.
-        served: The operator that is the answer where a residual asks for a derivative. Where the
-            residuals' gradients are those of a combination of derivatives, its operator stands for
-            one of them, and the others are ``None``: 0.
+        operators: The operators, those of first order first.
+        served: For each derivative that a residual asks for, the operator that answers. If the
+            residuals depend only on a combination of derivatives, the combination's operator
+            answers for one of them, and the others are ``None``, which stands for 0.
     """
 
     operators: tuple[Operator, ...]
@@ -114,8 +114,8 @@ def _operators(
 def _scaled(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rows as directions, in columns of equal size, and the columns' sizes.
 
-    Coefficients of very different size (a viscosity) are no rounding. Rows that are not finite say
-    nothing.
+    So a coefficient that is much smaller than the others (a viscosity) is not taken for rounding.
+    Rows that are not finite are left out.
     """
     matrix = matrix[np.isfinite(matrix).all(axis=1)]
     sizes = np.abs(matrix).max(axis=0, initial=0.0)

@@ -20,13 +20,13 @@ Transform = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Recording:
-    """What one term asked for.
+    """The derivatives that one term asked for.
 
     Attributes:
         columns: Derivatives of single outputs.
         dependence: Gradients of the errors by the derivatives, shape ``(n, len(indices))``: a row
             for each equation, point and output.
-        indices: The derivatives, whatever the output.
+        indices: The derivatives that it asked for, of any output.
     """
 
     columns: frozenset[Column]
@@ -45,11 +45,11 @@ def record(
     """Run each term on random outputs and derivatives.
 
     Args:
-        terms: Of the data.
+        terms: Terms of the data.
         transform: The problem's output transform.
-        outputs: The network's own at each term's rows, ``(rows, n_outputs)``: a PDE that is only
-            defined for some outputs (a power) may be defined for these.
-        dtype: Double, but for a PDE that only works in the run's own.
+        outputs: The network's own outputs at each term's rows, ``(rows, n_outputs)``. A PDE that is
+            defined only for some outputs (a power) may be defined for these.
+        dtype: Double precision, except for a PDE that only works in the run's own.
     """
     draw = _Draw(dtype)
     return [_record(term, transform, own, draw) for term, own in zip(terms, outputs, strict=True)]
@@ -116,10 +116,10 @@ def _record(term: Term, transform: Transform, outputs: Tensor, draw: _Draw) -> R
 def agrees(
     terms: Sequence[Term], transform: Transform, outputs: Sequence[Tensor], plan: Plan
 ) -> bool:
-    """Whether what a plan serves gives the errors of the derivatives themselves.
+    """Whether a plan's operators give the same errors as the derivatives themselves.
 
-    Gradients at some numbers need not tell what happens at others: it is tried on numbers of very
-    different size.
+    Gradients at some numbers need not tell what happens at others, so numbers of very different
+    size are tried.
     """
     draw = _Draw(torch.float64)
     for term, own in zip(terms, outputs, strict=True):

@@ -23,8 +23,8 @@ class Selection:
     """The positions of a term's rows in the table, in the term's own order.
 
     Args:
-        positions: Shape ``(n,)``.
-        device: Of the tensors that are selected from.
+        positions: The positions, shape ``(n,)``.
+        device: Device of the tensors that are selected from.
     """
 
     def __init__(self, positions: np.ndarray, device: torch.device) -> None:
@@ -49,9 +49,9 @@ class Table:
     """Unique points.
 
     Attributes:
-        points: Shape ``(n, n_inputs)``.
-        derivative_rows: How many of them, the first, need derivatives.
-        positions: Of each term's points.
+        points: The points, shape ``(n, n_inputs)``.
+        derivative_rows: Number of points, at the beginning, that need derivatives.
+        positions: For each term, the positions of its points.
     """
 
     points: np.ndarray
@@ -62,7 +62,7 @@ class Table:
 def make_table(terms: Sequence[np.ndarray], derived: Sequence[bool]) -> Table:
     """The table of all terms' points.
 
-    Rows are grouped by the terms that share them, so that a term's rows are few contiguous pieces.
+    Rows are grouped by the terms that share them. So a term's rows are few contiguous pieces.
 
     Args:
         terms: Points of each term, shape ``(n, n_inputs)``.

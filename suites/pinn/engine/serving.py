@@ -29,10 +29,10 @@ class Rows:
     """The rows of one loss term, and their derivatives.
 
     Args:
-        inputs: Shape ``(rows, n_inputs)``, a leaf that requires a gradient, so that what a PDE
-            computes from its coordinates can be derived by them.
-        outputs: Of the network, ``(rows, n_outputs)``.
-        provide: Gives their derivatives.
+        inputs: Inputs, shape ``(rows, n_inputs)``: a leaf that requires a gradient, so that a PDE's
+            own functions of the coordinates can be differentiated.
+        outputs: Outputs of the network, ``(rows, n_outputs)``.
+        provide: Gives the derivatives of the outputs.
     """
 
     def __init__(self, inputs: Tensor, outputs: Tensor, provide: Provide) -> None:
@@ -102,7 +102,7 @@ class Rows:
         return self._entries[column]
 
     def _chain_rule(self, ys: Tensor, i: int, j: int | None) -> Tensor:
-        """Derivative of what was computed from inputs, outputs and their derivatives."""
+        """Derivative of a value that was computed from inputs, outputs and their derivatives."""
         y = ys[:, i : i + 1] if ys.shape[1] > 1 else ys
         # A derivative that is served as 0 has no graph.
         sources = [source for source in self._sources if source[0].requires_grad]
@@ -131,7 +131,7 @@ class Rows:
 
 
 class _Cache:
-    """Stands where DeepXDE keeps its derivatives."""
+    """Takes the place in which DeepXDE keeps its derivatives."""
 
     def __init__(self, answer: Callable[..., Tensor]) -> None:
         self._answer = answer
@@ -140,7 +140,7 @@ class _Cache:
         return self._answer(ys, xs, **which)
 
     def clear(self) -> None:
-        """Nothing is kept from one evaluation to the next."""
+        """Forget everything, so that nothing is kept from one evaluation to the next."""
 
 
 class Server:
@@ -163,7 +163,7 @@ class Server:
                 self._rows = None
 
     def about(self, rows: Rows) -> None:
-        """Say which rows are asked about next."""
+        """Set the rows that the next questions are about."""
         self._rows = rows
 
     def _of(self, xs: Tensor) -> Rows:

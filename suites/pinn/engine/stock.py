@@ -1,8 +1,4 @@
-"""How the loss terms of a PINN, and the derivatives in them, are evaluated.
-
-A `LossEvaluation` gives the unweighted loss terms of a problem for the network's present weights:
-DeepXDE's own, or the same by `suites.pinn.engine` on the points that are needed.
-"""
+"""What evaluates the loss terms of a PINN, and DeepXDE's own way to do it."""
 
 from __future__ import annotations
 
@@ -13,9 +9,6 @@ import torch
 from torch import Tensor
 
 from suites.pinn.backend import dde, quiet
-from suites.pinn.engine.evaluation import fast_evaluation
-from suites.pinn.engine.taylor import Unsupported
-from suites.pinn.models.network import FNN
 from suites.pinn.problems.dde_data import keep_for
 
 
@@ -42,7 +35,7 @@ class LossEvaluation(Protocol):
         """
 
     def describe(self) -> Mapping[str, Any]:
-        """What the record says of it."""
+        """A description for the record."""
 
     def redrawn(self) -> LossEvaluation:
         """The same for the points that the data have now."""
@@ -51,14 +44,14 @@ class LossEvaluation(Protocol):
 class StockEvaluation:
     """DeepXDE's own evaluation, as `dde.Model.train` does it.
 
-    Every row goes through the network, every derivative is taken on all rows, and conditions and
-    equations take the rows that are theirs.
+    Every row goes through the network, and every derivative is taken on all rows; conditions and
+    equations then take their own rows.
 
     Args:
         data: ``dde.data.PDE`` that has drawn its points.
         net: The network.
-        device: Where it is.
-        reason: Why nothing faster evaluates it.
+        device: Device of the network.
+        reason: Why no faster evaluation is used.
     """
 
     path = "deepxde"
@@ -84,28 +77,9 @@ class StockEvaluation:
         return losses
 
     def describe(self) -> Mapping[str, Any]:
-        """Why it is used."""
+        """The reason why DeepXDE evaluates the terms, for the record."""
         return {"path": self.path, "reason": self._rest[-1], "rows": len(self._inputs)}
 
     def redrawn(self) -> StockEvaluation:
         """The same for the points that the data have now."""
         return StockEvaluation(self.data, *self._rest)
-
-
-def make_evaluation(data: Any, net: FNN, device: torch.device, engine: str) -> LossEvaluation:
-    """The fastest evaluation of the data's loss terms that gives the same numbers.
-
-    Args:
-        data: ``dde.data.PDE`` that has drawn its points.
-        net: The network.
-        device: Where it is.
-        engine: ``auto``, or ``deepxde`` for DeepXDE's own.
-    """
-    if engine == "deepxde":
-        return StockEvaluation(data, net, device)
-    try:
-        return fast_evaluation(data, net, device)
-    except Unsupported as reason:
-        return StockEvaluation(data, net, device, str(reason))
-    except Exception as error:  # a PDE function may fail in any way on made-up numbers
-        return StockEvaluation(data, net, device, f"{type(error).__name__}: {error}")

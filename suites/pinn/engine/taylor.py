@@ -106,9 +106,9 @@ class Jet:
     """Values at all rows, and derivatives at the first of them.
 
     Attributes:
-        values: Shape ``(…, rows, features)``; a leading axis, where there is one, counts networks.
-        streams: ``(…, n_operators, derivative rows, features)``; one row stands for all where they
-            are the same.
+        values: Shape ``(…, rows, features)``; a leading axis, if any, counts networks.
+        streams: ``(…, n_operators, derivative rows, features)``; if all rows are the same, one row
+            stands for them.
     """
 
     values: Tensor
@@ -119,9 +119,9 @@ class TaylorNetwork:
     """An `FNN` that carries operators beside its values.
 
     Args:
-        net: The network; its parameters are given anew at each call.
-        operators: First-order ones first.
-        rows: At how many of the rows, the first ones, the operators are wanted.
+        net: The network; each call gives its parameters anew.
+        operators: The operators, those of first order first.
+        rows: Number of rows, at the beginning, at which the operators are wanted.
 
     Raises:
         Unsupported: The network has a part whose derivatives have no rule here.
@@ -138,9 +138,10 @@ class TaylorNetwork:
         """The outputs of the network before its output transform.
 
         Args:
-            state: Parameters and buffers of the network by name; with a leading axis, of several.
+            state: Parameters and buffers of the network by name; with a leading axis, of several
+                networks.
             inputs: Features after the input transform.
-            blocks: Into how many parts the rows are divided, so that one fits a CPU's cache.
+            blocks: Number of parts that the rows are divided into, so that one fits a CPU's cache.
         """
         if blocks == 1:
             return self._forward(state, inputs, self._rows)
@@ -178,7 +179,7 @@ class TaylorNetwork:
 
 
 class Unsupported(Exception):
-    """Something that this way of evaluation has no rule for; the message says what."""
+    """This way of evaluation has no rule for something; the message says for what."""
 
 
 def _slopes(activation: nn.Module) -> Slopes:
@@ -195,7 +196,7 @@ def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _norm_rule(norm: nn.Module) -> Any:
-    """How a normalisation maps a jet, given its parameters and buffers."""
+    """The rule by which a normalisation maps a jet, given its parameters and buffers."""
     if type(norm) is nn.Identity:
         return lambda jet, state, products: jet
     if type(norm) is FrozenBatchNorm:

@@ -1,4 +1,4 @@
-"""The loss terms of DeepXDE's data: what each is computed from, on rows of its own."""
+"""The loss terms of DeepXDE's data, each with its own rows."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Term:
     """Loss terms that share their rows: all equations, or one condition.
 
     Attributes:
-        points: Shape ``(rows, n_inputs)``.
-        inputs: The same on the device, a leaf that requires a gradient.
-        errors: How the errors are computed.
-        pde: The equations' own function, if these are the equations.
-        extra: Its further arguments: auxiliary variables.
-        condition: DeepXDE's condition, if it is one.
+        points: The points, shape ``(rows, n_inputs)``.
+        inputs: The points on the device, as a leaf that requires a gradient.
+        errors: Function that computes the errors.
+        pde: The function of the equations, if these are the equations.
+        extra: Further arguments of that function: auxiliary variables.
+        condition: DeepXDE's condition, if this is a condition.
     """
 
     points: np.ndarray
@@ -42,10 +42,10 @@ def terms_of(data: Any, device: torch.device, before: Sequence[Term] = ()) -> li
     """The terms of ``dde.data.PDE`` in the order of DeepXDE's losses.
 
     Args:
-        data: Has drawn its points.
-        device: Where the points go.
-        before: Those of the same data with other points; a condition whose points are the same
-            keeps its term, and with it the values that DeepXDE remembers for them.
+        data: Data that have drawn their points.
+        device: Device for the points.
+        before: Terms of the same data with other points. A condition whose points are the same
+            keeps its term, and with it the values that DeepXDE remembers for the points.
     """
     count = int(sum(data.num_bcs))
     of_conditions = np.split(data.train_x[:count], np.cumsum(data.num_bcs)[:-1]) if data.bcs else []
@@ -101,8 +101,8 @@ def losses(terms: Sequence[Term], rows: Callable[[int], tuple[Rows, Tensor]]) ->
     """Mean squared error of every equation and condition, shape ``(n_losses,)``.
 
     Args:
-        terms: In order.
-        rows: Gives a term's rows, and the outputs that its errors are computed from.
+        terms: The terms in order.
+        rows: Gives the rows of a term, and the outputs that its errors are computed from.
     """
     server = Server()
     found = []

@@ -18,7 +18,7 @@ from torch.nn.functional import pad
 
 from suites.pinn.backend import dde
 from suites.pinn.engine.evaluation import State, TaylorEvaluation, served_rows
-from suites.pinn.engine.gradients import Executable, Result
+from suites.pinn.engine.gradients import Result, StepComputation
 from suites.pinn.engine.parameters import FlatParameters
 from suites.pinn.engine.rows import Selection, Table
 from suites.pinn.engine.serving import Rows, Server
@@ -30,10 +30,10 @@ class _Selection:
     """The rows of a term in the stacked tables of all seeds.
 
     Args:
-        positions: Of each seed's rows in its own table.
+        positions: Positions of each seed's rows in its own table.
         groups: Parts of a seed's rows; the rows of all seeds come part by part.
-        stride: Rows of a table.
-        device: Of the tensors that are selected from.
+        stride: Number of rows of a table.
+        device: Device of the tensors that are selected from.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class _Joint:
     """One term of all seeds.
 
     Attributes:
-        inputs: Rows of all, a leaf.
-        values: Where they are in the tables.
-        derivatives: Where they are among the rows with derivatives, if it asks for any.
-        errors: From inputs and outputs to errors, each with those of all seeds one after the other.
-        sizes: How many rows of each error are a seed's.
+        inputs: Rows of all seeds, as a leaf.
+        values: Positions of the rows in the tables.
+        derivatives: Positions among the rows with derivatives, if the term asks for derivatives.
+        errors: From inputs and outputs to errors; each holds those of all seeds, one after another.
+        sizes: Number of rows of each error that belong to one seed.
     """
 
     inputs: Tensor
@@ -87,7 +87,7 @@ class TogetherEvaluation:
         evaluations: One per seed, of the same problem and the same kind of network.
 
     Raises:
-        Unsupported: They are not alike.
+        Unsupported: The seeds' evaluations are not alike.
     """
 
     def __init__(self, evaluations: Sequence[TaylorEvaluation]) -> None:
@@ -133,7 +133,7 @@ class TogetherEvaluation:
         """Loss terms, shape ``(seeds, n_terms)``.
 
         Args:
-            state: Parameters and buffers by name, stacked along a first axis.
+            state: Parameters and buffers by name, stacked along the first axis.
         """
         jet = self._transform.rescaled(state, self._network(state, self._inputs))
         server = Server()
@@ -196,7 +196,7 @@ def _groups(terms: Sequence[Term]) -> list[list[slice]]:
 
 
 def _errors(terms: Sequence[Term], points: np.ndarray) -> Errors:
-    """How a term's errors are computed on the rows of all seeds.
+    """The function that computes a term's errors on the rows of all seeds.
 
     Raises:
         Unsupported: The errors of a row may depend on other rows.
@@ -235,14 +235,14 @@ def _means(errors: Tensor, sizes: Sequence[int]) -> Tensor:
     return torch.stack([part.mean() for part in squared.split(list(sizes))])
 
 
-class TogetherGradient(Executable):
-    """What a training step of several seeds computes: a loss, terms and a gradient for each.
+class TogetherGradient(StepComputation):
+    """The computation of a training step of several seeds: loss, terms and gradient of each.
 
     Args:
         evaluation: The loss terms.
-        weights: Of the terms, ``(seeds, n_terms)``.
-        parameters: How one seed's parameters lie in its vector.
-        buffers: By name, stacked.
+        weights: Weights of the terms, ``(seeds, n_terms)``.
+        parameters: Layout of one seed's parameters in its vector.
+        buffers: Buffers by name, stacked.
         compile: Whether to compile.
     """
 

@@ -9,7 +9,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from suites.pinn.backend import dde
-from suites.pinn.problems.problem import Points, Supervised, Truth
+from suites.pinn.problems.problem import Points
+from suites.pinn.problems.truth import Supervised, Truth
 
 if TYPE_CHECKING:
     from torch import Tensor

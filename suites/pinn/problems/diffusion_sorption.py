@@ -9,14 +9,8 @@ import numpy as np
 from suites.pinn.backend import dde
 from suites.pinn.problems.dde_data import initial_condition, time_pde
 from suites.pinn.problems.pdebench_file import PDEBenchFile
-from suites.pinn.problems.problem import (
-    Points,
-    Problem,
-    Published,
-    Supervised,
-    Term,
-    Truth,
-)
+from suites.pinn.problems.problem import Points, Problem, Published, Term
+from suites.pinn.problems.truth import Supervised, Truth
 from suites.pinn.reference.cache import cached
 from suites.pinn.reference.reference import Reference
 

@@ -1,19 +1,13 @@
-"""What a problem expects of its PDEBench file, and the truth that it becomes.
+"""What a problem expects of its PDEBench file.
 
 Apart from the reader, so that a problem can be listed without importing h5py.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
-
-import numpy as np
-
-from suites.pinn.problems.problem import Truth
 
 Layout = Literal["arrays", "groups"]
 Interpolation = Literal["periodic-cubic", "linear", "nearest"]
@@ -63,24 +57,3 @@ class PDEBenchFile:
             raise ValueError(f"{len(self.bounds)} bounds for {len(self.space) + 1} inputs")
         if self.interpolation == "periodic-cubic" and len(self.space) != 1:
             raise ValueError("periodic-cubic interpolation needs one space dimension")
-
-
-@functools.lru_cache(maxsize=8)
-def pdebench_truth(root: Path, expected: PDEBenchFile, sample: int) -> Truth:
-    """The truth that one sample of a downloaded file gives, read once a process.
-
-    Outputs that the file does not store start from 0 (the dam break's velocities).
-
-    Raises:
-        BadInput: The file is missing or wrong.
-    """
-    from suites.pinn.problems.pdebench import read
-
-    found = read(root, expected, sample)
-
-    def initial(points: np.ndarray) -> np.ndarray:
-        values = np.zeros((len(points), expected.n_outputs))
-        values[:, found.outputs] = found.initial(points)
-        return values
-
-    return Truth(found.reference, initial, found.outputs, found.bounds, found.sha256)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from bench.text.errors import BadInput
-from suites.pinn.reference.reference import Reference, ScatteredReference
+from suites.pinn.problems.pdebench_file import PDEBenchFile
+from suites.pinn.problems.truth import Supervised, Truth
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from suites.pinn.problems.pdebench_file import PDEBenchFile
 
 Kind = Literal["residual", "initial", "boundary", "data"]
 
@@ -69,43 +66,6 @@ class Published:
     supervised: float = 0.0
 
 
-@dataclass(frozen=True)
-class Truth:
-    """The ground truth and the initial state that belongs to it.
-
-    Attributes:
-        reference: The solution on a grid.
-        initial: Initial state at points of shape ``(n, n_space)``: shape ``(n, n_outputs)``;
-            ``None`` where the problem has its own.
-        outputs: The network outputs that the columns of the reference are.
-        bounds: Lower and upper bound of each input where the data decide them.
-        digest: Digest of the data of a file.
-    """
-
-    reference: Reference | ScatteredReference
-    initial: Callable[[np.ndarray], np.ndarray] | None
-    outputs: tuple[int, ...]
-    bounds: tuple[tuple[float, float], ...] | None = None
-    digest: str | None = None
-
-
-@dataclass(frozen=True)
-class Supervised:
-    """Labels at points of the solution.
-
-    Attributes:
-        points: Shape ``(n, n_inputs)``.
-        values: Shape ``(n, len(outputs))``.
-        outputs: The network outputs that they are labels of.
-        rows: Their rows in ``Reference.points()``.
-    """
-
-    points: np.ndarray
-    values: np.ndarray
-    outputs: tuple[int, ...]
-    rows: np.ndarray
-
-
 class Problem(ABC):
     """A learning task with a ground truth.
 
@@ -143,7 +103,8 @@ class Problem(ABC):
             return self.own_truth(fine)
         if self.file is None:
             raise BadInput(f"--data-root: problem {self.name!r} has no PDEBench file")
-        from suites.pinn.problems.pdebench_file import pdebench_truth
+        # Imported here: a problem can be listed without h5py.
+        from suites.pinn.problems.pdebench import pdebench_truth
 
         return pdebench_truth(data_root, self.file, sample)
 

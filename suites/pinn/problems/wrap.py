@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.text.errors import BadInput
-from suites.pinn.problems.problem import TOTALS, Kind, Points, Problem, Supervised, Term, Truth
+from suites.pinn.problems.problem import TOTALS, Kind, Points, Problem, Term
+from suites.pinn.problems.truth import Supervised, Truth
 from suites.pinn.reference.reference import ScatteredReference
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What every solver asks of its arguments."""
+"""Checks of arguments that every solver makes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def check_cells(cells: int) -> None:
-    """The error estimate solves on a quarter, a half and all of the cells.
+    """Check a number of cells: the error estimate also solves on a quarter and a half of them.
 
     Raises:
         ValueError: `cells` is not a multiple of 4 of at least 16.
@@ -16,7 +16,7 @@ def check_cells(cells: int) -> None:
 
 
 def check_times(times: np.ndarray) -> None:
-    """Times ascend from 0 or later.
+    """Check that times ascend from 0 or later.
 
     Raises:
         ValueError: They do not.
@@ -26,7 +26,7 @@ def check_times(times: np.ndarray) -> None:
 
 
 def check_axis(axis: np.ndarray, low: float, high: float, name: str = "points") -> None:
-    """Coordinates ascend within the domain.
+    """Check that coordinates ascend within the domain.
 
     Raises:
         ValueError: They do not.

@@ -17,6 +17,7 @@ import filelock
 import numpy as np
 
 from bench.files.npz import read_npz_arrays
+from bench.text.errors import typed
 from suites.pinn.reference.reference import Reference
 
 #: Largest solution that is read, as large as the largest sample of a file.
@@ -75,7 +76,7 @@ def _warn(message: str) -> None:
 
 
 def _read(path: Path, *, warn: bool) -> Reference | None:
-    """The stored solution, or None where there is none that can be read."""
+    """The stored solution, or None if there is none that can be read."""
     if not path.exists():
         return None
     try:
@@ -94,7 +95,7 @@ def _read(path: Path, *, warn: bool) -> Reference | None:
         return reference
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         if warn:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            reason = typed(error)
             _warn(f"the cached ground truth {path} cannot be read, computing it anew ({reason})")
         return None
 
@@ -123,8 +124,8 @@ def _write(path: Path, reference: Reference) -> None:
 def cached(name: str, parameters: dict[str, Any], solve: Callable[[], Reference]) -> Reference:
     """The ground truth from the cache, or from `solve`, which then fills the cache.
 
-    Processes that ask for the same solution at the same time compute it once. A cache that
-    cannot be written to costs time and one line on stderr, never the result.
+    Processes that ask for the same solution at the same time compute it once. If the cache cannot
+    be written to, that costs time and one line on stderr, never the result.
 
     Args:
         name: Name of the problem, also the start of the file's name.

@@ -103,7 +103,7 @@ def evolve(
     Args:
         initial: From x of shape ``(m,)`` to (ρ, u, p) of shape ``(3, m)``, with period 1.
         times: Ascending times from 0 on, shape ``(n_times,)``.
-        points: Where the solution is wanted, shape ``(n_points,)``.
+        points: Points at which the solution is wanted, shape ``(n_points,)``.
         cells: Number of cells.
         gamma: Ratio of the specific heats.
 
@@ -139,7 +139,7 @@ def solve(
 
     Args:
         initial: From x of shape ``(m,)`` to (ρ, u, p) of shape ``(3, m)``, with period 1.
-        times: Ascending times from 0 on; the exact initial state stands at t = 0.
+        times: Ascending times from 0 on; at t = 0 the result is the exact initial state.
         points: Ascending points in [0, 1].
         cells: Number of cells of the finest grid, a multiple of 4.
         gamma: Ratio of the specific heats, γ > 1.

@@ -1,4 +1,4 @@
-"""What a solution on three resolutions says about its own error."""
+"""The error of a solution, estimated from three resolutions."""
 
 from __future__ import annotations
 

@@ -86,12 +86,12 @@ def solve(
     """Ground truth of u_t = D_u Δu + u − u³ − k − v, v_t = D_v Δv + u − v on (−1, 1)².
 
     FitzHugh–Nagumo kinetics with no-flow walls (Takamoto et al., arXiv 2210.07182). The initial
-    fields must be smooth and without flux through the walls, else the cosine series converges
-    slowly and the error estimate says so.
+    fields must be smooth and without flux through the walls. Otherwise the cosine series converges
+    slowly, and the error estimate says so.
 
     Args:
         initial_u, initial_v: From (x, y) that broadcast to u and v at t = 0.
-        times: Ascending times from 0 on; the exact initial state stands at t = 0.
+        times: Ascending times from 0 on; at t = 0 the result is the exact initial state.
         x, y: Ascending coordinates in [−1, 1].
         diffusivity_u, diffusivity_v: D_u and D_v.
         k: Reaction constant.
@@ -99,9 +99,9 @@ def solve(
         longest_step: Upper bound of the time step.
 
     Returns:
-        Axes (x, y, t), outputs (u, v). The error estimate adds the change on taking half the
-        cosines to that on halving the time step, so it bounds the error of the solution given;
-        the order is not defined for a spectral method.
+        Axes (x, y, t), outputs (u, v). The error estimate is the sum of two changes: with half the
+        cosines, and with half the time step. So it bounds the error of this solution. A spectral
+        method has no order.
 
     Raises:
         ValueError: `modes` is odd or below 8, or the times or coordinates do not fit.

@@ -89,7 +89,7 @@ def evolve(
     Args:
         initial: From x of shape ``(m,)`` to u at t = 0.
         times: Ascending times from 0 on.
-        points: Where the solution is wanted, within [0, 1].
+        points: Points in [0, 1] at which the solution is wanted.
         cells: Number of intervals of the grid.
         medium: The coefficients.
         rtol, atol: Tolerances of the time integration.
@@ -147,8 +147,8 @@ def solve(
         medium: The coefficients; the problem's own by default.
 
     Returns:
-        Axes (x, t), output u. The error estimate adds that of the grid and that of the
-        tolerances, the latter from a run with tolerances 30 times as large.
+        Axes (x, t), output u. The error estimate is the sum of the grid's and the tolerances'
+        error; the latter comes from a run with tolerances 30 times as large.
 
     Raises:
         ValueError: `cells` is not a positive multiple of 4, or the times or points do not fit.

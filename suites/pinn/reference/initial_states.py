@@ -1,4 +1,4 @@
-"""Smooth random initial states that hold at any point, so that every grid has the same truth.
+"""Smooth random initial states that are defined at any point: every grid has the same truth.
 
 Random numbers come from ``numpy.random.default_rng(seed)`` (PCG64, whose stream is fixed by
 NumPy's compatibility policy for bit generators); only uniform and normal draws are used.

@@ -17,9 +17,9 @@ class Reference:
         values: float64 array of shape ``(*(len(a) for a in axes), n_outputs)``.
         method: How the values were obtained, in a few words, with the resolution.
         error: Estimated relative L2 error of `values` against the exact solution of the
-            equations, one per output; 0 for a closed form, ``None`` where no estimate exists
+            equations, one per output; 0 for a closed form, ``None`` if there is no estimate
             (data read from a file, a truth that depends on its grid).
-        order: Measured order of convergence in the grid spacing, where one was measured.
+        order: Measured order of convergence in the grid spacing; ``None`` if it was not measured.
     """
 
     axes: tuple[np.ndarray, ...]
@@ -58,11 +58,11 @@ class Reference:
 
 @dataclass(frozen=True)
 class ScatteredReference:
-    """A solution at points that form no grid; otherwise as `Reference`.
+    """A solution at points that form no grid; otherwise like `Reference`.
 
     Attributes:
-        positions: Shape ``(n, n_inputs)``.
-        values: Shape ``(n, n_outputs)``.
+        positions: The points, shape ``(n, n_inputs)``.
+        values: The solution at the points, shape ``(n, n_outputs)``.
     """
 
     positions: np.ndarray
@@ -86,7 +86,7 @@ class ScatteredReference:
         return (len(self.positions),)
 
     def points(self) -> np.ndarray:
-        """Shape ``(n, n_inputs)``."""
+        """The points as rows, shape ``(n, n_inputs)``."""
         return self.positions
 
     def targets(self) -> np.ndarray:

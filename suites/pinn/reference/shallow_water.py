@@ -184,13 +184,13 @@ def solve(
 ) -> Reference:
     """Ground truth of the radial dam break on the square (−`half_width`, `half_width`)².
 
-    The solution is radial until a wave arrives at a wall, and it is computed as such. Shocks are
-    placed within a few hundredths of a cell (`radial_shocks`), where a first-order error of
-    their position remains; the L2 error, of order 1/2 in the cell width, is that of the points
-    between the computed and the true shock. At a grid that has none, it is ten times smaller.
+    The solution is radial until a wave arrives at a wall, and it is computed as a radial one.
+    Shocks are placed within a few hundredths of a cell (`radial_shocks`), and their position keeps
+    an error of first order. The L2 error, of order 1/2 in the cell width, comes from the points
+    between the computed and the true shock. On a grid without such points it is ten times smaller.
 
     Args:
-        times: Ascending times from 0 on; the exact initial state stands at t = 0.
+        times: Ascending times from 0 on; at t = 0 the result is the exact initial state.
         x, y: Ascending coordinates within the square.
         inner, outer: Depth inside and outside of the dam, both positive.
         radius: Radius of the dam.
@@ -199,8 +199,8 @@ def solve(
         half_width: Distance of the walls from the centre.
 
     Returns:
-        Axes (x, y, t), outputs (h, u, v). The error is estimated over the disc within the walls
-        rather than at the points asked for, of which one beside a shock would decide.
+        Axes (x, y, t), outputs (h, u, v). The error is estimated over the disc within the walls and
+        not at the requested points, where a single point beside a shock would decide it.
 
     Raises:
         ValueError: `cells` is not a positive multiple of 4, the times or coordinates do not fit,
@@ -252,9 +252,9 @@ def solve_cartesian(
     """The dam break by the same scheme in two dimensions: a check of the radial solution.
 
     Args:
-        time: When the solution is wanted.
+        time: Time at which the solution is wanted.
         cells: Number of cells per side of the square.
-        inner, outer, radius, g, half_width: As in `solve`.
+        inner, outer, radius, g, half_width: The same as for `solve`.
 
     Returns:
         Cell centres, shape ``(cells,)``, and the cell averages of (h, hu, hv), shape

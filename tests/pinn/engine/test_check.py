@@ -11,8 +11,8 @@ import pinn_specs
 import pytest
 
 from bench.suite import main
+from suites.pinn.check import difference_from_deepxde, is_rounding
 from suites.pinn.engine import taylor
-from suites.pinn.engine.check import difference_from_deepxde, is_rounding
 
 SMOKE = "pinn --problem advection-1d --budget smoke --model fnn:8x2 --device cpu --jobs 1 --json"
 

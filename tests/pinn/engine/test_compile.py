@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from bench.suite import main
-from suites.pinn.engine import gradients
-from suites.pinn.engine.check import (
+from suites.pinn.check import (
     difference_from_deepxde,
     loss_and_gradient,
     stock_loss_and_gradient,
 )
-from suites.pinn.engine.gradients import worth_compiling
+from suites.pinn.engine import choose, gradients
+from suites.pinn.engine.choose import worth_compiling
 
 CPU = torch.device("cpu")
 
@@ -85,7 +85,7 @@ def test_without_a_compiler_a_long_run_is_eager_and_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(gradients, "_compile", broken)
-    monkeypatch.setattr(gradients, "worth_compiling", lambda *_: True)
+    monkeypatch.setattr(choose, "worth_compiling", lambda *_: True)
     task = pinn_specs.task("advection-1d")
     task.step()
     engine = task.description["engine"]

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from bench.techniques.activation import ACTIVATIONS
 from bench.training.stock_speed import TOLERANCE, relative_difference
 from suites.pinn.backend import dde, set_dtype
-from suites.pinn.engine.check import difference_from_deepxde
-from suites.pinn.engine.stock import StockEvaluation, make_evaluation
+from suites.pinn.check import difference_from_deepxde
+from suites.pinn.engine.choose import choose_evaluation
+from suites.pinn.engine.stock import StockEvaluation
 from suites.pinn.models.network import FNN
 from suites.pinn.problems.catalogue import BUILT_IN, VARIANTS
 
@@ -261,7 +262,7 @@ def network(data: Any, outputs: int, activation: str = "tanh", **more: Any) -> F
 
 def difference(data: Any, net: FNN, path: str) -> float:
     """Of losses and gradients, for loss terms of different weight."""
-    ours, theirs = make_evaluation(data, net, CPU, "auto"), StockEvaluation(data, net, CPU)
+    ours, theirs = choose_evaluation(data, net, CPU, "auto"), StockEvaluation(data, net, CPU)
     assert ours.path == path, ours.describe()
     found = []
     for evaluation in (ours, theirs):
@@ -347,7 +348,7 @@ def test_a_network_that_draws_numbers_is_left_to_deepxde() -> None:
     data = no_condition()
     net = network(data, 1)
     net.norms[0] = nn.Dropout(0.5)
-    found = make_evaluation(data, net, CPU, "auto")
+    found = choose_evaluation(data, net, CPU, "auto")
     assert found.path == "deepxde"
     assert "chance" in found.describe()["reason"]
 
@@ -362,12 +363,12 @@ def test_data_with_losses_of_their_own_are_left_to_deepxde() -> None:
     data.__class__ = Own
     net = network(data, 1)
     assert difference(data, net, "deepxde") == 0
-    assert make_evaluation(data, net, CPU, "auto").describe()["reason"].startswith("Own")
+    assert choose_evaluation(data, net, CPU, "auto").describe()["reason"].startswith("Own")
 
 
 def test_deepxde_can_be_asked_for() -> None:
     data = no_condition()
-    assert make_evaluation(data, network(data, 1), CPU, "deepxde").path == "deepxde"
+    assert choose_evaluation(data, network(data, 1), CPU, "deepxde").path == "deepxde"
 
 
 # --- streams ------------------------------------------------------------------------------------
@@ -397,7 +398,7 @@ def test_finding_out_what_is_asked_for_draws_nothing() -> None:
     data = every_kind_of_condition()
     net = network(data, 1)
     before = np.random.get_state()[1].copy(), torch.get_rng_state()
-    make_evaluation(data, net, CPU, "auto")
+    choose_evaluation(data, net, CPU, "auto")
     assert np.array_equal(before[0], np.random.get_state()[1])
     assert torch.equal(before[1], torch.get_rng_state())
 
@@ -411,7 +412,7 @@ def test_points_that_are_drawn_anew(factory: Callable[[], Any], bc_points: bool)
     """As by DeepXDE's callback: values that DeepXDE remembers belong to the old points."""
     data = factory()
     net = network(data, OUTPUTS.get(factory, 1))
-    ours = make_evaluation(data, net, CPU, "auto")
+    ours = choose_evaluation(data, net, CPU, "auto")
     terms = [ours(training=True).tolist()]
     for _ in range(5):
         data.resample_train_points(pde_points=True, bc_points=bc_points)

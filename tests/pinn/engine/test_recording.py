@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from bench.training.stock_speed import TOLERANCE, relative_difference
 from suites.pinn.backend import dde, set_dtype
+from suites.pinn.engine.choose import choose_evaluation
 from suites.pinn.engine.gradients import TrainingGradient
 from suites.pinn.engine.parameters import FlatParameters
-from suites.pinn.engine.stock import StockEvaluation, make_evaluation
+from suites.pinn.engine.stock import StockEvaluation
 from suites.pinn.models.network import FNN
 
 CPU = torch.device("cpu")
@@ -43,7 +44,7 @@ def network(size: float = 1.0) -> FNN:
 
 
 def difference(data: Any, net: FNN, path: str) -> float:
-    ours, theirs = make_evaluation(data, net, CPU, "auto"), StockEvaluation(data, net, CPU)
+    ours, theirs = choose_evaluation(data, net, CPU, "auto"), StockEvaluation(data, net, CPU)
     assert ours.path == path, ours.describe()
     return compared(ours, theirs, net)
 
@@ -82,7 +83,7 @@ BRANCHES = {
 def test_what_matters_elsewhere_is_computed(branch: str, size: float) -> None:
     """A network of large values reaches what made-up numbers of order one do not."""
     problem = data(BRANCHES[branch])
-    ours = make_evaluation(problem, network(), CPU, "auto")
+    ours = choose_evaluation(problem, network(), CPU, "auto")
     assert ours.path in ("taylor", "reverse")
     with torch.no_grad():
         ours.net.linears[-1].weight.mul_(size)
@@ -95,7 +96,7 @@ def test_a_coefficient_of_the_place_is_seen_at_new_points() -> None:
         return torch.where(inside, 2.0, 1.0) * second(u, x, 0) + second(u, x, 1)
 
     problem, net = data(pde), network()
-    ours = make_evaluation(problem, net, CPU, "auto")
+    ours = choose_evaluation(problem, net, CPU, "auto")
     for _ in range(8):
         problem.resample_train_points()
         ours = ours.redrawn()
@@ -124,7 +125,7 @@ def test_a_condition_without_points_is_deepxdes_nan() -> None:
         return [dde.icbc.DirichletBC(geometry, lambda x: 0, lambda x, on: False)]
 
     problem, net = data(lambda x, u: first(u, x, 0), nowhere), network()
-    ours, theirs = make_evaluation(problem, net, CPU, "auto"), StockEvaluation(problem, net, CPU)
+    ours, theirs = choose_evaluation(problem, net, CPU, "auto"), StockEvaluation(problem, net, CPU)
     assert ours.path != "deepxde"
     torch.testing.assert_close(ours(training=True), theirs(training=True), equal_nan=True)
 
@@ -133,7 +134,7 @@ def test_activations_that_work_in_place() -> None:
     net = network()
     net.activations = nn.ModuleList(nn.ELU(inplace=True) for _ in net.activations)
     problem = data(lambda x, u: first(u, x, 0) * u)
-    assert make_evaluation(problem, net, CPU, "auto").path == "reverse"
+    assert choose_evaluation(problem, net, CPU, "auto").path == "reverse"
     assert difference(problem, net, "reverse") < TOLERANCE
 
 
@@ -142,9 +143,9 @@ def test_values_that_leave_torch_are_not_compiled_into_constants() -> None:
         return first(u, x, 0) - torch.as_tensor(np.sin(u.detach().numpy()))
 
     net = network()
-    evaluation = make_evaluation(data(pde), net, CPU, "auto")
+    evaluation = choose_evaluation(data(pde), net, CPU, "auto")
     parameters, weights = FlatParameters(net), torch.ones(1)
-    gradient = TrainingGradient(evaluation, weights, parameters, {}, "auto", 1e9)
+    gradient = TrainingGradient(evaluation, weights, parameters, {}, compile=True)
     for _ in range(2):
         found = gradient(parameters.vector.detach())
         assert found.terms.item() == pytest.approx(evaluation(training=True).item(), rel=1e-12)
@@ -160,7 +161,7 @@ import pinn_specs
 from suites.pinn import wrap
 from suites.pinn.backend import dde
 import suites.pinn.task as task_module
-from suites.pinn.engine.check import build_checked
+from suites.pinn.check import build_checked
 
 geometry = dde.geometry.Interval(-1, 1)
 ends = dde.icbc.DirichletBC(geometry, lambda x: np.exp(x), lambda x, on: on)

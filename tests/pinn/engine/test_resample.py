@@ -13,7 +13,7 @@ import torch
 from bench.store.store import Store
 from bench.training.run import execute
 from bench.training.signals import Interruption
-from suites.pinn.engine.check import difference_from_deepxde
+from suites.pinn.check import difference_from_deepxde
 from suites.pinn.problems.catalogue import BUILT_IN
 
 CPU = torch.device("cpu")

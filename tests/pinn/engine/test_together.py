@@ -15,10 +15,11 @@ from torch import Tensor
 from bench.spec.spec import Spec
 from bench.suite import main
 from suites.pinn.backend import dde
-from suites.pinn.engine.batch import Batched, InTurn, build_together
+from suites.pinn.batch import Batched, InTurn, build_together
 from suites.pinn.problems.advection import Advection1D
 from suites.pinn.problems.catalogue import BUILT_IN
-from suites.pinn.problems.problem import Points, Supervised, Truth
+from suites.pinn.problems.problem import Points
+from suites.pinn.problems.truth import Supervised, Truth
 from suites.pinn.suite import SUITE
 from suites.pinn.task import PINNTask, build
 

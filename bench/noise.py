@@ -1,16 +1,15 @@
-"""How much of a tracked error is noise: ``python -m bench.tracking.noise``.
+"""How much of a tracked error is noise: ``python -m bench.noise``.
 
-A harmless change (a reordered sum, another matrix library) does to a training what a change of the
-last digits of its initial weights does. So every tracked training is repeated from weights whose
-last digits are changed, and the spread of the tracked median is what a threshold must exceed. The
-spread between groups of seeds is printed beside it: a change that draws other random numbers moves
-an error by as much, and is reported as a change, which it is.
+A harmless change (a reordered sum, another matrix library) does the same to a training as a change
+of the last digits of its initial weights. So every tracked training is repeated from weights whose
+last digits are changed. A threshold must exceed the spread of the tracked median.
+
+The spread between groups of seeds is printed beside it. A change that draws other random numbers
+moves an error by as much, and the nightly reports it as a change.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import functools
 import os
 import statistics
@@ -19,23 +18,47 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any
+from typing import Annotated, Any
 
 from bench.asv_benchmarks import metrics as tracked
 from bench.asv_benchmarks.precision import SinglePrecision, rounding
 from bench.asv_benchmarks.runs import SEEDS
+from bench.plugins import load_suite
+from bench.spec.options import Doc, Options, add_flags
 from bench.spec.spec import Spec
 from bench.suite import parser
-from bench.task import load_suite
+from bench.text.command_line import Parser
+from bench.text.errors import BadInput
 
 _CLASSES = (tracked.PINN, tracked.Molecular)
 #: Groups of seeds, of which the first is the tracked one.
 _GROUPS = 3
 
 
+class NoiseOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much is repeated."""
+
+    changes: Annotated[int, Doc("how often the last digits are changed", "N")] = 3
+
+    def check(self) -> None:
+        """Refuse a number that leaves nothing to compare.
+
+        Raises:
+            BadInput: It is less than 1.
+        """
+        if self.changes < 1:
+            raise BadInput(f"--changes must be at least 1, got {self.changes}")
+
+
+_EXAMPLES = """examples:
+  %(prog)s
+  DCBENCH_PROFILE=nightly %(prog)s --changes 2
+"""
+
+
 @dataclass(frozen=True)
 class Training:
-    """One training: a spec, and which change of last digits (0: none)."""
+    """One training: a spec, and the number of the change of last digits (0: none)."""
 
     benchmark: str
     metrics: tuple[str, ...]
@@ -47,15 +70,16 @@ def trainings(changes: int) -> Iterator[Training]:
     """All trainings of the profile in force.
 
     Args:
-        changes: How many changes of the last digits, each of all weights.
+        changes: Number of changes of the last digits, each of all weights.
     """
-    from bench.cli.train import specify
+    from bench.cli.train import asked
 
     for cls in _CLASSES:
         for arguments in cls.calls():
             seeds = ["--seeds", str(SEEDS * _GROUPS), "--device", "cpu"]
-            options = parser().parse_args([*arguments, *seeds])
-            for spec in specify(load_suite(cls.suite), options, "cpu"):
+            # Read as the command line reads what asv trains.
+            namespace = parser().parse_args([*arguments, *seeds])
+            for spec in asked(load_suite(cls.suite), namespace, "cpu"):
                 for change in range(1 + changes if spec.seed < SEEDS else 1):
                     yield Training(cls.__name__, cls.metrics, spec, change)
 
@@ -83,9 +107,9 @@ def _changed(state: Any, generator: Any, eps: float | None = None) -> Any:
     """A state dict with every floating-point tensor times 1 + eps·N(0, 1).
 
     Args:
-        state: Tensors in dicts, or whatever else.
-        generator: Of the normal numbers.
-        eps: By default that of each tensor's own type.
+        state: Tensors in nested dicts; anything else stays as it is.
+        generator: Generator that draws the normal numbers.
+        eps: Size of the change; by default the eps of each tensor's own type.
     """
     import torch
 
@@ -133,16 +157,30 @@ def rounding_spreads(changes: int) -> Iterator[tuple[str, float, float]]:
         yield case, found[0], max(found) / min(found)
 
 
-def main() -> int:
-    """Print a line for each tracked error; the profile is that of ``DCBENCH_PROFILE``."""
-    options = argparse.ArgumentParser(prog="python -m bench.tracking.noise", description=__doc__)
-    options.add_argument("--changes", type=int, default=3, help="of the last digits (default 3)")
-    changes = options.parse_args().changes
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the profile is that of ``DCBENCH_PROFILE``.
+
+    Returns:
+        0, or 2 for bad input.
+    """
+    root = Parser(prog="python -m bench.noise", description=__doc__, epilog=_EXAMPLES)
+    add_flags(root, NoiseOptions)
+    try:
+        options = NoiseOptions.read(root.parse_args(arguments))
+        options.check()
+    except BadInput as error:
+        print(f"noise: {error}", file=sys.stderr)
+        return 2
+    _print_noise(options.changes)
+    return 0
+
+
+def _print_noise(changes: int) -> None:
+    """Print a line for each tracked error."""
     todo = list(trainings(changes))
     cores = len(os.sched_getaffinity(0))
-    with contextlib.ExitStack() as stack:
-        pool = stack.enter_context(ProcessPoolExecutor(cores, mp_context=get_context("spawn")))
-        results = []
+    results = []
+    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
         for training, found in zip(todo, pool.map(train, todo), strict=True):
             results.append((training, found))
             print(f"{len(results)} of {len(todo)}", end="\r", file=sys.stderr, flush=True)
@@ -152,7 +190,6 @@ def main() -> int:
     print(f"\n{'single precision':<78} {'now':>9} {'digits':>8}")
     for name, now, ratio in rounding_spreads(changes):
         print(f"{name:<78} {now:>9.1e} {'×':>3}{ratio:.2f}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ class InTurn:
 
     Args:
         tasks: One per seed.
-        reason: Why they are no batched model.
+        reason: Why they cannot be one batched model.
     """
 
     def __init__(self, tasks: Sequence[PINNTask], reason: str) -> None:
@@ -32,7 +32,7 @@ class InTurn:
             task.gradient.how["not_batched"] = reason
 
     def step(self) -> Mapping[str, Tensor]:
-        """One step of each."""
+        """One step of each seed, in turn."""
         found = [task.step() for task in self.tasks]
         return {name: torch.stack([losses[name] for losses in found]) for name in found[0]}
 
@@ -45,10 +45,10 @@ class Batched:
 
     Attributes:
         vector: All parameters, ``(seeds, n_parameters)``.
-        gradient: What a step computes from them.
+        gradient: The computation of loss, terms and gradients of a step.
 
     Raises:
-        Unsupported: Together they would not be what they are alone.
+        Unsupported: Trained together, the seeds would give other numbers than alone.
     """
 
     def __init__(self, tasks: Sequence[PINNTask]) -> None:
@@ -63,7 +63,7 @@ class Batched:
         self.vector = torch.stack([task.parameters.vector.detach() for task in tasks])
         self.gradient = TogetherGradient(
             evaluation,
-            torch.stack([task.weighted_by for task in tasks]),
+            torch.stack([task.loss.weights for task in tasks]),
             tasks[0].parameters,
             {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]},
             compile=tasks[0].spec.settings.get("compile") == "on",
@@ -75,7 +75,7 @@ class Batched:
         self._optimization = JointOptimization([task.optimization for task in tasks])
 
     def _check(self) -> None:
-        """A PDE that looks at more than its row (a mean) is another one on the rows of all."""
+        """Refuse a PDE that looks at more than its row (a mean): on all seeds' rows it differs."""
         together = self.gradient.eager(self.vector).terms
         alone = torch.stack([task.evaluation(training=True).detach() for task in self.tasks])
         # A term may be rounding alone: a periodic condition of periodic features.
@@ -86,10 +86,10 @@ class Batched:
             raise Unsupported("together the loss terms are not those of each seed alone")
 
     def step(self) -> Mapping[str, Tensor]:
-        """One step of all."""
+        """One step of all seeds at once."""
         loss, terms, gradient = self.gradient(self.vector)
         self._optimization.step(gradient.unbind())
-        return {"loss": loss, **self.tasks[0].named(terms.T)}
+        return {"loss": loss, **self.tasks[0].loss.named(terms.T)}
 
 
 def build_together(specs: Sequence[Spec], device: torch.device) -> InTurn | Batched:

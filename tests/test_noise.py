@@ -8,9 +8,9 @@ import msgspec
 import pytest
 import torch
 
+from bench import noise
+from bench.noise import Training, spreads, train, trainings
 from bench.spec.spec import Spec
-from bench.tracking import noise
-from bench.tracking.noise import Training, spreads, train, trainings
 
 
 def test_each_seed_is_repeated_with_changed_digits_and_further_seeds_are_not(
@@ -64,3 +64,18 @@ def test_spreads_by_hand() -> None:
     ((name, median, digits, seeds),) = spreads(results)
     assert name.startswith("PINN L2RE advection-1d fnn:40x6 baseline")
     assert (median, digits, seeds) == pytest.approx((2.0, 0.1, 1.5))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--changes", "0"], "--changes must be at least 1, got 0"),
+        (["--change", "2"], "unknown option '--change'; did you mean '--changes'?"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert noise.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1) and err.startswith(f"noise: {said}")

@@ -9,23 +9,24 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from bench.spec.spec import Spec
+from bench.text.errors import typed
 from bench.training.stock_speed import TOLERANCE, relative_difference
 from suites.pinn.backend import set_dtype
-from suites.pinn.engine.gradients import Executable
+from suites.pinn.engine.gradients import StepComputation
 from suites.pinn.engine.stock import StockEvaluation
 from suites.pinn.task import PINNTask, build
 
 
-def loss_and_gradient(gradient: Executable, task: PINNTask) -> list[Tensor]:
+def loss_and_gradient(gradient: StepComputation, task: PINNTask) -> list[Tensor]:
     """The loss and its gradient by each parameter, by the suite."""
     result = gradient(task.parameters.vector.detach())
     return [result.loss, *task.parameters.split(result.gradient).values()]
 
 
 def stock_loss_and_gradient(task: PINNTask) -> list[Tensor]:
-    """The same by DeepXDE: its ``losses_train``, weighted and added, and autograd."""
+    """Loss and gradient by DeepXDE: its ``losses_train``, weighted and added, and autograd."""
     stock = StockEvaluation(task.data, task.net, task.device)
-    loss = task.weighted(stock(training=True))
+    loss = task.loss.weighted(stock(training=True))
     parameters = task.parameters.parameters
     return [loss.detach(), *torch.autograd.grad(loss, parameters, materialize_grads=True)]
 
@@ -34,7 +35,7 @@ def difference_from_deepxde(task: PINNTask) -> float:
     """Largest relative difference of loss and gradients, see `relative_difference`.
 
     Args:
-        task: In double precision.
+        task: A task in double precision.
     """
     found = [_difference(task)]
     # Whatever was compiled was compiled for these parameters: others show what became a constant.
@@ -61,7 +62,7 @@ def _difference(task: PINNTask) -> float:
 
 
 def is_rounding(difference: float) -> bool:
-    """Whether a difference is none; of losses that are not finite nothing can be said."""
+    """Whether a difference is only rounding; losses that are not finite cannot be compared."""
     return math.isnan(difference) or difference <= TOLERANCE
 
 
@@ -70,13 +71,13 @@ class EngineDiffers(Exception):
 
 
 def build_checked(spec: Spec, device: torch.device) -> PINNTask:
-    """The task of a spec, whose engine is compared with DeepXDE if asked for, or if it has parts
+    """The task of a spec. Its engine is compared with DeepXDE on request, and if the task has parts
     of a user's own, which no test of this package has seen.
 
-    A user's own that the fast engine gets wrong is trained by DeepXDE, and the record says so.
+    If the fast engine gets a user's own part wrong, DeepXDE trains it, and the record says so.
 
     Raises:
-        EngineDiffers: The check was asked for, and failed.
+        EngineDiffers: The check was requested, and failed.
     """
     task = build(spec, device)
     insist = "engine" in spec.checks
@@ -87,7 +88,7 @@ def build_checked(spec: Spec, device: torch.device) -> PINNTask:
     except Exception as error:  # a user's own may not work in double precision
         if insist:
             raise
-        task.notes["check"] = f"not possible: {type(error).__name__}: {error}"
+        task.notes["check"] = f"not possible: {typed(error)}"
         task.warnings.append(
             "the fast engine could not be compared with DeepXDE in double precision"
             f" ({type(error).__name__}); --engine deepxde trains without it"

@@ -17,14 +17,20 @@ class Parser(argparse.ArgumentParser):
     """Raises one clear line, with the nearest match, instead of printing the usage.
 
     The types ``int``, ``float`` and ``Path`` take what `parse_whole`, `parse_real` and a file
-    system take.
+    system take. An action may have an attribute ``also``: what other programs call its option.
+
+    Attributes:
+        hint: Says what to do about an option that there is not, if it knows; else ``None``.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, **options: Any) -> None:
+        # Examples stand as they are written.
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+        self.hint: Callable[[str], str | None] = lambda flag: None
         self.register("type", int, _saying_why(parse_whole))
         self.register("type", float, _saying_why(parse_real))
-        self.register("type", Path, _saying_why(_parse_path))
+        self.register("type", Path, _saying_why(parse_path))
 
     def error(self, message: str) -> NoReturn:
         raise BadInput(message)
@@ -47,8 +53,17 @@ class Parser(argparse.ArgumentParser):
         found, rest = super().parse_known_args(words, namespace)
         for text in rest:
             if text.startswith("--"):
-                raise unknown("option", text.partition("=")[0], self._option_string_actions)
+                raise self._unknown_option(text.partition("=")[0])
         return found, rest
+
+    def _unknown_option(self, flag: str) -> BadInput:
+        for action in self._actions:
+            if flag.lstrip("-") in getattr(action, "also", ()):
+                (name,) = action.option_strings
+                return BadInput(f"unknown option {flag!r}: it is called {name!r} here")
+        if (said := self.hint(flag)) is not None:
+            return BadInput(f"unknown option {flag!r}: {said}")
+        return unknown("option", flag, self._option_string_actions)
 
 
 def _saying_why(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -63,7 +78,7 @@ def _saying_why(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return parsed
 
 
-def _parse_path(text: str) -> Path:
+def parse_path(text: str) -> Path:
     """A path that a file could have, whether or not there is one.
 
     Raises:

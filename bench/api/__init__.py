@@ -1,0 +1,1 @@
+"""The front door in Python: what `bench.run`, `bench.study` and `bench.load` are made of."""

@@ -1,0 +1,96 @@
+"""Runs of one suite: found in the store, or carried out, with the progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from bench.execution.options import ExecutionOptions
+from bench.spec.spec import Spec
+from bench.store.record import FINAL, Record, decode_result
+from bench.store.store import Decode, Store
+from bench.task import Suite, TrainedRun
+from bench.training.policy import Conditions
+
+
+def find_or_run(
+    suite: Suite,
+    specs: Sequence[Spec],
+    device: str,
+    options: ExecutionOptions,
+    decode: Decode = decode_result,
+    progress: bool = True,
+) -> tuple[list[Record], bool]:
+    """Run what is missing from the store, which is made if it is not there.
+
+    Args:
+        suite: Of all specs.
+        specs: What is wanted.
+        device: Name of the device, resolved.
+        options: Where and how.
+        decode: Reads a record that is found: of `bench.store.record`.
+        progress: Whether to show what is done.
+
+    Returns:
+        As of `bench.execution.run_all.run_all`.
+
+    Raises:
+        BadInput: An option is out of range, or the store cannot be written to.
+        CannotWrite: The store took no more in the middle.
+    """
+    options.check()
+    conditions = Conditions(
+        store=Store(options.store),
+        device=device,
+        jobs=options.jobs_on(device),
+        rerun=options.rerun,
+        together=options.together_on(device),
+        timeout_s=options.timeout,
+        halve=options.halve_on_oom,
+    )
+    conditions.store.prepare()
+
+    from bench.execution.progress import make_reporter
+    from bench.execution.run_all import run_all
+
+    # One run has no others to be protected from it.
+    alone = options.jobs == "1" or len(specs) == 1
+    with make_reporter(specs, progress) as reporter:
+        records, interrupted = run_all(
+            specs, conditions, alone and conditions.timeout_s is None, reporter, decode
+        )
+    if not interrupted:
+        _say_what_is_old(suite, records)
+    return records, interrupted
+
+
+def trained(records: Sequence[Record], store: Store) -> list[TrainedRun]:
+    """The runs as a suite sees them once they have ended."""
+    return [TrainedRun(r.spec, r.status, r.task, store.find_weights(r.spec_hash)) for r in records]
+
+
+def without_result(records: Sequence[Record]) -> str:
+    """How many runs ended in which way that is no result; empty if none did."""
+    bad = Counter(r.status for r in {r.spec_hash: r for r in records}.values())
+    for status in FINAL:
+        del bad[status]
+    return ", ".join(f"{count} {status}" for status, count in bad.items())
+
+
+def _say_what_is_old(suite: Suite, records: Sequence[Record]) -> None:
+    """One line if some of the records were made by other code or versions than the rest."""
+    from bench.store.environment import provenance
+
+    now = provenance(suite)
+    old: dict[str, Any] = {
+        r.spec_hash: r.environment.get("commit") for r in records if r.is_older_than(now)
+    }
+    if old:
+        commits = ", ".join(sorted({str(commit)[:8] for commit in old.values()}))
+        print(
+            f"bench: {len(old)} of the runs were made by other code or versions (commit {commits});"
+            " --rerun repeats them",
+            file=sys.stderr,
+        )

@@ -1,0 +1,70 @@
+"""Suites that are installed, found by entry point.
+
+One that does not import must not take the others with it: it is said once, and is an error only
+where it is named.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+
+from bench.spec.options import Options
+from bench.spec.user_code import users_code
+from bench.task import Suite
+from bench.text.errors import BadInput, one_line, unknown
+
+_GROUP = "bench.suites"
+
+
+def suite_names() -> list[str]:
+    """Names of the installed suites (entry points of the group ``bench.suites``)."""
+    return sorted({point.name for point in entry_points(group=_GROUP)})
+
+
+def load_suite(name: str) -> Suite:
+    """The suite of that name.
+
+    Raises:
+        BadInput: There is none, or it does not import.
+    """
+    for point in entry_points(group=_GROUP):
+        if point.name == name:
+            with users_code(f"suite {name!r} does not import"):
+                suite: Suite = point.load()
+                if not issubclass(suite.options, Options):
+                    raise TypeError(f"its options are no {Options.__qualname__}")
+            return suite
+    raise unknown("suite", name, suite_names())
+
+
+def working_suites() -> Iterator[Suite]:
+    """Every installed suite that imports; one that does not is said on stderr, once."""
+    for name in suite_names():
+        try:
+            suite = load_suite(name)
+        except BadInput as error:
+            _warn(str(error))
+        else:
+            yield suite
+
+
+@functools.cache
+def _warn(message: str) -> None:
+    print(f"bench: {one_line(message)}; the others go on", file=sys.stderr)
+
+
+def elsewhere(kind: str, name: str, suite: Suite) -> str | None:
+    """The suite that has a problem or a model which another one does not have.
+
+    Args:
+        kind: ``problem`` or ``model``.
+        name: Of it.
+        suite: The one that does not have it.
+    """
+    for other in working_suites():
+        if other.name != suite.name and name in getattr(other, f"{kind}s"):
+            return other.name
+    return None

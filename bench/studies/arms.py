@@ -1,0 +1,85 @@
+"""Arms and comparisons that several suites' studies are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+from bench.arm import BASELINE
+
+#: Denormalisation and rescaling: none, each, both.
+SEPARATE = [BASELINE, "denorm", "rescale", "denorm+rescale"]
+#: Each integrated activation, and what it integrates.
+INTEGRATED = {"irelu": "relu", "ielu": "elu", "igelu": "gelu", "isilu": "silu"}
+#: The paper's three techniques.
+THREE = ["irelu", "denorm", "rescale"]
+#: Adam's eps without effect.
+TINY_EPS = "--eps 1e-20"
+
+Pairs = list[tuple[str, str]]
+
+
+def combinations(tokens: Sequence[str]) -> list[str]:
+    """All sums of some of the tokens, the empty one as the baseline."""
+    chosen = product((False, True), repeat=len(tokens))
+    sums = ["+".join(t for t, on in zip(tokens, row, strict=True) if on) for row in chosen]
+    return [text or BASELINE for text in sums]
+
+
+def joined(activation: str, *tokens: str) -> str:
+    """The arm of an activation (or none) and further techniques."""
+    return "+".join(token for token in (activation, *tokens) if token) or BASELINE
+
+
+def integrated(*common: tuple[str, ...]) -> tuple[list[str], Pairs]:
+    """Integrated activations and their originals, each with the same other techniques.
+
+    Returns:
+        Arms, and the pairs to compare.
+    """
+    arms: list[str] = []
+    pairs: Pairs = []
+    for tokens in common:
+        arms.append(joined("", *tokens))
+        for one, original in INTEGRATED.items():
+            arms += [joined(one, *tokens), joined(original, *tokens)]
+            pairs += [(joined(one, *tokens), joined(other, *tokens)) for other in ("", original)]
+        pairs += [
+            (joined("irelu", *tokens), joined(other, *tokens))
+            for other in ("ielu", "igelu", "isilu")
+        ]
+    return arms, pairs
+
+
+def under_two_initializations(activations: Sequence[str]) -> tuple[list[str], Pairs]:
+    """Activations under the published initialisation and under LSUV, compared under equal ones.
+
+    Returns:
+        Arms, and the pairs to compare.
+    """
+    arms = ["", *activations]
+    pairs = [(a, BASELINE) for a in activations]
+    pairs += [(joined(a, "lsuv"), "lsuv") for a in activations]
+    pairs += [(joined(a, "lsuv"), joined(a)) for a in arms]
+    return [joined(a) for a in arms] + [joined(a, "lsuv") for a in arms], pairs
+
+
+def units(scales: Sequence[str], options: Sequence[str]) -> tuple[list[str], Pairs]:
+    """Scales under every combination of options: each with the baseline of the same options, and
+    with itself without one of them.
+
+    Returns:
+        Arms, and the pairs to compare.
+    """
+    arms: list[str] = []
+    pairs: Pairs = []
+    for row in product((False, True), repeat=len(options)):
+        given = [option for option, on in zip(options, row, strict=True) if on]
+        arms += [" ".join([arm, *given]) for arm in (BASELINE, *scales)]
+        pairs += [(" ".join([arm, *given]), " ".join([BASELINE, *given])) for arm in scales]
+        for option in given:
+            rest = [other for other in given if other != option]
+            pairs += [
+                (" ".join([arm, *given]), " ".join([arm, *rest])) for arm in (BASELINE, *scales)
+            ]
+    return arms, pairs

@@ -1,0 +1,16 @@
+r"""An activation of your own: a function without arguments that returns a module.
+
+In this folder:
+
+    python -m bench.suite pinn --problem advection-1d --arm lsuv \
+        --arm activation=activation:Snake+lsuv
+"""
+
+import torch
+
+
+class Snake(torch.nn.Module):
+    """x + sin²(x) (Ziyin et al., arXiv 2006.08195)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.sin(x) ** 2

@@ -1,0 +1,92 @@
+"""The options of the molecular suite, and of its comparison with stock SchNetPack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from bench.spec.options import Doc, Options
+from suites.molecular.data.splits import BLOCKS, KINDS
+from suites.molecular.protocols import ERRORS, PROTOCOLS
+from suites.molecular.units import ENERGY_UNITS, LENGTH_UNITS
+
+#: Where an arm's activation goes.
+SCOPES = ("published", "all")
+
+
+class MolecularOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a run of the suite may be asked for beside arms, model, budget and training."""
+
+    protocol: Annotated[
+        str,
+        Doc(
+            "; ".join(f"{name}: {protocol.summary}" for name, protocol in PROTOCOLS.items()),
+            "NAME",
+            tuple(PROTOCOLS),
+        ),
+    ] = "standard"
+    scope: Annotated[
+        str,
+        Doc(
+            "where an arm's activation goes; published: where arXiv 2310.01649 put it; all:"
+            " representation and read-out, never gates",
+            "NAME",
+            SCOPES,
+        ),
+    ] = "published"
+    loss: Annotated[
+        str | None,
+        Doc("the error of energies and of forces, instead of the protocol's", "NAME", ERRORS),
+    ] = None
+    batch: Annotated[int | None, Doc("frames in a batch", "N", also=("batch-size",))] = None
+    ema: Annotated[float | None, Doc("decay of the scored average (0: none)", "X")] = None
+    split: Annotated[
+        str | None,
+        Doc(
+            "blocks (parts of the trajectory, apart) or random (as published); without it blocks"
+            " for trajectories",
+            "KIND",
+            tuple(KINDS),
+        ),
+    ] = None
+    blocks: Annotated[
+        int | None, Doc(f"how many blocks of the trajectory; without it {BLOCKS}", "N")
+    ] = None
+    gap: Annotated[int | None, Doc("frames left out between blocks", "N")] = None
+    n_train: Annotated[int | None, Doc("training frames, of those of the split", "N")] = None
+    n_val: Annotated[int | None, Doc("validation frames, of those of the split", "N")] = None
+    n_test: Annotated[int | None, Doc("test frames, of those of the split", "N")] = None
+    data_root: Annotated[
+        Path | None, Doc("folder with MD17's and revised MD17's npz files", "DIR")
+    ] = None
+    download: Annotated[bool, Doc("fetch a missing file of MD17 by SchNetPack")] = False
+    energy_unit: Annotated[
+        str | None, Doc(f"of an own file: one of {', '.join(ENERGY_UNITS)}", "UNIT")
+    ] = None
+    length_unit: Annotated[
+        str | None,
+        Doc(
+            f"of an own file: one of {', '.join(LENGTH_UNITS)}; without it Ang, or the file's own",
+            "UNIT",
+        ),
+    ] = None
+    energy_key: Annotated[
+        str | None, Doc("where an own file has its energies; without it energy", "NAME")
+    ] = None
+    forces_key: Annotated[
+        str | None, Doc("where an own file has its forces; without it forces", "NAME")
+    ] = None
+    export: Annotated[
+        Path | None, Doc("write each trained potential for suites.molecular.calculator", "DIR")
+    ] = None
+
+
+class MolecularSpeedOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What steps are compared with stock SchNetPack's."""
+
+    models: Annotated[tuple[str, ...], Doc("a network", "NAME", flag="model")] = (
+        "schnet:128x3",
+        "painn:128x3",
+    )
+    problem: Annotated[str, Doc("a molecule that is shipped", "NAME")] = "xtb-ethanol"
+    batches: Annotated[tuple[int, ...], Doc("frames in a batch", "N", flag="batch")] = (10,)

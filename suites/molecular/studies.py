@@ -1,0 +1,100 @@
+"""What the molecular suite runs to answer the questions of `bench.studies.questions`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench.arm import BASELINE
+from bench.studies.arms import (
+    INTEGRATED,
+    SEPARATE,
+    THREE,
+    TINY_EPS,
+    combinations,
+    integrated,
+    under_two_initializations,
+    units,
+)
+from bench.studies.definition import Part
+
+#: What the paper published on potentials.
+_PAPER = "--protocol paper"
+#: Networks that carry batch norm.
+_NORMALIZED = ["cgcnn", "forcenet"]
+_TWO_MODELS = ["schnet", "cgcnn"]
+_MOLECULES = [
+    "xtb-aspirin",
+    "xtb-benzene",
+    "xtb-ethanol",
+    "xtb-malonaldehyde",
+    "xtb-naphthalene",
+    "xtb-salicylic-acid",
+    "xtb-toluene",
+    "xtb-uracil",
+]
+_TWO_MOLECULES = ["xtb-ethanol", "xtb-benzene"]
+_SQUARED = "--loss MSE"
+_AS_PUBLISHED = integrated((), ("denorm", "rescale"))
+_INITIALIZED = under_two_initializations([*INTEGRATED])
+_SCALED = units(["rescale=1e3", "rescale=1e6"], [TINY_EPS, _SQUARED])
+
+PARTS: Mapping[str, Part] = {
+    "paper": Part(
+        "molecular",
+        [
+            BASELINE,
+            "irelu+denorm+rescale",
+            "irelu",
+            "rescale",
+            "irelu+rescale",
+            "denorm+rescale",
+        ],
+        ["schnet", "cgcnn", "forcenet", "dimenet++"],
+        _MOLECULES,
+        _PAPER,
+    ),
+    "denormalization": Part("molecular", [BASELINE, "denorm"], _NORMALIZED, _TWO_MOLECULES),
+    "label-rescaling": Part(
+        "molecular",
+        ["denorm", "denorm+rescale"],
+        ["schnet", *_NORMALIZED],
+        _TWO_MOLECULES,
+        _PAPER,
+    ),
+    "separate": Part(
+        "molecular",
+        SEPARATE,
+        _TWO_MODELS,
+        _TWO_MOLECULES,
+        _PAPER,
+        factors=["denorm", "rescale"],
+    ),
+    "integrated-activations": Part(
+        "molecular",
+        _AS_PUBLISHED[0],
+        _TWO_MODELS,
+        _TWO_MOLECULES,
+        _PAPER,
+        compare=_AS_PUBLISHED[1],
+    ),
+    "initialization": Part(
+        "molecular",
+        _INITIALIZED[0],
+        _TWO_MODELS,
+        _TWO_MOLECULES,
+        compare=_INITIALIZED[1],
+        factors=["irelu", "lsuv"],
+    ),
+    "units": Part(
+        "molecular",
+        _SCALED[0],
+        ["schnet"],
+        _TWO_MOLECULES,
+        _PAPER,
+        compare=_SCALED[1],
+        factors=["rescale=1e6", TINY_EPS, _SQUARED],
+    ),
+    "factorial": Part(
+        "molecular", combinations(THREE), _NORMALIZED, _TWO_MOLECULES, _PAPER, factors=THREE
+    ),
+}

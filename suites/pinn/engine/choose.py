@@ -1,0 +1,201 @@
+"""Which path evaluates the loss of a PINN: every decision on it, in one place.
+
+1. `choose_evaluation`: DeepXDE's own evaluation, Taylor mode, or reverse mode on the points that
+   are needed: the cheapest by its count of passes that gives DeepXDE's numbers.
+2. `is_compiled`: whether a step's graph is compiled, by what that saves over the run.
+
+On a CUDA device the kernels of a fast evaluation are always captured (`gradients`).
+
+Nothing is timed: a choice changes the last digits of a result, which must follow from the spec. Two
+more decisions are made elsewhere, since they need no network or a whole task: whether seeds are
+trained as one model (`suites.pinn.suite.PINNSuite.together`, from the specs, and
+`suites.pinn.batch`), and what becomes of a user's own parts that the engine gets wrong
+(`suites.pinn.check`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.text.errors import typed
+from bench.training.gradients import training_mode
+from suites.pinn.backend import dde
+from suites.pinn.engine.evaluation import (
+    FastEvaluation,
+    OutputTransform,
+    ReverseEvaluation,
+    TaylorEvaluation,
+    identity,
+    state_of,
+)
+from suites.pinn.engine.recording import Recording, Transform, agrees, record
+from suites.pinn.engine.stock import LossEvaluation, StockEvaluation
+from suites.pinn.engine.taylor import Jet, Unsupported
+from suites.pinn.engine.terms import Term, terms_of
+from suites.pinn.models.network import FNN
+
+#: Measured on a core of 46 to 65 GFLOP/s, see docs/measurements/pinn-engine.md: seconds to compile,
+#: and what a step then saves: its operators' overhead, and a part of the matrix products' time.
+_COMPILE_SECONDS = 15.0
+_SAVED_OVERHEAD = 4e-3
+_SAVED_PER_FLOP = 0.8 / 50e9
+#: So many times the seconds to compile must be saved.
+_MARGIN = 2.0
+
+
+def choose_evaluation(data: Any, net: FNN, device: torch.device, engine: str) -> LossEvaluation:
+    """The fastest evaluation of the data's loss terms that gives the same numbers.
+
+    Args:
+        data: ``dde.data.PDE`` that has drawn its points.
+        net: The network.
+        device: Where it is.
+        engine: ``auto``, or ``deepxde`` for DeepXDE's own.
+    """
+    if engine == "deepxde":
+        return StockEvaluation(data, net, device)
+    try:
+        return _fast_evaluation(data, net, device)
+    except Unsupported as reason:
+        return StockEvaluation(data, net, device, str(reason))
+    except Exception as error:  # a PDE function may fail in any way on made-up numbers
+        return StockEvaluation(data, net, device, typed(error))
+
+
+def is_compiled(
+    asked: str, evaluation: LossEvaluation, parameters: int, device: torch.device, steps: float
+) -> bool:
+    """Whether a training step is compiled.
+
+    Args:
+        asked: ``on``, ``off``, or ``auto``: where `worth_compiling`; on a GPU replaying captured
+            kernels does what compiling them is for.
+        evaluation: Of the loss terms; DeepXDE's own cannot be compiled.
+        parameters: How many are trained.
+        device: Where.
+        steps: Of the run.
+    """
+    if asked != "auto" or not isinstance(evaluation, FastEvaluation):
+        return asked == "on"
+    flops = 6.0 * evaluation.row_passes * parameters
+    return device.type == "cpu" and worth_compiling(steps, flops)
+
+
+def worth_compiling(steps: float, flops: float) -> bool:
+    """Whether a run saves more time by a compiled step than compiling takes.
+
+    Decided from counts and not from the clock: it changes the last digits of a result, which must
+    not depend on how busy a machine is.
+
+    Args:
+        steps: Of the run.
+        flops: Floating-point operations of the matrix products of a step.
+    """
+    return steps * (_SAVED_OVERHEAD + _SAVED_PER_FLOP * flops) > _MARGIN * _COMPILE_SECONDS
+
+
+def _fast_evaluation(data: Any, net: FNN, device: torch.device) -> FastEvaluation:
+    """The cheaper evaluation of ``dde.data.PDE`` that gives DeepXDE's loss terms.
+
+    Raises:
+        Unsupported: Only DeepXDE itself can evaluate this; the message says why.
+    """
+    kind = type(data)
+    if kind.losses is not dde.data.PDE.losses or kind.losses_train is not dde.data.PDE.losses_train:
+        raise Unsupported(f"{kind.__name__} computes its own losses")
+    points = torch.tensor(data.train_x, device=device)
+    # What is drawn to find out must not be missed later.
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        if not rows_are_independent(net, points):
+            raise Unsupported("the network's rows depend on each other or on chance")
+        terms = terms_of(data, device)
+        found: list[FastEvaluation] = []
+        reasons = []
+        for attempt in (_taylor, _reverse):
+            try:
+                found.append(attempt(data, net, terms, device))
+            except Exception as error:  # a user's functions may fail in any way on made-up numbers
+                reasons.append(_reason(error))
+        for evaluation in sorted(found, key=lambda evaluation: evaluation.cost):
+            try:
+                _try(evaluation)
+            except Exception as error:
+                reasons.append(_reason(error))
+            else:
+                return evaluation
+    raise Unsupported("; ".join(dict.fromkeys(reasons)))
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if isinstance(error, Unsupported) else typed(error)
+
+
+def _try(evaluation: FastEvaluation) -> None:
+    """One loss and gradient."""
+    trained = [p for p in evaluation.net.parameters() if p.requires_grad]
+    torch.autograd.grad(evaluation(training=True).sum(), trained, allow_unused=True)
+
+
+def _taylor(data: Any, net: FNN, terms: Sequence[Term], device: torch.device) -> TaylorEvaluation:
+    if type(net) is not FNN:
+        raise Unsupported(f"{type(net).__name__} is not the suite's own network")
+    foreign = [n for n, _ in net.named_parameters() if not n.startswith(("linears.", "norms."))]
+    if foreign:
+        raise Unsupported(f"{foreign[0]} is trained")
+    transform = OutputTransform(net)
+    with torch.no_grad():
+        with _without_output_transform(net):
+            raw = [net(term.inputs) for term in terms]
+        none = torch.zeros(0, 0, raw[0].shape[1])
+        outputs = [transform.rescaled(state_of(net), Jet(own, none)).values for own in raw]
+    recordings, exact = _recorded(terms, transform.then, outputs)
+    found = TaylorEvaluation(data, net, terms, recordings, device, share=exact)
+    if exact and not agrees(terms, transform.then, outputs, found.plan):
+        found = TaylorEvaluation(data, net, terms, recordings, device, share=False)
+    return found
+
+
+def _reverse(data: Any, net: FNN, terms: Sequence[Term], device: torch.device) -> ReverseEvaluation:
+    with torch.no_grad():
+        outputs = [net(term.inputs) for term in terms]
+    recordings, _ = _recorded(terms, identity, outputs)
+    return ReverseEvaluation(data, net, terms, recordings, device)
+
+
+def _recorded(
+    terms: Sequence[Term], transform: Transform, outputs: Sequence[Tensor]
+) -> tuple[list[Recording], bool]:
+    """What the terms ask for, and whether it was found in double precision."""
+    try:
+        return record(terms, transform, outputs, torch.float64), True
+    except RuntimeError:  # something in them only works in the run's own
+        return record(terms, transform, outputs, outputs[0].dtype), False
+
+
+@contextlib.contextmanager
+def _without_output_transform(net: FNN) -> Iterator[None]:
+    transform, net._output_transform = net._output_transform, None
+    try:
+        yield
+    finally:
+        net._output_transform = transform
+
+
+def rows_are_independent(net: torch.nn.Module, points: Tensor) -> bool:
+    """Whether an output in training depends on its own row alone, and not on chance."""
+    before = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    moved = points.clone()
+    moved[0] = 2 * moved[0] + 1
+    with training_mode(net), torch.no_grad():
+        first, again, after = net(points), net(points), net(moved)
+        changed = any(not torch.equal(b, before[name]) for name, b in net.named_buffers())
+    return _equal(first, again) and _equal(first[1:], after[1:]) and not changed
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    return bool(((a == b) | (a.isnan() & b.isnan())).all())

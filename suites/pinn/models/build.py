@@ -1,0 +1,48 @@
+"""A network of the suite, with its first weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from bench.techniques.networks import drawing_modules, set_first_weights
+from bench.techniques.rescaling import Scale
+from suites.pinn.models.catalogue import Model
+from suites.pinn.models.network import FNN, RescaledOutput
+from suites.pinn.problems.problem import Problem
+
+
+def build_network(
+    model: Model,
+    axes: Mapping[str, str],
+    problem: Problem,
+    points: Tensor,
+    scales: Sequence[Scale],
+    seed: int,
+) -> FNN:
+    """The initialised network, on the device of the points.
+
+    Args:
+        model: Its size.
+        axes: The arm's choice on every axis.
+        problem: For its outputs and transforms.
+        points: Training points, shape ``(n, inputs)``, by which it is initialised.
+        scales: C_i and b_i of every output.
+        seed: Of the run.
+    """
+    features = problem.input_transform(points)
+    with drawing_modules(seed):
+        net = FNN(
+            features.shape[1],
+            len(problem.outputs),
+            model.width,
+            model.depth,
+            axes["activation"],
+            axes["normalization"],
+        ).to(points.device)
+    if features is not points:
+        net.apply_feature_transform(problem.input_transform)
+    set_first_weights(net, list(net.linears), lambda: net(points), axes["initialization"], seed)
+    net.apply_output_transform(RescaledOutput(scales, problem.output_transform).to(points.device))
+    return net

@@ -1,0 +1,78 @@
+"""The options of the PINN suite, and of its comparison with stock DeepXDE."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from bench.arm import BASELINE
+from bench.spec.options import Doc, Options
+
+#: Which evaluation of the loss; ``auto``: the fastest that gives DeepXDE's losses and gradients.
+ENGINES = ("auto", "deepxde")
+
+#: Whether a step is compiled; ``auto``: where a run is long enough to pay for it.
+COMPILE = ("auto", "on", "off")
+
+
+class PINNOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a run of the suite may be asked for beside arms, model, budget and training."""
+
+    supervised: Annotated[
+        float | None,
+        Doc(
+            "fraction of the scored grid's points given as labels, for instance 0.3 (0: none);"
+            " without it the published one, of which quick takes some hundred points at most",
+            "FRACTION",
+        ),
+    ] = None
+    data_root: Annotated[
+        Path | None, Doc("folder with PDEBench's HDF5 files, the ground truth then", "DIR")
+    ] = None
+    sample: Annotated[
+        int | None, Doc("which sample of a PDEBench file; without it the first, 0", "K")
+    ] = None
+    resample: Annotated[
+        int | None,
+        Doc("draw new collocation points every N steps; without it never, as published", "N"),
+    ] = None
+    compile: Annotated[
+        str,
+        Doc("compile a step; auto: where the run is long enough to pay for it", "WHEN", COMPILE),
+    ] = "auto"
+    engine: Annotated[
+        str,
+        Doc(
+            "auto: the fastest that gives DeepXDE's losses and gradients; deepxde: its own",
+            "NAME",
+            ENGINES,
+        ),
+    ] = "auto"
+    check_engine: Annotated[
+        bool,
+        Doc("before training compare losses and gradients with DeepXDE's in double precision"),
+    ] = False
+
+
+class PINNSpeedOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What steps are compared with stock DeepXDE's."""
+
+    problems: Annotated[
+        tuple[str, ...],
+        Doc(
+            "a problem; without it the paper's five, and diffusion-reaction-2d also with the"
+            " initial points of PDEBench's grid",
+            "NAME",
+            flag="problem",
+        ),
+    ] = ()
+    arms: Annotated[tuple[str, ...], Doc(f"an arm; without it {BASELINE}", "ARM", flag="arm")] = ()
+    model: Annotated[str, Doc("a network", "NAME")] = "fnn"
+    initial: Annotated[int | None, Doc("initial points instead of the published 5000", "N")] = None
+    seeds: Annotated[
+        int, Doc("N seeds trained as one model, too; the time given is a seed's", "N")
+    ] = 1
+    compile: Annotated[
+        str,
+        Doc("on: the compiled step, too, which takes a minute to compile", "WHEN", ("on", "off")),
+    ] = "on"

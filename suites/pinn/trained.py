@@ -1,0 +1,81 @@
+"""A trained PINN, rebuilt from its weights, and as a function of points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from msgspec.structs import replace
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from bench.spec.spec import Spec
+from bench.text.errors import BadInput
+from suites.pinn.models.network import FNN
+from suites.pinn.task import PINNTask, build
+
+#: Points that go through the network at a time.
+_ROWS = 65_536
+
+
+def trained_task(spec: Spec, weights: Mapping[str, Tensor], device: torch.device) -> PINNTask:
+    """The task of a run at its end. Nothing can be trained on: it has no labels.
+
+    Args:
+        spec: Of the run.
+        weights: Of the trained network.
+        device: Where it is.
+    """
+    # Unchecked, and without the labels, which can be most of the points: nothing is trained.
+    unlabelled = {**spec.settings, "supervised": {"fraction": 0.0, "most": None}}
+    task = build(replace(spec, settings=unlabelled), device)
+    task.net.load_state_dict(weights)
+    # The scales are those of the weights, whether or not they are one without the labels.
+    task.net.get_submodule("_output_transform").plain = False
+    return task
+
+
+class Solution:
+    """The solution that a PINN has found, as a function of points.
+
+    Args:
+        module: The network, which maps ``(n, inputs)`` to ``(n, outputs)`` in the problem's units.
+        inputs: How many inputs it has: space first, time last.
+        outputs: Names of the outputs.
+    """
+
+    def __init__(self, module: FNN, inputs: int, outputs: Sequence[str]) -> None:
+        self.module = module.eval()
+        self.inputs = inputs
+        self.outputs = tuple(outputs)
+
+    def __call__(self, points: ArrayLike) -> np.ndarray:
+        """The solution at points.
+
+        Args:
+            points: Shape ``(n, inputs)``.
+
+        Returns:
+            Shape ``(n, outputs)``, in the problem's units.
+
+        Raises:
+            BadInput: The points have another shape.
+        """
+        given = np.asarray(points)
+        if given.ndim != 2 or given.shape[1] != self.inputs:
+            raise BadInput(f"points have the shape (n, {self.inputs}), got {given.shape}")
+        parameter = next(self.module.parameters())
+        rows = torch.as_tensor(given, dtype=parameter.dtype, device=parameter.device)
+        with torch.no_grad():
+            parts = [self.module(part).cpu() for part in rows.split(_ROWS)]
+        return torch.cat(parts).numpy()
+
+    def __repr__(self) -> str:
+        return f"<solution ({', '.join(self.outputs)}) of {self.inputs} inputs>"
+
+
+def solution(spec: Spec, weights: Mapping[str, Tensor], device: torch.device) -> Solution:
+    """The solution that a run has found; the arguments are those of `trained_task`."""
+    task = trained_task(spec, weights, device)
+    return Solution(task.net, task.data.train_x.shape[1], task.problem.outputs)
