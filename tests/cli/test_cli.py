@@ -53,15 +53,16 @@ def suite(
 @pytest.mark.real_processes
 def test_help_takes_less_than_a_second(tmp_path: Path) -> None:
     """Of processor time: other tests run beside this one."""
-    seconds = []
-    for _ in range(3):
+
+    def took() -> float:
         start = os.times()
         done = suite(tmp_path, "--help")
         end = os.times()
-        seconds.append(sum(end[2:4]) - sum(start[2:4]))
         assert done.returncode == 0 and done.stderr == ""
         assert {"pinn", "list", "show"} <= set(re.findall(r"\w+", done.stdout))
-    assert min(seconds) < 1
+        return sum(end[2:4]) - sum(start[2:4])
+
+    assert any(took() < 1 for _ in range(3))
 
 
 @pytest.mark.real_processes
@@ -477,15 +478,16 @@ def test_start_up_costs_little_beyond_torch_and_deepxde() -> None:
 import time, os
 os.environ["DDE_BACKEND"] = "pytorch"
 import torch, torch._dynamo, deepxde
-begin = time.perf_counter()
+begin = time.process_time()
 import bench.suite, bench.execution.run_all, bench.training.run, bench.execution.progress
 import bench.report.tables
 import suites.pinn.task
-print(time.perf_counter() - begin)
+print(time.process_time() - begin)
 """
-    took = []
-    for _ in range(2):
+
+    def took() -> float:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        took.append(float(done.stdout.split()[-1]))
-    assert min(took) < 1.5
+        return float(done.stdout.split()[-1])
+
+    assert any(took() < 1.5 for _ in range(3))

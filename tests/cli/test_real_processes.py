@@ -35,8 +35,7 @@ def test_a_study_its_report_a_run_of_it_and_that_again(
 ) -> None:
     toy_suite.use(tmp_path, monkeypatch)
     (tmp_path / "mine.toml").write_text(STUDY)
-    # In two workers, which are new interpreters too.
-    out = suite(tmp_path, *["study", "mine.toml", "--seeds", "1", "--device", "cpu", "--jobs", "2"])
+    out = suite(tmp_path, *["study", "mine.toml", "--seeds", "1", "--device", "cpu", "--jobs", "1"])
     assert "Does it help?" in out
     assert (tmp_path / "bench-results/reports/mine-lone-quick.html").exists()
     rows = suite(tmp_path, *["report", "--study", "mine", "--format", "csv"]).splitlines()
