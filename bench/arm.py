@@ -157,6 +157,23 @@ class Arm:
         return {**published, **self.choices()}
 
 
+def technique_definitions(axes: Mapping[str, str]) -> list[str]:
+    """Where the choices on the axes are defined, those of a user's own and of torch left out."""
+    found = (AXES[axis].definition(choice) for axis, choice in axes.items())
+    return [definition for definition in found if definition is not None]
+
+
+def definition_versions(axes: Mapping[str, str], **others: int) -> dict[str, int]:
+    """`Spec.versions`: those of the choices on the axes, and others, of what was ever redefined.
+
+    Args:
+        axes: The choice on each.
+        others: By ``model``, ``problem`` and ``protocol``.
+    """
+    found = {axis: AXES[axis].version(choice) for axis, choice in axes.items()} | others
+    return {kind: version for kind, version in found.items() if version > 1}
+
+
 def _canonical(choice: str) -> str:
     """One spelling for equal values, so that rescale=1e6 and rescale=1000000.0 are one arm."""
     name, given, value = choice.partition("=")

@@ -274,6 +274,19 @@ class Suite(Protocol):
         new tensors are made on the device.
         """
 
+    def definitions(self, spec: Spec) -> Sequence[str]:
+        """Where the code that makes a spec's numbers is defined: its roots for
+        `bench.spec.code_digest`.
+
+        That is `build`, as ``module:Class.build``, and what that finds under the names in the spec:
+        its problem, model, protocol and techniques (`bench.arm.technique_definitions`), each where
+        it is defined. A user's own, which `Spec.sources` covers, is not named. It is asked of
+        thousands of specs and imports no torch.
+        """
+
+    def versions(self, spec: Spec) -> Mapping[str, int]:
+        """What `Spec.versions` is for these names now, whatever it says itself."""
+
     def finish(self, runs: Sequence[TrainedRun], options: Any) -> None:
         """Whatever the suite's own options ask for once all runs have ended.
 

@@ -219,7 +219,8 @@ def molecular_models() -> Iterator[str]:
 
 def record() -> Iterator[str]:
     """The fields of a record and of what it holds."""
-    from bench.spec.spec import Spec, Training
+    from bench.spec.spec import Spec
+    from bench.spec.training import Training
     from bench.store.record import SCHEMA, Metric, Record, Timing
 
     yield f"This is version {SCHEMA} of the layout.\n"

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,17 @@ ENDS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def server() -> None:
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[None]:
+    """The session's, or one of these tests' own if it has none."""
+    if command_server.ADDRESS in os.environ:
+        yield
+        return
+    end = command_server.start_server()
     if command_server.ADDRESS not in os.environ:
-        pytest.skip("every process is a new interpreter here")
+        pytest.skip("processes cannot be forked here")
+    yield
+    end()
 
 
 def without_frames(err: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from bench.arm import AXES
+from bench.arm import AXES, definition_versions, technique_definitions
 from bench.spec.options import Doc, Options
 from bench.spec.spec import Spec
 from bench.spec.training import Training
@@ -181,6 +181,12 @@ class LoneSuite:
 
         with torch.random.fork_rng(devices=[]):
             return Toy(spec.training, before_step, loss_of, seed=spec.seed)
+
+    def definitions(self, spec: Spec) -> Sequence[str]:
+        return [f"toy_suite:{type(self).__name__}.build", *technique_definitions(spec.axes)]
+
+    def versions(self, spec: Spec) -> Mapping[str, int]:
+        return definition_versions(spec.axes)
 
     def finish(self, runs: Any, options: Any) -> None:
         pass

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.execution.options import device_name
+from bench.plugins import load_suite
+from bench.spec.versions import redefinitions
 from bench.store.record import FINAL, Record
 from bench.store.store import DEFAULT_OUT, Store
 from bench.text.errors import BadInput
@@ -44,6 +46,11 @@ def run(options: argparse.Namespace) -> int:
     record = Store(options.out).find(options.name)
     if record.status not in FINAL:
         raise BadInput(f"run {options.name!r} ended as {record.status}: nothing to reproduce")
+    redefined = redefinitions(record.spec, load_suite(record.suite).versions(record.spec))
+    if redefined:
+        # With these definitions it would be another run, by the same name.
+        commit = str(record.environment.get("commit"))[:8]
+        raise BadInput(f"run {options.name!r}: {redefined[0]}: only commit {commit} can repeat it")
     if options.into is not None and options.into.resolve() == options.out.resolve():
         raise BadInput(f"--into {str(options.into)!r} is the store of the run itself")
     if options.into is not None and Store(options.into).read(record.spec_hash) is not None:
@@ -101,6 +108,8 @@ def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
         if isinstance(one, dict) and isinstance(other, dict):
             changed = sorted(k for k in {*one, *other} if one.get(k) != other.get(k))
             lines += [f"other {k}: {one.get(k)}, now {other.get(k)}" for k in changed]
+        elif isinstance(one, dict) or isinstance(other, dict):
+            lines.append(f"other {name}: the run has it in an earlier form")
         elif one != other:
             lines.append(f"other {name}: {one}, now {other}")
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from typing import Any
 
@@ -73,7 +74,8 @@ def run(namespace: argparse.Namespace) -> int:
         from bench.report.tables import print_tables, render_console
         from bench.store.environment import provenance
 
-        print_tables(records, suite.columns, provenance(suite), render_console())
+        now = functools.partial(provenance, suite)
+        print_tables(records, suite.columns, now, render_console())
         command = f"python -m bench.suite show {records[-1].spec_hash[:8]}"
         print(f"{len({r.spec_hash for r in records})} runs in {options.store}. Show one run:")
         print(f"  {command}{out_option(options.store)}")

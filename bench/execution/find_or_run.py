@@ -83,9 +83,10 @@ def _say_what_is_old(suite: Suite, records: Sequence[Record]) -> None:
     """One line if some of the records were made by other code or versions than the rest."""
     from bench.store.environment import provenance
 
-    now = provenance(suite)
     old: dict[str, Any] = {
-        r.spec_hash: r.environment.get("commit") for r in records if r.is_older_than(now)
+        r.spec_hash: r.environment.get("commit")
+        for r in records
+        if r.is_older_than(provenance(suite, r.spec))
     }
     if old:
         commits = ", ".join(sorted({str(commit)[:8] for commit in old.values()}))

@@ -20,7 +20,16 @@ import msgspec
 
 from bench.execution.queue import Waiting
 from bench.execution.reporter import Reporter
-from bench.execution.worker_messages import DECODER, Began, Ended, Full, Idle, Message, Progressed
+from bench.execution.worker_messages import (
+    DECODER,
+    Anew,
+    Began,
+    Ended,
+    Full,
+    Idle,
+    Message,
+    Progressed,
+)
 from bench.files.atomic import CannotWrite
 from bench.spec.spec import Spec
 from bench.store.record import Record, Status, timestamp
@@ -247,6 +256,8 @@ class Pool:
 
     def _heed(self, worker: _Worker, message: Message) -> None:
         match message:
+            case Anew(run=run):
+                self._reporter.anew(worker.specs[run], message.why)
             case Began():
                 worker.began(message)
             case Progressed(run=run):

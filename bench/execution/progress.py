@@ -70,6 +70,10 @@ class ProgressReporter:
     ) -> None:
         self._say_found()
 
+    def anew(self, spec: Spec, why: str) -> None:
+        """A run begins at the first step although it has a checkpoint."""
+        self.say(f"{spec.title}: {why}")
+
     def progress(self, spec: Spec, step: int, total: int, loss: float) -> None:
         """A block of steps was done."""
 

@@ -12,6 +12,9 @@ from bench.store.record import Record
 class Reporter(Protocol):
     """Told of what happens to the runs."""
 
+    def anew(self, spec: Spec, why: str) -> None:
+        """A run begins at the first step although it has a checkpoint, for a reason."""
+
     def progress(self, spec: Spec, step: int, total: int, loss: float) -> None:
         """A block of steps was done."""
 

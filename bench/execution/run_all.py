@@ -109,6 +109,10 @@ class _Here:
         self._reporter = reporter
         self.done: dict[str, Record] = {}
 
+    def anew(self, spec: Spec, why: str) -> None:
+        """Passed on."""
+        self._reporter.anew(spec, why)
+
     def began(self, specs: Sequence[Spec], limit_s: float | None) -> None:
         """Nobody enforces the limit here."""
 

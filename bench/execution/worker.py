@@ -14,7 +14,7 @@ import msgspec
 import torch
 
 from bench.execution.claimed_run import Attempts
-from bench.execution.worker_messages import Began, Ended, Full, Idle, Message, Progressed
+from bench.execution.worker_messages import Anew, Began, Ended, Full, Idle, Message, Progressed
 from bench.files.atomic import CannotWrite
 from bench.spec.spec import Spec
 from bench.store.record import Record
@@ -33,6 +33,10 @@ class _Teller:
         """Send it; if the other process is gone, `_stop_with_parent` ends the runs."""
         with contextlib.suppress(OSError):
             self._connection.send_bytes(msgspec.json.encode(message))
+
+    def anew(self, spec: Spec, why: str) -> None:
+        """A checkpoint is of no use."""
+        self.tell(Anew(spec.hash, why))
 
     def began(self, specs: Sequence[Spec], limit_s: float | None) -> None:
         """Training begins."""

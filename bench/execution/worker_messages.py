@@ -7,6 +7,13 @@ import msgspec
 from bench.store.record import Record
 
 
+class Anew(msgspec.Struct, tag=True):
+    """A run begins at the first step although it has a checkpoint, for a reason."""
+
+    run: str
+    why: str
+
+
 class Began(msgspec.Struct, tag=True):
     """These runs, by their hashes, are trained from now on within a time limit in seconds."""
 
@@ -50,6 +57,6 @@ class Full(msgspec.Struct, tag=True):
     path: str
 
 
-Message = Began | Progressed | Ended | Idle | Full
+Message = Anew | Began | Progressed | Ended | Idle | Full
 
 DECODER = msgspec.json.Decoder(Message)

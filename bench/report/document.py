@@ -40,7 +40,7 @@ from bench.store.store import Store
 from bench.text.errors import BadInput
 
 #: What of a record's environment makes two runs comparable.
-_ENVIRONMENT = ("cpu", "gpu", "cores", "platform", "python", "versions", "commit", "code", "jobs")
+_ENVIRONMENT = ("cpu", "gpu", "cores", "platform", "python", "versions", "commit", "dirty", "jobs")
 _VERDICTS = ("better", "worse", "undecided", "help each other", "hinder each other")
 
 

@@ -231,11 +231,23 @@ def _few_seeds(results: Results) -> list[str]:
     ]
 
 
+def _differ_in_code(records: Sequence[Record]) -> bool:
+    """Whether a definition that several records depend on is not the same for all."""
+    digests: dict[str, set[str]] = {}
+    for record in records:
+        code = record.environment.get("code")
+        # Earlier code had one digest for all that there is.
+        for name, digest in code.items() if isinstance(code, dict) else [("", str(code))]:
+            digests.setdefault(name, set()).add(str(digest))
+    several = any(len(found) > 1 for found in digests.values())
+    return several or ("" in digests and len(digests) > 1)
+
+
 def _mixture(records: Sequence[Record]) -> list[str]:
     """Warnings about records that were made under different conditions."""
     said = []
     codes = Counter(str(record.environment.get("commit"))[:8] for record in records)
-    if len({str(record.environment.get("code")) for record in records}) > 1:
+    if _differ_in_code(records):
         each = ", ".join(f"{count} by {commit}" for commit, count in sorted(codes.items()))
         said.append(f"The runs were made by different code: {each}.")
     if len({record.seeds_together for record in records}) > 1:

@@ -19,9 +19,10 @@ from bench.files.untrusted import require_file, shortened
 from bench.plugins import load_suite
 from bench.spec.spec import Spec
 from bench.spec.user_code import check_sources
+from bench.spec.versions import redefinitions
 from bench.store.record import Record
 from bench.store.store import MAX_WEIGHTS_BYTES, Store
-from bench.task import Field, Illustrated, Illustration, Parity
+from bench.task import Field, Illustrated, Illustration, Parity, Suite
 from bench.text.errors import BadInput, typed
 
 #: Values that are kept of a field along each axis, and of a parity.
@@ -100,11 +101,22 @@ def _draw(spec: Spec, path: Path, weights: bytes) -> list[Illustration] | None:
         suite = load_suite(spec.suite)
         if not isinstance(suite, Illustrated):
             return None
-        check_sources(spec.sources)
+        check_definitions(suite, spec)
         return [_reduced(drawn) for drawn in _predict(suite, spec, path, weights)]
     except Exception as error:  # whatever a suite or a user's technique raises: the report goes on
         print(f"bench: not drawing {spec.title}: {typed(error, whole=True)}", file=sys.stderr)
         return None
+
+
+def check_definitions(suite: Suite, spec: Spec) -> None:
+    """Refuse weights that were trained with other definitions: they mean nothing to these.
+
+    Raises:
+        BadInput: One has another version, or a user's own code has changed.
+    """
+    for redefined in redefinitions(spec, suite.versions(spec)):
+        raise BadInput(redefined)
+    check_sources(spec.sources)
 
 
 def _predict(suite: Illustrated, spec: Spec, path: Path, content: bytes) -> Sequence[Illustration]:

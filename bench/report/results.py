@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.spec.versions import differs, newest_versions
 from bench.statistics.effects import Effect, Summary, Term, effect, factorial, summarize
 from bench.store.gc_pause import uncollected
 from bench.store.record import FINAL, Record, decode_drawn, decode_result
@@ -245,11 +246,28 @@ class Results:
     def log_ratios(self, case: Case, variant: str, reference: str, metric: str) -> np.ndarray:
         """log(error / error of the reference), one value for each seed that has both.
 
+        Seeds are left out whose two runs use a definition in different versions.
+
+
         A run that diverged counts as infinitely wrong; if both diverged the value is nan.
         """
         ours, theirs = (self.values(case, name, metric) for name in (variant, reference))
-        seeds = sorted(ours.keys() & theirs.keys())
+        both = sorted(ours.keys() & theirs.keys())
+        seeds = [seed for seed in both if self._comparable(case, (variant, reference), seed)]
         return np.array([_log_ratio(ours[seed], theirs[seed]) for seed in seeds], dtype=float)
+
+    @cached_property
+    def _has_versions(self) -> bool:
+        """Whether anything that is used has ever been redefined."""
+        return any(spec.versions for spec in self.plan.specs)
+
+    def _comparable(self, case: Case, variants: Sequence[str], seed: int) -> bool:
+        """Whether the runs of a seed use no definition in different versions."""
+        if not self._has_versions:
+            return True
+        specs = [self.runs(case, variant)[seed].spec for variant in variants]
+        versions = newest_versions(specs)
+        return not any(differs(spec, versions) for spec in specs)
 
     def compare(self, variant: str, reference: str, metric: str | None = None) -> Comparison:
         """A variant against a reference, over all cases in which they differ.
@@ -279,8 +297,8 @@ class Results:
     def factorial_errors(self) -> dict[Case, np.ndarray]:
         """Log errors of the cases with a run of its own for each combination of the factors.
 
-        Each is (2, …, 2, seeds), over the seeds that all combinations have. Where two combinations
-        are the same run, a factor does nothing and its effect cannot be told.
+        Each is (2, …, 2, seeds), over the seeds that all combinations have, in one version. Where
+        two combinations are the same run, a factor does nothing and its effect cannot be told.
         """
         shape = (2,) * len(self.plan.factors)
         found = {}
@@ -290,7 +308,8 @@ class Results:
             if not all(names) or len(set(every)) < len(every):
                 continue
             cells = [self.values(case, name, self.metric(case)) for name in self.plan.cells]
-            seeds = sorted(set.intersection(*(set(cell) for cell in cells)))
+            common = sorted(set.intersection(*(set(cell) for cell in cells)))
+            seeds = [seed for seed in common if self._comparable(case, self.plan.cells, seed)]
             if seeds:
                 logs = [[_log(cell[seed]) for seed in seeds] for cell in cells]
                 found[case] = np.array(logs, dtype=float).reshape(*shape, len(seeds))

@@ -15,6 +15,8 @@ from rich.table import Table as Grid
 
 from bench.arm import BASELINE
 from bench.report.tabulation import Table, is_numeric, shown
+from bench.spec.spec import Spec
+from bench.spec.versions import conflict
 from bench.store.record import Record
 from bench.task import Columns
 from bench.text.formatting import number
@@ -25,7 +27,7 @@ _WIDTH = 200
 def print_tables(
     records: Sequence[Record],
     columns: Callable[[str], Columns],
-    now: Mapping[str, Any],
+    now: Callable[[Spec], Mapping[str, Any]],
     console: Console,
 ) -> None:
     """Print the tables and what a reader must know beside them.
@@ -33,8 +35,8 @@ def print_tables(
     Args:
         records: All records of a call.
         columns: From a problem to the metrics to show for it.
-        now: Present code and versions (`bench.store.environment.provenance`). Runs that were made
-            with others are marked.
+        now: From a spec to the present code and versions (`bench.store.environment.provenance`).
+            Runs that were made with others are marked.
         console: The console to print on.
     """
     for problem, model in dict.fromkeys((r.problem, r.model) for r in records):
@@ -119,7 +121,7 @@ def _main_columns(
     by_arm: Mapping[str, Sequence[Record]],
     names: Sequence[str],
     scores: Sequence[str],
-    now: Mapping[str, Any],
+    now: Callable[[Spec], Mapping[str, Any]],
 ) -> list[_Column]:
     """Errors, change against the baseline, time and status of each arm."""
     records = [record for runs in by_arm.values() for record in runs]
@@ -182,7 +184,7 @@ def _change(runs: Sequence[Record], baseline: dict[int, Record], name: str) -> s
     """Geometric mean over paired seeds of the error over the baseline's."""
     ratios = []
     for run in runs:
-        if run.seed not in baseline:
+        if run.seed not in baseline or conflict(run.spec, baseline[run.seed].spec):
             continue
         mine, other = _final(run, name), _final(baseline[run.seed], name)
         if math.isfinite(mine) and math.isfinite(other) and mine > 0 and other > 0:
@@ -197,7 +199,7 @@ def _milliseconds(runs: Sequence[Record]) -> str:
     return f"{statistics.median(times):.1f}" if times else "–"
 
 
-def _status(runs: Sequence[Record], now: Mapping[str, Any]) -> str:
+def _status(runs: Sequence[Record], now: Callable[[Spec], Mapping[str, Any]]) -> str:
     counts = {status: sum(r.status == status for r in runs) for status in {r.status for r in runs}}
     text = ", ".join(
         f"{count} {status}" if len(runs) > 1 else status for status, count in sorted(counts.items())
@@ -205,7 +207,7 @@ def _status(runs: Sequence[Record], now: Mapping[str, Any]) -> str:
     collapsed = sum(bool(r.diagnostics.get("collapsed")) for r in runs)
     if collapsed:
         text += f", {collapsed} collapsed" if len(runs) > 1 else ", collapsed"
-    old = sum(run.is_older_than(now) for run in runs)
+    old = sum(run.is_older_than(now(run.spec)) for run in runs)
     if old:
         text += f", {old} of other code" if len(runs) > 1 else ", of other code"
     return text

@@ -27,6 +27,9 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         dtype: ``float32`` or ``float64``.
         noops: What the arm names and the model already has. A label.
         sources: Digest of the source file of each of a user's own objects.
+        versions: Definition versions, by axis and of ``model``, ``problem`` and ``protocol``; those
+            that are 1 are left out. The hash has no code in it: whoever redefines one of these
+            raises its version where it is defined.
         paths: Where files lie on this machine. Not in the hash: `settings` has their digests.
         checks: What is verified before training. A label.
     """
@@ -44,6 +47,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dtype: str = "float32"
     noops: list[str] = []
     sources: dict[str, str] = {}
+    versions: dict[str, int] = {}
     paths: dict[str, str] = {}
     checks: list[str] = []
 
@@ -57,11 +61,13 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         content = msgspec.to_builtins(self)
         for label in ("arm", "budget", "noops", "paths", "checks"):
             del content[label]
+        if not self.versions:
+            # Runs from before the field existed keep their names, as below.
+            del content["versions"]
         for name in ("lr", "eps", "weight_decay"):
             # 1 and 1.0 are one setting, and JSON reads back the latter.
             content["training"][name] = float(content["training"][name])
         if not self.training.weight_decay:
-            # Runs from before the field existed keep their names.
             del content["training"]["weight_decay"]
         canonical = msgspec.json.encode(content, order="sorted")
         return hashlib.sha256(canonical).hexdigest()[:16]

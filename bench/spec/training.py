@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import msgspec
 
+from bench.spec.table import Table
 from bench.text.errors import BadInput, unknown
 
-SCHEDULE_NAMES = ("constant", "stable-decay", "cosine", "exponential")
+#: Factor on the learning rate as a function of the fraction of Adam's steps done.
+SCHEDULES: Table[Callable[[float], float]] = Table(
+    {
+        "constant": "bench.training.optimization:constant",
+        "stable-decay": "bench.training.optimization:stable_decay",
+        "cosine": "bench.training.optimization:cosine",
+        "exponential": "bench.training.optimization:exponential",
+    }
+)
+SCHEDULE_NAMES = tuple(SCHEDULES)
 
 #: The least and the most of each number of `Training`. More would only be found out after years,
 #: or by the memory that a list of the evaluations takes.

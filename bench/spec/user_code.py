@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from bench.spec.source_files import find_source
 from bench.text.errors import BadInput, typed, unknown
 from bench.text.stdout import kept_for_results
 
@@ -116,19 +117,22 @@ def source_digest(reference: str) -> str:
     """Digest of the sources behind a reference, so that an edited file is a new spec.
 
     It covers the module's file and the modules beside or below it that it imports, directly or
-    through each other; of an installed package, all files that were installed with it.
+    through each other, but for the harness and its suites, which may lie there, too; of an
+    installed package, all files that were installed with it.
 
     Returns:
         16 hexadecimal digits.
     """
     module = _module(reference)
+    file = getattr(module, "__file__", None)
+    path = Path(str(file)).resolve()
     digest = hashlib.sha256()
-    if installed := _installed(module):
-        digest.update(installed.encode())
+    if _is_installed(path) and (listed := _listed(module.__name__.partition(".")[0])):
+        digest.update(listed.encode())
         return digest.hexdigest()[:16]
-    for path in sorted(_sources(module)):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
+    for source in sorted(_sources(path, module.__name__) if file else ()):
+        digest.update(source.name.encode())
+        digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -146,32 +150,58 @@ def check_sources(sources: Mapping[str, str]) -> None:
             raise BadInput(f"{name} has changed since")
 
 
-def _installed(module: ModuleType) -> str:
-    """Names and digests of the Python files that came with a module's package; empty of others.
+@functools.lru_cache(maxsize=256)
+def imported_names(reference: str, digest: str) -> tuple[str, ...]:
+    """All that the sources behind a reference import, in dotted names, without importing it.
 
-    What is installed imports thousands of files of other packages, which would take minutes.
+    Args:
+        reference: ``package.module:attribute``.
+        digest: Its `source_digest`, for which the answer is kept.
     """
-    path = Path(str(getattr(module, "__file__", None))).resolve()
+    del digest
+    _see_working_directory()
+    name = reference.partition(":")[0]
+    path = find_source(name)
+    if path is None:
+        return ()
+    path = path.resolve()
+    # What is installed imports thousands of files of other packages, which would take minutes.
+    sources = {path} if _is_installed(path) else _sources(path, name)
+    root = _root(path, name)
+    imports = {found for source in sources for found in _imported(source, root)}
+    return tuple(sorted(f"{module}.{name}".rstrip(".*") for module, name in imports))
+
+
+def _is_installed(path: Path) -> bool:
+    """Whether a file came with an installed package."""
     folders = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
-    if folders.isdisjoint(path.parents):
-        return ""
-    return _listed(module.__name__.partition(".")[0])
+    return not folders.isdisjoint(path.parents)
 
 
 @functools.cache
 def _listed(package: str) -> str:
+    """Names and digests of the Python files that came with an installed package."""
     names = sorted(set(importlib.metadata.packages_distributions().get(package, ())))
     files = (file for name in names for file in importlib.metadata.files(name) or ())
     return "\n".join(f"{f} {f.hash.value}" for f in files if f.suffix == ".py" and f.hash)
 
 
-def _sources(module: ModuleType) -> set[Path]:
-    """The module's own file, and those that it imports from the same place."""
-    if not getattr(module, "__file__", None):
-        return set()
-    first = Path(str(module.__file__)).resolve()
-    # The folder that is on the path: that of the top-level package or module.
-    root = first.parents[module.__name__.count(".") + (first.name == "__init__.py")]
+@functools.cache
+def _harness() -> frozenset[str]:
+    """The top-level packages of the harness and its suites, which have digests of their own."""
+    suites = importlib.metadata.entry_points(group="bench.suites")
+    return frozenset({"bench", *(suite.module.partition(".")[0] for suite in suites)})
+
+
+def _root(path: Path, name: str) -> Path:
+    """The folder that is on the path: that of the top-level package or module."""
+    return path.parents[name.count(".") + (path.name == "__init__.py")]
+
+
+def _sources(first: Path, module: str) -> set[Path]:
+    """A module's own file, and those that it imports from the same place."""
+    root = _root(first, module)
+    others = _harness() - {module.partition(".")[0]}
     found: set[Path] = set()
     waiting = [first]
     while waiting:
@@ -179,14 +209,19 @@ def _sources(module: ModuleType) -> set[Path]:
         if path in found:
             continue
         found.add(path)
-        for name in _imported(path, root):
-            base = root.joinpath(*name.split("."))
-            waiting += [p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()]
+        for imported, name in _imported(path, root):
+            if imported.partition(".")[0] in others:
+                continue
+            base = root.joinpath(*imported.split("."))
+            for place in (base, base / name):
+                sources = (place.with_suffix(".py"), place / "__init__.py")
+                waiting += [source for source in sources if source.is_file()]
     return found
 
 
-def _imported(path: Path, root: Path) -> Iterator[str]:
-    """Dotted names that a source file may import, as seen from `root`."""
+def _imported(path: Path, root: Path) -> Iterator[tuple[str, str]]:
+    """Modules that a source file may import, as seen from `root`, each with a name in it, which
+    may be a module, too; the name is empty where the module itself is imported."""
     package = path.parent.relative_to(root).parts
     try:
         tree = ast.parse(path.read_bytes())
@@ -195,8 +230,8 @@ def _imported(path: Path, root: Path) -> Iterator[str]:
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
-            name = ".".join([*base, *([node.module] if node.module else [])])
-            yield from (name, *(f"{name}.{alias.name}".strip(".") for alias in node.names))
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from ((module, alias.name) for alias in node.names)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bench.spec.code_digest import code_digests
+from bench.spec.spec import Spec
+from bench.spec.training import SCHEDULES
+from bench.spec.user_code import imported_names
 
 if TYPE_CHECKING:
     from bench.task import Suite
 
 _PACKAGES = ("torch", "numpy", "scipy")
+#: Where the harness begins to make numbers.
+_HARNESS = "bench.training.group:Group"
 
 
 def _git(*arguments: str) -> str | None:
@@ -45,36 +50,6 @@ def _version(package: str) -> str | None:
         return None
 
 
-#: Parts of the harness that show or compare results and do not make them.
-_PRESENTATION = (
-    "asv_benchmarks",
-    "cli",
-    "nightly.py",
-    "report",
-    "statistics",
-    "studies",
-    "suite.py",
-    "tracking",
-)
-
-
-@functools.cache
-def code_digest(*packages: str) -> str:
-    """Digest of the Python sources of packages, so that results of other code can be told."""
-    digest = hashlib.sha256()
-    for package in packages:
-        spec = find_spec(package)
-        if spec and spec.origin and not spec.submodule_search_locations:
-            digest.update(Path(spec.origin).read_bytes())
-        for location in (spec and spec.submodule_search_locations) or []:
-            for path in sorted(Path(location).rglob("*.py")):
-                name = path.relative_to(location)
-                if package != "bench" or name.parts[0] not in _PRESENTATION:
-                    digest.update(str(name).encode())
-                    digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 @functools.cache
 def machine() -> dict[str, Any]:
     """Machine and commit; the same for every run of a process."""
@@ -89,28 +64,40 @@ def machine() -> dict[str, Any]:
     }
 
 
-def provenance(suite: Suite) -> dict[str, Any]:
-    """What a result of a suite depends on beside its spec.
+@functools.cache
+def _versions(packages: tuple[str, ...]) -> dict[str, str | None]:
+    return {name: _version(name) for name in packages}
+
+
+def provenance(suite: Suite, spec: Spec) -> dict[str, Any]:
+    """What a result depends on beside its spec.
 
     Returns:
-        ``code``: digest of the harness's and the suite's sources; ``versions``: of the packages.
+        ``code``: a digest by the name of each definition that the run begins at, of the harness, of
+        the suite, of what the spec names, and of what a user's own modules import of these, see
+        `bench.spec.code_digest`; ``versions``: of the packages.
+
+    Raises:
+        LookupError: The suite names a definition that there is not.
     """
-    package = type(suite).__module__.rpartition(".")[0] or type(suite).__module__
-    return {
-        "code": code_digest("bench", package),
-        "versions": {name: _version(name) for name in (*_PACKAGES, *suite.packages)},
-    }
+    roots = [_HARNESS, SCHEDULES.references[spec.training.schedule], *suite.definitions(spec)]
+    packages = {root.partition(".")[0].partition(":")[0] for root in roots}
+    for reference, digest in spec.sources.items():
+        imported = imported_names(reference, digest)
+        roots += [name for name in imported if name.partition(".")[0] in packages]
+    return {"code": code_digests(roots), "versions": _versions((*_PACKAGES, *suite.packages))}
 
 
-def environment(suite: Suite, device: str, jobs: int) -> dict[str, Any]:
+def environment(suite: Suite, spec: Spec, device: str, jobs: int) -> dict[str, Any]:
     """The record's `environment`.
 
     Args:
         suite: The suite.
+        spec: Of the run.
         device: For instance ``cpu`` or ``cuda:0``.
         jobs: How many processes ran side by side; step times are comparable only with one.
     """
-    found = {**machine(), **provenance(suite), "jobs": jobs}
+    found = {**machine(), **provenance(suite, spec), "jobs": jobs}
     if device.startswith("cuda"):
         import torch
 

@@ -75,7 +75,8 @@ class Record(msgspec.Struct, frozen=True):
         diagnostics: What the task measured of itself: gradient size, signal sizes, scales, …
         task: What was built: numbers of points and parameters, engine, ground truth.
         warnings: What a reader of the metrics must know, in sentences.
-        environment: Machine, versions, commit; ``jobs``, the processes side by side;
+        environment: Machine, versions, commit; ``code``, a digest of each definition that the run
+            begins at (`bench.store.environment.provenance`); ``jobs``, the processes side by side;
             ``seeds_together``, the seeds that were trained as one model; ``parts``, in how many a
             batch was computed for lack of memory, if more than one.
         started: UTC time, ISO 8601.

@@ -19,6 +19,7 @@ from bench.files.atomic import read_bounded, write_atomically
 from bench.spec.options import Options, add_flags
 from bench.spec.spec import Spec
 from bench.spec.training_options import TrainingOptions
+from bench.spec.versions import differs, newest_versions
 from bench.store.store import Store
 from bench.studies.definition import Part, Study, Variant, factorial_cells, split_words
 from bench.task import Columns, Request, Suite
@@ -101,17 +102,20 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """This plan with the runs of an old one of the same key.
 
         A place that both have is this one's. What the study no longer has is left out, and other
-        seeds that would be run in another way today, so that no two ways are pooled.
+        seeds that would be run in another way today, so that no two ways are pooled, and runs of
+        definitions that have been redefined, so that none is compared with a new one.
         """
         places = {run.place for run in self.runs}
         ways = {run.place[:3]: _but_seed(run.spec) for run in self.runs}
         variants = self.variants
+        versions = newest_versions(self.specs)
         kept = [
             run
             for run in old.runs
             if run.place not in places
             and run.spec.arm in variants
             and ways.get(run.place[:3]) in (None, _but_seed(run.spec))
+            and not differs(run.spec, versions)
         ]
         return msgspec.structs.replace(
             self,

@@ -11,12 +11,14 @@ import msgspec
 from bench.arm import BASELINE
 from bench.plugins import load_suite, suite_names
 from bench.spec.spec import Spec
+from bench.spec.versions import differs, newest_versions
 from bench.store.gc_pause import uncollected
 from bench.store.record import Record, decode_result
 from bench.store.store import Store, out_option
 from bench.studies.catalogue import EVERYTHING
 from bench.studies.plan import SCHEMA, Plan, PlannedRun, columns_of
 from bench.text.errors import BadInput, unknown
+from bench.text.formatting import counted
 
 #: A report's file is named by the budget, which stands in a record.
 _PLAIN = re.compile(r"[\w.-]+")
@@ -26,8 +28,9 @@ def plans_of_store(store: Store, suite: str | None, budget: str | None) -> list[
     """A plan for each suite that has runs, every arm compared with the baseline.
 
     Only runs of one kind are compared: of those of a problem and model, the most that have the same
-    training, settings, device and dtype. The question says how many were left out. Where several
-    have the same arm and seed (other code), the one that was started last is taken.
+    training, settings, device and dtype. Where several have the same arm and seed (other code), the
+    one that was started last is taken. Of a definition that has been redefined only runs of the
+    highest version are taken. The question says how many were left out.
 
     Args:
         store: The store.
@@ -84,6 +87,10 @@ def plan_of(suite: str, records: Sequence[Record], where: str) -> Plan:
     budget = records[0].budget
     if not _PLAIN.fullmatch(budget):
         raise BadInput(f"{budget!r} is no name of a budget")
+    versions = newest_versions(record.spec for record in records)
+    every, records = records, [r for r in records if not differs(r.spec, versions)]
+    if not records:
+        raise BadInput(f"each run of {suite} uses a definition that has been redefined since")
     kinds: dict[tuple[str, str], Counter[bytes]] = {}
     of_records = [_kind(record.spec) for record in records]
     for record, kind in zip(records, of_records, strict=True):
@@ -103,6 +110,11 @@ def plan_of(suite: str, records: Sequence[Record], where: str) -> Plan:
     if left_out := len(records) - len(newest):
         question += (
             f" ({left_out} runs with other settings, or replaced by later ones, are left out.)"
+        )
+    if superseded := len(every) - len(records):
+        question += (
+            f" ({counted(superseded, 'run')} of definitions that have been redefined since, left"
+            " out.)"
         )
     runs = [
         PlannedRun(record.spec, f"python -m bench.suite reproduce {record.spec_hash}{where}")

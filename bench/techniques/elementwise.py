@@ -37,12 +37,26 @@ softplus = differentiable(special.softplus, sigmoid)
 shifted_softplus = differentiable(special.shifted_softplus, sigmoid)
 
 
+class _SineSlopes:
+    """Implements `bench.techniques.slopes.Slopes`."""
+
+    def value(self, x: Tensor) -> Tensor:
+        return torch.sin(x)
+
+    def slopes(self, x: Tensor, y: Tensor, order: int) -> list[Tensor | None]:
+        cosine = torch.cos(x)
+        found: list[Tensor | None] = [cosine, -y, -cosine]
+        return found[:order]
+
+
 class Sine(nn.Module):
     """sin(x), elementwise on any shape, in the dtype of the input; torch.nn has no such module.
 
     V. Sitzmann et al., Implicit Neural Representations with Periodic Activation Functions,
     arXiv 2006.09661 (there with a frequency factor, which belongs to the layer before).
     """
+
+    closed_form = _SineSlopes
 
     def forward(self, x: Tensor) -> Tensor:
         """Map a tensor of any shape elementwise."""

@@ -34,8 +34,23 @@ _itanh = differentiable(special.log_cosh, torch.tanh)
 _isoftplus = differentiable(special.softplus_integral, softplus)
 
 
+class _IReLUSlopes:
+    """Implements `bench.techniques.slopes.Slopes`."""
+
+    def value(self, x: Tensor) -> Tensor:
+        return torch.relu(x).square_().mul_(0.5)
+
+    def slopes(self, x: Tensor, y: Tensor, order: int) -> list[Tensor | None]:
+        found: list[Tensor | None] = [torch.relu(x)]
+        if order > 1:
+            found.append((x > 0).to(x.dtype))
+        return found + [None] * (order - len(found))
+
+
 class IReLU(nn.Module):
     """Integrated ReLU, max(0, x)²/2 (Lo and Huang, arXiv 2310.01649); its derivative is ReLU."""
+
+    closed_form = _IReLUSlopes
 
     def forward(self, x: Tensor) -> Tensor:
         """Map a tensor of any shape elementwise."""

@@ -22,11 +22,14 @@ class Choice:
         summary: One line for ``list``.
         takes_value: The target is a factory that is called with the text after ``=`` in
             ``name=value``, or with ``None`` for the bare name.
+        version: Of the definition. Whoever changes what the choice means raises it, so that runs of
+            the old meaning are neither found nor compared.
     """
 
     target: str
     summary: str
     takes_value: bool = False
+    version: int = 1
 
 
 class Registry:
@@ -80,6 +83,16 @@ class Registry:
             return token
         name = token.partition("=")[0]
         return None if name in self._builtin else self.choices[name].target
+
+    def definition(self, token: str) -> str | None:
+        """Where a built-in choice is defined; ``None`` of any other, and where torch defines it."""
+        choice = self._builtin.get(token.partition("=")[0])
+        return choice.target if choice and choice.target.startswith("bench.") else None
+
+    def version(self, token: str) -> int:
+        """The definition version of a choice; 1 of what is not built in."""
+        choice = self._builtin.get(token.partition("=")[0])
+        return choice.version if choice else 1
 
     def get(self, token: str) -> Any:
         """The object behind a token.

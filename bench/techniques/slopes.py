@@ -11,9 +11,6 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from bench.techniques.elementwise import Sine
-from bench.techniques.integrated import IReLU
-
 
 class Slopes(Protocol):
     """An elementwise function and its derivatives."""
@@ -46,27 +43,6 @@ class _Tanh:
         return found
 
 
-class _IReLU:
-    def value(self, x: Tensor) -> Tensor:
-        return torch.relu(x).square_().mul_(0.5)
-
-    def slopes(self, x: Tensor, y: Tensor, order: int) -> list[Tensor | None]:
-        found: list[Tensor | None] = [torch.relu(x)]
-        if order > 1:
-            found.append((x > 0).to(x.dtype))
-        return found + [None] * (order - len(found))
-
-
-class _Sine:
-    def value(self, x: Tensor) -> Tensor:
-        return torch.sin(x)
-
-    def slopes(self, x: Tensor, y: Tensor, order: int) -> list[Tensor | None]:
-        cosine = torch.cos(x)
-        found: list[Tensor | None] = [cosine, -y, -cosine]
-        return found[:order]
-
-
 class _ByAutograd:
     """Any elementwise module that can be differentiated three times."""
 
@@ -97,11 +73,8 @@ class _ByAutograd:
         return found
 
 
-_CLOSED_FORMS: dict[type[nn.Module], type[Slopes]] = {
-    nn.Tanh: _Tanh,
-    IReLU: _IReLU,
-    Sine: _Sine,
-}
+#: Of torch's own; an activation of this package names its own as ``closed_form``.
+_CLOSED_FORMS: dict[type[nn.Module], type[Slopes]] = {nn.Tanh: _Tanh}
 
 
 def slopes_of(activation: nn.Module) -> Slopes | None:
@@ -110,9 +83,12 @@ def slopes_of(activation: nn.Module) -> Slopes | None:
     A module with parameters or buffers is not fixed. Neither is one that mixes elements, draws
     random numbers, or works in place.
     """
-    closed = _CLOSED_FORMS.get(type(activation))
+    kind = type(activation)
+    # Not what a subclass inherits, which may compute something else.
+    closed = _CLOSED_FORMS.get(kind) or vars(kind).get("closed_form")
     if closed is not None:
-        return closed()
+        form: Slopes = closed()
+        return form
     if any(True for _ in (*activation.parameters(), *activation.buffers())):
         return None
     return _ByAutograd(activation) if _is_elementwise(activation) else None

@@ -9,34 +9,29 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.spec.training import Training
+from bench.spec.training import SCHEDULES, Training
 
 
-def _constant(progress: float) -> float:
+def constant(progress: float) -> float:
+    """1."""
     del progress
     return 1.0
 
 
-def _stable_decay(progress: float) -> float:
+def stable_decay(progress: float) -> float:
     """Constant, then linear to 0 over the last fifth (Hu et al., arXiv 2404.06395)."""
     return min(1.0, 5 * (1 - progress))
 
 
-def _cosine(progress: float) -> float:
+def cosine(progress: float) -> float:
+    """Half a period, from 1 to 0."""
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def _exponential(progress: float) -> float:
+def exponential(progress: float) -> float:
+    """From 1 to 0.01."""
     return 0.01**progress
 
-
-#: Factor on the learning rate as a function of the fraction of Adam's steps done.
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": _constant,
-    "stable-decay": _stable_decay,
-    "cosine": _cosine,
-    "exponential": _exponential,
-}
 
 Losses = Mapping[str, Tensor]
 
@@ -55,6 +50,7 @@ class Optimization:
         self.parameters = list(parameters)
         self.training = training
         self.steps_done = 0
+        self._schedule = SCHEDULES[training.schedule]
         # Without decay AdamW is Adam.
         self._adam = torch.optim.AdamW(
             self.parameters,
@@ -93,7 +89,7 @@ class Optimization:
     def _rate(self) -> float:
         """Adam's learning rate of the next step."""
         progress = self.steps_done / self.training.steps
-        return self.training.lr * SCHEDULES[self.training.schedule](progress)
+        return self.training.lr * self._schedule(progress)
 
     def _adam_step(self, losses: Callable[[], Losses]) -> Losses:
         self._adam.param_groups[0]["lr"] = self._rate

@@ -11,26 +11,16 @@ import torch
 
 from bench.files.atomic import CannotWrite
 from bench.plugins import load_suite
-from bench.spec.randomness import global_state, global_streams
 from bench.spec.spec import Spec
 from bench.store import checkpoint
 from bench.store.environment import environment
 from bench.store.record import FINAL, SCHEMA, Record, timestamp
 from bench.store.store import Store
 from bench.store.weights import save_weights
-from bench.task import Batch, Batchable, Divisible, Suite, Task
-from bench.training.device import deterministic, peak_memory_mb, release_memory, reset_peak_memory
-from bench.training.loop import (
-    RAISED,
-    Alone,
-    Lockstep,
-    Log,
-    Outcome,
-    Progress,
-    Stop,
-    Trainer,
-    failure,
-)
+from bench.task import Divisible, Suite, Task
+from bench.training.device import peak_memory_mb, release_memory, reset_peak_memory
+from bench.training.group import Group
+from bench.training.loop import RAISED, Log, Outcome, Progress, Stop, Trainer, failure
 from bench.training.policy import Conditions
 from bench.training.signals import Interruption
 from bench.training.time_limit import Deadline
@@ -38,6 +28,9 @@ from bench.training.time_limit import Deadline
 
 class Watcher(Protocol):
     """Told of what happens to the runs that are executed."""
+
+    def anew(self, spec: Spec, why: str) -> None:
+        """It begins at the first step although there is a checkpoint, for a reason."""
 
     def began(self, specs: Sequence[Spec], limit_s: float | None) -> None:
         """They are built and trained as one from now on, within a time limit."""
@@ -55,6 +48,9 @@ class _Alone:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self.record: Record | None = None
+
+    def anew(self, spec: Spec, why: str) -> None:
+        """The record says it."""
 
     def began(self, specs: Sequence[Spec], limit_s: float | None) -> None:
         """Nothing to tell."""
@@ -104,8 +100,12 @@ def execute_together(
     """
     suite = load_suite(specs[0].suite)
     device = torch.device(conditions.device)
-    where = environment(suite, conditions.device, conditions.jobs)
-    todo = _groups([_Run(spec, conditions.store, device, where) for spec in specs])
+    wheres = [environment(suite, spec, conditions.device, conditions.jobs) for spec in specs]
+    pairs = zip(specs, wheres, strict=True)
+    todo = _groups([_Run(spec, conditions.store, device, where) for spec, where in pairs])
+    for spec, refused in [(run.spec, run.refused) for group in todo for run in group]:
+        if refused is not None:
+            watcher.anew(spec, refused)
     while todo:
         # Taken out, so that nothing of them is on the device any more when others are measured.
         smaller = _halved(_train(todo.pop(0), suite, conditions, watcher, interruption))
@@ -127,7 +127,7 @@ def record_of_loss(
         started: When it began.
         together: How many seeds were trained as one model.
     """
-    where = environment(load_suite(spec.suite), conditions.device, conditions.jobs)
+    where = environment(load_suite(spec.suite), spec, conditions.device, conditions.jobs)
     run = _Run(spec, conditions.store, torch.device("cpu"), where)
     run.find_checkpoint()
     if run.state is not None:
@@ -189,9 +189,9 @@ def _train(
         watcher.ended(record)
 
     device, stops = runs[0].device, (interruption, Deadline(limit_s))
-    with deterministic(device), global_streams(runs[0].spec.seed, device):
+    with Group(suite, [run.spec for run in runs], device) as group:
         try:
-            for run in _endings(runs, suite, device, watcher, stops):
+            for run in _endings(runs, group, device, watcher, stops):
                 write(run)
         except KeyboardInterrupt:
             for run in list(left):
@@ -202,7 +202,7 @@ def _train(
 
 def _endings(
     runs: Sequence[_Run],
-    suite: Suite,
+    group: Group,
     device: torch.device,
     watcher: Watcher,
     stops: Sequence[Stop],
@@ -211,26 +211,19 @@ def _endings(
     reset_peak_memory(device)
     start = time.perf_counter()
     try:
-        batch = _build(suite, [run.spec for run in runs], device)
+        tasks = group.build()
         build_s = time.perf_counter() - start
-        pairs = zip(runs, batch.tasks, strict=True)
-        of_trainers = {run.begin(task, build_s, watcher): run for run, task in pairs}
+        pairs = zip(runs, tasks, strict=True)
+        of_trainers = {run.begin(task, build_s, group, watcher): run for run, task in pairs}
     except RAISED as error:  # whatever a suite or a user's technique raises is a result
         for run in runs:
             run.outcome = failure(error)
         yield from runs
         return
-    for trainer in Lockstep(batch, list(of_trainers)).run(*stops):
+    for trainer in group.train(list(of_trainers), stops):
         run = of_trainers[trainer]
         run.end(trainer)
         yield run
-
-
-def _build(suite: Suite, specs: Sequence[Spec], device: torch.device) -> Batch:
-    if len(specs) == 1:
-        return Alone(suite.build(specs[0], device))
-    assert isinstance(suite, Batchable)
-    return suite.build_together(specs, device)
 
 
 class _Run:
@@ -254,6 +247,8 @@ class _Run:
         self.measurements: dict[str, Any] = {}
         self.warnings: list[str] = []
         self.state: dict[str, Any] | None = None
+        #: Why the checkpoint that there is cannot be continued from.
+        self.refused: str | None = None
 
     def anew(self) -> _Run:
         """The same run before it was built, to be tried in as many parts."""
@@ -269,44 +264,38 @@ class _Run:
         return isinstance(self.task, Divisible) and 2 * self.parts <= self.task.most_parts()
 
     @property
-    def _made_by(self) -> str:
-        """The code and the versions, in one string."""
-        return f"{self.environment['code']} {self.environment['versions']}"
+    def _made_by(self) -> dict[str, Any]:
+        """The code and the versions."""
+        return {name: self.environment[name] for name in ("code", "versions")}
 
     def find_checkpoint(self) -> int:
         """Read the state to continue from, if there is one; its step."""
         path = self.store.checkpoint(self.spec.hash)
-        self.state, refused = checkpoint.load(path, self.spec.hash, self._made_by)
-        if refused:
-            self.warnings.append(refused)
+        self.state, self.refused = checkpoint.load(path, self.spec.hash, self._made_by)
+        if self.refused is not None:
+            self.warnings.append(self.refused)
         if self.state is None:
             return 0
         self.parts = max(self.parts, self.state["parts"])
         step: int = self.state["log"]["step"]
         return step
 
-    def begin(self, task: Task, build_s: float, watcher: Watcher) -> Trainer:
+    def begin(self, task: Task, build_s: float, group: Group, watcher: Watcher) -> Trainer:
         """The trainer of the task that was built, at the step where the run goes on."""
         self.task, self.build_s = task, build_s
         if self.parts > 1:
-            assert isinstance(task, Divisible)
-            task.divide(self.parts)
             self.warnings.append(
                 f"memory ran out: each batch is computed in {self.parts} parts, which changes the"
                 " rounding and the time of a step"
             )
-        trainer = Trainer(
+        trainer = group.trainer(
             task,
-            self.spec.training,
-            self.device,
+            self.spec,
+            self.state,
+            self.parts,
             self._save,
             lambda *what: watcher.progress(self.spec, *what),
         )
-        if self.together > 1:
-            with global_streams(self.spec.seed, self.device):
-                trainer.generators = global_state(self.device)
-        if self.state is not None:
-            trainer.resume(self.state)
         self.log = trainer.log
         return trainer
 

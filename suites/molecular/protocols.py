@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bench.spec.table import Table
 from bench.text.errors import unknown
 
 #: ε of a loss.
@@ -30,6 +30,8 @@ class Protocol:
         batch: Frames in a batch.
         ema: Decay of the average of the weights that is scored; 0: the weights themselves.
         total_energies: GFN2-xTB's energies are brought to MD17's magnitude.
+        version: Of the protocol's definition. Whoever redefines the protocol raises it, so that
+            runs of the old one are neither found nor compared.
     """
 
     summary: str
@@ -43,36 +45,43 @@ class Protocol:
     batch: int
     ema: float
     total_energies: bool
+    version: int = 1
 
 
-PROTOCOLS: Mapping[str, Protocol] = {
-    "standard": Protocol(
-        summary="as SchNetPack's users train: mean energy removed, MSE, AdamW, cosine, average",
-        error="MSE",
-        energy_weight=0.01,
-        force_weight=0.99,
-        rescaling="offset",
-        lr=5e-4,
-        schedule="cosine",
-        weight_decay=0.01,
-        batch=10,
-        ema=0.995,
-        total_energies=False,
-    ),
-    "paper": Protocol(
-        summary="as arXiv 2310.01649: raw energies, MAE_E + 30 MAE_F, Adam 1e-4, batch 20",
-        error="MAE",
-        energy_weight=1.0,
-        force_weight=30.0,
-        rescaling="rescale=1",
-        lr=1e-4,
-        schedule="constant",
-        weight_decay=0.0,
-        batch=20,
-        ema=0.0,
-        total_energies=True,
-    ),
-}
+STANDARD = Protocol(
+    summary="as SchNetPack's users train: mean energy removed, MSE, AdamW, cosine, average",
+    error="MSE",
+    energy_weight=0.01,
+    force_weight=0.99,
+    rescaling="offset",
+    lr=5e-4,
+    schedule="cosine",
+    weight_decay=0.01,
+    batch=10,
+    ema=0.995,
+    total_energies=False,
+)
+
+PAPER = Protocol(
+    summary="as arXiv 2310.01649: raw energies, MAE_E + 30 MAE_F, Adam 1e-4, batch 20",
+    error="MAE",
+    energy_weight=1.0,
+    force_weight=30.0,
+    rescaling="rescale=1",
+    lr=1e-4,
+    schedule="constant",
+    weight_decay=0.0,
+    batch=20,
+    ema=0.0,
+    total_energies=True,
+)
+
+PROTOCOLS: Table[Protocol] = Table(
+    {
+        "standard": "suites.molecular.protocols:STANDARD",
+        "paper": "suites.molecular.protocols:PAPER",
+    }
+)
 
 
 def get_protocol(name: str) -> Protocol:

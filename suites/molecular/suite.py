@@ -11,6 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
+from bench.arm import definition_versions, technique_definitions
 from bench.spec.options import Options
 from bench.spec.spec import Spec
 from bench.spec.training import Training
@@ -20,7 +23,7 @@ from bench.text.errors import BadInput, unknown
 from suites.molecular.budgets import BUDGETS, SUMMARIES, Budget
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.splits import BLOCKS, split_frames
-from suites.molecular.models.catalogue import MODELS, architecture_of, parse_model
+from suites.molecular.models.catalogue import ARCHITECTURES, MODELS, architecture_of, parse_model
 from suites.molecular.options import SCOPES, MolecularOptions, MolecularSpeedOptions
 from suites.molecular.problems.catalogue import (
     PROBLEMS,
@@ -29,7 +32,7 @@ from suites.molecular.problems.catalogue import (
     get_problem,
     load_frames,
 )
-from suites.molecular.protocols import Protocol, get_protocol
+from suites.molecular.protocols import PROTOCOLS, Protocol, get_protocol
 
 if TYPE_CHECKING:
     import torch
@@ -101,7 +104,7 @@ class MolecularSuite:
         scoped = replaced and bool(model.architecture.replaced)
         settings["scope"] = options.scope if scoped else SCOPES[0]
         settings["size"] = asdict(model.size)
-        return request.spec(
+        spec = request.spec(
             self.name,
             problem=problem.name,
             model=str(model),
@@ -111,6 +114,7 @@ class MolecularSuite:
             settings=settings,
             paths=paths,
         )
+        return replace(spec, versions=dict(self.versions(spec)))
 
     def _settings(self, problem: Problem, budget: Budget, request: Request) -> dict[str, Any]:
         """Data, split and protocol."""
@@ -144,6 +148,26 @@ class MolecularSuite:
             "data": frames.digest,
             "split": split,
         }
+
+    def definitions(self, spec: Spec) -> Sequence[str]:
+        """See `bench.task.Suite.definitions`."""
+        found = [
+            f"{type(self).__module__}:{type(self).__name__}.build",
+            ARCHITECTURES.references[spec.model.partition(":")[0]],
+            PROTOCOLS.references[spec.settings["protocol"]],
+        ]
+        if spec.problem in PROBLEMS:
+            found.append(PROBLEMS.references[spec.problem])
+        return [*found, *technique_definitions(spec.axes)]
+
+    def versions(self, spec: Spec) -> Mapping[str, int]:
+        """See `bench.task.Suite.versions`."""
+        return definition_versions(
+            spec.axes,
+            model=architecture_of(spec.model).version,
+            problem=PROBLEMS[spec.problem].version if spec.problem in PROBLEMS else 1,
+            protocol=get_protocol(spec.settings["protocol"]).version,
+        )
 
     def build(self, spec: Spec, device: torch.device) -> Task:
         """Build the task of a spec."""

@@ -9,17 +9,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bench.arm import BASELINE, Arm
+from msgspec.structs import replace
+
+from bench.arm import BASELINE, Arm, definition_versions, technique_definitions
 from bench.spec.options import Options
 from bench.spec.spec import Spec
 from bench.task import Batch, Columns, Request, Task, TrainedRun
 from bench.text.errors import BadInput, unknown
 from suites.pinn.budgets import BUDGETS, SUMMARIES
-from suites.pinn.models.catalogue import MODELS, parse_model
+from suites.pinn.models.catalogue import ARCHITECTURES, MODELS, parse_model
 from suites.pinn.options import PINNOptions, PINNSpeedOptions
 from suites.pinn.problems.catalogue import (
     BUILT_IN,
     get_problem,
+    problem_definition,
     problem_reference,
     problem_summaries,
 )
@@ -96,7 +99,7 @@ class PINNSuite:
             settings["sample"] = options.sample or 0
             truth = problem.truth(root, settings["sample"], budget.fine_truth)
             settings["data"] = truth.digest if truth else None
-        return request.spec(
+        spec = request.spec(
             self.name,
             problem=request.problem,
             model=str(model),
@@ -109,6 +112,7 @@ class PINNSuite:
             paths={} if root is None else {"data_root": str(root.resolve())},
             checks=["engine"] if options.check_engine else [],
         )
+        return replace(spec, versions=dict(self.versions(spec)))
 
     def speed_cases(
         self, options: PINNSpeedOptions, dtype: str, device: torch.device
@@ -167,6 +171,25 @@ class PINNSuite:
         from suites.pinn.illustration import illustrate
 
         return illustrate(spec, weights, device)
+
+    def definitions(self, spec: Spec) -> Sequence[str]:
+        """See `bench.task.Suite.definitions`; with what trains seeds together, where that may be,
+        since a checkpoint goes on either way."""
+        name = f"{type(self).__module__}:{type(self).__name__}"
+        found = [f"{name}.build", ARCHITECTURES.references[parse_model(spec.model).name]]
+        if self.together([spec]):
+            found.append(f"{name}.build_together")
+        if definition := problem_definition(spec.problem):
+            found.append(definition)
+        return [*found, *technique_definitions(spec.axes)]
+
+    def versions(self, spec: Spec) -> Mapping[str, int]:
+        """See `bench.task.Suite.versions`."""
+        return definition_versions(
+            spec.axes,
+            model=ARCHITECTURES[parse_model(spec.model).name].version,
+            problem=get_problem(spec.problem).version,
+        )
 
     def network(
         self, run: TrainedRun, weights: Mapping[str, Tensor], device: torch.device

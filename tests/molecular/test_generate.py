@@ -20,7 +20,8 @@ from suites.molecular.data import generate, trajectory
 from suites.molecular.data.ase_file import read_ase
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.md17 import read_npz
-from suites.molecular.data.molecules import FORMULAS, SHIPPED, SMILES
+from suites.molecular.data.molecules import SHIPPED, SMILES
+from suites.molecular.problems.catalogue import PROBLEMS
 
 KCAL = ase.units.kcal / ase.units.mol
 KT = 500 * ase.units.kB / KCAL
@@ -53,7 +54,7 @@ def test_a_shipped_molecule_has_md17_s_keys_and_units(path: Path) -> None:
     assert len(frames) == 1000 and frames.uniform and frames.sequential
     assert frames.energy_unit == "kcal/mol"
     numbers = frames.numbers[: frames.n_atoms[0]]
-    assert Atoms(numbers).get_chemical_formula() == FORMULAS[path.stem]
+    assert Atoms(numbers).get_chemical_formula() == PROBLEMS[f"xtb-{path.stem}"].formula
     with np.load(path) as file:
         kinds = {key: file[key].dtype for key in ("R", "E", "F", "z")}
         assert str(file["theory"]) == "GFN2-xTB" and str(file["name"]) == path.stem
@@ -312,7 +313,7 @@ def test_without_the_extra_there_is_one_line(
 def test_a_molecule_s_geometry(molecule: str) -> None:
     pytest.importorskip("rdkit")
     atoms = trajectory._geometry(SMILES[molecule], 0)
-    assert atoms.get_chemical_formula() == FORMULAS[molecule]
+    assert atoms.get_chemical_formula() == PROBLEMS[f"xtb-{molecule}"].formula
     apart = atoms.get_all_distances()[~np.eye(len(atoms), dtype=bool)]
     assert apart.min() > 0.9
 

@@ -115,8 +115,8 @@ def test_potentials_of_the_older_format_and_checkpoints(name: str, tmp_path: Pat
     write(path)
     line = refusal(lambda: load_potential(path))
     assert said in line and "p.pt" in line
-    state, refused = checkpoint.load(path, "a", "b")
-    assert state is None and refused and refused.endswith(", started again")
+    state, refused = checkpoint.load(path, "a", {})
+    assert state is None and refused and refused.endswith(": starting anew")
     assert not (tmp_path / "marker").exists()
 
 

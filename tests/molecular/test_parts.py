@@ -61,6 +61,9 @@ class Once:
 
     record: Record
 
+    def anew(self, *what: object) -> None:
+        pass
+
     def began(self, specs: object, limit_s: object) -> None:
         pass
 

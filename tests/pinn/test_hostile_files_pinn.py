@@ -35,6 +35,8 @@ from suites.pinn.problems.pdebench_file import PDEBenchFile
 from suites.pinn.reference import cache
 from suites.pinn.reference.reference import Reference
 
+#: Of what has a ground truth computed.
+DEFINITION = "suites.pinn.problems.compressible_flow:CompressibleFlow1D.own_truth"
 PROBLEMS = {"advection-1d": ADVECTION, "diffusion-sorption-1d": SORPTION}
 SHAPE = (3, 21, 64)
 CHUNK = (1, *SHAPE[1:])
@@ -383,11 +385,11 @@ def test_the_cache(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DCBENCH_CACHE", str(tmp_path))
-    path = tmp_path / f"flow-{cache.cache_key('flow', {})[:32]}.npz"
+    path = tmp_path / f"flow-{cache.cache_key('flow', {}, DEFINITION)[:32]}.npz"
     CACHED[name](path)
     own = Reference((np.linspace(0, 1, 3),), np.ones((3, 1)), "computed")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert cache.cached("flow", {}, lambda: own).method == "computed"
+    assert cache.cached("flow", {}, DEFINITION, lambda: own).method == "computed"
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 512 * 1024  # KiB
     said = capsys.readouterr().err
     assert "cannot be read, computing it anew" in said.splitlines()[0]
@@ -396,8 +398,8 @@ def test_the_cache(
 
 def test_an_honest_entry_of_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DCBENCH_CACHE", str(tmp_path))
-    entry()(tmp_path / f"flow-{cache.cache_key('flow', {})[:32]}.npz")
-    found = cache.cached("flow", {}, lambda: pytest.fail("computed"))
+    entry()(tmp_path / f"flow-{cache.cache_key('flow', {}, DEFINITION)[:32]}.npz")
+    found = cache.cached("flow", {}, DEFINITION, lambda: pytest.fail("computed"))
     assert found.method == "cached"
 
 

@@ -45,6 +45,10 @@ class Drawing:
         self.drawn: Sequence[Illustration] = drawn
         self.calls: list[tuple[Spec, Mapping[str, Any], torch.device]] = []
         self.deterministic = False
+        self.current: Mapping[str, int] = {}
+
+    def versions(self, spec: Spec) -> Mapping[str, int]:
+        return self.current
 
     def illustrate(
         self, spec: Spec, weights: Mapping[str, Any], device: torch.device
@@ -218,6 +222,17 @@ def test_a_suite_that_is_not_installed(store: Store, capsys: pytest.CaptureFixtu
     write_weights(store, 1.0, spec)
     assert illustrations(record(spec), store) == []
     assert "gone" in one_line(capsys)
+
+
+def test_a_definition_that_has_changed(
+    suite: Drawing, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite.current = {"model": 2}
+    assert illustrations(record(), store) == []
+    assert "its model has been redefined (version 1, now 2)" in one_line(capsys)
+    spec = msgspec.structs.replace(SPEC, versions={"model": 2})
+    write_weights(store, 1.0, spec)
+    assert len(illustrations(record(spec), store)) == 2
 
 
 def test_a_user_s_code_that_has_changed(

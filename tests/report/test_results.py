@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -238,6 +239,27 @@ def test_runs_of_other_code_are_said() -> None:
     there[first] = msgspec.structs.replace(there[first], environment=other)
     found = Results(made, there)
     assert any("different code" in text and "1 by abcdef01" in text for text in limits(found))
+
+
+def test_code_differs_by_what_several_runs_depend_on() -> None:
+    made = plan()
+
+    def differ(code: Callable[[str, int], object]) -> bool:
+        there = {
+            name: msgspec.structs.replace(
+                record, environment={**record.environment, "code": code(record.arm, record.seed)}
+            )
+            for name, record in records(made, PLAIN).items()
+        }
+        return any("different code" in text for text in limits(Results(made, there)))
+
+    assert not differ(lambda arm, seed: {"loop": "1", arm: arm})
+    assert differ(lambda arm, seed: {"loop": "1" if arm == "irelu" else "2", arm: arm})
+    assert differ(lambda arm, seed: {"loop": "1", arm: f"{arm} {seed // 2}"})
+    # Of earlier code, which had one digest for all that there was.
+    assert not differ(lambda arm, seed: "1")
+    assert differ(lambda arm, seed: "1" if arm == "irelu" else "2")
+    assert differ(lambda arm, seed: "1" if arm == "irelu" else {"loop": "1"})
 
 
 # Curves.

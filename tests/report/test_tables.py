@@ -21,7 +21,10 @@ NOW = {"versions": {"torch": "2.11"}}
 def printed(records: list[Record], further: list[str] | None = None, width: int = 200) -> list[str]:
     console = Console(file=io.StringIO(), width=width, highlight=False)
     print_tables(
-        records, lambda problem: Columns(["L2RE", "skill"], further or [], ["skill"]), NOW, console
+        records,
+        lambda problem: Columns(["L2RE", "skill"], further or [], ["skill"]),
+        lambda spec: NOW,
+        console,
     )
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
 
@@ -109,6 +112,14 @@ def test_a_run_of_other_code_is_marked() -> None:
     lines = printed([of("baseline", 0, 0.1), old])
     assert row(lines, "irelu")[-4:] == ["done,", "of", "other", "code"]
     assert row(lines, "baseline")[-1] == "done"
+
+
+def test_a_baseline_of_another_definition_is_not_compared_with() -> None:
+    runs = [of("baseline", 0, 0.1), of("irelu", 0, 0.2)]
+    assert row(printed(runs), "irelu")[2] == "×2"
+    spec = msgspec.structs.replace(runs[1].spec, versions={"model": 2})
+    runs[1] = msgspec.structs.replace(runs[1], spec=spec, spec_hash=spec.hash)
+    assert row(printed(runs), "irelu")[2] == "–"
 
 
 @pytest.mark.parametrize(

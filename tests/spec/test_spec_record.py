@@ -49,6 +49,7 @@ CHANGES: dict[str, Any] = {
     "device": "cuda",
     "dtype": "float64",
     "sources": {"m:A": "0123456789abcdef"},
+    "versions": {"model": 2},
 }
 TRAINING_CHANGES: dict[str, Any] = {
     "steps": 11,

@@ -2,64 +2,97 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+import pinn_specs
 import pytest
+import sample_records
+import toy_suite
 
-from bench.plugins import load_suite
-from bench.store.environment import code_digest, provenance
-
-
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package of somebody's suite."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-    folder = tmp_path / "somebodys_suite"
-    folder.mkdir()
-    (folder / "__init__.py").write_text("")
-    (folder / "task.py").write_text("x = 1")
-    return folder
-
-
-def digest() -> str:
-    code_digest.cache_clear()
-    sys.modules.pop("somebodys_suite", None)
-    return code_digest("somebodys_suite")
-
-
-def test_an_edit_changes_the_digest_of_the_code(package: Path) -> None:
-    before = digest()
-    assert digest() == before
-    (package / "task.py").write_text("x = 2")
-    edited = digest()
-    assert edited != before
-    (package / "report.py").write_text("")
-    assert digest() != edited
-
-
-def test_what_only_shows_results_is_not_in_the_digest_of_the_harness() -> None:
-    import bench
-
-    read: list[Path] = []
-    original = Path.read_bytes
-
-    def remember(path: Path) -> bytes:
-        read.append(path)
-        return original(path)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "read_bytes", remember)
-        code_digest.cache_clear()
-        code_digest("bench")
-    folder = Path(str(bench.__file__)).parent
-    assert (
-        folder / "training" / "loop.py" in read and folder / "techniques" / "integrated.py" in read
-    )
-    assert folder / "suite.py" not in read and folder / "report" / "tables.py" not in read
+from bench.spec.user_code import source_digest
+from bench.store.environment import environment, provenance
+from suites.pinn.suite import SUITE
 
 
 def test_provenance_names_the_versions_of_the_suites_packages() -> None:
-    found = provenance(load_suite("pinn"))
+    found = provenance(SUITE, pinn_specs.specify())
     assert {"torch", "numpy", "scipy", "deepxde"} == set(found["versions"])
     assert all(found["versions"].values())
+
+
+def test_the_code_is_that_of_harness_suite_and_names() -> None:
+    found = provenance(SUITE, pinn_specs.specify(arm="irelu", schedule="cosine"))
+    assert found["code"].keys() == {
+        "bench.techniques.initializers:glorot_normal",
+        "bench.techniques.integrated:IReLU",
+        "bench.techniques.norm_layers:none",
+        "bench.techniques.rescaling:constant",
+        "bench.training.group:Group",
+        "bench.training.optimization:cosine",
+        "suites.pinn.models.catalogue:FNN",
+        "suites.pinn.problems.advection:Advection1D",
+        "suites.pinn.suite:PINNSuite.build",
+        "suites.pinn.suite:PINNSuite.build_together",
+    }
+    assert all(len(digest) == 16 for digest in found["code"].values())
+
+
+def test_seeds_have_the_same_code_and_arms_what_they_share() -> None:
+    def code(**given: object) -> dict[str, str]:
+        found: dict[str, str] = provenance(SUITE, pinn_specs.specify(**given))["code"]  # type: ignore[arg-type]
+        return found
+
+    baseline, other = code(), code(arm="irelu")
+    assert code(seed=1) == baseline
+    assert baseline != other
+    assert all(baseline[name] == other[name] for name in baseline.keys() & other.keys())
+
+
+def test_the_code_of_a_suite_elsewhere_is_its_own_module() -> None:
+    spec = msgspec.structs.replace(sample_records.SPEC, suite="toy", axes={"activation": "irelu"})
+    found = environment(toy_suite.TOY, spec, "cpu", 1)
+    assert {"toy_suite:ToySuite.build", "bench.techniques.integrated:IReLU"} <= found["code"].keys()
+
+
+def test_what_a_users_own_module_imports_of_the_harness_counts(
+    own_module: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    """Its own content is in `Spec.sources`."""
+    source = """
+from bench.techniques.norm_layers import LayerNorm
+import own_helper
+
+class Mine(LayerNorm):
+    pass
+"""
+    own_module("own_norm", source)
+    own_module("own_helper", "from suites.pinn import wrap as w\nfrom json import dumps\n")
+    spec = pinn_specs.specify(arm="normalization=own_norm:Mine")
+    assert spec.sources == {"own_norm:Mine": source_digest("own_norm:Mine")}
+    found = provenance(SUITE, spec)["code"]
+    assert "bench.techniques.norm_layers.LayerNorm" in found and "suites.pinn.wrap" in found
+    assert not any("own" in name or "json" in name for name in found)
+
+
+def test_the_harness_beside_a_users_module_is_not_a_source_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where one works in a clone of this repository: a comment in it is no other spec."""
+    (tmp_path / "beside_the_harness.py").write_text("from bench.arm import Arm\nA = Arm\n")
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "arm.py").write_text("# one\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = source_digest("beside_the_harness:A")
+    (tmp_path / "bench" / "arm.py").write_text("# two\n")
+    assert source_digest("beside_the_harness:A") == before
+
+
+def test_a_definition_that_there_is_not_is_named() -> None:
+    class Wrong(toy_suite.LoneSuite):
+        def definitions(self, spec: object) -> list[str]:
+            return ["toy_suite:Nothing.build"]
+
+    with pytest.raises(LookupError, match=r"'toy_suite:Nothing\.build'"):
+        provenance(Wrong(), sample_records.SPEC)

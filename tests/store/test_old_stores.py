@@ -84,5 +84,7 @@ def test_its_runs_are_found_and_new_ones_added(
 def test_what_it_left_unfinished_is_begun_anew(store: Store) -> None:
     unfinished = next(r for r in store.records() if r.status in ("interrupted", "timeout"))
     path = store.checkpoint(unfinished.spec_hash)
-    state, why = checkpoint.load(path, unfinished.spec_hash, "the code of today")
-    assert (state, why) == (None, "checkpoint written by other code or versions, started again")
+    today = {"code": {}, "versions": {}}
+    state, why = checkpoint.load(path, unfinished.spec_hash, today)
+    at = f"the checkpoint at step {unfinished.steps_done}"
+    assert (state, why) == (None, f"{at} is of other code and versions: starting anew")

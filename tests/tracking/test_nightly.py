@@ -290,7 +290,8 @@ def test_a_killed_nightly_goes_on_and_sets_half_files_aside(
 
 def test_an_interrupted_nightly_says_so(toy: ToyRepository, real_night: Nights) -> None:
     night = real_night
-    toy.commit("slow again", code="return 1.5")
+    # Measured for longer than a second nightly takes to start on a busy machine.
+    toy.commit("slow again", code="return 8")
     process = night.start()
     wait_for(lambda: bool(running("times.Times.time_call")))
     second = night()

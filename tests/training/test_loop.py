@@ -176,8 +176,8 @@ def test_an_interrupted_run_continues_bitwise(plan: str, at: int, tmp_path: Path
     assert len(first.saved) == 1
 
     path = tmp_path / "checkpoint.pt"
-    checkpoint.save(path, {**first.saved[0], "spec_hash": "s", "made_by": "c"})
-    state, refused = checkpoint.load(path, "s", "c")
+    checkpoint.save(path, {**first.saved[0], "spec_hash": "s", "made_by": {}})
+    state, refused = checkpoint.load(path, "s", {})
     assert state is not None and refused is None
     second = start(training)
     second.trainer.resume(state)

@@ -3,9 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 #: Where the frames are that come with the package.
 SHIPPED = Path(__file__).parent / "shipped"
+
+
+class Molecule(NamedTuple):
+    """One of them.
+
+    Attributes:
+        name: In file names.
+        formula: In Hill order.
+        frames: Of MD17's trajectory, at 0.5 fs.
+    """
+
+    name: str
+    formula: str
+    frames: int
+
+
+ASPIRIN = Molecule("aspirin", "C9H8O4", 211_762)
+BENZENE = Molecule("benzene", "C6H6", 627_983)
+ETHANOL = Molecule("ethanol", "C2H6O", 555_092)
+MALONALDEHYDE = Molecule("malonaldehyde", "C3H4O2", 993_237)
+NAPHTHALENE = Molecule("naphthalene", "C10H8", 326_250)
+SALICYLIC_ACID = Molecule("salicylic-acid", "C7H6O3", 320_231)
+TOLUENE = Molecule("toluene", "C7H8", 442_790)
+URACIL = Molecule("uracil", "C4H4N2O2", 133_770)
 
 #: Name and SMILES. Malonaldehyde is the dialdehyde, as in MD17.
 SMILES = {
@@ -19,30 +44,6 @@ SMILES = {
     "uracil": "O=c1cc[nH]c(=O)[nH]1",
 }
 
-#: Frames of MD17's trajectories, at 0.5 fs.
-MD17_FRAMES = {
-    "aspirin": 211_762,
-    "benzene": 627_983,
-    "ethanol": 555_092,
-    "malonaldehyde": 993_237,
-    "naphthalene": 326_250,
-    "salicylic-acid": 320_231,
-    "toluene": 442_790,
-    "uracil": 133_770,
-}
-
 #: How many geometries a trajectory's start is chosen from, by energy; one if not named. From a
 #: single one salicylic acid starts without its hydrogen bond, and forms it after 6 ps.
 CONFORMERS = {"salicylic-acid": 10}
-
-#: Name and formula in Hill order.
-FORMULAS = {
-    "aspirin": "C9H8O4",
-    "benzene": "C6H6",
-    "ethanol": "C2H6O",
-    "malonaldehyde": "C3H4O2",
-    "naphthalene": "C10H8",
-    "salicylic-acid": "C7H6O3",
-    "toluene": "C7H8",
-    "uracil": "C4H4N2O2",
-}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bench.spec.table import Table
 from bench.text.errors import unknown
 from bench.text.model_size import parse_size
 
@@ -44,6 +44,8 @@ class Architecture:
         summary: One line for ``list``.
         activation: Activation of all layers except gates.
         normalization: Normalisation; ``denorm`` if the model has no normalisation layer.
+        builder: Where its parts are made: the reference of a
+            `suites.molecular.models.potential.Builder`.
         paper: Size under the budget ``paper``: the one in arXiv 2310.01649 if there is one, else
             that of the library's configuration.
         quick_steps: Steps under the budget ``quick``. The cost of a step differs by a factor of
@@ -54,78 +56,106 @@ class Architecture:
         unnormalized: Fragments of the paths of hidden layers that get no normalisation before their
             activation. The rows of these layers are pairs, or they are all alike at first, which a
             normalisation would blow up, as in FieldSchNet's dipole interaction.
+        version: Of the model's definition. Whoever redefines the model raises it, so that runs of
+            the old one are neither found nor compared.
     """
 
     summary: str
     activation: str
     normalization: str
+    builder: str
     paper: Size
     quick_steps: int
     quick: Size = _QUICK
     replaced: tuple[str, ...] = ()
     unnormalized: tuple[str, ...] = ()
+    version: int = 1
 
 
 _READ_OUT = ("output_modules.",)
 
-ARCHITECTURES: Mapping[str, Architecture] = {
-    "schnet": Architecture(
-        summary="SchNet: continuous-filter convolutions (SchNetPack)",
-        activation="ssp",
-        normalization="denorm",
-        paper=Size(1024, 5, n_rbf=200, cutoff=6.0, n_filters=256),
-        quick_steps=4000,
-        unnormalized=("filter_network",),
-    ),
-    "painn": Architecture(
-        summary="PaiNN: equivariant messages of vectors (SchNetPack)",
-        activation="silu",
-        normalization="denorm",
-        paper=Size(128, 3, n_rbf=20, cutoff=5.0),
-        quick_steps=3000,
-    ),
-    "so3net": Architecture(
-        summary="SO3net: spherical harmonics, tensor products, gates (SchNetPack)",
-        activation="silu",
-        normalization="denorm",
-        paper=Size(128, 3, n_rbf=20, cutoff=5.0),
-        quick_steps=700,
-        quick=_SMALLER,
-    ),
-    "field-schnet": Architecture(
-        summary="FieldSchNet: SchNet with dipole features, at zero electric field (SchNetPack)",
-        activation="ssp",
-        normalization="denorm",
-        paper=Size(128, 5, n_rbf=20, cutoff=5.0, n_filters=128),
-        quick_steps=1500,
-        unnormalized=("filter_network", "dipole_interaction"),
-    ),
-    "cgcnn": Architecture(
-        summary="CGCNN: gated convolutions with batch norm, mean pooling",
-        activation="softplus",
-        normalization="batchnorm",
-        paper=Size(512, 3, n_rbf=100, cutoff=6.0),
-        quick_steps=2000,
-        replaced=_READ_OUT,
-    ),
-    "forcenet": Architecture(
-        summary="ForceNet's blocks with batch norm, made invariant and energy-conserving",
-        activation="silu",
-        normalization="batchnorm",
-        paper=Size(512, 5, n_rbf=100, cutoff=6.0),
-        quick_steps=2000,
-    ),
-    "dimenet++": Architecture(
-        summary="DimeNet++: directional messages (blocks of PyTorch Geometric)",
-        activation="silu",
-        normalization="denorm",
-        paper=Size(128, 4, n_rbf=6, cutoff=6.0),
-        quick_steps=2000,
-        quick=Size(32, 2, n_rbf=6, cutoff=5.0),
-        replaced=_READ_OUT,
-    ),
-}
+SCHNET = Architecture(
+    summary="SchNet: continuous-filter convolutions (SchNetPack)",
+    activation="ssp",
+    normalization="denorm",
+    builder="suites.molecular.models.potential:build_schnet",
+    paper=Size(1024, 5, n_rbf=200, cutoff=6.0, n_filters=256),
+    quick_steps=4000,
+    unnormalized=("filter_network",),
+)
 
+PAINN = Architecture(
+    summary="PaiNN: equivariant messages of vectors (SchNetPack)",
+    activation="silu",
+    normalization="denorm",
+    builder="suites.molecular.models.potential:build_painn",
+    paper=Size(128, 3, n_rbf=20, cutoff=5.0),
+    quick_steps=3000,
+)
+
+SO3NET = Architecture(
+    summary="SO3net: spherical harmonics, tensor products, gates (SchNetPack)",
+    activation="silu",
+    normalization="denorm",
+    builder="suites.molecular.models.potential:build_so3net",
+    paper=Size(128, 3, n_rbf=20, cutoff=5.0),
+    quick_steps=700,
+    quick=_SMALLER,
+)
+
+FIELD_SCHNET = Architecture(
+    summary="FieldSchNet: SchNet with dipole features, at zero electric field (SchNetPack)",
+    activation="ssp",
+    normalization="denorm",
+    builder="suites.molecular.models.potential:build_field_schnet",
+    paper=Size(128, 5, n_rbf=20, cutoff=5.0, n_filters=128),
+    quick_steps=1500,
+    unnormalized=("filter_network", "dipole_interaction"),
+)
+
+CGCNN = Architecture(
+    summary="CGCNN: gated convolutions with batch norm, mean pooling",
+    activation="softplus",
+    normalization="batchnorm",
+    builder="suites.molecular.models.potential:build_cgcnn",
+    paper=Size(512, 3, n_rbf=100, cutoff=6.0),
+    quick_steps=2000,
+    replaced=_READ_OUT,
+)
+
+FORCENET = Architecture(
+    summary="ForceNet's blocks with batch norm, made invariant and energy-conserving",
+    activation="silu",
+    normalization="batchnorm",
+    builder="suites.molecular.models.potential:build_forcenet",
+    paper=Size(512, 5, n_rbf=100, cutoff=6.0),
+    quick_steps=2000,
+)
+
+DIMENET = Architecture(
+    summary="DimeNet++: directional messages (blocks of PyTorch Geometric)",
+    activation="silu",
+    normalization="denorm",
+    builder="suites.molecular.models.potential:build_dimenet",
+    paper=Size(128, 4, n_rbf=6, cutoff=6.0),
+    quick_steps=2000,
+    quick=Size(32, 2, n_rbf=6, cutoff=5.0),
+    replaced=_READ_OUT,
+)
+
+ARCHITECTURES: Table[Architecture] = Table(
+    {
+        "schnet": "suites.molecular.models.catalogue:SCHNET",
+        "painn": "suites.molecular.models.catalogue:PAINN",
+        "so3net": "suites.molecular.models.catalogue:SO3NET",
+        "field-schnet": "suites.molecular.models.catalogue:FIELD_SCHNET",
+        "cgcnn": "suites.molecular.models.catalogue:CGCNN",
+        "forcenet": "suites.molecular.models.catalogue:FORCENET",
+        "dimenet++": "suites.molecular.models.catalogue:DIMENET",
+    }
+)
+
+#: Name and one-line summary of each.
 MODELS = {name: architecture.summary for name, architecture in ARCHITECTURES.items()}
 
 

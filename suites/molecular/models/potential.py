@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,8 +14,9 @@ from schnetpack.nn.activations import shifted_softplus
 from schnetpack.representation import FieldSchNet, PaiNN, SchNet, SO3net
 from torch import nn
 
+from bench.spec.user_code import load
 from bench.techniques.normalization import make_normalization
-from suites.molecular.models.catalogue import ARCHITECTURES, Model, Size
+from suites.molecular.models.catalogue import Model, Size
 from suites.molecular.models.cgcnn import CGCNN, CGCNNReadout
 from suites.molecular.models.dimenet import DimeNetPlusPlus, DimeNetReadout
 from suites.molecular.models.forcenet import ForceNet, ForceNetDecoder
@@ -27,6 +28,8 @@ FORCES = properties.forces
 _Normalization = Callable[[int], nn.Module]
 #: Representation, read-out, and modules that come before both.
 _Parts = tuple[nn.Module, nn.Module, list[nn.Module]]
+#: Makes the parts of an architecture, which names it.
+Builder = Callable[[Size, _Normalization], _Parts]
 
 _LMAX = 2
 #: Width of CGCNN's fully connected layers in the Open Catalyst Project's configuration.
@@ -40,7 +43,8 @@ def _basis(size: Size) -> dict[str, Any]:
     }
 
 
-def _schnet(size: Size, normalization: _Normalization) -> _Parts:
+def build_schnet(size: Size, normalization: _Normalization) -> _Parts:
+    """SchNet and its read-out."""
     del normalization
     representation = SchNet(
         size.features, size.interactions, n_filters=size.n_filters or None, **_basis(size)
@@ -49,19 +53,22 @@ def _schnet(size: Size, normalization: _Normalization) -> _Parts:
     return representation, _atomwise(size, shifted_softplus), []
 
 
-def _painn(size: Size, normalization: _Normalization) -> _Parts:
+def build_painn(size: Size, normalization: _Normalization) -> _Parts:
+    """PaiNN and a read-out with its activation."""
     del normalization
     representation = PaiNN(size.features, size.interactions, **_basis(size))
     return representation, _atomwise(size, nn.functional.silu), []
 
 
-def _so3net(size: Size, normalization: _Normalization) -> _Parts:
+def build_so3net(size: Size, normalization: _Normalization) -> _Parts:
+    """SO3net and a read-out with its activation."""
     del normalization
     representation = SO3net(size.features, size.interactions, lmax=_LMAX, **_basis(size))
     return representation, _atomwise(size, nn.functional.silu), []
 
 
-def _field_schnet(size: Size, normalization: _Normalization) -> _Parts:
+def build_field_schnet(size: Size, normalization: _Normalization) -> _Parts:
+    """FieldSchNet at zero electric field, and SchNet's read-out."""
     del normalization
     fields = [properties.electric_field]
     representation = FieldSchNet(
@@ -75,7 +82,8 @@ def _field_schnet(size: Size, normalization: _Normalization) -> _Parts:
     return representation, _atomwise(size, shifted_softplus), [StaticExternalFields(fields)]
 
 
-def _cgcnn(size: Size, normalization: _Normalization) -> _Parts:
+def build_cgcnn(size: Size, normalization: _Normalization) -> _Parts:
+    """CGCNN with a normalisation in its convolutions, and its read-out."""
     representation = CGCNN(
         size.features,
         size.interactions,
@@ -87,14 +95,16 @@ def _cgcnn(size: Size, normalization: _Normalization) -> _Parts:
     return representation, CGCNNReadout(size.features, hidden, output_key=ENERGY), []
 
 
-def _forcenet(size: Size, normalization: _Normalization) -> _Parts:
+def build_forcenet(size: Size, normalization: _Normalization) -> _Parts:
+    """ForceNet with a normalisation in its blocks, and its decoder."""
     representation = ForceNet(
         size.features, size.interactions, normalization=normalization, **_basis(size)
     )
     return representation, ForceNetDecoder(size.features, normalization, output_key=ENERGY), []
 
 
-def _dimenet(size: Size, normalization: _Normalization) -> _Parts:
+def build_dimenet(size: Size, normalization: _Normalization) -> _Parts:
+    """DimeNet++ and its read-outs, one a block."""
     del normalization
     representation = DimeNetPlusPlus(
         size.features, size.interactions, size.cutoff, num_radial=size.n_rbf
@@ -107,17 +117,6 @@ def _dimenet(size: Size, normalization: _Normalization) -> _Parts:
 
 def _atomwise(size: Size, activation: Callable[[torch.Tensor], torch.Tensor]) -> Atomwise:
     return Atomwise(size.features, activation=activation, output_key=ENERGY)
-
-
-_BUILDERS: Mapping[str, Callable[[Size, _Normalization], _Parts]] = {
-    "schnet": _schnet,
-    "painn": _painn,
-    "so3net": _so3net,
-    "field-schnet": _field_schnet,
-    "cgcnn": _cgcnn,
-    "forcenet": _forcenet,
-    "dimenet++": _dimenet,
-}
 
 
 def build_potential(
@@ -141,7 +140,8 @@ def build_potential(
     Raises:
         BadInput: A choice cannot be used.
     """
-    architecture = ARCHITECTURES[model.name]
+    architecture = model.architecture
+    make_parts: Builder = load(architecture.builder)
 
     def make_norm(num_features: int) -> nn.Module:
         return make_normalization(normalization, num_features)
@@ -150,7 +150,7 @@ def build_potential(
     # SchNetPack's tables are made of float32, which a caller's default must not contradict.
     torch.set_default_dtype(torch.float32)
     try:
-        representation, read_out, before = _BUILDERS[model.name](model.size, make_norm)
+        representation, read_out, before = make_parts(model.size, make_norm)
     finally:
         torch.set_default_dtype(default)
     potential = NeuralNetworkPotential(

@@ -1,137 +1,45 @@
-"""The molecular suite's problems: where their frames come from."""
+"""The molecular suite's problems: by their names, and of one's own files."""
 
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from bench.spec.table import Table
 from bench.text.errors import BadInput, unknown
 from suites.molecular.data.frames import Frames
-from suites.molecular.data.molecules import FORMULAS, MD17_FRAMES, SHIPPED
+from suites.molecular.problems.problem import DataOptions, Problem
 
-
-@dataclass(frozen=True)
-class DataOptions:
-    """Where files lie, and what they do not say themselves.
-
-    Attributes:
-        root: MD17's files.
-        energy_unit: Of an own file.
-        length_unit: Likewise; Å where neither this nor the file says.
-        energy_key: Name of an own file's energies, ``energy`` if not given.
-        forces_key: Likewise, ``forces``.
-        download: Whether a missing file of MD17 may be downloaded.
-    """
-
-    root: Path | None = None
-    energy_unit: str | None = None
-    length_unit: str | None = None
-    energy_key: str | None = None
-    forces_key: str | None = None
-    download: bool = False
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A data set.
-
-    Attributes:
-        name: For instance ``xtb-ethanol``.
-        summary: One line for ``list``.
-        find: The file.
-        gap: Frames that are left out between parts of a trajectory, about 100 fs.
-        rescale: C of the bare arm ``rescale``, in the labels' unit.
-        quick_share: Of the steps of the budget ``quick``, where a frame has many more pairs than
-            a small molecule.
-        energy_unit: ``None`` for an own file, whose unit is asked for.
-        sequential: The frames are those of a trajectory, in its order.
-        formula: Of the molecule that all frames must be of.
-        valence_only: GFN2-xTB's energies, which protocol ``paper`` brings to MD17's magnitude.
-    """
-
-    name: str
-    summary: str
-    find: Callable[[DataOptions], Path]
-    gap: int
-    rescale: str
-    quick_share: float = 1.0
-    energy_unit: str | None = None
-    sequential: bool = True
-    formula: str | None = None
-    valence_only: bool = False
-
-
-def _shipped(name: str) -> Callable[[DataOptions], Path]:
-    return lambda options: SHIPPED / name
-
-
-def _md17(molecule: str, revised: bool) -> Callable[[DataOptions], Path]:
-    def find(options: DataOptions) -> Path:
-        from suites.molecular.data.download import database_path, download_md17
-        from suites.molecular.data.md17 import find_md17
-
-        name = f"{'r' if revised else ''}md17-{molecule}"
-        if options.root is None:
-            raise BadInput(
-                f"problem {name!r} needs the published file: --data-root DIR, or --data-root DIR"
-                f" --download; without a network there is xtb-{molecule}"
-            )
-        try:
-            return find_md17(options.root, molecule, revised)
-        except BadInput:
-            downloaded = database_path(molecule, revised, options.root)
-            if downloaded.is_file():
-                return downloaded
-            if not options.download:
-                raise
-        return download_md17(molecule, revised, options.root)
-
-    return find
-
-
-def _problems() -> dict[str, Problem]:
-    found = {}
-    for molecule in FORMULAS:
-        found[f"xtb-{molecule}"] = Problem(
-            name=f"xtb-{molecule}",
-            summary=f"{molecule} at 500 K, 1000 frames by GFN2-xTB, shipped",
-            find=_shipped(f"{molecule}.npz"),
-            gap=4,
-            rescale="rescale=1e6",
-            energy_unit="kcal/mol",
-            formula=FORMULAS[molecule],
-            valence_only=True,
-        )
-    found["xtb-oxides"] = Problem(
-        name="xtb-oxides",
-        summary="periodic oxides and adsorbates, 999 frames by GFN1-xTB in eV, shipped",
-        find=_shipped("oxides.xyz.gz"),
-        gap=0,
-        rescale="rescale=1e4",
-        quick_share=0.25,
-        energy_unit="eV",
-        sequential=False,
-    )
-    for revised, prefix in ((False, "md17"), (True, "rmd17")):
-        for molecule in FORMULAS:
-            # 100 fs; revised MD17 is 100 000 frames of MD17's.
-            gap = math.ceil(200 * 1e5 / MD17_FRAMES[molecule]) if revised else 200
-            found[f"{prefix}-{molecule}"] = Problem(
-                name=f"{prefix}-{molecule}",
-                summary=f"{molecule} by DFT, from the published file in --data-root",
-                find=_md17(molecule, revised),
-                gap=gap,
-                rescale="rescale=1e6",
-                energy_unit="kcal/mol",
-                formula=FORMULAS[molecule],
-            )
-    return found
-
-
-PROBLEMS: Mapping[str, Problem] = _problems()
+PROBLEMS: Table[Problem] = Table(
+    {
+        "xtb-aspirin": "suites.molecular.problems.xtb:ASPIRIN",
+        "xtb-benzene": "suites.molecular.problems.xtb:BENZENE",
+        "xtb-ethanol": "suites.molecular.problems.xtb:ETHANOL",
+        "xtb-malonaldehyde": "suites.molecular.problems.xtb:MALONALDEHYDE",
+        "xtb-naphthalene": "suites.molecular.problems.xtb:NAPHTHALENE",
+        "xtb-salicylic-acid": "suites.molecular.problems.xtb:SALICYLIC_ACID",
+        "xtb-toluene": "suites.molecular.problems.xtb:TOLUENE",
+        "xtb-uracil": "suites.molecular.problems.xtb:URACIL",
+        "xtb-oxides": "suites.molecular.problems.xtb:OXIDES",
+        "md17-aspirin": "suites.molecular.problems.md17:ASPIRIN",
+        "md17-benzene": "suites.molecular.problems.md17:BENZENE",
+        "md17-ethanol": "suites.molecular.problems.md17:ETHANOL",
+        "md17-malonaldehyde": "suites.molecular.problems.md17:MALONALDEHYDE",
+        "md17-naphthalene": "suites.molecular.problems.md17:NAPHTHALENE",
+        "md17-salicylic-acid": "suites.molecular.problems.md17:SALICYLIC_ACID",
+        "md17-toluene": "suites.molecular.problems.md17:TOLUENE",
+        "md17-uracil": "suites.molecular.problems.md17:URACIL",
+        "rmd17-aspirin": "suites.molecular.problems.md17:REVISED_ASPIRIN",
+        "rmd17-benzene": "suites.molecular.problems.md17:REVISED_BENZENE",
+        "rmd17-ethanol": "suites.molecular.problems.md17:REVISED_ETHANOL",
+        "rmd17-malonaldehyde": "suites.molecular.problems.md17:REVISED_MALONALDEHYDE",
+        "rmd17-naphthalene": "suites.molecular.problems.md17:REVISED_NAPHTHALENE",
+        "rmd17-salicylic-acid": "suites.molecular.problems.md17:REVISED_SALICYLIC_ACID",
+        "rmd17-toluene": "suites.molecular.problems.md17:REVISED_TOLUENE",
+        "rmd17-uracil": "suites.molecular.problems.md17:REVISED_URACIL",
+    }
+)
 
 #: Between parts of an own file's trajectory, whose time step is unknown.
 _OWN_GAP = 10

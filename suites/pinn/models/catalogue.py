@@ -4,16 +4,54 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.spec.table import Table
 from bench.text.errors import unknown
 from bench.text.model_size import parse_size
 
-#: What a model's publication chose on each axis; rescale=1 leaves the labels as they are.
-_PUBLISHED = {
-    "activation": "tanh",
-    "normalization": "denorm",
-    "rescaling": "rescale=1",
-    "initialization": "glorot",
-}
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a model's publication chose.
+
+    Attributes:
+        summary: One line for ``list``.
+        activation: After each hidden layer.
+        normalization: ``denorm`` where it has no normalisation layer.
+        rescaling: ``rescale=1`` leaves the labels as they are.
+        initialization: Of all layers.
+        version: Of the model's definition. Whoever redefines the model raises it, so that runs of
+            the old one are neither found nor compared.
+    """
+
+    summary: str
+    activation: str = "tanh"
+    normalization: str = "denorm"
+    rescaling: str = "rescale=1"
+    initialization: str = "glorot"
+    version: int = 1
+
+    def published(self) -> dict[str, str]:
+        """The choice on each axis."""
+        return {
+            "activation": self.activation,
+            "normalization": self.normalization,
+            "rescaling": self.rescaling,
+            "initialization": self.initialization,
+        }
+
+
+FNN = Architecture("fully connected, published: 6 hidden layers of 40, tanh, Glorot normal")
+FNN_BN = Architecture("the same with batch norm after each hidden layer", normalization="batchnorm")
+
+ARCHITECTURES: Table[Architecture] = Table(
+    {
+        "fnn": "suites.pinn.models.catalogue:FNN",
+        "fnn-bn": "suites.pinn.models.catalogue:FNN_BN",
+    }
+)
+
+#: Name and one-line summary of each.
+MODELS = {name: architecture.summary for name, architecture in ARCHITECTURES.items()}
 
 
 @dataclass(frozen=True)
@@ -21,7 +59,7 @@ class Model:
     """A fully connected network.
 
     Attributes:
-        name: ``fnn`` or ``fnn-bn``.
+        name: One of `ARCHITECTURES`.
         width: Features of each hidden layer.
         depth: Number of hidden layers.
         published: The choice on each axis that an arm leaves alone.
@@ -36,11 +74,6 @@ class Model:
         return f"{self.name}:{self.width}x{self.depth}"
 
 
-MODELS = {
-    "fnn": "fully connected, published: 6 hidden layers of 40, tanh, Glorot normal",
-    "fnn-bn": "the same with batch norm after each hidden layer",
-}
-
 _DEFAULT = "40x6"
 
 
@@ -51,10 +84,9 @@ def parse_model(text: str) -> Model:
         BadInput: The name is unknown or the size is wrong.
     """
     name, given, size = text.partition(":")
-    if name not in MODELS:
-        raise unknown("model", name, MODELS)
+    if name not in ARCHITECTURES:
+        raise unknown("model", name, ARCHITECTURES)
     width, depth = parse_size(
         text, size if given else _DEFAULT, "<width>x<depth>", f"{name}:{_DEFAULT}"
     )
-    normalization = "batchnorm" if name == "fnn-bn" else "denorm"
-    return Model(name, width, depth, published={**_PUBLISHED, "normalization": normalization})
+    return Model(name, width, depth, ARCHITECTURES[name].published())

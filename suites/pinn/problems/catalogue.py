@@ -68,6 +68,12 @@ def problem_reference(name: str) -> str | None:
     return next((point.value for point in _entry_points() if point.name == name), None)
 
 
+def problem_definition(name: str) -> str | None:
+    """Where a problem that is built in is defined; ``None`` of any other."""
+    known = {**BUILT_IN, **VARIANTS}
+    return known[name][0] if name in known else None
+
+
 @cache
 def get_problem(name: str) -> Problem:
     """The problem of that name, or that a ``package.module:attribute`` names.

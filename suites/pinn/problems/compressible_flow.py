@@ -84,7 +84,7 @@ class CompressibleFlow1D(Problem):
             "cells": cells,
             "grid": [len(x), len(t)],
         }
-        reference = cached(self.name, parameters, solution)
+        reference = cached(self.name, parameters, self.truth_definition, solution)
         return Truth(reference, lambda points: state(points[:, 0]).T, (0, 1, 2))
 
     def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:

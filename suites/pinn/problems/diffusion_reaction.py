@@ -84,7 +84,7 @@ class DiffusionReaction2D(Problem):
             "modes": modes,
             "grid": [len(x), len(t)],
         }
-        reference = cached(self.name, parameters, solution)
+        reference = cached(self.name, parameters, self.truth_definition, solution)
 
         def initial(points: np.ndarray) -> np.ndarray:
             return np.stack([field(points[:, 0], points[:, 1]) for field in (u, v)], axis=-1)

@@ -78,7 +78,7 @@ class DiffusionSorption1D(Problem):
             "cells": cells,
             "grid": [len(x), len(t)],
         }
-        reference = cached("diffusion-sorption-1d", parameters, solution)
+        reference = cached("diffusion-sorption-1d", parameters, self.truth_definition, solution)
         return Truth(reference, lambda points: np.full((len(points), 1), INITIAL), (0,))
 
     def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:

@@ -76,6 +76,9 @@ class Problem(ABC):
         published: The published set-up.
         file: PDEBench's file of the problem, if it has one.
         takes_labels: Whether `data` makes use of supervised points.
+        version: Of the problem's definition. Whoever redefines the problem (its equations,
+            conditions, constants, ground truth) raises it, so that runs of the old one are neither
+            found nor compared.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Problem(ABC):
     published: Published = Published()
     file: PDEBenchFile | None = None
     takes_labels: bool = True
+    version: int = 1
 
     def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth | None:
         """The ground truth.
@@ -115,6 +119,12 @@ class Problem(ABC):
         Args:
             fine: Solve as accurately as scoring needs; otherwise, for smoke tests, fast.
         """
+
+    @property
+    def truth_definition(self) -> str:
+        """Where `own_truth` is defined, as `suites.pinn.reference.cache.cached` wants to know."""
+        kind = next(kind for kind in type(self).__mro__ if "own_truth" in vars(kind))
+        return f"{kind.__module__}:{kind.__qualname__}.own_truth"
 
     @abstractmethod
     def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:

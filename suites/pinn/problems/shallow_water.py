@@ -84,7 +84,7 @@ class ShallowWater2D(Problem):
             "cells": cells,
             "grid": [len(x), len(t)],
         }
-        reference = cached(self.name, parameters, solution)
+        reference = cached(self.name, parameters, self.truth_definition, solution)
         return Truth(reference, at_rest, (0, 1, 2))
 
     def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:

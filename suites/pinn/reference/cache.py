@@ -8,7 +8,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,14 @@ import filelock
 import numpy as np
 
 from bench.files.npz import read_npz_arrays
+from bench.spec.code_digest import code_digests
 from bench.text.errors import typed
 from suites.pinn.reference.reference import Reference
 
 #: Largest solution that is read, as large as the largest sample of a file.
 MAX_BYTES = 2 * 1024**3
+#: What a file holds.
+_STORED = "suites.pinn.reference.reference:Reference"
 
 
 def cache_directory() -> Path:
@@ -33,36 +35,29 @@ def cache_directory() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "dcbench" / "references"
 
 
-@cache
-def _source_digest() -> str:
-    """Digest of the solvers' source, so that an edited solver is never served stale."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        source = path.read_bytes()
-        digest.update(f"{path.name}\0{len(source)}\0".encode())
-        digest.update(source)
-    return digest.hexdigest()
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     raise TypeError(f"a {type(value).__name__} cannot be part of a cache key: {value!r}")
 
 
-def cache_key(name: str, parameters: dict[str, Any]) -> str:
-    """Hexadecimal key of a solution: name, parameters, the solvers' source, SciPy's version.
+def cache_key(name: str, parameters: dict[str, Any], definition: str) -> str:
+    """Hexadecimal key of a solution: name, parameters, code, versions.
 
     Args:
         name: Name of the problem.
         parameters: Everything the solution depends on: JSON types and NumPy numbers or arrays.
+        definition: Of what asks for the solution (`bench.spec.code_digest`): with that, all that it
+            calls is in the key, so that an edited solver is never served stale.
 
     Raises:
+        LookupError: There is no such definition.
         TypeError: A parameter has no canonical form (a function, for instance).
         ValueError: A parameter is NaN or infinite.
     """
+    code = code_digests([definition, _STORED])
     text = json.dumps(
-        [name, parameters, _source_digest(), version("numpy"), version("scipy")],
+        [name, parameters, code, version("numpy"), version("scipy")],
         sort_keys=True,
         allow_nan=False,
         separators=(",", ":"),
@@ -121,7 +116,9 @@ def _write(path: Path, reference: Reference) -> None:
         raise
 
 
-def cached(name: str, parameters: dict[str, Any], solve: Callable[[], Reference]) -> Reference:
+def cached(
+    name: str, parameters: dict[str, Any], definition: str, solve: Callable[[], Reference]
+) -> Reference:
     """The ground truth from the cache, or from `solve`, which then fills the cache.
 
     Processes that ask for the same solution at the same time compute it once. If the cache cannot
@@ -130,12 +127,14 @@ def cached(name: str, parameters: dict[str, Any], solve: Callable[[], Reference]
     Args:
         name: Name of the problem, also the start of the file's name.
         parameters: Everything the solution depends on; see `cache_key`.
+        definition: Of the caller; see `cache_key`.
         solve: Computes the solution; whatever it raises is passed on and nothing is stored.
 
     Raises:
         TypeError, ValueError: `parameters` has no canonical form.
+        LookupError: There is no such definition.
     """
-    path = cache_directory() / f"{name}-{cache_key(name, parameters)[:32]}.npz"
+    path = cache_directory() / f"{name}-{cache_key(name, parameters, definition)[:32]}.npz"
     found = _read(path, warn=False)
     if found is not None:
         return found

@@ -12,6 +12,8 @@ import pytest
 from suites.pinn.reference import cache
 from suites.pinn.reference.reference import Reference
 
+#: Of what has a ground truth computed.
+DEFINITION = "suites.pinn.problems.compressible_flow:CompressibleFlow1D.own_truth"
 REFERENCE = Reference(
     axes=(np.linspace(0, 1, 4), np.linspace(0, 2, 3)),
     values=np.random.default_rng(0).normal(size=(4, 3, 2)),
@@ -52,50 +54,47 @@ def assert_same(one: Reference, other: Reference) -> None:
 )
 def test_a_second_call_reads_what_the_first_computed(folder: Path, reference, capsys) -> None:
     solver = Solver(reference)
-    assert_same(cache.cached("flow", {"cells": 8}, solver), reference)
-    assert_same(cache.cached("flow", {"cells": 8}, solver), reference)
+    assert_same(cache.cached("flow", {"cells": 8}, DEFINITION, solver), reference)
+    assert_same(cache.cached("flow", {"cells": 8}, DEFINITION, solver), reference)
     assert solver.calls == 1
     assert capsys.readouterr().err == ""
     assert len(list(folder.glob("flow-*.npz"))) == 1
     assert not list(folder.glob("*.tmp"))
 
 
-def test_name_parameters_and_source_make_the_key(folder: Path, monkeypatch) -> None:
-    key = cache.cache_key("flow", {"cells": 8, "g": 1.0})
-    assert cache.cache_key("flow", {"g": 1.0, "cells": 8}) == key
-    assert cache.cache_key("flow", {"cells": 9, "g": 1.0}) != key
-    assert cache.cache_key("wave", {"cells": 8, "g": 1.0}) != key
-    assert cache.cache_key("flow", {"cells": np.int64(8), "g": np.float64(1.0)}) == key
-    monkeypatch.setattr(cache, "_source_digest", lambda: "edited")
-    assert cache.cache_key("flow", {"cells": 8, "g": 1.0}) != key
+def test_name_parameters_and_definition_make_the_key(folder: Path) -> None:
+    key = cache.cache_key("flow", {"cells": 8, "g": 1.0}, DEFINITION)
+    assert cache.cache_key("flow", {"g": 1.0, "cells": 8}, DEFINITION) == key
+    assert cache.cache_key("flow", {"cells": 9, "g": 1.0}, DEFINITION) != key
+    assert cache.cache_key("wave", {"cells": 8, "g": 1.0}, DEFINITION) != key
+    assert cache.cache_key("flow", {"cells": np.int64(8), "g": np.float64(1.0)}, DEFINITION) == key
+    other = "suites.pinn.problems.shallow_water:ShallowWater2D.own_truth"
+    assert cache.cache_key("flow", {"cells": 8, "g": 1.0}, other) != key
 
 
-def test_the_source_digest_covers_every_solver(tmp_path: Path, monkeypatch) -> None:
-    digest = cache._source_digest.__wrapped__
-    (tmp_path / "solver.py").write_text("a = 1\n")
-    monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
-    before = digest()
-    assert digest() == before
-    (tmp_path / "solver.py").write_text("a = 2\n")
-    assert digest() != before
+def test_what_is_not_defined_is_refused(folder: Path) -> None:
+    solver = Solver()
+    with pytest.raises(LookupError, match="no definition"):
+        cache.cached("flow", {}, "suites.pinn.task:nothing", solver)
+    assert solver.calls == 0
 
 
 def test_arrays_may_be_parameters_and_functions_may_not(folder: Path) -> None:
-    one = cache.cache_key("flow", {"times": np.array([0.0, 0.1])})
-    assert cache.cache_key("flow", {"times": [0.0, 0.1]}) == one
-    assert cache.cache_key("flow", {"times": [0.0, np.nextafter(0.1, 1)]}) != one
+    one = cache.cache_key("flow", {"times": np.array([0.0, 0.1])}, DEFINITION)
+    assert cache.cache_key("flow", {"times": [0.0, 0.1]}, DEFINITION) == one
+    assert cache.cache_key("flow", {"times": [0.0, np.nextafter(0.1, 1)]}, DEFINITION) != one
     solver = Solver()
     with pytest.raises(TypeError, match="function"):
-        cache.cached("flow", {"initial": lambda x: x}, solver)
+        cache.cached("flow", {"initial": lambda x: x}, DEFINITION, solver)
     with pytest.raises(ValueError, match="JSON"):
-        cache.cached("flow", {"g": float("nan")}, solver)
+        cache.cached("flow", {"g": float("nan")}, DEFINITION, solver)
     assert solver.calls == 0
 
 
 @pytest.mark.parametrize("damage", ["truncate", "overwrite", "empty", "flip", "other"])
 def test_a_corrupt_file_is_computed_anew(folder: Path, damage: str, capsys) -> None:
     solver = Solver()
-    cache.cached("flow", {}, solver)
+    cache.cached("flow", {}, DEFINITION, solver)
     (path,) = folder.glob("flow-*.npz")
     data = path.read_bytes()
     if damage == "other":
@@ -111,21 +110,21 @@ def test_a_corrupt_file_is_computed_anew(folder: Path, damage: str, capsys) -> N
                 "flip": flipped,
             }[damage]
         )
-    assert_same(cache.cached("flow", {}, solver), REFERENCE)
+    assert_same(cache.cached("flow", {}, DEFINITION, solver), REFERENCE)
     assert solver.calls == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert "cannot be read" in lines[0]
-    cache.cached("flow", {}, solver)
+    cache.cached("flow", {}, DEFINITION, solver)
     assert solver.calls == 2
 
 
 def test_pickles_are_not_loaded(folder: Path, capsys) -> None:
     solver = Solver()
-    cache.cached("flow", {}, solver)
+    cache.cached("flow", {}, DEFINITION, solver)
     (path,) = folder.glob("flow-*.npz")
     np.savez(path, n_axes=0, values=np.array([print], dtype=object), method="pickled")
-    assert_same(cache.cached("flow", {}, solver), REFERENCE)
+    assert_same(cache.cached("flow", {}, DEFINITION, solver), REFERENCE)
     assert "allow_pickle" in capsys.readouterr().err
 
 
@@ -134,7 +133,7 @@ def test_a_cache_that_cannot_be_written_costs_one_line(tmp_path: Path, monkeypat
     monkeypatch.setenv("DCBENCH_CACHE", str(tmp_path / "file" / "cache"))
     solver = Solver()
     for _ in range(2):
-        assert_same(cache.cached("flow", {}, solver), REFERENCE)
+        assert_same(cache.cached("flow", {}, DEFINITION, solver), REFERENCE)
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == 1
         assert "cannot be used" in lines[0]
@@ -146,7 +145,7 @@ def test_a_full_disk_costs_one_line(folder: Path, monkeypatch, capsys) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", full)
-    assert_same(cache.cached("flow", {}, Solver()), REFERENCE)
+    assert_same(cache.cached("flow", {}, DEFINITION, Solver()), REFERENCE)
     assert "No space left" in capsys.readouterr().err
     assert not list(folder.glob("*.tmp"))
     assert not list(folder.glob("*.npz"))
@@ -157,10 +156,10 @@ def test_a_failed_solver_stores_nothing_and_frees_the_lock(folder: Path) -> None
         raise OSError("the solver's own")
 
     with pytest.raises(OSError, match="the solver's own"):
-        cache.cached("flow", {}, broken)
+        cache.cached("flow", {}, DEFINITION, broken)
     assert not list(folder.glob("*.npz"))
     solver = Solver()
-    cache.cached("flow", {}, solver)
+    cache.cached("flow", {}, DEFINITION, solver)
     assert solver.calls == 1
 
 
@@ -182,7 +181,7 @@ start = Path({str(tmp_path)!r})
 (start / f"ready-{{__import__('os').getpid()}}").touch()
 while len(list(start.glob("ready-*"))) < 2:
     time.sleep(0.01)
-print(cached("slow", {{}}, solve).values.sum())
+print(cached("slow", {{}}, {DEFINITION!r}, solve).values.sum())
 """
     processes = [
         subprocess.Popen(

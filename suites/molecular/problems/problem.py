@@ -1,0 +1,61 @@
+"""What a molecular problem is: where its frames come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where files lie, and what they do not say themselves.
+
+    Attributes:
+        root: MD17's files.
+        energy_unit: Of an own file.
+        length_unit: Likewise; Å where neither this nor the file says.
+        energy_key: Name of an own file's energies, ``energy`` if not given.
+        forces_key: Likewise, ``forces``.
+        download: Whether a missing file of MD17 may be downloaded.
+    """
+
+    root: Path | None = None
+    energy_unit: str | None = None
+    length_unit: str | None = None
+    energy_key: str | None = None
+    forces_key: str | None = None
+    download: bool = False
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A data set.
+
+    Attributes:
+        name: For instance ``xtb-ethanol``.
+        summary: One line for ``list``.
+        find: The file.
+        gap: Frames that are left out between parts of a trajectory, about 100 fs.
+        rescale: C of the bare arm ``rescale``, in the labels' unit.
+        quick_share: Of the steps of the budget ``quick``, where a frame has many more pairs than
+            a small molecule.
+        energy_unit: ``None`` for an own file, whose unit is asked for.
+        sequential: The frames are those of a trajectory, in its order.
+        formula: Of the molecule that all frames must be of.
+        valence_only: GFN2-xTB's energies, which protocol ``paper`` brings to MD17's magnitude.
+        version: Of the problem's definition. Whoever redefines the problem raises it, so that runs
+            of the old one are neither found nor compared.
+    """
+
+    name: str
+    summary: str
+    find: Callable[[DataOptions], Path]
+    gap: int
+    rescale: str
+    quick_share: float = 1.0
+    energy_unit: str | None = None
+    sequential: bool = True
+    formula: str | None = None
+    valence_only: bool = False
+    version: int = 1
