@@ -177,8 +177,9 @@ class Pool:
             CannotWrite: The store takes no more; the other workers have saved what they could.
         """
         cores = self._cores()
-        # The workers' grace is shorter: this process ends after them.
-        with Interruption(grace_s=GRACE_S + 2 * _MARGIN_S) as interruption:
+        # The workers' grace is shorter: this process ends after them, also where it notices the
+        # signal late and is late to see that theirs is over.
+        with Interruption(grace_s=GRACE_S + 4 * _MARGIN_S) as interruption:
             self._workers = [_Worker(core, self._conditions) for core in cores]
             stopped_at: float | None = None
             try:

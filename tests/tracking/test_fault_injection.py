@@ -250,7 +250,7 @@ def value(name):
     if method.startswith("track_"):
         return getattr(benchmark, method)(*parameters)
     took = []
-    for _ in range(20):
+    for _ in range(60):
         start = time.perf_counter()
         getattr(benchmark, method)(*parameters)
         took.append(time.perf_counter() - start)

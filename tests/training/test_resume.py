@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import frequent_checkpoints
 import pytest
 import run_outcome
 import torch
@@ -26,29 +27,6 @@ ARGUMENTS = ["pinn", "--problem", "advection-1d", "--budget", "smoke", "--device
 ARGUMENTS += ["--arm", "irelu+lsuv", "--no-baseline", "--model", "fnn:16x3"]
 ARGUMENTS += ["--steps", str(STEPS - 50), "--lbfgs-steps", "50", "--evaluations", "4"]
 BOTH = ["--seed", "0", "--seed", "1"]
-
-#: Checkpoints at every block of steps, in the workers too, which import this as __mp_main__; and
-#: steps that take long enough for the test to act between two of them.
-WRAPPER = """
-import sys
-import time
-
-import bench.training.loop
-from bench.training.optimization import Optimization
-from bench.suite import main
-
-bench.training.loop._CHECKPOINT_SECONDS = 0.0
-step = Optimization.step
-
-def slow(self, losses):
-    time.sleep({delay})
-    return step(self, losses)
-
-Optimization.step = slow
-
-if __name__ == "__main__":
-    sys.exit(main())
-"""
 
 
 def children(pid: int) -> list[int]:
@@ -86,11 +64,14 @@ class Workplace:
         self.started: list[subprocess.Popen[str]] = []
 
     def start(self, delay: float = 0.0) -> subprocess.Popen[str]:
-        script = self.directory / "wrapper.py"
-        script.write_text(WRAPPER.format(delay=delay))
         process = Popen(
-            [sys.executable, str(script), *self.arguments],
+            [sys.executable, *frequent_checkpoints.COMMAND, *self.arguments],
             cwd=self.directory,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(Path(frequent_checkpoints.__file__).parent),
+                "STEP_DELAY": str(delay),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -218,7 +199,8 @@ def test_kill_9_of_the_parent_of_two_workers(
     place = workplace(*BOTH, "--jobs", "2")
     names = {uninterrupted[0]["hash"], uninterrupted[1]["hash"]}
 
-    process = place.start(delay=0.02)
+    # Slow enough that neither has ended when the other begins on a busy machine.
+    process = place.start(delay=0.05)
     wait_until(lambda: place.checkpointed() == names, "both checkpoints")
     workers = place.workers()
     assert len(workers) == 2 and process.pid not in workers
