@@ -1,7 +1,7 @@
 """What the harness knows of a suite: the interfaces of suites and of their tasks.
 
 `Suite` and `Task` are what every suite has. The other protocols are what a suite or a task may have
-besides: `Batchable`, `Divisible`, `Illustrated`, `Published`, `Comparable`, `Loadable`.
+besides: `Batchable`, `Divisible`, `Illustrated`, `PublishedFigures`, `Comparable`, `Loadable`.
 """
 
 from __future__ import annotations
@@ -392,7 +392,7 @@ class Figure(NamedTuple):
 
 
 @runtime_checkable
-class Published(Protocol):
+class PublishedFigures(Protocol):
     """What a `Suite` also has that knows published figures."""
 
     #: Where they are from, as a sentence.

@@ -16,7 +16,7 @@ from bench.store.record import FINAL, Record
 from bench.store.store import DEFAULT_OUT, Store
 from bench.text.errors import BadInput
 from bench.text.formatting import number
-from bench.training.policy import Conditions
+from bench.training.policy import RunPolicy
 from bench.training.signals import EXIT_CODE
 
 #: What of an environment two runs must share to have the same bits.
@@ -69,7 +69,7 @@ def _repeat(record: Record, store: Store, device: str) -> int:
     store.prepare()
     with make_reporter([record.spec]) as reporter:
         repeated, interrupted = run_all(
-            [record.spec], Conditions(store, device, rerun=True), True, reporter
+            [record.spec], RunPolicy(store, device, rerun=True), True, reporter
         )
     if interrupted:
         print("bench: interrupted; nothing was compared", file=sys.stderr)

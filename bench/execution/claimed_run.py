@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from bench.spec.spec import Spec
 from bench.store.leases import Claim
 from bench.store.record import FINAL, Record
-from bench.training.policy import Conditions
+from bench.training.policy import RunPolicy
 from bench.training.run import Watcher, execute_together
 from bench.training.signals import Interruption
 
@@ -17,15 +17,15 @@ class Attempts:
     """Runs units of specs, of which others that share the store may be training some.
 
     Args:
-        conditions: Where and how.
+        policy: Where and how.
         watcher: Told of what happens to the runs.
         found: Called with the record of a run that another process has finished meanwhile.
     """
 
     def __init__(
-        self, conditions: Conditions, watcher: Watcher, found: Callable[[Record], None]
+        self, policy: RunPolicy, watcher: Watcher, found: Callable[[Record], None]
     ) -> None:
-        self._conditions = conditions
+        self._policy = policy
         self._watcher = watcher
         self._found = found
         #: Kept, since a claim learns by being asked that its holder is gone.
@@ -40,7 +40,7 @@ class Attempts:
         Raises:
             CannotWrite: The store takes no more.
         """
-        store, held, mine = self._conditions.store, [], []
+        store, held, mine = self._policy.store, [], []
         with contextlib.ExitStack() as claims:
             for spec in unit:
                 claim = self._refused.pop(spec.hash, None) or store.claim(spec.hash)
@@ -52,14 +52,14 @@ class Attempts:
                 if self._is_missing(spec):
                     mine.append(spec)
             if mine:
-                execute_together(mine, self._conditions, self._watcher, interruption)
+                execute_together(mine, self._policy, self._watcher, interruption)
         return held
 
     def _is_missing(self, spec: Spec) -> bool:
-        store, rerun = self._conditions.store, self._conditions.rerun
+        store, rerun = self._policy.store, self._policy.rerun
         record = store.read(spec.hash)
         if record is not None and (
-            self._conditions.is_new(record) or (record.status in FINAL and not rerun)
+            self._policy.is_new(record) or (record.status in FINAL and not rerun)
         ):
             self._found(record)
             return False

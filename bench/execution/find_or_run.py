@@ -12,7 +12,7 @@ from bench.spec.spec import Spec
 from bench.store.record import FINAL, Record, decode_result
 from bench.store.store import Decode, Store
 from bench.task import Suite, TrainedRun
-from bench.training.policy import Conditions
+from bench.training.policy import RunPolicy
 
 
 def find_or_run(
@@ -41,7 +41,7 @@ def find_or_run(
         CannotWrite: The store took no more in the middle.
     """
     options.check()
-    conditions = Conditions(
+    policy = RunPolicy(
         store=Store(options.store),
         device=device,
         jobs=options.jobs_on(device),
@@ -50,7 +50,7 @@ def find_or_run(
         timeout_s=options.timeout,
         halve=options.halve_on_oom,
     )
-    conditions.store.prepare()
+    policy.store.prepare()
 
     from bench.execution.progress import make_reporter
     from bench.execution.run_all import run_all
@@ -59,7 +59,7 @@ def find_or_run(
     alone = options.jobs == "1" or len(specs) == 1
     with make_reporter(specs, progress) as reporter:
         records, interrupted = run_all(
-            specs, conditions, alone and conditions.timeout_s is None, reporter, decode
+            specs, policy, alone and policy.timeout_s is None, reporter, decode
         )
     if not interrupted:
         _say_what_is_old(suite, records)

@@ -33,7 +33,7 @@ from bench.execution.worker_messages import (
 from bench.files.atomic import CannotWrite
 from bench.spec.spec import Spec
 from bench.store.record import Record, Status, timestamp
-from bench.training.policy import Conditions
+from bench.training.policy import RunPolicy
 from bench.training.signals import EXIT_CODE, GRACE_S, SIGNALS, Interruption
 
 #: What a run whose time is over has left to save its state, before its process is killed.
@@ -78,11 +78,11 @@ class _Worker:
         deadline: When its process is killed, by `time.monotonic`; ``None``: never.
     """
 
-    def __init__(self, core: int | None, conditions: Conditions) -> None:
+    def __init__(self, core: int | None, policy: RunPolicy) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(
-            target=_work, args=(theirs, core, conditions), daemon=True
+            target=_work, args=(theirs, core, policy), daemon=True
         )
         # A signal before it listens would end it with a traceback. The tracker first: when it
         # starts it unblocks them.
@@ -156,14 +156,14 @@ class Pool:
 
     Args:
         units: What is run at a time.
-        conditions: Where and how; `Conditions.jobs` at a time.
+        policy: Where and how; `RunPolicy.jobs` at a time.
         reporter: Told of what happens.
     """
 
     def __init__(
-        self, units: Sequence[Sequence[Spec]], conditions: Conditions, reporter: Reporter
+        self, units: Sequence[Sequence[Spec]], policy: RunPolicy, reporter: Reporter
     ) -> None:
-        self._conditions = conditions
+        self._policy = policy
         self._reporter = reporter
         self._waiting = Waiting(units)
         self._done: dict[str, Record] = {}
@@ -180,7 +180,7 @@ class Pool:
         # The workers' grace is shorter: this process ends after them, also where it notices the
         # signal late and is late to see that theirs is over.
         with Interruption(grace_s=GRACE_S + 4 * _MARGIN_S) as interruption:
-            self._workers = [_Worker(core, self._conditions) for core in cores]
+            self._workers = [_Worker(core, self._policy) for core in cores]
             stopped_at: float | None = None
             try:
                 while self._waiting or any(worker.busy for worker in self._workers):
@@ -213,8 +213,8 @@ class Pool:
 
     def _cores(self) -> list[int | None]:
         """Where each worker runs."""
-        jobs = self._conditions.jobs
-        if self._conditions.device != "cpu" or not hasattr(os, "sched_getaffinity"):
+        jobs = self._policy.jobs
+        if self._policy.device != "cpu" or not hasattr(os, "sched_getaffinity"):
             return [None] * jobs
         allowed = sorted(os.sched_getaffinity(0))
         return [allowed[k % len(allowed)] for k in range(jobs)]
@@ -226,7 +226,7 @@ class Pool:
                 continue
             if not worker.process.is_alive():
                 worker.close()
-                worker = self._workers[k] = _Worker(cores[k], self._conditions)
+                worker = self._workers[k] = _Worker(cores[k], self._policy)
             worker.give(unit)
 
     def _listen(self, stop: bool) -> None:
@@ -303,7 +303,7 @@ class Pool:
         for name in begun:
             if (spec := worker.specs.get(name)) is None:
                 continue
-            claim = self._conditions.store.claim(name)
+            claim = self._policy.store.claim(name)
             try:
                 if not claim.take():  # another process trains it by now
                     rest.append(spec)
@@ -324,12 +324,12 @@ class Pool:
         """Of a run that is claimed."""
         from bench.training.run import record_of_loss
 
-        store = self._conditions.store
+        store = self._policy.store
         record = store.read(spec.hash)
-        if record is not None and self._conditions.is_new(record):
+        if record is not None and self._policy.is_new(record):
             self._keep(record, reused=True)
             return
-        record = record_of_loss(spec, self._conditions, outcome, started, together)
+        record = record_of_loss(spec, self._policy, outcome, started, together)
         store.write(record)
         self._keep(record, reused=False)
 

@@ -23,7 +23,7 @@ from bench.store.gc_pause import uncollected
 from bench.store.record import FINAL, Record, decode
 from bench.store.store import Decode
 from bench.task import Batchable
-from bench.training.policy import Conditions
+from bench.training.policy import RunPolicy
 from bench.training.signals import Interruption
 
 #: Seeds that are one unit at most: each holds a lock, and so a file, open.
@@ -32,7 +32,7 @@ _MOST_TOGETHER = 128
 
 def run_all(
     specs: Sequence[Spec],
-    conditions: Conditions,
+    policy: RunPolicy,
     here: bool,
     reporter: Reporter,
     decode: Decode = decode,
@@ -44,7 +44,7 @@ def run_all(
 
     Args:
         specs: What is wanted.
-        conditions: Where and how.
+        policy: Where and how.
         here: In this process, where a debugger stops them, and a crash too; without time limits.
         reporter: Told of the progress.
         decode: Reads a record that is found: of `bench.store.record`.
@@ -55,7 +55,7 @@ def run_all(
     Raises:
         CannotWrite: The store takes no more; what was written stands.
     """
-    conditions = dataclasses.replace(conditions, since=datetime.datetime.now(datetime.UTC))
+    policy = dataclasses.replace(policy, since=datetime.datetime.now(datetime.UTC))
     names = [spec.hash for spec in specs]
     wanted: dict[str, Spec] = {}
     for name, spec in zip(names, specs, strict=True):
@@ -64,23 +64,23 @@ def run_all(
     missing: list[Spec] = []
     with uncollected():
         for name, spec in wanted.items():
-            record = None if conditions.rerun else conditions.store.read(name, decode)
+            record = None if policy.rerun else policy.store.read(name, decode)
             if record is not None and record.status in FINAL:
                 found[name] = record
                 reporter.finished(record, reused=True)
             else:
                 missing.append(spec)
-    units = _units(missing, conditions.together)
+    units = _units(missing, policy.together)
     interrupted = False
     if units and here:
-        conditions = dataclasses.replace(conditions, jobs=1)
-        done, interrupted = _run_here(units, conditions, reporter)
+        policy = dataclasses.replace(policy, jobs=1)
+        done, interrupted = _run_here(units, policy, reporter)
         found.update(done)
     elif units:
         from bench.execution.pool import Pool
 
-        conditions = dataclasses.replace(conditions, jobs=min(conditions.jobs, len(units)))
-        done, interrupted = Pool(units, conditions, reporter).run()
+        policy = dataclasses.replace(policy, jobs=min(policy.jobs, len(units)))
+        done, interrupted = Pool(units, policy, reporter).run()
         found.update(done)
     pairs = zip(names, specs, strict=True)
     return [found[name].labelled(spec) for name, spec in pairs if name in found], interrupted
@@ -134,12 +134,12 @@ class _Here:
 
 
 def _run_here(
-    units: Sequence[Sequence[Spec]], conditions: Conditions, reporter: Reporter
+    units: Sequence[Sequence[Spec]], policy: RunPolicy, reporter: Reporter
 ) -> tuple[dict[str, Record], bool]:
     from bench.execution.claimed_run import Attempts
 
     watcher, waiting = _Here(reporter), Waiting(units)
-    attempts = Attempts(conditions, watcher, watcher.found)
+    attempts = Attempts(policy, watcher, watcher.found)
     with Interruption() as interruption:
         try:
             while waiting and not interruption:

@@ -19,7 +19,7 @@ from bench.files.atomic import CannotWrite
 from bench.spec.spec import Spec
 from bench.store.record import Record
 from bench.training.device import works
-from bench.training.policy import Conditions
+from bench.training.policy import RunPolicy
 from bench.training.signals import SIGNALS, Interruption
 
 
@@ -55,20 +55,20 @@ class _Teller:
         self.tell(Ended(record, reused=True))
 
 
-def work(connection: Connection, core: int | None, conditions: Conditions) -> None:
+def work(connection: Connection, core: int | None, policy: RunPolicy) -> None:
     """The main function of a worker.
 
     Args:
         connection: Takes units as JSON, one after another; gives `worker_messages`.
         core: Where to run; ``None``: anywhere.
-        conditions: Where and how the units are run.
+        policy: Where and how the units are run.
     """
     # A group of its own: Ctrl-C on a terminal reaches the parent, which passes it on once.
     os.setpgrp()
     if core is not None:
         os.sched_setaffinity(0, {core})
     teller = _Teller(connection)
-    attempts = Attempts(conditions, teller, teller.found)
+    attempts = Attempts(policy, teller, teller.found)
     # Patient, because a cluster may signal every process, and the parent does too.
     with Interruption(patient=True) as interruption:
         threading.Thread(target=_stop_with_parent, daemon=True).start()
@@ -83,7 +83,7 @@ def work(connection: Connection, core: int | None, conditions: Conditions) -> No
             except CannotWrite as error:
                 teller.tell(Full(error.errno or 0, str(error.strerror), str(error.filename)))
                 return
-            usable = works(torch.device(conditions.device)) and not interruption
+            usable = works(torch.device(policy.device)) and not interruption
             teller.tell(Idle([spec.hash for spec in held], usable))
             if not usable:
                 return

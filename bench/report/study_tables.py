@@ -11,7 +11,7 @@ from bench.report.tabulation import Cell, Table
 from bench.statistics.effects import Effect
 from bench.store.gc_pause import uncollected
 from bench.store.record import Record
-from bench.task import Published, Suite
+from bench.task import PublishedFigures, Suite
 from bench.text.formatting import ratio_text
 
 #: Builders by the name of their table; one that has no rows is left out of a report.
@@ -220,7 +220,7 @@ def published_table(results: Results, suite: Suite) -> Table:
     """The arms beside published figures, where there are some."""
     rows: list[list[Cell]] = []
     source = ""
-    if isinstance(suite, Published):
+    if isinstance(suite, PublishedFigures):
         source = suite.published_source
         for case, variant in results.ended:
             first = next(iter(results.runs(case, variant).values()))

@@ -1,4 +1,4 @@
-"""Under which conditions runs are carried out: what changes no result."""
+"""Where and how runs are carried out: what changes no result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.store.store import Store
 
 
 @dataclass(frozen=True)
-class Conditions:
+class RunPolicy:
     """Where and how runs are carried out.
 
     Attributes:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-import msgspec
 import torch
 
 from bench.files.atomic import CannotWrite
@@ -14,14 +13,15 @@ from bench.plugins import load_suite
 from bench.spec.spec import Spec
 from bench.store import checkpoint
 from bench.store.environment import environment
-from bench.store.record import FINAL, SCHEMA, Record, timestamp
+from bench.store.record import FINAL, Record, timestamp
 from bench.store.store import Store
 from bench.store.weights import save_weights
 from bench.task import Divisible, Suite, Task
-from bench.training.device import peak_memory_mb, release_memory, reset_peak_memory
+from bench.training.account import Account
+from bench.training.device import release_memory, reset_peak_memory
 from bench.training.group import Group
 from bench.training.loop import RAISED, Log, Outcome, Progress, Stop, Trainer, failure
-from bench.training.policy import Conditions
+from bench.training.policy import RunPolicy
 from bench.training.signals import Interruption
 from bench.training.time_limit import Deadline
 
@@ -74,13 +74,13 @@ def execute(
 ) -> Record:
     """Train and score a spec alone; see `execute_together`."""
     watcher = _Alone(progress)
-    execute_together([spec], Conditions(store, str(device), jobs), watcher, interruption)
+    execute_together([spec], RunPolicy(store, str(device), jobs), watcher, interruption)
     assert watcher.record is not None
     return watcher.record
 
 
 def execute_together(
-    specs: Sequence[Spec], conditions: Conditions, watcher: Watcher, interruption: Interruption
+    specs: Sequence[Spec], policy: RunPolicy, watcher: Watcher, interruption: Interruption
 ) -> None:
     """Train and score specs as one model, each continuing from its checkpoint if there is one.
 
@@ -91,7 +91,7 @@ def execute_together(
 
     Args:
         specs: What to run: one, or several of a suite that takes them together.
-        conditions: Where and how.
+        policy: Where and how.
         watcher: Told of what happens.
         interruption: Looked at between steps. What has not begun by then leaves no record.
 
@@ -99,16 +99,17 @@ def execute_together(
         CannotWrite: A record or the weights of a run cannot be written; its checkpoint stands.
     """
     suite = load_suite(specs[0].suite)
-    device = torch.device(conditions.device)
-    wheres = [environment(suite, spec, conditions.device, conditions.jobs) for spec in specs]
-    pairs = zip(specs, wheres, strict=True)
-    todo = _groups([_Run(spec, conditions.store, device, where) for spec, where in pairs])
+    device = torch.device(policy.device)
+    accounts = [
+        Account(spec, environment(suite, spec, policy.device, policy.jobs)) for spec in specs
+    ]
+    todo = _groups([_Run(account, policy.store, device) for account in accounts])
     for spec, refused in [(run.spec, run.refused) for group in todo for run in group]:
         if refused is not None:
             watcher.anew(spec, refused)
     while todo:
         # Taken out, so that nothing of them is on the device any more when others are measured.
-        smaller = _halved(_train(todo.pop(0), suite, conditions, watcher, interruption))
+        smaller = _halved(_train(todo.pop(0), suite, policy, watcher, interruption))
         if interruption:
             return
         release_memory(device)
@@ -116,24 +117,25 @@ def execute_together(
 
 
 def record_of_loss(
-    spec: Spec, conditions: Conditions, outcome: Outcome, started: str, together: int
+    spec: Spec, policy: RunPolicy, outcome: Outcome, started: str, together: int
 ) -> Record:
     """The record of a run whose process is gone, up to its last checkpoint.
 
     Args:
         spec: Of the run.
-        conditions: Under which it was trained.
+        policy: Under which it was trained.
         outcome: What became of it.
         started: When it began.
         together: How many seeds were trained as one model.
     """
-    where = environment(load_suite(spec.suite), spec, conditions.device, conditions.jobs)
-    run = _Run(spec, conditions.store, torch.device("cpu"), where)
+    where = environment(load_suite(spec.suite), spec, policy.device, policy.jobs)
+    account = Account(spec, where)
+    run = _Run(account, policy.store, torch.device("cpu"))
     run.find_checkpoint()
     if run.state is not None:
-        run.log = Log(**run.state["log"])
-    run.outcome, run.started, run.together = outcome, started, together
-    return msgspec.structs.replace(run.record(), peak_memory_mb=None)
+        account.log = Log(**run.state["log"])
+    account.outcome, account.started, account.together = outcome, started, together
+    return account.record(None)
 
 
 def _groups(runs: Sequence[_Run]) -> list[list[_Run]]:
@@ -141,7 +143,7 @@ def _groups(runs: Sequence[_Run]) -> list[list[_Run]]:
     found: dict[tuple[int, int], list[_Run]] = {}
     for run in runs:
         step = run.find_checkpoint()
-        found.setdefault((step, run.parts), []).append(run)
+        found.setdefault((step, run.account.parts), []).append(run)
     return [found[key] for key in sorted(found)]
 
 
@@ -153,15 +155,15 @@ def _halved(runs: Sequence[_Run]) -> list[list[_Run]]:
     else:
         groups = [runs]
         for run in runs:
-            if run.together == 1:  # else it may fit alone
-                run.parts *= 2
+            if run.account.together == 1:  # else it may fit alone
+                run.account.parts *= 2
     return [group for half in groups for group in _groups([run.anew() for run in half])]
 
 
 def _train(
     runs: Sequence[_Run],
     suite: Suite,
-    conditions: Conditions,
+    policy: RunPolicy,
     watcher: Watcher,
     interruption: Interruption,
 ) -> list[_Run]:
@@ -172,21 +174,17 @@ def _train(
     """
     left = list(runs)
     again: list[_Run] = []
-    limit_s = conditions.limit_s(len(runs))
+    limit_s = policy.limit_s(len(runs))
     for run in runs:
-        run.started, run.together = timestamp(), len(runs)
+        run.account.started, run.account.together = timestamp(), len(runs)
     watcher.began([run.spec for run in runs], limit_s)
 
     def write(run: _Run) -> None:
         left.remove(run)
-        if run.outcome[0] == "out-of-memory" and conditions.halve and run.divisible:
+        if run.account.outcome[0] == "out-of-memory" and policy.halve and run.divisible:
             again.append(run)
             return
-        record = run.record()
-        run.store.write(record)
-        if record.status in FINAL:
-            run.store.drop_checkpoint(run.spec.hash)
-        watcher.ended(record)
+        watcher.ended(run.finish())
 
     device, stops = runs[0].device, (interruption, Deadline(limit_s))
     with Group(suite, [run.spec for run in runs], device) as group:
@@ -195,7 +193,7 @@ def _train(
                 write(run)
         except KeyboardInterrupt:
             for run in list(left):
-                run.outcome = "interrupted", "interrupted before its state was saved"
+                run.account.outcome = "interrupted", "interrupted before its state was saved"
                 write(run)
     return again
 
@@ -217,7 +215,7 @@ def _endings(
         of_trainers = {run.begin(task, build_s, group, watcher): run for run, task in pairs}
     except RAISED as error:  # whatever a suite or a user's technique raises is a result
         for run in runs:
-            run.outcome = failure(error)
+            run.account.outcome = failure(error)
         yield from runs
         return
     for trainer in group.train(list(of_trainers), stops):
@@ -227,142 +225,119 @@ def _endings(
 
 
 class _Run:
-    """The state of one execution."""
+    """A run between its checkpoint and its record.
 
-    def __init__(
-        self, spec: Spec, store: Store, device: torch.device, where: dict[str, Any]
-    ) -> None:
-        self.spec = spec
+    Args:
+        account: What it leaves behind.
+        store: Where that goes.
+        device: Where it runs.
+    """
+
+    def __init__(self, account: Account, store: Store, device: torch.device) -> None:
+        self.account = account
         self.store = store
         self.device = device
-        self.environment = where
-        self.started = timestamp()
-        self.together = 1
-        #: In how many parts a step computes its batch.
-        self.parts = 1
-        self.outcome: Outcome = "failed", None
-        self.log = Log()
-        self.build_s = 0.0
-        self.task: Task | None = None
-        self.measurements: dict[str, Any] = {}
-        self.warnings: list[str] = []
         self.state: dict[str, Any] | None = None
         #: Why the checkpoint that there is cannot be continued from.
         self.refused: str | None = None
 
+    @property
+    def spec(self) -> Spec:
+        """What is run."""
+        return self.account.spec
+
     def anew(self) -> _Run:
         """The same run before it was built, to be tried in as many parts."""
-        run = _Run(self.spec, self.store, self.device, self.environment)
-        run.parts = self.parts
-        return run
+        account = Account(self.spec, self.account.environment)
+        account.parts = self.account.parts
+        return _Run(account, self.store, self.device)
 
     @property
     def divisible(self) -> bool:
         """Whether it can be tried with less memory."""
-        if self.together > 1:
+        account = self.account
+        if account.together > 1:
             return True
-        return isinstance(self.task, Divisible) and 2 * self.parts <= self.task.most_parts()
+        return (
+            isinstance(account.task, Divisible) and 2 * account.parts <= account.task.most_parts()
+        )
 
     @property
     def _made_by(self) -> dict[str, Any]:
         """The code and the versions."""
-        return {name: self.environment[name] for name in ("code", "versions")}
+        return {name: self.account.environment[name] for name in ("code", "versions")}
 
     def find_checkpoint(self) -> int:
         """Read the state to continue from, if there is one; its step."""
         path = self.store.checkpoint(self.spec.hash)
         self.state, self.refused = checkpoint.load(path, self.spec.hash, self._made_by)
         if self.refused is not None:
-            self.warnings.append(self.refused)
+            self.account.warn([self.refused])
         if self.state is None:
             return 0
-        self.parts = max(self.parts, self.state["parts"])
+        self.account.parts = max(self.account.parts, self.state["parts"])
         step: int = self.state["log"]["step"]
         return step
 
     def begin(self, task: Task, build_s: float, group: Group, watcher: Watcher) -> Trainer:
         """The trainer of the task that was built, at the step where the run goes on."""
-        self.task, self.build_s = task, build_s
-        if self.parts > 1:
-            self.warnings.append(
-                f"memory ran out: each batch is computed in {self.parts} parts, which changes the"
-                " rounding and the time of a step"
+        account = self.account
+        account.task, account.build_s = task, build_s
+        if account.parts > 1:
+            account.warn(
+                [
+                    f"memory ran out: each batch is computed in {account.parts} parts, which"
+                    " changes the rounding and the time of a step"
+                ]
             )
         trainer = group.trainer(
             task,
             self.spec,
             self.state,
-            self.parts,
+            account.parts,
             self._save,
             lambda *what: watcher.progress(self.spec, *what),
         )
-        self.log = trainer.log
+        account.log = trainer.log
         return trainer
 
     def end(self, trainer: Trainer) -> None:
         """Keep the outcome, the weights and the diagnosis of a run that has ended."""
         assert trainer.outcome is not None
-        self.outcome = trainer.outcome
-        if self.outcome[0] in ("failed", "out-of-memory"):
+        account = self.account
+        account.outcome = trainer.outcome
+        if account.outcome[0] in ("failed", "out-of-memory"):
             return
         try:
-            if self.outcome[0] in FINAL:
+            if account.outcome[0] in FINAL:
                 save_weights(self.store, self.spec.hash, trainer.task.weights())
             diagnosis = trainer.examine()
         except CannotWrite:  # nor could the record be
             raise
         except RAISED as error:
-            self.outcome = failure(error)
+            account.outcome = failure(error)
             return
-        self.measurements = {**diagnosis.measurements, "start": self.log.start}
+        start = account.log.start
+        account.measurements = {**diagnosis.measurements, "start": start}
         # Weights that are NaN say nothing; how the run began may say why they are.
-        began = self.log.start["warnings"] if self.outcome[0] == "diverged" else []
-        self.warnings.extend(dict.fromkeys([*began, *diagnosis.warnings]))
+        account.warn(start["warnings"] if account.outcome[0] == "diverged" else [])
+        account.warn(diagnosis.warnings)
 
     def _save(self, state: dict[str, Any]) -> None:
-        marked = {"spec_hash": self.spec.hash, "made_by": self._made_by, "parts": self.parts}
+        marked = {
+            "spec_hash": self.spec.hash,
+            "made_by": self._made_by,
+            "parts": self.account.parts,
+        }
         try:
             checkpoint.save(self.store.checkpoint(self.spec.hash), {**state, **marked})
         except CannotWrite as error:  # there may be room again for the next, or for the record
-            warning = f"a checkpoint could not be written: {error.strerror}"
-            if warning not in self.warnings:
-                self.warnings.append(warning)
+            self.account.warn([f"a checkpoint could not be written: {error.strerror}"])
 
-    def record(self) -> Record:
-        """The row that the run leaves behind, as it is now."""
-        spec, log = self.spec, self.log
-        status, reason = self.outcome
-        best = log.best_row()
-        metrics = log.metrics()
-        steps = log.history.get("step", [])
-        return Record(
-            schema=SCHEMA,
-            spec_hash=spec.hash,
-            suite=spec.suite,
-            problem=spec.problem,
-            model=spec.model,
-            arm=spec.arm,
-            seed=spec.seed,
-            budget=spec.budget,
-            status=status,
-            reason=reason,
-            metrics=metrics,
-            units={name: self.task.unit(name) for name in metrics} if self.task else {},
-            timing=log.timing(self.build_s),
-            environment={
-                **self.environment,
-                "seeds_together": self.together,
-                **({"parts": self.parts} if self.parts > 1 else {}),
-            },
-            spec=spec,
-            steps_done=log.step,
-            best_step=None if best is None else int(steps[best] or 0),
-            losses=log.losses,
-            history=log.history,
-            peak_memory_mb=peak_memory_mb(self.device),
-            diagnostics=self.measurements,
-            task=dict(self.task.description) if self.task else {},
-            warnings=self.warnings,
-            started=self.started,
-            resumed=log.resumed,
-        )
+    def finish(self) -> Record:
+        """Write the record; what could be continued is kept only if there is something to do."""
+        record = self.account.record(self.device)
+        self.store.write(record)
+        if record.status in FINAL:
+            self.store.drop_checkpoint(self.spec.hash)
+        return record

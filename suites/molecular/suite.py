@@ -98,8 +98,8 @@ class MolecularSuite:
         if request.problem not in PROBLEMS:
             paths["data"] = str(Path(request.problem).resolve())
         settings = self._settings(problem, budget, request)
-        activation = request.arm.on(model.published)["activation"]
-        replaced = activation != model.published["activation"]
+        activation = request.arm.on(model.choices)["activation"]
+        replaced = activation != model.choices["activation"]
         # Elsewhere every scope means the same.
         scoped = replaced and bool(model.architecture.replaced)
         settings["scope"] = options.scope if scoped else SCOPES[0]
@@ -108,7 +108,7 @@ class MolecularSuite:
             self.name,
             problem=problem.name,
             model=str(model),
-            published=model.published,
+            published=model.choices,
             rescale=problem.rescale,
             training=_training(protocol, budget, settings, request.training),
             settings=settings,
@@ -206,7 +206,7 @@ class MolecularSuite:
         return SOURCE
 
     def published(self, spec: Spec) -> Sequence[Figure]:
-        """The paper's figures, see `bench.published.Published`."""
+        """The paper's figures, see `bench.task.PublishedFigures`."""
         from suites.molecular.published import figures
 
         return figures(spec)

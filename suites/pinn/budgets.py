@@ -53,7 +53,7 @@ _QUICK["diffusion-sorption-1d-relu"] = _QUICK["diffusion-sorption-1d"]
 def _quick(problem: Problem, model: Model) -> Budget:
     published = problem.published
     steps, points, labels = _QUICK.get(problem.name, (4000, published.points, 1000))
-    if model.published["normalization"] != "denorm":
+    if model.choices["normalization"] != "denorm":
         steps = round(_NORMALIZED_SHARE * steps)
     # The published rate, but for the last fifth of the steps: the last iterate at a constant rate
     # scatters by a factor of two, which would be taken for a difference between arms.

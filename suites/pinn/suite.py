@@ -103,7 +103,7 @@ class PINNSuite:
             self.name,
             problem=request.problem,
             model=str(model),
-            published=model.published,
+            published=model.choices,
             # A nonlinear PDE explodes under a large constant, so the bare token is the labels'.
             rescale="rescale=auto",
             training=request.training.override(budget.training),

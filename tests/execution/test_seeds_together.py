@@ -329,7 +329,7 @@ def test_a_damaged_checkpoint_begins_again_and_says_so(
     again = place.run("--seeds", "3", *ON)
     assert together(again) == {0: 2, 1: 1, 2: 2}
     assert [again[seed].resumed for seed in range(3)] == [1, 0, 1]
-    assert "checkpoint unreadable" in again[1].warnings[0] and again[0].warnings == []
+    assert "the checkpoint is damaged" in again[1].warnings[0] and again[0].warnings == []
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -12,7 +12,6 @@ import schnetpack.properties as structure
 import torch
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
-from sample_frames import frames_of
 from schnetpack.data import AtomsLoader
 from schnetpack.data.atoms import ASEAtomsData
 from schnetpack.transform import ASENeighborList, CastTo32, MatScipyNeighborList
@@ -23,6 +22,7 @@ from bench.text.errors import BadInput
 from suites.molecular.data.batches import Batches, FrameTensors
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.neighbors import Pairs, neighbor_pairs
+from suites.molecular.testing.geometries import frames_of
 
 CUTOFF = 5.0
 CPU = torch.device("cpu")

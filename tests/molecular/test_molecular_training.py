@@ -23,7 +23,6 @@ from bench.training import loop as trainer
 from bench.training.run import execute
 from bench.training.signals import Interruption
 from suites.molecular import task as task_module
-from suites.molecular.suite import SUITE
 from suites.molecular.task import MolecularTask, build
 
 #: Enough to learn something from 64 frames in seconds.
@@ -365,30 +364,6 @@ def test_training_errors_are_of_at_most_200_frames(asked: str, scored: int) -> N
     assert len(set(shown)) == scored and known.issuperset(shown)
 
 
-@pytest.mark.parametrize("model", ["cgcnn:8x2", "painn:8x1"])
-def test_evaluation_and_diagnosis_change_nothing(model: str) -> None:
-    looked, undisturbed = (task(model, "baseline", "--ema", "0.9") for _ in range(2))
-    for _ in range(4):
-        before = copied(looked.state_dict())
-        numbers = torch.random.get_rng_state()
-        looked.evaluate()
-        looked.diagnose()
-        assert copied(looked.state_dict()) == before
-        assert torch.equal(torch.random.get_rng_state(), numbers)
-        looked.step()
-        undisturbed.step()
-    assert copied(looked.state_dict()) == copied(undisturbed.state_dict())
-
-
-def test_evaluation_without_an_average_changes_nothing() -> None:
-    looked, undisturbed = (task("cgcnn:8x2", "baseline", "--ema", "0") for _ in range(2))
-    for _ in range(3):
-        looked.evaluate()
-        looked.diagnose()
-        assert looked.step().keys() == undisturbed.step().keys()
-    assert copied(looked.state_dict()) == copied(undisturbed.state_dict())
-
-
 @pytest.mark.parametrize("model", ["cgcnn:8x1", "schnet:8x1"])
 def test_the_batches_of_an_evaluation_do_not_matter(
     model: str, monkeypatch: pytest.MonkeyPatch
@@ -418,12 +393,3 @@ def test_what_ran_before_in_the_process_does_not_matter(tmp_path: Path) -> None:
     after = run(tmp_path / "after", "field-schnet:8x1", dtype="float32")
     assert after.status == "done", after.reason
     assert after.metrics == plain.metrics
-
-
-@pytest.mark.parametrize("problem", ["xtb-ethanol", "xtb-oxides"])
-def test_the_tables_columns_are_metrics(problem: str) -> None:
-    metrics = task("schnet:4x1", problem=problem).evaluate().metrics
-    shown = SUITE.columns(problem)
-    columns = {*shown.main, *shown.further}
-    assert columns - metrics.keys() in ({"MAE_E_kcal", "MAE_F_kcal"}, {"MAE_E_eV", "MAE_F_eV"})
-    assert set(shown.scores) <= columns and shown.main[0] == "MAE_F"

@@ -9,10 +9,10 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.neighborlist import neighbor_list
-from sample_frames import frames_of
 
 from bench.text.errors import BadInput
 from suites.molecular.data.neighbors import neighbor_pairs, pairs_of
+from suites.molecular.testing.geometries import frames_of
 
 SKEWED = np.array([[3.0, 0.0, 0.0], [2.5, 2.8, 0.0], [-2.0, 1.5, 3.5]])
 

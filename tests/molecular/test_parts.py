@@ -14,7 +14,7 @@ from bench.spec.spec import Spec
 from bench.store.record import Record
 from bench.store.store import Store
 from bench.task import Divisible
-from bench.training.policy import Conditions
+from bench.training.policy import RunPolicy
 from bench.training.run import execute_together
 from bench.training.signals import Interruption
 from suites.molecular.models.catalogue import ARCHITECTURES
@@ -76,7 +76,7 @@ class Once:
 
 def run(spec: Spec, store: Store, halve: bool) -> Record:
     watcher = Once()
-    execute_together([spec], Conditions(store, "cpu", halve=halve), watcher, Interruption())
+    execute_together([spec], RunPolicy(store, "cpu", halve=halve), watcher, Interruption())
     return watcher.record
 
 

@@ -1,47 +1,19 @@
-"""Every model under its published activation and under IReLU keeps the contracts of a potential."""
+"""Every model under its published activation and under IReLU keeps the contract of a potential."""
 
 from __future__ import annotations
 
-import copy
-import functools
-
 import pytest
-import torch
-from potential_contract import (
-    CPU,
-    FRAMES,
-    SYMMETRIC,
-    BatchingContract,
-    DoubleBackwardContract,
-    DtypeContract,
-    ForceContract,
-    InvarianceContract,
-    PeriodicContract,
-    SmoothnessContract,
-    StateContract,
-    Subject,
-    enliven,
-    evaluate,
-    rattled,
-)
-from schnetpack.model import NeuralNetworkPotential
 
-from bench.spec.randomness import global_streams
-from suites.molecular.models.catalogue import ARCHITECTURES, Model, Size
-from suites.molecular.models.potential import build_potential
+from suites.molecular.models.catalogue import ARCHITECTURES
+from suites.molecular.testing import potential_contract
+from suites.molecular.testing.geometries import FRAMES, rattled
+from suites.molecular.testing.subjects import evaluate, make_potential
 
 CUTOFF = 3.5
-SIZE = Size(16, 2, n_rbf=6, cutoff=CUTOFF, n_filters=8)
-
-#: Published without an envelope.
-ABRUPT = ("cgcnn",)
-INTENSIVE = ("cgcnn",)
-#: Coefficients of its tensor product and spherical harmonics are in float32.
-SINGLE_PRECISION_TABLES = ("so3net",)
-#: The dipoles after the last interaction interact with nothing.
-UNUSED = {"field-schnet": ("dipole_update.1.transform.electric_field.weight",)}
-#: The external field is 0.
-ZERO_FIELD = ("f2out.electric_field.weight",)
+#: As published, and under IReLU.
+ARMS = ("baseline", "irelu")
+#: Those that promise everything.
+PLAIN = ("schnet", "painn", "dimenet++")
 #: What these add, batch norm subtracts.
 BEFORE_BATCH_NORM = (
     "interactions.0.linear.bias",
@@ -50,65 +22,34 @@ BEFORE_BATCH_NORM = (
     "output_modules.0.network.hidden.bias",
 )
 
-
-@functools.cache
-def lively(name: str, activation: str, normalization: str) -> NeuralNetworkPotential:
-    """A small potential in float64 whose layers all matter; not to be changed."""
-    with global_streams(0, CPU):
-        potential = build_potential(
-            Model(name, SIZE, published={}), activation, normalization, "all", torch.float64
-        )
-    enliven(potential, [*FRAMES, *SYMMETRIC], CUTOFF)
-    return potential
-
-
-#: Name, activation and normalisation of what is tested.
-Case = tuple[str, str, str]
-
-
-def cases(*without: str) -> list[Case]:
-    """Every model as published and under IReLU, and denormalised where there is batch norm."""
-    found = []
-    for name, published in ARCHITECTURES.items():
-        if name in without:
-            continue
-        found.append((name, published.activation, published.normalization))
-        found.append((name, "irelu", published.normalization))
-        if published.normalization == "batchnorm":
-            found.append((name, "irelu", "denorm"))
-    return found
+TestPlain = potential_contract(*PLAIN, arms=ARMS)
+TestSO3net = potential_contract(
+    "so3net",
+    arms=ARMS,
+    # Coefficients of its tensor product and spherical harmonics are in float32.
+    rotation_error=1e-6,
+)
+TestFieldSchNet = potential_contract(
+    "field-schnet",
+    arms=ARMS,
+    # The dipoles after the last interaction interact with nothing.
+    unused=("dipole_update.1.transform.electric_field.weight",),
+    # The external field is 0.
+    irrelevant=("f2out.electric_field.weight",),
+)
+# Published without an envelope, and with the mean over atoms.
+TestCGCNN = potential_contract(
+    "cgcnn", arms=ARMS, smooth=False, extensive=False, irrelevant=BEFORE_BATCH_NORM
+)
+TestCGCNNWithoutBatchNorm = potential_contract(
+    "cgcnn", arms=["irelu+denorm"], smooth=False, extensive=False
+)
+TestForceNet = potential_contract("forcenet", arms=ARMS, irrelevant=BEFORE_BATCH_NORM)
+TestForceNetWithoutBatchNorm = potential_contract("forcenet", arms=["irelu+denorm"])
 
 
-def subject_of(name: str, activation: str, normalization: str) -> Subject:
-    irrelevant = ZERO_FIELD if name == "field-schnet" else ()
-    return Subject(
-        copy.deepcopy(lively(name, activation, normalization)),
-        CUTOFF,
-        extensive=name not in INTENSIVE,
-        rotation_error=1e-6 if name in SINGLE_PRECISION_TABLES else 1e-10,
-        unused=UNUSED.get(name, ()),
-        irrelevant=BEFORE_BATCH_NORM if normalization == "batchnorm" else irrelevant,
-    )
-
-
-class TestEveryPotential(
-    ForceContract,
-    InvarianceContract,
-    BatchingContract,
-    PeriodicContract,
-    DoubleBackwardContract,
-    DtypeContract,
-    StateContract,
-):
-    @pytest.fixture(params=cases(), ids="-".join)
-    def subject(self, request: pytest.FixtureRequest) -> Subject:
-        return subject_of(*request.param)
-
-
-class TestPotentialsWithAnEnvelope(SmoothnessContract):
-    @pytest.fixture(params=cases(*ABRUPT), ids="-".join)
-    def subject(self, request: pytest.FixtureRequest) -> Subject:
-        return subject_of(*request.param)
+def test_no_model_is_left_out() -> None:
+    assert {*PLAIN, "so3net", "field-schnet", "cgcnn", "forcenet"} == ARCHITECTURES.keys()
 
 
 @pytest.mark.parametrize("name", ["cgcnn", "forcenet"])
@@ -117,8 +58,7 @@ def test_batch_norm_mixes_frames_in_training_and_its_replacements_do_not(name: s
     atoms = slice(0, len(FRAMES[0]))
 
     def change(normalization: str, training: bool) -> float:
-        published = ARCHITECTURES[name].activation
-        potential = copy.deepcopy(lively(name, published, normalization)).train(training)
+        potential = make_potential(name, normalization, CUTOFF, drawn=True).train(training)
         _, before = evaluate(potential, FRAMES, CUTOFF)
         _, after = evaluate(potential, moved, CUTOFF)
         assert before[atoms].abs().max() > 1e-4

@@ -8,7 +8,7 @@ from importlib.resources import files
 import pytest
 from molecular_specs import specify, task
 
-from bench.task import Published
+from bench.task import PublishedFigures
 from bench.text.errors import BadInput
 from suites.molecular.suite import SUITE
 
@@ -21,7 +21,7 @@ def values(model: str, arm: str, *arguments: str, **given: str) -> dict[str, flo
 
 
 def test_the_suite_has_published_figures() -> None:
-    assert isinstance(SUITE, Published)
+    assert isinstance(SUITE, PublishedFigures)
     assert "2310.01649" in SUITE.published_source
 
 

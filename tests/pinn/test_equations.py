@@ -267,22 +267,6 @@ def errors(one: Built, state: Sequence[Expr]) -> dict[str, tuple[np.ndarray, np.
     return found
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
-def test_initial_conditions_compare_each_output_with_its_own_initial_state(
-    built: dict[str, Built], name: str
-) -> None:
-    one, state = built[name], STATES[name][0]
-    found = errors(one, state)
-    single = len(one.problem.outputs) == 1
-    for k, output in enumerate(one.problem.outputs):
-        points, error = found["LIC" if single else f"LIC{output}"]
-        np.testing.assert_allclose(points[:, -1], 0)
-        initial = one.truth.initial(points[:, :-1])
-        assert initial.shape == (len(points), len(one.problem.outputs))
-        wanted = values_of(state[k], name, points) - initial[:, k]
-        np.testing.assert_allclose(error, wanted, rtol=1e-10, atol=1e-12)
-
-
 @pytest.mark.parametrize(
     ("name", "tolerance"),
     [

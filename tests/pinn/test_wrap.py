@@ -131,6 +131,13 @@ TOO_MANY = wrap(heat, name="too-many", outputs=["T"], losses=["Lf_1", "Lf_2", "L
 FLAT = wrap(
     heat, name="flat", outputs=["T"], losses=["Lf", "LIC", "LBC"], exact=lambda x: cooling(x)[:, 0]
 )
+TRANSPOSED = wrap(
+    heat,
+    name="transposed",
+    outputs=["T"],
+    losses=["Lf", "LIC", "LBC"],
+    exact=lambda x: cooling(x).T,
+)
 TRANSFORMED = wrap(
     poisson,
     name="transformed",
@@ -192,6 +199,12 @@ def test_the_exact_solution_is_compared_on_the_whole_geometry() -> None:
 
 def test_an_exact_solution_may_be_flat() -> None:
     assert task("FLAT").evaluate().metrics == task("HEAT").evaluate().metrics
+
+
+def test_a_transposed_exact_solution_is_refused(tmp_path: Path) -> None:
+    record = run("TRANSPOSED", tmp_path)
+    assert record.status == "failed"
+    assert "do not belong together" in record.reason
 
 
 def test_auxiliary_variables_are_those_of_the_points() -> None:

@@ -1,6 +1,5 @@
-"""Activations: values and derivatives against mpmath and quadrature, and torch's transforms."""
+"""Activations: the contract, and values and derivatives against mpmath and quadrature."""
 
-import copy
 import functools
 import math
 from collections.abc import Callable
@@ -12,10 +11,15 @@ import scipy.integrate
 import scipy.special
 import torch
 from torch import Tensor, nn
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from bench.techniques import elementwise, integrated
+from bench.techniques.activation import ACTIVATIONS
 from bench.techniques.antiderivative import differentiable
+from bench.testing import activation_contract
+
+TestContract = activation_contract(
+    *ACTIVATIONS.names(), "steep_activations:elu", "steep_activations:ielu", compiles=True
+)
 
 mp = mpmath.mp.clone()
 mp.dps = 40
@@ -227,103 +231,6 @@ def test_integrates_its_base_activation(name):
         assert at(-1.0) == pytest.approx(area, rel=1e-10)
     else:
         assert at(0.0) == 0.0
-
-
-@every_case
-def test_continuous(name):
-    module = CASES[name].make()
-    switches = torch.tensor([0.0, 0.5, 1.0, 20.0, 40.0], dtype=torch.float64)
-    for x in (switches, -switches):
-        step = 1e-9
-        assert (module(x + step) - module(x - step)).abs().max() <= 2 * step * 45
-
-
-@every_dtype
-@every_case
-def test_finite_far_out(name, dtype):
-    x = torch.tensor([-1e4, -1e3, -90.0, 90.0, 1e3, 1e4], dtype=dtype)
-    for order in derivatives(CASES[name].make(), x, 3):
-        assert order.isfinite().all()
-
-
-@every_case
-def test_gradcheck(name):
-    # Away from the kinks; 20.5 is where finite differences of large values lose their digits.
-    x = points()[1:-1].requires_grad_()
-    module = CASES[name].make()
-    assert torch.autograd.gradcheck(
-        module, x, check_forward_ad=True, check_batched_grad=True, check_batched_forward_grad=True
-    )
-    assert torch.autograd.gradgradcheck(module, x, check_fwd_over_rev=True)
-
-
-@every_case
-def test_function_transforms(name):
-    module = CASES[name].make()
-    x = points()
-    value, first, second, third = derivatives(module, x, 3)
-
-    def check(computed, expected):
-        torch.testing.assert_close(computed, expected, rtol=1e-12, atol=1e-13)
-
-    def pushforward(function):
-        return lambda u: torch.func.jvp(function, (u,), (torch.ones_like(u),))[1]
-
-    check(torch.vmap(module)(x), value)
-    check(pushforward(module)(x), first)
-    check(pushforward(pushforward(module))(x), second)
-    check(pushforward(pushforward(pushforward(module)))(x), third)
-    check(torch.func.hessian(lambda u: module(u).sum())(x), torch.diag(second))
-    jacfwd, jacrev, grad = torch.func.jacfwd, torch.func.jacrev, torch.func.grad
-    for outer in (jacfwd, jacrev):
-        for inner in (jacfwd, jacrev):
-            check(torch.vmap(outer(inner(module)))(x), second)
-            check(torch.vmap(outer(inner(grad(module))))(x), third)
-    check(torch.vmap(grad(grad(grad(module))))(x), third)
-    batch = x.reshape(2, 4)
-    check(torch.vmap(module, in_dims=1, out_dims=1)(batch), module(batch))
-
-
-@every_case
-def test_compile(name):
-    torch._dynamo.reset()
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(3, 4), CASES[name].make(), nn.Linear(4, 1)).double()
-    x = torch.randn(5, 3, dtype=torch.float64)
-    expected = torch.autograd.grad(model(x).sum(), list(model.parameters()))
-    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
-    computed = torch.autograd.grad(compiled(x).sum(), list(model.parameters()))
-    torch.testing.assert_close(compiled(x), model(x), rtol=1e-13, atol=1e-13)
-    torch.testing.assert_close(computed, expected, rtol=1e-13, atol=1e-13)
-
-
-@every_case
-def test_make_fx_through_two_gradients(name):
-    module = CASES[name].make()
-
-    def second(x):
-        (first,) = torch.autograd.grad(module(x).sum(), x, create_graph=True)
-        return torch.autograd.grad(first.sum(), x, create_graph=True)[0]
-
-    traced = make_fx(second)(points().requires_grad_())
-    other = (points() * 0.9 + 0.05).requires_grad_()
-    torch.testing.assert_close(traced(other), second(other), rtol=1e-13, atol=1e-13)
-
-
-@every_dtype
-@every_case
-def test_shapes_layouts_and_inputs_left_alone(name, dtype):
-    module = copy.deepcopy(CASES[name].make())
-    base = torch.linspace(-4.9, 5, 24, dtype=dtype).reshape(4, 6)
-    before = base.clone()
-    layouts = [base, base.t(), base[::2, 1::2], base[0, 0], base[:0], base[:1].expand(3, 6)]
-    for x in layouts:
-        result = module(x)
-        assert result.shape == x.shape
-        assert result.dtype == dtype
-        torch.testing.assert_close(result, module(x.contiguous()))
-        assert [y.shape for y in derivatives(module, x, 2)] == [x.shape] * 3
-    assert torch.equal(base, before)
 
 
 @pytest.mark.parametrize("name", INTEGRATED)

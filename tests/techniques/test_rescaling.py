@@ -1,4 +1,4 @@
-"""Rescalings: the scale that known labels get, and what is refused."""
+"""Rescalings: the contract, the scale that known labels get, and what is refused."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from collections.abc import Callable
 import pytest
 
 from bench.techniques.rescaling import LabelStatistics, Scale, make_scale
+from bench.testing import rescaling_contract
 from bench.text.errors import BadInput
 
 LABELS = LabelStatistics(mean=-97_000.0, std=4.0, rms=97_000.5, count=1000, unit="kcal/mol")
 ZEROS = LabelStatistics(mean=0.0, std=0.0, rms=0.0, count=10, unit="1")
 EQUAL = LabelStatistics(mean=7.0, std=0.0, rms=7.0, count=10, unit="1")
+
+TestContract = rescaling_contract(
+    "rescale=1e6", "rescale=0.25", "rescale=auto", "offset", "standardize"
+)
 
 
 @pytest.mark.parametrize(

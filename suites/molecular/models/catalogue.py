@@ -166,12 +166,12 @@ class Model:
     Attributes:
         name: One of `ARCHITECTURES`.
         size: Size of the network.
-        published: The choice on each axis that an arm leaves alone.
+        choices: The choice on each axis that an arm leaves alone.
     """
 
     name: str
     size: Size
-    published: dict[str, str] = field(hash=False)
+    choices: dict[str, str] = field(hash=False)
 
     @property
     def architecture(self) -> Architecture:
@@ -212,10 +212,10 @@ def parse_model(text: str, size: Size, rescaling: str) -> Model:
             text, numbers, "<features>x<interactions>", f"{name}:64x3"
         )
         size = Size(features, interactions, size.n_rbf, size.cutoff, size.n_filters)
-    published = {
+    choices = {
         "activation": architecture.activation,
         "normalization": architecture.normalization,
         "rescaling": rescaling,
         "initialization": OWN_INITIALIZATION,
     }
-    return Model(name, size, published)
+    return Model(name, size, choices)

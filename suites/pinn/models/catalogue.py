@@ -30,7 +30,7 @@ class Architecture:
     initialization: str = "glorot"
     version: int = 1
 
-    def published(self) -> dict[str, str]:
+    def choices(self) -> dict[str, str]:
         """The choice on each axis."""
         return {
             "activation": self.activation,
@@ -62,13 +62,13 @@ class Model:
         name: One of `ARCHITECTURES`.
         width: Features of each hidden layer.
         depth: Number of hidden layers.
-        published: The choice on each axis that an arm leaves alone.
+        choices: The choice on each axis that an arm leaves alone.
     """
 
     name: str
     width: int
     depth: int
-    published: dict[str, str]
+    choices: dict[str, str]
 
     def __str__(self) -> str:
         return f"{self.name}:{self.width}x{self.depth}"
@@ -89,4 +89,4 @@ def parse_model(text: str) -> Model:
     width, depth = parse_size(
         text, size if given else _DEFAULT, "<width>x<depth>", f"{name}:{_DEFAULT}"
     )
-    return Model(name, width, depth, ARCHITECTURES[name].published())
+    return Model(name, width, depth, ARCHITECTURES[name].choices())

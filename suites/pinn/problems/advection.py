@@ -56,7 +56,11 @@ class Advection1D(Problem):
         t = np.linspace(0, 2, 101 if fine else 21)
         values = initial(x[:, None] - BETA * t[None, :])
         reference = Reference((x, t), values[..., None], "exact solution", (0.0,))
-        return Truth(reference, initial, (0,))
+
+        def exact(points: np.ndarray) -> np.ndarray:
+            return initial(points[:, :1] - BETA * points[:, 1:])
+
+        return Truth(reference, initial, (0,), exact=exact)
 
     def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:
         assert truth is not None

@@ -11,7 +11,7 @@ import numpy as np
 from suites.pinn.backend import dde
 from suites.pinn.problems.dde_data import initial_condition, on_wall, time_pde
 from suites.pinn.problems.pdebench_file import PDEBenchFile
-from suites.pinn.problems.problem import Points, Problem, Published, Term
+from suites.pinn.problems.problem import Points, Problem, PublishedSetup, Term
 from suites.pinn.problems.truth import Supervised, Truth
 from suites.pinn.reference.cache import cached
 from suites.pinn.reference.initial_states import band_limited_field
@@ -61,7 +61,7 @@ class DiffusionReaction2D(Problem):
         Term("LBCu", "boundary", 0),
         Term("LBCv", "boundary", 1),
     )
-    published = Published(steps=100, supervised=0.3)
+    published = PublishedSetup(steps=100, supervised=0.3)
 
     def own_truth(self, fine: bool) -> Truth:
         return self._solved(

@@ -9,7 +9,7 @@ import numpy as np
 from suites.pinn.backend import dde
 from suites.pinn.problems.dde_data import initial_condition, time_pde
 from suites.pinn.problems.pdebench_file import PDEBenchFile
-from suites.pinn.problems.problem import Points, Problem, Published, Term
+from suites.pinn.problems.problem import Points, Problem, PublishedSetup, Term
 from suites.pinn.problems.truth import Supervised, Truth
 from suites.pinn.reference.cache import cached
 from suites.pinn.reference.reference import Reference
@@ -60,7 +60,7 @@ class DiffusionSorption1D(Problem):
         Term("LBC_inflow", "boundary", 0),
         Term("LBC_outflow", "boundary", 0),
     )
-    published = Published(supervised=0.3)
+    published = PublishedSetup(supervised=0.3)
 
     def own_truth(self, fine: bool) -> Truth:
         cells = 1024 if fine else 64

@@ -52,7 +52,7 @@ class Points:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedSetup:
     """The published set-up of a problem.
 
     Attributes:
@@ -84,7 +84,7 @@ class Problem(ABC):
     name: str
     outputs: tuple[str, ...]
     terms: tuple[Term, ...]
-    published: Published = Published()
+    published: PublishedSetup = PublishedSetup()
     file: PDEBenchFile | None = None
     takes_labels: bool = True
     version: int = 1

@@ -10,7 +10,7 @@ import numpy as np
 from suites.pinn.backend import dde
 from suites.pinn.problems.dde_data import initial_condition, on_wall, time_pde
 from suites.pinn.problems.pdebench_file import PDEBenchFile
-from suites.pinn.problems.problem import Points, Problem, Published, Term
+from suites.pinn.problems.problem import Points, Problem, PublishedSetup, Term
 from suites.pinn.problems.truth import Supervised, Truth
 from suites.pinn.reference.cache import cached
 from suites.pinn.reference.reference import Reference, cell_centres
@@ -66,7 +66,7 @@ class ShallowWater2D(Problem):
         Term("LBCu", "boundary", 1),
         Term("LBCv", "boundary", 2),
     )
-    published = Published(supervised=0.3)
+    published = PublishedSetup(supervised=0.3)
 
     def own_truth(self, fine: bool) -> Truth:
         cells = 8000 if fine else 200

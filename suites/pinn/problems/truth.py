@@ -21,6 +21,8 @@ class Truth:
         outputs: The network outputs that the columns of the reference are.
         bounds: Lower and upper bound of each input where the data decide them.
         digest: Digest of the data of a file.
+        exact: The solution at points of shape ``(n, n_inputs)``: shape ``(n, len(outputs))``; of a
+            closed form.
     """
 
     reference: Reference | ScatteredReference
@@ -28,6 +30,7 @@ class Truth:
     outputs: tuple[int, ...]
     bounds: tuple[tuple[float, float], ...] | None = None
     digest: str | None = None
+    exact: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)

@@ -113,9 +113,15 @@ class _Wrapped(Problem):
             return None
         geometry = self._factory().geom
         points = np.asarray(geometry.uniform_points(_TEST_POINTS, boundary=True), dtype=float)
-        values = np.asarray(self._exact(points), dtype=float).reshape(len(points), -1)
+        values = self._solution(points)
         solution = ScatteredReference(points, values, "exact solution", (0.0,) * len(everything))
-        return Truth(solution, None, everything)
+        return Truth(solution, None, everything, exact=self._solution)
+
+    def _solution(self, points: np.ndarray) -> np.ndarray:
+        """The user's exact solution, shape ``(n, n_outputs)``."""
+        assert self._exact is not None
+        values = np.asarray(self._exact(points), dtype=float)
+        return values[:, None] if values.ndim == 1 else values
 
     def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:
         """A new problem from the factory, which decides on the points."""
