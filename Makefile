@@ -24,13 +24,19 @@ export COMMIT REASON
 WHERE = $(if $(MACHINE),--machine "$(MACHINE)") $(if $(BRANCH),--branch "$(BRANCH)") \
   $(if $(PUSH),--push)
 
-.PHONY: bench test lint format docs notebooks venv clean track compare nightly accept
+.PHONY: bench test test-all lint format docs notebooks venv clean track compare nightly accept
 
 bench: $(READY)
 	$(RUN) -m bench.suite pinn --arm irelu --arm irelu+lsuv
 
+PYTEST = $(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+# All but what takes long and has a faster sibling.
 test: $(READY)
-	$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
+
+test-all: $(READY)
+	$(PYTEST)
 
 lint: $(READY)
 	$(RUN) -m ruff check .

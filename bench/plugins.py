@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Iterator
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from bench.spec.options import Options
 from bench.spec.user_code import users_code
@@ -21,7 +21,7 @@ _GROUP = "bench.suites"
 
 def suite_names() -> list[str]:
     """Names of the installed suites (entry points of the group ``bench.suites``)."""
-    return sorted({point.name for point in entry_points(group=_GROUP)})
+    return sorted(_points())
 
 
 def load_suite(name: str) -> Suite:
@@ -30,21 +30,30 @@ def load_suite(name: str) -> Suite:
     Raises:
         BadInput: There is no such suite, or it does not import.
     """
-    for point in entry_points(group=_GROUP):
-        if point.name == name:
-            with users_code(f"suite {name!r} does not import"):
-                suite: Suite = point.load()
-                if not issubclass(suite.options, Options):
-                    raise TypeError(f"its options are no {Options.__qualname__}")
-            return suite
-    raise unknown("suite", name, suite_names())
+    points = _points()
+    if name not in points:
+        raise unknown("suite", name, sorted(points))
+    return _load(points[name])
+
+
+def _points() -> dict[str, EntryPoint]:
+    """All suites; of several with one name, the first on the path."""
+    return {point.name: point for point in reversed([*entry_points(group=_GROUP)])}
+
+
+def _load(point: EntryPoint) -> Suite:
+    with users_code(f"suite {point.name!r} does not import"):
+        suite: Suite = point.load()
+        if not issubclass(suite.options, Options):
+            raise TypeError(f"its options are no {Options.__qualname__}")
+    return suite
 
 
 def working_suites() -> Iterator[Suite]:
     """Every installed suite that imports. One that does not is a warning on stderr, once."""
-    for name in suite_names():
+    for _, point in sorted(_points().items()):
         try:
-            suite = load_suite(name)
+            suite = _load(point)
         except BadInput as error:
             _warn(str(error))
         else:

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import command_server
 import pytest
 
 # Before anything imports torch; subprocesses inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--real-processes",
+        action="store_true",
+        help="start every process as a new interpreter, see tests/command_server.py",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "gpu: needs a CUDA device")
+    if not (hasattr(config, "workerinput") or config.getoption("real_processes")):
+        config.add_cleanup(command_server.start_server())
+    # What the tests import is no garbage: it is not looked through, now, after every run that is
+    # trained, or at the end.
+    gc.disable()
 
 
-#: Files that take minutes and so begin first; the others fill the time beside them.
-LONG = ("test_fault_injection.py", "test_nightly.py")
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return
@@ -37,9 +55,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def session_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Ground truths of tests stay out of the home directory; subprocesses inherit it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DCBENCH_CACHE", str(tmp_path_factory.mktemp("dcbench-cache")))
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers: a truth is solved once
+    with pytest.MonkeyPatch.context() as patch, command_server.serve_workers():
+        patch.setenv("DCBENCH_CACHE", str(folder / "dcbench-cache"))
         yield
+
+
+@pytest.fixture(autouse=True)
+def processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands and workers are new interpreters, as a user's are, where the test is marked so."""
+    if request.node.get_closest_marker("real_processes"):
+        monkeypatch.delenv(command_server.ADDRESS, raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import frequent_checkpoints
 import torch
 from run_outcome import outcome
 
@@ -44,19 +45,6 @@ COMMANDS = {
 LIMIT_S = 7.0
 #: How often a store is hit before its command is let through.
 _PER_STORE = 6
-
-#: The command line with a checkpoint at every block of ten steps, in its workers too, which import
-#: this as ``__mp_main__``.
-PROGRAM = """
-import bench.training.loop
-from bench.suite import leave, main
-
-bench.training.loop._CHECKPOINT_SECONDS = 0.0
-bench.training.loop.BLOCK = 10
-
-if __name__ == "__main__":
-    leave(main())
-"""
 
 
 class Victim:
@@ -79,7 +67,6 @@ class Victim:
         self._number = number
         self._chance = chance
         folder.mkdir(parents=True)
-        (folder / "program.py").write_text(PROGRAM)
         self.kills = 0
         #: Seconds from a signal that was heeded to the end.
         self.slowest = 0.0
@@ -107,7 +94,8 @@ class Victim:
         where = ["--device", self._device, "--jobs", jobs, "--out", str(store.root)]
         command = [*COMMANDS[self._suite], *_COMMON, *where]
         return subprocess.Popen(
-            [sys.executable, str(self._folder / "program.py"), *command],
+            [sys.executable, *frequent_checkpoints.COMMAND, *command],
+            env={**os.environ, "BLOCK": "10", "PYTHONPATH": str(Path(__file__).parent)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,

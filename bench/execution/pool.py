@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -48,6 +49,7 @@ def _work(*arguments: Any) -> None:
     from bench.execution.worker import work
 
     work(*arguments)
+    gc.freeze()  # see `bench.suite.leave`
 
 
 @contextlib.contextmanager
@@ -175,8 +177,9 @@ class Pool:
             CannotWrite: The store takes no more; the other workers have saved what they could.
         """
         cores = self._cores()
-        # The workers' grace is shorter: this process ends after them.
-        with Interruption(grace_s=GRACE_S + 2 * _MARGIN_S) as interruption:
+        # The workers' grace is shorter: this process ends after them, also where it notices the
+        # signal late and is late to see that theirs is over.
+        with Interruption(grace_s=GRACE_S + 4 * _MARGIN_S) as interruption:
             self._workers = [_Worker(core, self._policy) for core in cores]
             stopped_at: float | None = None
             try:

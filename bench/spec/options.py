@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -67,20 +68,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @classmethod
     def declared(cls) -> list[Declared]:
         """The options in the order of their declaration, inherited ones last."""
-        hints = typing.get_type_hints(cls, include_extras=True)
-        found = []
-        inherited = {
-            name for base in cls.__mro__[1:] for name in getattr(base, "__annotations__", ())
-        }
-        for field in sorted(msgspec.structs.fields(cls), key=lambda f: f.name in inherited):
-            annotated, doc = get_args(hints[field.name])
-            kind, repeated = _kind(annotated)
-            default = field.default
-            if field.default_factory is not msgspec.NODEFAULT:
-                default = field.default_factory()
-            flag = "--" + (doc.flag or field.name.replace("_", "-"))
-            found.append(Declared(field.name, flag, kind, repeated, default, doc))
-        return found
+        return list(_declared(cls))
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
@@ -125,6 +113,22 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 text = str(one)
                 words += [f"{option.flag}={text}"] if text[:1] == "-" else [option.flag, text]
         return words
+
+
+@functools.cache
+def _declared(cls: type[Options]) -> tuple[Declared, ...]:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    found = []
+    inherited = {name for base in cls.__mro__[1:] for name in getattr(base, "__annotations__", ())}
+    for field in sorted(msgspec.structs.fields(cls), key=lambda f: f.name in inherited):
+        annotated, doc = get_args(hints[field.name])
+        kind, repeated = _kind(annotated)
+        default = field.default
+        if field.default_factory is not msgspec.NODEFAULT:
+            default = field.default_factory()
+        flag = "--" + (doc.flag or field.name.replace("_", "-"))
+        found.append(Declared(field.name, flag, kind, repeated, default, doc))
+    return tuple(found)
 
 
 def _kind(annotated: Any) -> tuple[type, bool]:

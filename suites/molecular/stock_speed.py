@@ -225,5 +225,6 @@ def _database(path: Path, frames: Frames) -> Any:
             )
         )
         labels.append({ENERGY: frames.energies[k : k + 1], FORCES: frames.forces[atoms]})
-    dataset.add_systems(property_list=labels, atoms_list=systems)
+    with dataset.conn:  # one transaction, not one a frame
+        dataset.add_systems(property_list=labels, atoms_list=systems)
     return dataset

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from command_server import run
 
 from bench.arm import Arm
 from bench.asv_benchmarks import activations, data, gpu, truths
@@ -50,9 +51,9 @@ print(json.dumps(found))
 """
 
 
-def python(script: str, *arguments: str, **variables: str) -> str:
+def python(script: str, *arguments: str, start: Any = subprocess.run, **variables: str) -> str:
     """Standard output of a script in a new interpreter, away from the checkout."""
-    done = subprocess.run(
+    done = start(
         [sys.executable, "-c", script, *arguments],
         capture_output=True,
         text=True,
@@ -241,7 +242,7 @@ print([tuple(count(task.step)) for task in (first, first, again)])
 """
     path = f"{FOLDER.parent}{os.pathsep}{ROOT}"
     first, second, rebuilt = json.loads(
-        python(script, PYTHONPATH=path).replace("(", "[").replace(")", "]")
+        python(script, start=run, PYTHONPATH=path).replace("(", "[").replace(")", "]")
     )
     assert first == second == rebuilt
     operators, flops = first

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import command_server
 import pytest
 
 from bench.arm import AXES
@@ -41,7 +42,7 @@ class FailsLater(torch.nn.Module):
 def suite(
     cwd: Path, *arguments: str, program: list[str] = PROGRAM
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return command_server.run(
         [*program, *arguments], cwd=cwd, capture_output=True, text=True, timeout=180
     )
 
@@ -49,19 +50,22 @@ def suite(
 # Without torch.
 
 
+@pytest.mark.real_processes
 def test_help_takes_less_than_a_second(tmp_path: Path) -> None:
     """Of processor time: other tests run beside this one."""
-    seconds = []
-    for _ in range(3):
+
+    def took() -> float:
         start = os.times()
         done = suite(tmp_path, "--help")
         end = os.times()
-        seconds.append(sum(end[2:4]) - sum(start[2:4]))
         assert done.returncode == 0 and done.stderr == ""
         assert {"pinn", "list", "show"} <= set(re.findall(r"\w+", done.stdout))
-    assert min(seconds) < 1
+        return sum(end[2:4]) - sum(start[2:4])
+
+    assert any(took() < 1 for _ in range(3))
 
 
+@pytest.mark.real_processes
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["pinn", "--help"], ["list"], ["show", "0"], [*SMOKE, "--steps", "0"]]
 )
@@ -122,6 +126,7 @@ def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         assert all(isinstance(text, str) and text for text in choices.values())
 
 
+@pytest.mark.real_processes
 def test_a_reader_that_closes_the_pipe_is_no_error(tmp_path: Path) -> None:
     done = suite(
         tmp_path, program=["bash", "-c", f"{sys.executable} -m bench.suite list --json | head -1"]
@@ -241,6 +246,7 @@ def test_the_table_has_a_row_an_arm(session: Session) -> None:
     assert "\x1b" not in session.second.stdout
 
 
+@pytest.mark.real_processes
 def test_the_last_line_of_the_table_is_a_command_that_works(session: Session) -> None:
     said, line = session.second.stdout.splitlines()[-2:]
     assert said == "2 runs in results. Show one run:"
@@ -269,6 +275,7 @@ def test_show_with_a_prefix(session: Session, capsys: pytest.CaptureFixture[str]
     assert json.loads(capsys.readouterr().out) == record
 
 
+@pytest.mark.real_processes
 def test_rerun_repeats(session: Session) -> None:
     arguments = [*SMOKE, "--arm", "sin", "--no-baseline", "--out", "results", "--json"]
     done = suite(session.cwd, *arguments, "--rerun")
@@ -456,6 +463,7 @@ def test_a_file_in_the_place_of_the_store(
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.real_processes
 def test_bad_input_of_a_real_process(tmp_path: Path) -> None:
     done = suite(tmp_path, *SMOKE, "--arm", "irleu", "--json")
     assert done.returncode == 2
@@ -470,15 +478,16 @@ def test_start_up_costs_little_beyond_torch_and_deepxde() -> None:
 import time, os
 os.environ["DDE_BACKEND"] = "pytorch"
 import torch, torch._dynamo, deepxde
-begin = time.perf_counter()
+begin = time.process_time()
 import bench.suite, bench.execution.run_all, bench.training.run, bench.execution.progress
 import bench.report.tables
 import suites.pinn.task
-print(time.perf_counter() - begin)
+print(time.process_time() - begin)
 """
-    took = []
-    for _ in range(2):
+
+    def took() -> float:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        took.append(float(done.stdout.split()[-1]))
-    assert min(took) < 1.5
+        return float(done.stdout.split()[-1])
+
+    assert any(took() < 1.5 for _ in range(3))

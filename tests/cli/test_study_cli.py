@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 import toy_suite
+from command_server import Popen, run
 
 from bench.store.store import Store
 from bench.studies.plan import plans
@@ -198,7 +200,7 @@ def test_killed_and_started_again_is_as_if_it_had_not_been(tmp_path: Path, two_s
     command = [sys.executable, "-m", "bench.suite", "study", "mine.toml", "--seeds", "2"]
     command += ["--device", "cpu", "--jobs", "1", "--out", "killed"]
     # Slow enough to be killed in the middle.
-    process = subprocess.Popen(command, env={**os.environ, "TOY_DELAY": "0.005"})
+    process = Popen(command, env={**os.environ, "TOY_DELAY": "0.005"})
     deadline = time.monotonic() + 60
     while len(started(tmp_path / "killed")) < 3:
         assert time.monotonic() < deadline
@@ -208,7 +210,7 @@ def test_killed_and_started_again_is_as_if_it_had_not_been(tmp_path: Path, two_s
     process.wait(60)
     before = started(tmp_path / "killed")
     assert len(before) < 2 * RUNS
-    assert subprocess.run(command, capture_output=True, timeout=120).returncode == 0
+    assert run(command, capture_output=True, timeout=120).returncode == 0
     killed = {r.spec_hash: r for r in Store(tmp_path / "killed").records()}
     whole = {r.spec_hash: r for r in Store(two_seeds).records()}
     assert killed.keys() == whole.keys()
@@ -221,6 +223,15 @@ def trained(journal: Path, records: Container[str]) -> list[tuple[str, int]]:
     return [(name, int(pid)) for name, pid in built if name in records]
 
 
+def leases(store: Path) -> str:
+    """All that are there now."""
+    found = []
+    for path in store.glob("locks/*.lease"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(path.read_text())
+    return "".join(found)
+
+
 def test_four_at_once_share_the_runs_and_one_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,11 +239,11 @@ def test_four_at_once_share_the_runs_and_one_is_killed(
     monkeypatch.setenv("TOY_DELAY", "0.02")
     command = [sys.executable, "-m", "bench.suite", "study", "mine.toml", "--seeds", "4"]
     command += ["--device", "cpu", "--jobs", "1", "--out", "store"]
-    four = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    four = [Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     journal = tmp_path / "journal"
     deadline = time.monotonic() + 90
     owner = f"pid={four[0].pid}\n"
-    while not any(owner in path.read_text() for path in tmp_path.glob("store/locks/*.lease")):
+    while owner not in leases(tmp_path / "store"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     time.sleep(0.5)  # a run takes 2 s

@@ -43,6 +43,7 @@ def shown(cell: NotebookNode) -> str:
     return "\n".join(texts)
 
 
+@pytest.mark.slow
 @each_notebook
 def test_it_runs_and_what_is_stored_is_what_ran(path: Path) -> None:
     stored, now = nbformat.read(path, as_version=4), script().executed(path)

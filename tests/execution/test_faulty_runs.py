@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 import toy_suite
+from command_server import Popen
 from regression_task import CPU, Regression
 
 from bench.execution import pool
@@ -62,7 +63,10 @@ def check_others(records: dict[int, Record]) -> None:
         ("oom-numpy", HERE, "out-of-memory", "Unable to allocate"),
         ("exit", HERE, "failed", "SystemExit: 7"),
         ("evaluate", HERE, "failed", "no score for seed 1"),
-        ("segfault", WORKERS, "failed", "killed by signal 11 (Segmentation fault)"),
+        pytest.param(
+            *("segfault", WORKERS, "failed", "killed by signal 11 (Segmentation fault)"),
+            marks=pytest.mark.real_processes,
+        ),
         ("nan", HERE, "diverged", "the loss was nan at step 60"),
         ("inf", HERE, "diverged", "the loss was inf at step 60"),
         ("explode", HERE, "diverged", "the loss grew from "),
@@ -324,7 +328,7 @@ def test_a_record_whose_time_is_no_time_is_tried_again(
 def test_progress_that_nobody_reads_stops_no_run(run: Run, tmp_path: Path) -> None:
     del run  # which installs the suites
     command = [sys.executable, "-m", "bench.suite", *COMMON, "--seeds", "3", "--jobs", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr is not None
     process.stderr.close()
     assert process.wait(120) == 0

@@ -8,6 +8,7 @@ import pytest
 from kill_at_random import attack
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suite", "name"), [("pinn", "KILL"), ("molecular", "TERM")])
 def test_every_run_is_there_once_and_as_if_nothing_had_been(
     tmp_path: Path, suite: str, name: str

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 import torch
 import toy_suite
+from command_server import Popen, run
 
 from bench.plugins import load_suite
 from bench.store.record import Record
@@ -343,7 +344,7 @@ def test_kill_9_and_continued(
 ) -> None:
     command = ["--seeds", "3", *ON]
     monkeypatch.setenv("TOY_DELAY", "0.005")
-    process = subprocess.Popen(
+    process = Popen(
         [sys.executable, "-c", PROGRAM, *place.arguments(*command)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -416,7 +417,7 @@ def test_in_two_processes_a_group_is_the_work_of_one_and_dies_with_it(
 ) -> None:
     command = ["--seeds", "3", "--diverge", "1", "--fail", "die"]
     arms = ["--arm", "baseline", "--arm", "irelu", "--jobs", "2", *ON]
-    done = subprocess.run(
+    done = run(
         [sys.executable, "-m", "bench.suite", *place.arguments(*command, *arms)],
         capture_output=True,
         text=True,

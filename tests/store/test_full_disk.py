@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import toy_suite
+from command_server import run
 
 from bench.files.atomic import CannotWrite
 from bench.store import checkpoint
@@ -157,12 +157,17 @@ def test_a_checkpoint_that_does_not_fit_is_a_warning(
 
 def test_a_limit_on_files_is_the_same(tmp_path: Path) -> None:
     """A quota, as far as a process can set itself one."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.suite", *COMMAND, "--jobs", "1"],
+    program = """
+import resource, sys
+from bench.suite import leave, main
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+leave(main(sys.argv[1:]))
+"""
+    done = run(
+        [sys.executable, "-c", program, *COMMAND, "--jobs", "1"],
         capture_output=True,
         text=True,
         timeout=120,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
     )
     assert done.returncode == 1
     assert done.stderr.startswith("bench: cannot write ") and done.stderr.count("\n") == 1
@@ -220,7 +225,7 @@ def test_read_only_in_the_middle(
 @pytest.mark.parametrize("arguments", [["list"], [*COMMAND, "--jobs", "1", "--json"]])
 def test_an_output_that_takes_no_more(arguments: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
+        done = run(
             [sys.executable, "-m", "bench.suite", *arguments],
             stdout=full,
             stderr=subprocess.PIPE,

@@ -1,12 +1,14 @@
 """Faults, put into commits of a copy of this repository: the nightly must find each, with asv.
 
 And what is no fault must stay green: a commit that changes nothing, and a reordered sum, which
-changes the last digits of every training.
+changes the last digits of every training. Without commits and asv, the same faults are found in
+what the benchmarks measure.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -16,8 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command_server import run
 from toy_repository import tracking_environment
 
+from bench.tracking.comparison import compare
+from bench.tracking.configuration import Configuration
 from bench.tracking.results import Value, read
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +77,13 @@ for package in ("bench", "suites"):
 """
 
 
+def changed(text: str, edit: Edit) -> str:
+    """The content of the edit's file with it."""
+    name, old, new = edit
+    assert text.count(old) == 1, f"{name} no longer has {old!r}"
+    return text.replace(old, new)
+
+
 class Copy:
     """A copy of the working tree with a history of its own, with a first commit."""
 
@@ -108,10 +120,8 @@ class Copy:
     def commit(self, edit: Edit | None = None) -> str:
         """Commit an edit; the full hash."""
         if edit:
-            name, old, new = edit
-            text = (self.root / name).read_text()
-            assert text.count(old) == 1, f"{name} no longer has {old!r}"
-            (self.root / name).write_text(text.replace(old, new))
+            path = self.root / edit[0]
+            path.write_text(changed(path.read_text(), edit))
         self.git("add", "-A")
         self.git("commit", "-q", "--allow-empty", "-m", "a commit")
         return self.git("rev-parse", "HEAD")
@@ -139,7 +149,7 @@ class Copy:
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
     """With a first commit, which is measured when it is first compared with."""
     folder = tmp_path_factory.mktemp("tracked")
     (folder / "home").mkdir()
@@ -148,13 +158,17 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(autouse=True)
-def on_the_first_commit(copy: Copy) -> Iterator[None]:
+@pytest.fixture
+def copy(copied: Copy) -> Iterator[Copy]:
     """Each test commits on top of the first."""
-    yield
-    copy.git("reset", "-q", "--hard", copy.first)
+    yield copied
+    copied.git("reset", "-q", "--hard", copied.first)
 
 
+# By the nightly.
+
+
+@pytest.mark.slow
 def test_an_unchanged_commit_is_green_and_bitwise_the_same(copy: Copy) -> None:
     unchanged = copy.commit(UNCHANGED)
     code, said = copy.night(ERRORS, TIME, OPERATORS)
@@ -163,6 +177,7 @@ def test_an_unchanged_commit_is_green_and_bitwise_the_same(copy: Copy) -> None:
         assert copy.value(unchanged, name) == copy.value(copy.first, name)
 
 
+@pytest.mark.slow
 def test_a_reordered_sum_is_green(copy: Copy) -> None:
     reordered = copy.commit(REORDERED)
     code, said = copy.night(ERRORS, ROUNDING, OPERATORS)
@@ -174,6 +189,7 @@ def test_a_reordered_sum_is_green(copy: Copy) -> None:
     assert REORDERED[2] in measured.read_text()
 
 
+@pytest.mark.slow
 def test_a_wrong_sign_in_a_derivative_is_reported(copy: Copy) -> None:
     copy.commit(WRONG_SIGN)
     code, said = copy.night(ERRORS)
@@ -181,6 +197,7 @@ def test_a_wrong_sign_in_a_derivative_is_reported(copy: Copy) -> None:
     assert f"regression: {ERRORS}" in said
 
 
+@pytest.mark.slow
 def test_a_step_three_times_slower_is_reported(copy: Copy) -> None:
     slow = copy.commit(SLOWER)
     code, said = copy.night(TIME)
@@ -190,6 +207,7 @@ def test_a_step_three_times_slower_is_reported(copy: Copy) -> None:
     assert ratio > 2
 
 
+@pytest.mark.slow
 def test_more_operators_are_reported_while_the_error_stays(copy: Copy) -> None:
     commit = copy.commit(MORE_OPERATORS)
     code, said = copy.night(OPERATORS, ERRORS)
@@ -197,3 +215,119 @@ def test_more_operators_are_reported_while_the_error_stays(copy: Copy) -> None:
     assert f"regression: {OPERATORS}" in said
     assert copy.value(commit, OPERATORS) > 1.3 * copy.value(copy.first, OPERATORS)
     assert ERRORS not in said
+
+
+# By what the benchmarks measure.
+
+#: Prints the values of benchmarks of the path, measured as asv does, but of one seed, in this
+#: process.
+MEASURE = """
+import ast, contextlib, importlib, io, json, sys, time
+
+for name in [name for name in sys.modules if name.partition(".")[0] in ("bench", "suites")]:
+    del sys.modules[name]
+from asv_benchmarks import metrics, runs
+from bench.suite import main
+
+def train(*arguments):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert main([*arguments, "--device", "cpu", "--jobs", "1", "--json", "--out", "runs"]) == 0
+    return json.loads(printed.getvalue())
+
+metrics.SEEDS = runs.SEEDS = 1
+metrics.train = train
+
+def value(name):
+    path, _, rest = name.partition("(")
+    module, suite, method = path.split(".")
+    parameters = ast.literal_eval(f"({rest[:-1]},)")
+    benchmark = getattr(importlib.import_module(f"asv_benchmarks.{module}"), suite)()
+    if hasattr(benchmark, "setup_cache"):
+        parameters = benchmark.setup_cache(), *parameters
+    if hasattr(benchmark, "setup"):
+        benchmark.setup(*parameters)
+    if method.startswith("track_"):
+        return getattr(benchmark, method)(*parameters)
+    took = []
+    for _ in range(60):
+        start = time.perf_counter()
+        getattr(benchmark, method)(*parameters)
+        took.append(time.perf_counter() - start)
+    return min(took)
+
+print(json.dumps({name: value(name) for name in sys.argv[1:]}))
+"""
+
+
+def values(folder: Path, edit: Edit | None, *names: str) -> dict[str, Value]:
+    """What benchmarks measure of a copy of the code with an edit."""
+    for package in ("bench", "suites"):
+        shutil.copytree(ROOT / package, folder / package)
+    if edit:
+        path = folder / edit[0]
+        path.write_text(changed(path.read_text(), edit))
+    done = run(
+        [sys.executable, "-c", MEASURE, *names],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{folder}{os.pathsep}{folder / 'bench'}",
+            "DCBENCH_PROFILE": "smoke",
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {name: measured(name, number) for name, number in found.items()}
+
+
+def measured(name: str, number: float) -> Value:
+    benchmark, _, parameters = name.partition("(")
+    return Value(
+        benchmark=benchmark,
+        parameters=tuple(re.findall(r"'[^']*'", parameters)),
+        value=number,
+        low=None,
+        high=None,
+        version="1",
+        unit="1",
+        kind="time" if name == TIME else "track",
+    )
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Value]:
+    """Of this code."""
+    folder = tmp_path_factory.mktemp("base")
+    return values(folder, None, ERRORS, TIME, OPERATORS, ROUNDING)
+
+
+@pytest.mark.parametrize(
+    ("edit", "verdicts"),
+    [
+        (UNCHANGED, {ERRORS: "same", OPERATORS: "same"}),
+        (REORDERED, {ERRORS: "same", ROUNDING: "same", OPERATORS: "same"}),
+        (WRONG_SIGN, {ERRORS: "regression"}),
+        (SLOWER, {TIME: "regression"}),
+        (MORE_OPERATORS, {OPERATORS: "regression", ERRORS: "same"}),
+    ],
+    ids=["unchanged", "reordered", "wrong sign", "slower", "more operators"],
+)
+def test_what_the_benchmarks_measure_shows_it(
+    tmp_path: Path, unchanged: dict[str, Value], edit: Edit, verdicts: dict[str, str]
+) -> None:
+    found = values(tmp_path, edit, *verdicts)
+    base = {name: unchanged[name] for name in verdicts}
+    changes = compare(base, found, Configuration.load(ROOT).thresholds)
+    assert {change.name: change.verdict.value for change in changes} == verdicts
+    if edit is UNCHANGED:
+        assert found == base
+    if edit is REORDERED:
+        assert found[ERRORS].value == pytest.approx(base[ERRORS].value, rel=1e-6)
+        assert found != base  # it was measured
+    for name, least in ((TIME, 2), (OPERATORS, 1.3)):
+        if verdicts.get(name) == "regression":
+            assert found[name].value > least * base[name].value

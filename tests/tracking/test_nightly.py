@@ -1,4 +1,7 @@
-"""The nightly job on a small repository, with asv's real commands."""
+"""The nightly job on a small repository.
+
+Most nights have an asv that starts no process, and are slow tests with asv's real commands.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import command_server
 import pytest
 from toy_repository import ToyRepository, tracking_environment
 
@@ -25,11 +29,21 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> ToyRepository:
     return ToyRepository(tmp_path_factory.mktemp("toy") / "repository")
 
 
-class Nights:
-    """Nightlies that keep their results in a folder of the test's own."""
+QUICK = "import sys, quick_asv; sys.exit(quick_asv.main())"
 
-    def __init__(self, toy: ToyRepository, folder: Path) -> None:
+
+class Nights:
+    """Nightlies that keep their results in a folder of the test's own.
+
+    Args:
+        toy: What they measure.
+        folder: Where the results are, and all else that they leave.
+        quick: Whether they measure with `quick_asv`.
+    """
+
+    def __init__(self, toy: ToyRepository, folder: Path, quick: bool = False) -> None:
         self.toy = toy
+        self.quick = quick
         self.results = folder / "results"
         self.summary = folder / "summary.md"
         self.home = folder / "home"
@@ -38,12 +52,16 @@ class Nights:
     def command(self, *arguments: str) -> list[str]:
         where = [] if "--branch" in arguments else ["--results", str(self.results)]
         fixed = ["--machine", MACHINE, "--rounds", "1", *where]
-        return [sys.executable, "-m", "bench.nightly", *fixed, *arguments]
+        nightly = ["-c", QUICK] if self.quick else ["-m", "bench.nightly"]
+        return [sys.executable, *nightly, *fixed, *arguments]
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         environment = tracking_environment(self.home)
         environment["GITHUB_STEP_SUMMARY"] = str(self.summary)
-        return subprocess.Popen(
+        if self.quick:
+            environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+        start = command_server.Popen if self.quick else subprocess.Popen
+        return start(
             self.command(*arguments),
             cwd=self.toy.root,
             env=environment,
@@ -83,8 +101,14 @@ class Nights:
         return [p for p in (self.results / MACHINE).glob("*.json") if p.name != "machine.json"]
 
 
+@pytest.fixture(params=["quick", pytest.param("asv", marks=pytest.mark.slow)])
+def night(toy: ToyRepository, tmp_path: Path, request: pytest.FixtureRequest) -> Nights:
+    return Nights(toy, tmp_path, quick=request.param == "quick")
+
+
 @pytest.fixture
-def night(toy: ToyRepository, tmp_path: Path) -> Nights:
+def real_night(toy: ToyRepository, tmp_path: Path) -> Nights:
+    """With asv itself, always."""
     return Nights(toy, tmp_path)
 
 
@@ -108,6 +132,24 @@ def running(mark: str) -> list[str]:
     return found
 
 
+def test_a_night_of_asv_itself_is_red_and_says_how_to_go_on(
+    toy: ToyRepository, real_night: Nights
+) -> None:
+    night = real_night
+    toy.commit("before", error=1.0)
+    assert night()[0] == 0
+    worse = toy.commit("after", error=1.2)
+    code, out, _ = night()
+    assert code == 1
+    assert "regression: errors.Errors.track_error('a'): 1 → 1.2 (+20 %" in out
+    text = night.summary.read_text()
+    found = night.run_command(text, "asv --config .asv/nightly.conf.json find")
+    assert f"Greatest regression found: {worse[:8]}" in found
+    assert "accepted: " in night.run_command(text, "python -m bench.nightly --accept")
+    assert night.verdicts() == ["good", "bad", "accepted"]
+    assert list((toy.root / ".asv/html/graphs").rglob("errors.Errors.track_error.json"))
+
+
 def test_red_until_repaired_or_accepted(toy: ToyRepository, night: Nights) -> None:
     toy.commit("first", error=1.0)
     code, out, _ = night()
@@ -120,8 +162,6 @@ def test_red_until_repaired_or_accepted(toy: ToyRepository, night: Nights) -> No
     assert "regression: errors.Errors.track_error('b'): 2 → 2.4 (+20 %" in out
     text = night.summary.read_text()
     assert "# Red: 2 benchmarks worse" in text
-    found = night.run_command(text, "asv --config .asv/nightly.conf.json find")
-    assert f"Greatest regression found: {worse[:8]}" in found
 
     # A bad commit is no measure of the next one.
     toy.commit("a comment", error=1.2)
@@ -221,8 +261,9 @@ def test_several_commits_are_measured_and_the_first_bad_one_named(
 
 
 def test_a_killed_nightly_goes_on_and_sets_half_files_aside(
-    toy: ToyRepository, night: Nights
+    toy: ToyRepository, real_night: Nights
 ) -> None:
+    night = real_night
     toy.commit("slow to measure", code="return 1.5")
     process = night.start()
     # The errors are measured and kept, the times are being measured.
@@ -247,7 +288,8 @@ def test_a_killed_nightly_goes_on_and_sets_half_files_aside(
     json.loads(path.read_text())
 
 
-def test_an_interrupted_nightly_says_so(toy: ToyRepository, night: Nights) -> None:
+def test_an_interrupted_nightly_says_so(toy: ToyRepository, real_night: Nights) -> None:
+    night = real_night
     # Measured for longer than a second nightly takes to start on a busy machine.
     toy.commit("slow again", code="return 8")
     process = night.start()
@@ -320,10 +362,11 @@ def test_results_on_a_branch_are_shared_between_clones(
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", str(remote), str(clone)], check=True)
     (clone / ".asv").mkdir()
+    (toy.root / ".asv" / "env").mkdir(exist_ok=True)  # there is none without asv
     (toy.root / ".asv" / "env").rename(clone / ".asv" / "env")
     (tmp_path / "other").mkdir()
     elsewhere = ToyRepository(clone, made=False)
-    other = Nights(elsewhere, tmp_path / "other")
+    other = Nights(elsewhere, tmp_path / "other", night.quick)
     elsewhere.commit("worse elsewhere", error=1.5)
     try:
         code, out, _ = other("--branch", "asv-results", "--push")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from asv.config import Config
-from asv_checkout import asv, checkout, measured
+from asv_checkout import asv, checkout
 
 from bench.text.errors import BadInput
 from bench.tracking.configuration import Configuration
@@ -50,8 +50,10 @@ def test_a_remote_repository_keeps_its_address(tmp_path: Path) -> None:
     assert Configuration.load(root).content["repo"] == "https://example.org/tiny.git"
 
 
-def test_the_plugin_of_the_checkout_is_loaded_from_elsewhere(tmp_path: Path) -> None:
-    configuration, _ = measured(tmp_path)
+def test_the_plugin_of_the_checkout_is_loaded_from_elsewhere(
+    run: tuple[Configuration, str],
+) -> None:
+    configuration, _ = run
     assert (configuration.root / "extra" / "loaded").read_text() == "extra.plugin"
 
 

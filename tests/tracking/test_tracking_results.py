@@ -16,7 +16,7 @@ from asv import util
 from asv.benchmarks import Benchmarks
 from asv.results import Results, iter_results
 from asv.runner import BenchmarkResult
-from asv_checkout import MACHINE, measured
+from asv_checkout import MACHINE
 
 from bench.text.errors import BadInput
 from bench.tracking.adoption import adopt
@@ -25,12 +25,6 @@ from bench.tracking.result_files import files, restore, set_aside_damaged
 from bench.tracking.results import missing, read, removed
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Configuration, str]:
-    """A real run: the configuration, the commit."""
-    return measured(tmp_path_factory.mktemp("run"))
 
 
 # What a real run leaves.

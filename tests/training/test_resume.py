@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import frequent_checkpoints
 import pytest
 import run_outcome
 import torch
+from command_server import Popen
 
 from bench.store.record import Record
 from bench.store.store import Store
@@ -24,29 +27,6 @@ ARGUMENTS = ["pinn", "--problem", "advection-1d", "--budget", "smoke", "--device
 ARGUMENTS += ["--arm", "irelu+lsuv", "--no-baseline", "--model", "fnn:16x3"]
 ARGUMENTS += ["--steps", str(STEPS - 50), "--lbfgs-steps", "50", "--evaluations", "4"]
 BOTH = ["--seed", "0", "--seed", "1"]
-
-#: Checkpoints at every block of steps, in the workers too, which import this as __mp_main__; and
-#: steps that take long enough for the test to act between two of them.
-WRAPPER = """
-import sys
-import time
-
-import bench.training.loop
-from bench.training.optimization import Optimization
-from bench.suite import main
-
-bench.training.loop._CHECKPOINT_SECONDS = 0.0
-step = Optimization.step
-
-def slow(self, losses):
-    time.sleep({delay})
-    return step(self, losses)
-
-Optimization.step = slow
-
-if __name__ == "__main__":
-    sys.exit(main())
-"""
 
 
 def children(pid: int) -> list[int]:
@@ -84,11 +64,14 @@ class Workplace:
         self.started: list[subprocess.Popen[str]] = []
 
     def start(self, delay: float = 0.0) -> subprocess.Popen[str]:
-        script = self.directory / "wrapper.py"
-        script.write_text(WRAPPER.format(delay=delay))
-        process = subprocess.Popen(
-            [sys.executable, str(script), *self.arguments],
+        process = Popen(
+            [sys.executable, *frequent_checkpoints.COMMAND, *self.arguments],
             cwd=self.directory,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(Path(frequent_checkpoints.__file__).parent),
+                "STEP_DELAY": str(delay),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -110,6 +93,14 @@ class Workplace:
     def checkpointed(self) -> set[str]:
         """The runs that have a checkpoint in which training has begun."""
         return {name for name in self.store.names() if self.store.checkpoint(name).exists()}
+
+    def workers(self) -> set[int]:
+        """The processes that have claimed a run."""
+        found = set()
+        for path in self.store.root.glob("locks/*.lease"):
+            with contextlib.suppress(OSError):
+                found.update(map(int, re.findall(r"^pid=(\d+)$", path.read_text(), re.MULTILINE)))
+        return found
 
     def close(self) -> None:
         for process in self.started:
@@ -208,10 +199,11 @@ def test_kill_9_of_the_parent_of_two_workers(
     place = workplace(*BOTH, "--jobs", "2")
     names = {uninterrupted[0]["hash"], uninterrupted[1]["hash"]}
 
-    process = place.start(delay=0.02)
+    # Slow enough that neither has ended when the other begins on a busy machine.
+    process = place.start(delay=0.05)
     wait_until(lambda: place.checkpointed() == names, "both checkpoints")
-    workers = children(process.pid)
-    assert len(workers) >= 2
+    workers = place.workers()
+    assert len(workers) == 2 and process.pid not in workers
     process.kill()
     process.wait()
     wait_until(lambda: not any(map(alive, workers)), "the workers to end by themselves", 30)
@@ -231,6 +223,7 @@ def test_kill_9_of_the_parent_of_two_workers(
     assert place.checkpointed() == set()
 
 
+@pytest.mark.real_processes
 def test_ctrl_c_while_the_workers_are_starting(workplace: Callable[..., Workplace]) -> None:
     place = workplace(*BOTH, "--jobs", "2")
     process = place.start()

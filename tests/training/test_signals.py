@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import toy_suite
+from command_server import Popen
 
 from bench.store.store import Store
 
@@ -25,7 +26,7 @@ class Command:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.store = Store(folder / "bench-results")
-        self.process = subprocess.Popen(
+        self.process = Popen(
             [sys.executable, "-m", "bench.suite", *arguments],
             cwd=folder,
             stdout=subprocess.DEVNULL,
@@ -82,7 +83,12 @@ def built(folder: Path, count: int) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize(
-    ("number", "jobs"), [(signal.SIGTERM, "1"), (signal.SIGTERM, "2"), (signal.SIGINT, "2")]
+    ("number", "jobs"),
+    [
+        (signal.SIGTERM, "1"),
+        pytest.param(signal.SIGTERM, "2", marks=pytest.mark.real_processes),
+        (signal.SIGINT, "2"),
+    ],
 )
 def test_the_state_is_saved_and_the_same_command_continues(
     tmp_path: Path, start: Start, number: int, jobs: str
@@ -106,7 +112,10 @@ def test_the_state_is_saved_and_the_same_command_continues(
     assert len(resumed) == 2
 
 
-@pytest.mark.parametrize(("fault", "jobs"), [("hang", "1"), ("hang-hard", "2")])
+@pytest.mark.parametrize(
+    ("fault", "jobs"),
+    [("hang", "1"), pytest.param("hang-hard", "2", marks=pytest.mark.real_processes)],
+)
 def test_it_ends_in_time_inside_a_step_that_does_not_end(
     tmp_path: Path, start: Start, fault: str, jobs: str
 ) -> None:

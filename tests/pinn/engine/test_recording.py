@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_server import run
 from torch import Tensor, nn
 
 from bench.training.stock_speed import TOLERANCE, relative_difference
@@ -186,7 +186,7 @@ def test_conditions_that_outlive_a_run_keep_no_values_of_it() -> None:
 
     def lines(*seeds: int) -> list[str]:
         command = [sys.executable, "-c", SHARED, *map(str, seeds)]
-        done = subprocess.run(
+        done = run(
             command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
         )
         return done.stdout.splitlines()

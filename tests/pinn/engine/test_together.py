@@ -153,7 +153,7 @@ def test_what_is_no_model_of_each_is_trained_in_turn(
 
 def test_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = "pinn --problem diffusion-sorption-1d --arm irelu+lsuv --budget smoke --dtype float64"
-    command += f" --model fnn:8x3 --seeds {SEEDS} --device cpu --json"
+    command += f" --model fnn:8x3 --seeds {SEEDS} --device cpu --jobs 1 --json"
     found = {}
     for when in ("on", "off"):
         out = ["--out", str(tmp_path / when), "--seeds-together", when]
