@@ -140,7 +140,9 @@ def _run(
     store.prepare()
     wanted = plan.specs
     plan = save(plan, store)
-    records, interrupted = find_or_run(suite, wanted, device, where, decode, progress)
+    records, interrupted = find_or_run(
+        suite, wanted, device, where, decode, progress, embedded=True
+    )
     if interrupted:
         raise KeyboardInterrupt("interrupted; the same call continues")
     words = [*split_words(part.options), *split_words(plan.options)]

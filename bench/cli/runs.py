@@ -21,15 +21,17 @@ STATUSES = get_args(Status)
 class RunFilter(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which runs to list. An option that is not given leaves none out."""
 
-    suite: Annotated[tuple[str, ...], Doc("of a suite", "NAME")] = ()
-    problem: Annotated[tuple[str, ...], Doc("of a problem", "NAME")] = ()
+    suite: Annotated[tuple[str, ...], Doc("only runs of this suite", "NAME")] = ()
+    problem: Annotated[tuple[str, ...], Doc("only runs of this problem", "NAME")] = ()
     model: Annotated[
-        tuple[str, ...], Doc("of a network, with its size or without: fnn, fnn:40x6", "NAME")
+        tuple[str, ...], Doc("only runs of this network, for instance fnn or fnn:40x6", "NAME")
     ] = ()
-    arm: Annotated[tuple[str, ...], Doc("of an arm", "ARM")] = ()
-    seed: Annotated[tuple[int, ...], Doc("of a seed", "K")] = ()
-    budget: Annotated[tuple[str, ...], Doc("of a budget", "NAME")] = ()
-    status: Annotated[tuple[str, ...], Doc("that ended so", "NAME", STATUSES)] = ()
+    arm: Annotated[tuple[str, ...], Doc("only runs of this arm", "ARM")] = ()
+    seed: Annotated[tuple[int, ...], Doc("only runs of this seed", "K")] = ()
+    budget: Annotated[tuple[str, ...], Doc("only runs of this budget", "NAME")] = ()
+    status: Annotated[
+        tuple[str, ...], Doc("only runs that ended with this status", "NAME", STATUSES)
+    ] = ()
 
     def takes(self, record: Record) -> bool:
         """Whether this run is listed."""

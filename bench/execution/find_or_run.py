@@ -22,6 +22,7 @@ def find_or_run(
     options: ExecutionOptions,
     decode: Decode = decode_result,
     progress: bool = True,
+    embedded: bool = False,
 ) -> tuple[list[Record], bool]:
     """Run what is missing from the store. The store is made if it is not there.
 
@@ -32,6 +33,7 @@ def find_or_run(
         options: Where and how to run.
         decode: The decoder of `bench.store.record` that reads the records that are found.
         progress: Show progress.
+        embedded: See `bench.training.policy.RunPolicy`.
 
     Returns:
         The records of the wanted runs in order, and whether the call was interrupted.
@@ -47,6 +49,7 @@ def find_or_run(
         jobs=options.jobs_on(device),
         rerun=options.rerun,
         together=options.together_on(device),
+        embedded=embedded,
         timeout_s=options.timeout,
         halve=options.halve_on_oom,
     )

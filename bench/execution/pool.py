@@ -179,7 +179,8 @@ class Pool:
         cores = self._cores()
         # The workers' grace is shorter: this process ends after them, also where it notices the
         # signal late and is late to see that theirs is over.
-        with Interruption(grace_s=GRACE_S + 4 * _MARGIN_S) as interruption:
+        grace_s = None if self._policy.embedded else GRACE_S + 4 * _MARGIN_S
+        with Interruption(grace_s) as interruption:
             self._workers = [_Worker(core, self._policy) for core in cores]
             stopped_at: float | None = None
             try:

@@ -24,7 +24,7 @@ from bench.store.record import FINAL, Record, decode
 from bench.store.store import Decode
 from bench.task import Batchable
 from bench.training.policy import RunPolicy
-from bench.training.signals import Interruption
+from bench.training.signals import GRACE_S, Interruption
 
 #: Seeds that are one unit at most: each holds a lock, and so a file, open.
 _MOST_TOGETHER = 128
@@ -140,7 +140,7 @@ def _run_here(
 
     watcher, waiting = _Here(reporter), Waiting(units)
     attempts = Attempts(policy, watcher, watcher.found)
-    with Interruption() as interruption:
+    with Interruption(None if policy.embedded else GRACE_S) as interruption:
         try:
             while waiting and not interruption:
                 if (unit := waiting.next()) is None:

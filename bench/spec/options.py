@@ -163,7 +163,7 @@ def add_flags(
         text = f"{doc.text}; repeat for several" if option.repeated else doc.text
         if note := notes.get(option.name):
             text += f"; {note}"
-        if option.default not in (None, ()):
+        if option.default not in (None, (), ""):
             default = option.default if option.repeated else (option.default,)
             text += f" (default: {' '.join(map(str, default))})"
         action = parser.add_argument(

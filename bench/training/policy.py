@@ -23,6 +23,8 @@ class RunPolicy:
             Seeds that are trained together have the time of all of them. ``None``: no limit.
         halve: When memory runs out, try again with half: of the seeds of a model, then of the
             frames of a batch where the task can.
+        embedded: This process is the caller's own, a notebook's for instance: it is not ended when
+            a signal finds it in a long step.
         since: When the call began. Runs that other processes have ended since then are not
             repeated.
     """
@@ -34,6 +36,7 @@ class RunPolicy:
     together: bool = False
     timeout_s: float | None = None
     halve: bool = False
+    embedded: bool = False
     since: datetime.datetime | None = None
 
     def is_new(self, record: Record) -> bool:

@@ -31,11 +31,12 @@ class Interruption:
     flag is never set.
 
     Args:
-        grace_s: Seconds for which the body may go on.
+        grace_s: Seconds for which the body may go on; ``None``: as long as it likes, until a second
+            signal.
         patient: Ignore signals after the first, in a process that its parent ends.
     """
 
-    def __init__(self, grace_s: float = GRACE_S, patient: bool = False) -> None:
+    def __init__(self, grace_s: float | None = GRACE_S, patient: bool = False) -> None:
         self.signal: int | None = None
         self._grace_s = grace_s
         self._patient = patient
@@ -47,12 +48,14 @@ class Interruption:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 self._before[number] = signal.signal(number, self._handle)
+            if self._grace_s is None:
+                return self
             theirs, self._end = socket.socketpair()
             self._end.setblocking(False)
             # Written to by the system's own handler: a main thread that does not come back from a
             # library's code runs no handler of Python's.
             self._wakeup = signal.set_wakeup_fd(self._end.fileno(), warn_on_full_buffer=False)
-            threading.Thread(target=self._watch, args=(theirs,), daemon=True).start()
+            threading.Thread(target=self._watch, args=(theirs, self._grace_s), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -80,13 +83,13 @@ class Interruption:
             signal.signal(number, handler)
         self._before = {}
 
-    def _watch(self, end: socket.socket) -> None:
+    def _watch(self, end: socket.socket, grace_s: float) -> None:
         """End the process when the grace period is over, unless the body has been left by then."""
         with end:
             received = b"-"
             while received and not {*received} & {*SIGNALS}:
                 received = end.recv(16)
-            deadline = time.monotonic() + self._grace_s
+            deadline = time.monotonic() + grace_s
             while received:
                 end.settimeout(max(deadline - time.monotonic(), 1e-3))
                 try:

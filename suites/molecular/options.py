@@ -61,12 +61,13 @@ class MolecularOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
     ] = None
     download: Annotated[bool, Doc("fetch a missing file of MD17 by SchNetPack")] = False
     energy_unit: Annotated[
-        str | None, Doc(f"of an own file: one of {', '.join(ENERGY_UNITS)}", "UNIT")
+        str | None, Doc(f"energy unit of your own file: {', '.join(ENERGY_UNITS)}", "UNIT")
     ] = None
     length_unit: Annotated[
         str | None,
         Doc(
-            f"of an own file: one of {', '.join(LENGTH_UNITS)}; without it Ang, or the file's own",
+            f"length unit of your own file: {', '.join(LENGTH_UNITS)}; without it the unit that"
+            " the file states, or Ang",
             "UNIT",
         ),
     ] = None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -270,6 +272,35 @@ def test_an_interruption_is_a_keyboard_interrupt_and_the_same_call_continues(
     monkeypatch.delenv("TOY_INTERRUPT")
     (record,) = bench.run("lone", jobs=1)
     assert record.resumed == 1 and record.metrics == next(iter(whole)).metrics
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_who_calls_outlives_an_interruption_in_a_long_step(toys: Path, jobs: int) -> None:
+    """A notebook's kernel has more than the runs to lose."""
+    (toys / "script.py").write_text(
+        "import bench\n"
+        "try:\n"
+        f"    bench.run('lone', seeds=2, jobs={jobs}, fail='hang')\n"
+        "except KeyboardInterrupt:\n"
+        "    print('alive', len(bench.load()))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "script.py"],
+        cwd=toys,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert "seed 0: done" in process.stderr.readline()
+    time.sleep(3)  # into the step of seed 1 that does not end
+    process.send_signal(signal.SIGINT)
+    if jobs == 1:
+        time.sleep(4)  # longer than a command would wait
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and out.startswith("alive ")
 
 
 def test_a_script_needs_no_main_guard(toys: Path) -> None:
