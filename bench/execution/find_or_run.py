@@ -11,7 +11,8 @@ from bench.execution.options import ExecutionOptions
 from bench.spec.spec import Spec
 from bench.store.record import FINAL, Record, decode_result
 from bench.store.store import Decode, Store
-from bench.task import Suite, TrainedRun
+from bench.task import Batchable, Suite, TrainedRun
+from bench.text.errors import BadInput
 from bench.training.policy import RunPolicy
 
 
@@ -39,10 +40,16 @@ def find_or_run(
         The records of the wanted runs in order, and whether the call was interrupted.
 
     Raises:
-        BadInput: An option is out of range, or the store cannot be written to.
+        BadInput: An option is out of range or asks for what the suite cannot do, or the store
+            cannot be written to.
         CannotWrite: The store takes no more data; what was written stands.
     """
     options.check()
+    if options.seeds_together == "on" and not isinstance(suite, Batchable):
+        raise BadInput(
+            f"--seeds-together 'on': suite {suite.name!r} trains each seed alone"
+            " (allowed: auto, off)"
+        )
     policy = RunPolicy(
         store=Store(options.store),
         device=device,

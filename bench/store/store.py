@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.files.atomic import CannotWrite, read_bounded, remove_leftovers, write_atomically
 from bench.store.leases import Claim
 from bench.store.record import Record, decode, encode
-from bench.text.errors import BadInput, one_line
+from bench.text.errors import BadInput, nearest, one_line
 
 #: Where results go unless told otherwise.
 DEFAULT_OUT = Path("bench-results")
@@ -188,7 +188,8 @@ class Store:
             raise BadInput(f"unknown run {prefix!r}: there are no runs in {str(self.root)!r}")
         if not matches:
             raise BadInput(
-                f"unknown run {prefix!r} in {str(self.root)!r}, which has {len(names)} runs"
+                f"unknown run {prefix!r}{nearest(prefix, names)} in {str(self.root)!r}, which has"
+                f" {len(names)} runs"
                 f" (python -m bench.suite runs{out_option(self.root)} lists them)"
             )
         record = self.read(matches[0])

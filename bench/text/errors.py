@@ -52,6 +52,12 @@ def unknown(kind: str, value: str, allowed: Iterable[str]) -> BadInput:
         allowed: The names that exist.
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return BadInput(f"unknown {kind} {value!r}{hint} (allowed: {', '.join(names)})")
+    return BadInput(
+        f"unknown {kind} {value!r}{nearest(value, names)} (allowed: {', '.join(names)})"
+    )
+
+
+def nearest(value: str, allowed: Iterable[str]) -> str:
+    """``; did you mean …?`` for a name that resembles one of `allowed`, else nothing."""
+    near = difflib.get_close_matches(value, list(allowed), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""

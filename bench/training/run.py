@@ -100,10 +100,7 @@ def execute_together(
     """
     suite = load_suite(specs[0].suite)
     device = torch.device(policy.device)
-    accounts = [
-        Account(spec, environment(suite, spec, policy.device, policy.jobs)) for spec in specs
-    ]
-    todo = _groups([_Run(account, policy.store, device) for account in accounts])
+    todo = _groups([_Run.of(spec, suite, policy, device) for spec in specs])
     for spec, refused in [(run.spec, run.refused) for group in todo for run in group]:
         if refused is not None:
             watcher.anew(spec, refused)
@@ -128,9 +125,8 @@ def record_of_loss(
         started: When it began.
         together: How many seeds were trained as one model.
     """
-    where = environment(load_suite(spec.suite), spec, policy.device, policy.jobs)
-    account = Account(spec, where)
-    run = _Run(account, policy.store, torch.device("cpu"))
+    run = _Run.of(spec, load_suite(spec.suite), policy, torch.device("cpu"))
+    account = run.account
     run.find_checkpoint()
     if run.state is not None:
         account.log = Log(**run.state["log"])
@@ -240,6 +236,12 @@ class _Run:
         self.state: dict[str, Any] | None = None
         #: Why the checkpoint that there is cannot be continued from.
         self.refused: str | None = None
+
+    @classmethod
+    def of(cls, spec: Spec, suite: Suite, policy: RunPolicy, device: torch.device) -> _Run:
+        """The run of a spec, before anything of it is built or read."""
+        where = environment(suite, spec, policy.device, policy.jobs)
+        return cls(Account(spec, where), policy.store, device)
 
     @property
     def spec(self) -> Spec:

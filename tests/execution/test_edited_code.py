@@ -74,7 +74,7 @@ def copy(interrupted: Copy, tmp_path: Path) -> Copy:
 
 def test_a_comment_and_a_report_lose_no_step(copy: Copy) -> None:
     copy.edit("bench/training/optimization.py", "math.pi * progress))", "math.pi * progress))  # π")
-    copy.edit("bench/training/loop.py", "What a block of steps left", "What steps left")
+    copy.edit("bench/training/loop.py", "The results of a block of steps", "What steps left")
     copy.edit("bench/report/tables.py", "_WIDTH = 200", "_WIDTH = 150")
     (copy.folder / "bench" / "new.py").write_text("print('never imported')\n")
     err = copy.run("1")

@@ -205,11 +205,13 @@ def test_a_bad_value_is_one_line(place: Place, capsys: pytest.CaptureFixture[str
     assert "--seeds-together 'onn'; did you mean 'on'?" in err
 
 
-def test_a_suite_that_cannot_has_no_such_option(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_suite_that_cannot_refuses(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert isinstance(load_suite("toy"), Batchable)
     assert not isinstance(load_suite("lone"), Batchable)
-    assert main(["lone", *ON]) == 2
-    assert "unknown option '--seeds-together'" in capsys.readouterr().err
+    out = place.store.root
+    assert main(["lone", *ON, "--out", str(out)]) == 2
+    assert "--seeds-together 'on': suite 'lone' trains each seed alone" in capsys.readouterr().err
+    assert not out.exists()
 
 
 # One seed ends before the others.
