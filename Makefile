@@ -24,7 +24,23 @@ export COMMIT REASON
 WHERE = $(if $(MACHINE),--machine "$(MACHINE)") $(if $(BRANCH),--branch "$(BRANCH)") \
   $(if $(PUSH),--push)
 
-.PHONY: bench test test-all lint format docs notebooks venv clean track compare nightly accept
+define HELP
+make bench      trains and compares two arms on the PINN problems
+make test       tests all but what is slow; make test-all tests everything
+make lint       checks style, types and layers; make format corrects style
+make docs       builds the site; make notebooks executes the examples' notebooks again
+make track      measures the last commit with asv, once
+make compare    measures BASE and the last commit, and says what got worse
+make nightly    measures new commits and publishes the pages
+make accept     accepts a change of tracked values: COMMIT and REASON
+make clean      removes the environment and what was built
+endef
+export HELP
+
+.PHONY: help bench test test-all lint format docs notebooks venv clean track compare nightly accept
+
+help:
+	@echo "$$HELP"
 
 bench: $(READY)
 	$(RUN) -m bench.suite pinn --arm irelu --arm irelu+lsuv

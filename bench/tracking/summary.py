@@ -31,7 +31,7 @@ def markdown(found: Findings) -> str:
     if found.notes:
         parts += ["## Notes", "\n".join(f"* {note}" for note in found.notes)]
     where = f"logs in `{found.logs}`" + (f"; pages in `{found.pages}`" if found.pages else "")
-    parts.append(f"{where}.".capitalize())
+    parts.append(f"{where[:1].upper()}{where[1:]}.")
     return "\n\n".join(parts) + "\n"
 
 
