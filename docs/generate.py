@@ -38,27 +38,29 @@ def command_line() -> Iterator[str]:
     for words, summary, command in _commands(parser(), ()):
         yield f"## `{' '.join(words[3:])}`\n"
         yield f"{_sentence(summary)}\n"
-        yield f"```console\n$ {_usage(command)}\n```\n"
-        for group in command._action_groups:
-            rows = [
-                (_spelling(action), _help(command, action))
-                for action in group._group_actions
-                if not isinstance(action, argparse._HelpAction | argparse._SubParsersAction)
-            ]
-            if rows:
-                if group.title not in ("options", "positional arguments"):
-                    yield f"**{_sentence(str(group.title)).removesuffix('.')}**\n"
-                yield from _table(("argument", "meaning"), rows)
+        yield from _arguments(command)
 
 
 def nightly_command() -> Iterator[str]:
     """The options of the nightly job."""
     from bench.nightly import parser
 
-    command = parser()
+    return _arguments(parser())
+
+
+def _arguments(command: argparse.ArgumentParser) -> Iterator[str]:
+    """Usage of a command, and a table of options for each group."""
     yield f"```console\n$ {_usage(command)}\n```\n"
-    actions = [a for a in command._actions if not isinstance(a, argparse._HelpAction)]
-    yield from _table(("argument", "meaning"), [(_spelling(a), _help(command, a)) for a in actions])
+    for group in command._action_groups:
+        rows = [
+            (_spelling(action), _help(command, action))
+            for action in group._group_actions
+            if not isinstance(action, argparse._HelpAction | argparse._SubParsersAction)
+        ]
+        if rows:
+            if group.title not in ("options", "positional arguments"):
+                yield f"**{_sentence(str(group.title)).removesuffix('.')}**\n"
+            yield from _table(("argument", "meaning"), rows)
 
 
 def option_structs() -> dict[str, tuple[list[Any], str]]:
