@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +51,10 @@ class DiffusionSorption1D(Problem):
     ends in a ReLU instead. Where u > 0 the two are the same. Elsewhere the published network has no
     gradient, and it often dies altogether (14 of 20 seeds of irelu+lsuv within 100 steps), so that
     luck would rank the arms. It is the variant `DiffusionSorptionReLU1D`.
+
+    Weights: with t up to 500 scaled to τ in [−1, 1], dt = 250 dτ, and the residual in units of τ is
+    250 times that in t. Its square has the weight 250², so that the equation is not 1e-5 of a loss
+    whose other terms are of order one.
     """
 
     name = "diffusion-sorption-1d"
@@ -61,6 +67,7 @@ class DiffusionSorption1D(Problem):
         Term("LBC_outflow", "boundary", 0),
     )
     published = PublishedSetup(supervised=0.3)
+    weights: Mapping[str, float] = MappingProxyType({"Lf": 250.0**2})
 
     def own_truth(self, fine: bool) -> Truth:
         cells = 1024 if fine else 64
