@@ -26,7 +26,7 @@ def unconverged(results: Results) -> dict[Case, float]:
         skills = results.columns[case.problem].skills
         medians = [results.median(case, name, skills[0]) for name in references] if skills else []
         best = max((median for median in medians if median is not None), default=math.inf)
-        if best < CONVERGED:
+        if math.isfinite(best) and best < CONVERGED:  # what diverged is said elsewhere
             found[case] = best
     return found
 

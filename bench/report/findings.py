@@ -110,7 +110,7 @@ def _early(results: Results) -> list[str]:
     return [
         f"On {where} the runs are not converged: what arms are compared with has a skill below"
         f" {CONVERGED:g} (0: the best constant prediction; 1: exact), so the comparison there is of"
-        " the beginning of training, and more steps may reverse it."
+        " the beginning of training, and a longer run may reverse it."
     ]
 
 

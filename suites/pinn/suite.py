@@ -225,7 +225,8 @@ class PINNSuite:
         terms = (*found.terms, *found.data_terms(range(len(found.outputs))))
         totals = list(TOTALS.values())
         single = [term.name for term in terms if term.name not in totals]
-        return Columns(["L2RE", "L2RE_unseen", "skill", "MSE", *totals], single, ["skill"], ["skill"])
+        main = ["L2RE", "L2RE_unseen", "skill", "MSE", *totals]
+        return Columns(main, single, scores=["skill"], skills=["skill"])
 
 
 def _training(protocol: Protocol, budget: Budget) -> Training:
