@@ -59,11 +59,14 @@ class Columns(NamedTuple):
         main: Metrics of the first table. Arms are compared by the first of them, which is an error.
         further: Metrics of a second table.
         scores: Metrics of both tables of which more is better.
+        skills: Those of them that are 1 for the exact answer and 0 for the best constant one. Where
+            the first is low at the baseline, a comparison is said to be of unconverged runs.
     """
 
     main: Sequence[str]
     further: Sequence[str]
     scores: Sequence[str] = ()
+    skills: Sequence[str] = ()
 
 
 class Task(Protocol):

@@ -233,34 +233,55 @@ def pinn_budgets() -> Iterator[str]:
     rows: list[list[Any]] = []
     for name in BUILT_IN:
         rows.append([f"`{name}`"])
-        for budget in ("quick", "paper"):
+        for budget in ("short", "quick", "paper"):
             made = BUDGETS[budget](get_problem(name), model)
             points = made.points
-            rows[-1] += [
-                made.training.steps,
-                f"{points.domain} + {points.boundary} + {points.initial}",
-            ]
-    yield from _table(
-        ("problem", "steps, `quick`", "points, `quick`", "steps, `paper`", "points, `paper`"), rows
-    )
+            rows[-1].append(made.steps)
+            if budget != "short":  # the points of quick
+                rows[-1].append(f"{points.domain} + {points.boundary} + {points.initial}")
+    names = ("steps, `short`", "steps, `quick`", "points of both", "steps, `paper`")
+    yield from _table(("problem", *names, "points, `paper`"), rows)
+
+
+def pinn_protocols() -> Iterator[str]:
+    """The protocols of the PINN suite beside each other."""
+    from suites.pinn.protocols import PROTOCOLS
+
+    yield from _protocols(PROTOCOLS)
+
+
+def pinn_weights() -> Iterator[str]:
+    """The weights of loss terms that are not 1 under `standard`."""
+    from suites.pinn.problems.catalogue import BUILT_IN, get_problem
+
+    rows = [
+        (f"`{name}`", f"`{term}`", f"{weight:g}")
+        for name in BUILT_IN
+        for term, weight in get_problem(name).weights.items()
+    ]
+    yield from _table(("problem", "term", "weight"), rows)
 
 
 def molecular_protocols() -> Iterator[str]:
     """The protocols of the molecular suite beside each other."""
     from suites.molecular.protocols import PROTOCOLS
 
-    fields = list(next(iter(PROTOCOLS.values())).__dataclass_fields__)
-    meanings = _documented(type(next(iter(PROTOCOLS.values()))))
+    yield from _protocols(PROTOCOLS)
+
+
+def _protocols(protocols: Mapping[str, Any]) -> Iterator[str]:
+    fields = list(next(iter(protocols.values())).__dataclass_fields__)
+    meanings = _documented(type(next(iter(protocols.values()))))
     rows = [
         (
             f"`{field}`",
             meanings[field],
-            *(_plain(getattr(protocol, field)) for protocol in PROTOCOLS.values()),
+            *(_plain(getattr(protocol, field)) for protocol in protocols.values()),
         )
         for field in fields
         if field != "summary"
     ]
-    yield from _table(("setting", "meaning", *(f"`{name}`" for name in PROTOCOLS)), rows)
+    yield from _table(("setting", "meaning", *(f"`{name}`" for name in protocols)), rows)
 
 
 def molecular_models() -> Iterator[str]:
@@ -361,6 +382,8 @@ FRAGMENTS = {
     "problems": problems,
     "truths": truths,
     "pinn-budgets": pinn_budgets,
+    "pinn-protocols": pinn_protocols,
+    "pinn-weights": pinn_weights,
     "molecular-protocols": molecular_protocols,
     "molecular-models": molecular_models,
     "record": record,

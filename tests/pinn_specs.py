@@ -32,7 +32,11 @@ def specify(
     budget: str = "smoke",
     **given: Any,
 ) -> Spec:
-    """The spec that the command line makes of these options of training and of the suite."""
+    """The spec that the command line makes of these options of training and of the suite.
+
+    The protocol is `paper` unless another is given.
+    """
+    given = {"protocol": "paper", **given}
     ours = {option.name for option in PINNOptions.declared()}
     training = TrainingOptions.of({k: v for k, v in given.items() if k not in ours})
     options = PINNOptions.of({k: v for k, v in given.items() if k in ours})

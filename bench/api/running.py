@@ -49,7 +49,7 @@ def run(
         models: One or several networks, with a size if wanted (``fnn:64x4``). Without any, the
             suite's default.
         seeds: A number of seeds, which are counted from 0, or a list of seeds.
-        budget: How long to train: ``smoke``, ``quick`` or ``paper``.
+        budget: How long to train: ``smoke``, ``short``, ``quick`` or ``paper``.
         baseline: Add the baseline to the arms.
         store: The folder that keeps the results; by default ``bench-results``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …

@@ -59,7 +59,7 @@ def study(
         models: Networks instead of the study's.
         seeds: A number of seeds, which are counted from 0, or a list of seeds; by default four.
             More seeds extend a study that was run.
-        budget: How long to train: ``smoke``, ``quick`` or ``paper``.
+        budget: How long to train: ``smoke``, ``short``, ``quick`` or ``paper``.
         store: The folder that keeps the results; by default ``bench-results``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
         dtype: ``float32`` or ``float64``.

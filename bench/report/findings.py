@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bench.report.convergence import CONVERGED, clause, unconverged
 from bench.report.results import Case, Comparison, Results
 from bench.statistics.effects import LEAST_FREEDOM, LEAST_SEEDS, ratio
 from bench.store.record import FINAL, Record
@@ -28,8 +29,10 @@ def headline(results: Results) -> str:
     where = f"On {_extent(decided)}"
     if waiting := sum(n for status, n in results.statuses.items() if status not in FINAL):
         where = f"So far ({waiting} runs are missing), on {_extent(decided)}"
+    early = clause({results.title(case): skill for case, skill in unconverged(results).items()})
+    early = early and f" {early[0].upper()}{early[1:]}."
     if len(decided) <= _SPELLED:
-        return f"{where}: {'; '.join(map(_clause, decided))}."
+        return f"{where}: {'; '.join(map(_clause, decided))}.{early}"
     verdicts = Counter(comparison.effect.verdict for comparison in decided)
     counts = ", ".join(
         f"{verdicts[v]} {v}" for v in ("better", "worse", "undecided") if verdicts[v]
@@ -40,7 +43,7 @@ def headline(results: Results) -> str:
         if (of_verdict := [c for c in decided if c.effect.verdict == verdict])
     ]
     most = f" The largest: {'; '.join(extremes)}." if extremes else ""
-    return f"{where}, of {len(decided)} comparisons {counts}.{most}"
+    return f"{where}, of {len(decided)} comparisons {counts}.{most}{early}"
 
 
 def _progress(results: Results) -> str:
@@ -84,6 +87,7 @@ def _verdict(comparison: Comparison) -> str:
 def limits(results: Results) -> list[str]:
     """What a reader must know before believing the answer, each in a sentence."""
     return [
+        *_early(results),
         *_lost(results),
         *_warnings(results),
         *_unfinished(results),
@@ -94,6 +98,19 @@ def limits(results: Results) -> list[str]:
         *_multiplicity(results),
         *_few_seeds(results),
         *_mixture(list(results.records.values())),
+    ]
+
+
+def _early(results: Results) -> list[str]:
+    """A warning about problems on which the reference is no solution yet."""
+    found = unconverged(results)
+    if not found:
+        return []
+    where = ", ".join(map(results.title, found))
+    return [
+        f"On {where} the runs are not converged: what arms are compared with has a skill below"
+        f" {CONVERGED:g} (0: the best constant prediction; 1: exact), so the comparison there is of"
+        " the beginning of training, and a longer run may reverse it."
     ]
 
 

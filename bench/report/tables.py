@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from bench.arm import BASELINE
+from bench.report.convergence import CONVERGED, clause
 from bench.report.tabulation import Table, is_numeric, shown
 from bench.spec.spec import Spec
 from bench.spec.versions import conflict
@@ -52,7 +53,7 @@ def print_tables(
         if further:
             terms = [_metric(by_arm, name, asked.scores) for name in further]
             _print_columns(None, arms, terms, console)
-        for note in _notes(by_arm):
+        for note in [*_early(by_arm.get(BASELINE, []), asked.skills), *_notes(by_arm)]:
             console.print(f"  {note}", soft_wrap=True, markup=False, emoji=False)
         console.print()
 
@@ -211,6 +212,14 @@ def _status(runs: Sequence[Record], now: Callable[[Spec], Mapping[str, Any]]) ->
     if old:
         text += f", {old} of other code" if len(runs) > 1 else ", of other code"
     return text
+
+
+def _early(baseline: Sequence[Record], skills: Sequence[str]) -> list[str]:
+    """That the baseline is no solution yet, beside the errors that are compared with it."""
+    if not skills or not baseline:
+        return []
+    skill = statistics.median(_final(run, skills[0], -math.inf) for run in baseline)
+    return [clause({BASELINE: skill})] if math.isfinite(skill) and skill < CONVERGED else []
 
 
 def _notes(by_arm: Mapping[str, Sequence[Record]]) -> list[str]:

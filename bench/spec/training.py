@@ -15,6 +15,7 @@ SCHEDULES: Table[Callable[[float], float]] = Table(
     {
         "constant": "bench.training.optimization:constant",
         "stable-decay": "bench.training.optimization:stable_decay",
+        "warmup-stable-decay": "bench.training.optimization:warmup_stable_decay",
         "cosine": "bench.training.optimization:cosine",
         "exponential": "bench.training.optimization:exponential",
     }
@@ -34,6 +35,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         lbfgs_steps: L-BFGS steps after them (0: none).
         lr: Learning rate of Adam.
         schedule: ``constant``, ``stable-decay`` (constant, then linear to 0 over the last fifth),
+            ``warmup-stable-decay`` (the same after a linear warm-up over the first twentieth),
             ``cosine`` or ``exponential``.
         eps: Adam's eps.
         weight_decay: Decoupled weight decay (AdamW); 0: Adam.

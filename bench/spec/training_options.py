@@ -11,7 +11,7 @@ from bench.spec.training import SCHEDULE_NAMES, Training
 
 
 class TrainingOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How to train, where the budget's training is not wanted."""
+    """How to train, where that of the budget and the protocol is not wanted."""
 
     steps: Annotated[
         int | None,
@@ -29,7 +29,7 @@ class TrainingOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = None
 
     def override(self, training: Training) -> Training:
-        """A budget's training with what these options change.
+        """The training of a budget and a protocol with what these options change.
 
         Raises:
             BadInput: A value is out of its range.

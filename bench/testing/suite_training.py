@@ -72,7 +72,7 @@ class TrainingContract(Requests):
         )
         missing = sorted(shown - metrics.keys() - set(self.absent))
         assert not missing, f"suite {token!r}: no run has the columns {missing}: see `absent`"
-        strangers = sorted(set(columns.scores) - shown)
+        strangers = sorted({*columns.scores, *columns.skills} - shown)
         assert not strangers, f"suite {token!r}: the scores {strangers} are no columns"
         assert columns.main[0] not in columns.scores, (
             f"suite {token!r}: arms are compared by {columns.main[0]!r}, of which more is better:"

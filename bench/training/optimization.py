@@ -23,6 +23,12 @@ def stable_decay(progress: float) -> float:
     return min(1.0, 5 * (1 - progress))
 
 
+def warmup_stable_decay(progress: float) -> float:
+    """`stable_decay` after a linear warm-up from 0.01 to 1 over the first twentieth (Hu et al.,
+    arXiv 2404.06395; a twentieth as for PINNs by Wang et al., arXiv 2308.08468)."""
+    return min(1.0, 0.01 + 19.8 * progress, 5 * (1 - progress))
+
+
 def cosine(progress: float) -> float:
     """Half a period, from 1 to 0."""
     return 0.5 * (1 + math.cos(math.pi * progress))

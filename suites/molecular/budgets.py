@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from suites.molecular.models.catalogue import Architecture, Size
 
@@ -39,6 +39,16 @@ def _quick(architecture: Architecture, share: float) -> Budget:
     return Budget(architecture.quick, steps, epochs=0, frames=(50_000, 1000, 1000), evaluations=10)
 
 
+#: Of the steps of ``quick``.
+_SHORT_SHARE = 0.2
+
+
+def _short(architecture: Architecture, share: float) -> Budget:
+    return replace(
+        _quick(architecture, share), steps=round(_SHORT_SHARE * share * architecture.quick_steps)
+    )
+
+
 def _paper(architecture: Architecture, share: float) -> Budget:
     del share
     return Budget(
@@ -49,12 +59,14 @@ def _paper(architecture: Architecture, share: float) -> Budget:
 #: Called with the model's architecture and the problem's share of ``quick``'s steps.
 BUDGETS: dict[str, Callable[[Architecture, float], Budget]] = {
     "smoke": _smoke,
+    "short": _short,
     "quick": _quick,
     "paper": _paper,
 }
 
 SUMMARIES = {
     "smoke": "ten steps of small networks, to see that everything runs",
-    "quick": "small networks, up to 4000 steps, fewer where they cost more: some minutes",
+    "short": "a fifth of quick's steps, at most 20 s a run on one core",
+    "quick": "small networks, at most 90 s a run on one core",
     "paper": "the published widths, 50 epochs",
 }

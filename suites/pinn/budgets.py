@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bench.spec.training import Training
 from suites.pinn.models.catalogue import Model
 from suites.pinn.problems.problem import Points, Problem
 
@@ -15,14 +14,16 @@ class Budget:
     """What a budget means for a problem.
 
     Attributes:
-        training: Steps and optimiser.
+        steps: Of Adam.
+        evaluations: How many times the metrics are evaluated.
         points: Collocation points.
-        supervised: How many points of the scored grid are labels at most, where the published
-            set-up labels a fraction of them; ``None``: that fraction.
+        supervised: How many points of the scored grid are labels at most, where the protocol labels
+            the published fraction of them; ``None``: that fraction.
         fine_truth: Score against the accurate ground truth.
     """
 
-    training: Training
+    steps: int
+    evaluations: int
     points: Points
     supervised: int | None
     fine_truth: bool = True
@@ -30,24 +31,25 @@ class Budget:
 
 def _smoke(problem: Problem, model: Model) -> Budget:
     del problem, model
-    return Budget(
-        Training(steps=10, evaluations=1), Points(64, 32, 32), supervised=64, fine_truth=False
-    )
+    return Budget(10, 1, Points(64, 32, 32), supervised=64, fine_truth=False)
 
 
 #: Steps, points and labels of ``quick``: what a step costs differs by a factor of ten between the
-#: problems, and they are to take about a minute each on one core.
+#: problems, and a run is to take 90 seconds on one core at most.
 _QUICK: dict[str, tuple[int, Points, int]] = {
-    "advection-1d": (4000, Points(domain=1000, boundary=200, initial=256), 0),
-    "compressible-flow-1d": (4000, Points(domain=300, boundary=50, initial=100), 0),
-    "diffusion-reaction-2d": (1000, Points(domain=400, boundary=100, initial=200), 250),
-    "diffusion-sorption-1d": (4000, Points(domain=300, boundary=60, initial=100), 250),
-    "shallow-water-2d": (1800, Points(domain=400, boundary=50, initial=300), 500),
+    "advection-1d": (8000, Points(domain=1000, boundary=200, initial=256), 0),
+    "compressible-flow-1d": (8000, Points(domain=300, boundary=50, initial=100), 0),
+    "diffusion-reaction-2d": (6000, Points(domain=400, boundary=100, initial=200), 250),
+    "diffusion-sorption-1d": (8000, Points(domain=300, boundary=60, initial=100), 250),
+    "shallow-water-2d": (6000, Points(domain=400, boundary=50, initial=300), 500),
 }
 #: Batch norm makes a step cost two to five times as much. Every arm on such a model has these.
 _NORMALIZED_SHARE = 0.5
 _QUICK["diffusion-reaction-2d-noise"] = _QUICK["diffusion-reaction-2d"]
 _QUICK["diffusion-sorption-1d-relu"] = _QUICK["diffusion-sorption-1d"]
+
+#: Of the steps of ``quick``.
+_SHORT_SHARE = 0.2
 
 
 def _quick(problem: Problem, model: Model) -> Budget:
@@ -55,28 +57,30 @@ def _quick(problem: Problem, model: Model) -> Budget:
     steps, points, labels = _QUICK.get(problem.name, (4000, published.points, 1000))
     if model.choices["normalization"] != "denorm":
         steps = round(_NORMALIZED_SHARE * steps)
-    # The published rate, but for the last fifth of the steps: the last iterate at a constant rate
-    # scatters by a factor of two, which would be taken for a difference between arms.
-    training = Training(steps=steps, schedule="stable-decay", evaluations=10)
-    return Budget(training, points, supervised=labels)
+    return Budget(steps, 10, points, supervised=labels)
+
+
+def _short(problem: Problem, model: Model) -> Budget:
+    quick = _quick(problem, model)
+    return replace(quick, steps=round(_SHORT_SHARE * quick.steps))
 
 
 def _paper(problem: Problem, model: Model) -> Budget:
     del model
     published = problem.published
-    return Budget(
-        Training(steps=published.steps, evaluations=20), published.points, supervised=None
-    )
+    return Budget(published.steps, 20, published.points, supervised=None)
 
 
 BUDGETS: dict[str, Callable[[Problem, Model], Budget]] = {
     "smoke": _smoke,
+    "short": _short,
     "quick": _quick,
     "paper": _paper,
 }
 
 SUMMARIES = {
     "smoke": "ten steps, to see that everything runs",
-    "quick": "the published optimiser on fewer points, about a minute a run",
-    "paper": "the published set-up",
+    "short": "a fifth of quick's steps, at most 20 s a run on one core",
+    "quick": "fewer points than published, at most 90 s a run on one core",
+    "paper": "the published steps and points",
 }

@@ -62,6 +62,7 @@ def diagnose(task: Examined) -> Diagnosis:
         measurements={
             "gradient_rms": gradient,
             "layer_gradient_rms": list(gradients.values()),
+            "term_gradient_norms": _term_gradient_norms(task),
             "adam_eps": task.spec.training.eps,
             "hidden_signal": signals,
             "prediction_spread": spreads,
@@ -87,6 +88,21 @@ def _gradient_rms(task: Examined) -> tuple[float, dict[str, float]]:
     with training_mode(task.net):
         loss = task.loss.weighted(task.evaluation(training=True))
         return gradient_rms(loss, list(task.net.parameters()), layers)
+
+
+def _term_gradient_norms(task: Examined) -> dict[str, float]:
+    """Norm of the gradient of each loss term before its weight, by which weights can be judged."""
+    parameters = list(task.net.parameters())
+    with training_mode(task.net):
+        values = task.evaluation(training=True)
+        found = {}
+        for term, value in zip(task.loss.terms, values.unbind(), strict=True):
+            gradients = torch.autograd.grad(
+                value, parameters, retain_graph=True, materialize_grads=True
+            )
+            flat = torch.cat([gradient.flatten() for gradient in gradients])
+            found[term.name] = float(flat.double().norm())
+    return found
 
 
 def _hidden_signals(task: Examined) -> list[float]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from bench.arm import BASELINE
 from bench.spec.options import Doc, Options
+from suites.pinn.protocols import PROTOCOLS
 
 #: Which evaluation of the loss; ``auto``: the fastest that gives DeepXDE's losses and gradients.
 ENGINES = ("auto", "deepxde")
@@ -18,11 +19,30 @@ COMPILE = ("auto", "on", "off")
 class PINNOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options of a run of this suite, beside arms, model, budget and training."""
 
+    protocol: Annotated[
+        str,
+        Doc(
+            "; ".join(f"{name}: {protocol.summary}" for name, protocol in PROTOCOLS.items()),
+            "NAME",
+            tuple(PROTOCOLS),
+        ),
+    ] = "standard"
+    weights: Annotated[
+        tuple[str, ...],
+        Doc(
+            "weight of a loss term, for instance Lf=10, instead of the protocol's; metrics are not"
+            " weighted",
+            "TERM=W",
+            flag="weight",
+            also=("loss-weights",),
+        ),
+    ] = ()
     supervised: Annotated[
         float | None,
         Doc(
             "fraction of the scored grid's points given as labels, for instance 0.3 (0: none);"
-            " without it the published one, of which quick takes some hundred points at most",
+            " without it none under the protocol standard, and under paper the published one, of"
+            " which quick takes some hundred points at most",
             "FRACTION",
         ),
     ] = None

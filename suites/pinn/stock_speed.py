@@ -83,7 +83,7 @@ def _specify(
         dtype=dtype,
         # As many as may be timed, all of them Adam's.
         training=TrainingOptions(steps=1_000_000),
-        options=PINNOptions(supervised=0.0),
+        options=PINNOptions(protocol="paper", supervised=0.0),
     )
     spec = suite.specify(request)
     if initial is not None:

@@ -14,9 +14,10 @@ from msgspec.structs import replace
 from bench.arm import BASELINE, Arm, definition_versions, technique_definitions
 from bench.spec.options import Options
 from bench.spec.spec import Spec
+from bench.spec.training import Training
 from bench.task import Batch, Columns, Request, Task, TrainedRun
 from bench.text.errors import BadInput, unknown
-from suites.pinn.budgets import BUDGETS, SUMMARIES
+from suites.pinn.budgets import BUDGETS, SUMMARIES, Budget
 from suites.pinn.models.catalogue import ARCHITECTURES, MODELS, parse_model
 from suites.pinn.options import PINNOptions, PINNSpeedOptions
 from suites.pinn.problems.catalogue import (
@@ -27,6 +28,8 @@ from suites.pinn.problems.catalogue import (
     problem_summaries,
 )
 from suites.pinn.problems.problem import TOTALS, Problem
+from suites.pinn.problems.term_weights import term_weights
+from suites.pinn.protocols import PROTOCOLS, UNNAMED, Protocol, get_protocol, protocol_name
 
 if TYPE_CHECKING:
     import torch
@@ -86,19 +89,28 @@ class PINNSuite:
             raise unknown("budget", request.budget, BUDGETS)
         budget = BUDGETS[request.budget](problem, model)
         options: PINNOptions = request.options
+        protocol = get_protocol(options.protocol)
         root = options.data_root
+        supervised = _supervised(problem, protocol, budget.supervised, options.supervised)
         settings: dict[str, Any] = {
             "points": asdict(budget.points),
-            "supervised": _supervised(problem, budget.supervised, options.supervised),
+            "supervised": supervised,
             "fine_truth": budget.fine_truth,
             **_execution(options),
         }
+        if options.protocol != UNNAMED:
+            settings["protocol"] = options.protocol
+        labelled: Sequence[int] = range(len(problem.outputs))
         if options.sample is not None and root is None:
             raise BadInput(f"--sample {options.sample} is one of a file: it needs --data-root")
         if root is not None:
             settings["sample"] = options.sample or 0
             truth = problem.truth(root, settings["sample"], budget.fine_truth)
             settings["data"] = truth.digest if truth else None
+            labelled = truth.outputs if truth else ()
+        labels = problem.data_terms(labelled) if supervised["fraction"] else ()
+        if weights := term_weights(problem, protocol, options.weights, labels):
+            settings["weights"] = weights
         spec = request.spec(
             self.name,
             problem=request.problem,
@@ -106,7 +118,7 @@ class PINNSuite:
             published=model.choices,
             # A nonlinear PDE explodes under a large constant, so the bare token is the labels'.
             rescale="rescale=auto",
-            training=request.training.override(budget.training),
+            training=request.training.override(_training(protocol, budget)),
             settings=settings,
             own=[problem_reference(request.problem)],
             paths={} if root is None else {"data_root": str(root.resolve())},
@@ -176,7 +188,11 @@ class PINNSuite:
         """See `bench.task.Suite.definitions`; with what trains seeds together, where that may be,
         since a checkpoint goes on either way."""
         name = f"{type(self).__module__}:{type(self).__name__}"
-        found = [f"{name}.build", ARCHITECTURES.references[parse_model(spec.model).name]]
+        found = [
+            f"{name}.build",
+            ARCHITECTURES.references[parse_model(spec.model).name],
+            PROTOCOLS.references[protocol_name(spec)],
+        ]
         if self.together([spec]):
             found.append(f"{name}.build_together")
         if definition := problem_definition(spec.problem):
@@ -189,6 +205,7 @@ class PINNSuite:
             spec.axes,
             model=ARCHITECTURES[parse_model(spec.model).name].version,
             problem=get_problem(spec.problem).version,
+            protocol=get_protocol(protocol_name(spec)).version,
         )
 
     def network(
@@ -208,13 +225,26 @@ class PINNSuite:
         terms = (*found.terms, *found.data_terms(range(len(found.outputs))))
         totals = list(TOTALS.values())
         single = [term.name for term in terms if term.name not in totals]
-        return Columns(["L2RE", "L2RE_unseen", "skill", "MSE", *totals], single, ["skill"])
+        main = ["L2RE", "L2RE_unseen", "skill", "MSE", *totals]
+        return Columns(main, single, scores=["skill"], skills=["skill"])
 
 
-def _supervised(problem: Problem, most: int | None, asked: float | None) -> dict[str, Any]:
+def _training(protocol: Protocol, budget: Budget) -> Training:
+    """How long and how to train."""
+    return Training(
+        steps=budget.steps,
+        lr=protocol.lr,
+        schedule=protocol.schedule,
+        evaluations=budget.evaluations,
+    )
+
+
+def _supervised(
+    problem: Problem, protocol: Protocol, most: int | None, asked: float | None
+) -> dict[str, Any]:
     """Which fraction of the scored grid is labelled, and how many points at most."""
     if asked is None:
-        fraction = problem.published.supervised
+        fraction = problem.published.supervised if protocol.labels else 0.0
         return {"fraction": fraction, "most": most if fraction else None}
     if not 0 <= asked < 1:
         raise BadInput(f"--supervised takes a fraction from 0 to below 1, got {asked}")

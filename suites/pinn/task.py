@@ -30,6 +30,7 @@ from suites.pinn.options import COMPILE, ENGINES
 from suites.pinn.problems.catalogue import get_problem
 from suites.pinn.problems.problem import Points, Problem
 from suites.pinn.problems.truth import Supervised, Truth
+from suites.pinn.protocols import get_protocol, protocol_name
 
 
 def build(spec: Spec, device: torch.device) -> PINNTask:
@@ -109,7 +110,8 @@ class PINNTask:
         self.loss = self._make_loss(dtype)
         points = torch.as_tensor(data.train_x, device=device)
         model = parse_model(spec.model)
-        self.net = build_network(model, spec.axes, problem, points, self.scales, spec.seed)
+        domain = data.geom if get_protocol(protocol_name(spec)).scaled_inputs else None
+        self.net = build_network(model, spec.axes, problem, points, self.scales, domain, spec.seed)
         self.parameters = FlatParameters(self.net)
         engine = spec.settings.get("engine", ENGINES[0])
         self.evaluation = choose_evaluation(data, self.net, device, engine)
@@ -133,7 +135,9 @@ class PINNTask:
             Loss(terms, torch.ones(0)).check_names(
                 problem.name, len(self.data.bcs), problem.n_equations
             )
-        weights = loss_weights(problem, terms, self.data.bcs, self.scales)
+        of_units = loss_weights(problem, terms, self.data.bcs, self.scales)
+        own = self.spec.settings.get("weights", {})
+        weights = [w * own.get(term.name, 1.0) for w, term in zip(of_units, terms, strict=True)]
         return Loss(terms, torch.tensor(weights, dtype=dtype, device=self.device))
 
     def _make_gradient(self) -> TrainingGradient:

@@ -37,6 +37,20 @@ def test_scores_are_shown_and_not_compared() -> None:
     assert found.metrics == ["L2RE", "skill", "Lf"]  # of which there are records
 
 
+def test_what_is_not_converged_is_said_beside_the_answer() -> None:
+    found = results(PLAIN)
+    assert "not converged" not in headline(results(constant(dict.fromkeys(ARMS, 0.05))))
+    assert "Not converged:" in headline(found)
+    assert all(f"{problem} (skill 0." in headline(found) for problem in PROBLEMS)
+    (said,) = (text for text in limits(found) if "not converged" in text)
+    assert "skill below 0.9" in said
+    # The others' errors do not matter: the reference is what must have learned something.
+    ahead = constant({**dict.fromkeys(ARMS, 0.4), "baseline": 0.05})
+    assert "onverged" not in headline(results(ahead))
+    lost = results(constant({**dict.fromkeys(ARMS, 0.4), "baseline": None}))
+    assert "onverged" not in headline(lost)
+
+
 def test_a_diverged_run_is_infinitely_wrong() -> None:
     found = results(DIVERGING)
     assert found.values(CASE, "irelu", "L2RE") == dict.fromkeys(range(3), math.inf)

@@ -22,7 +22,7 @@ def printed(records: list[Record], further: list[str] | None = None, width: int 
     console = Console(file=io.StringIO(), width=width, highlight=False)
     print_tables(
         records,
-        lambda problem: Columns(["L2RE", "skill"], further or [], ["skill"]),
+        lambda problem: Columns(["L2RE", "skill"], further or [], ["skill"], ["skill"]),
         lambda spec: NOW,
         console,
     )

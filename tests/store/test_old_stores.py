@@ -26,7 +26,7 @@ STATUSES = {
     2: ["done"] * 5 + ["out-of-memory", "timeout"],
 }
 COMMAND = ["pinn", "--problem", "advection-1d", "--budget", "smoke", "--model", "fnn:8x2"]
-COMMAND += ["--arm", "irelu", "--device", "cpu", "--jobs", "1"]
+COMMAND += ["--arm", "irelu", "--device", "cpu", "--jobs", "1", "--protocol", "paper"]
 
 
 @pytest.fixture(params=STATUSES, ids=lambda schema: f"schema {schema}")

@@ -166,6 +166,8 @@ def test_schedules() -> None:
     assert [SCHEDULES["constant"](p) for p in (0.0, 0.5, 1.0)] == [1.0, 1.0, 1.0]
     decay = [SCHEDULES["stable-decay"](p) for p in (0.0, 0.5, 0.8, 0.9, 1.0)]
     assert decay == pytest.approx([1.0, 1.0, 1.0, 0.5, 0.0])
+    warm = [SCHEDULES["warmup-stable-decay"](p) for p in (0.0, 0.025, 0.05, 0.5, 0.8, 0.9, 1.0)]
+    assert warm == pytest.approx([0.01, 0.505, 1.0, 1.0, 1.0, 0.5, 0.0])
     assert [SCHEDULES["cosine"](p) for p in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.5, 0.0])
     assert SCHEDULES["cosine"](0.25) == pytest.approx((1 + math.sqrt(0.5)) / 2)
     assert [SCHEDULES["exponential"](p) for p in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.1, 0.01])

@@ -17,6 +17,7 @@ from suites.pinn.engine.rows import Selection, make_table
 from suites.pinn.engine.serving import Column, Rows
 from suites.pinn.engine.taylor import Jet, TaylorNetwork, Unsupported
 from suites.pinn.engine.terms import Term, losses, terms_of
+from suites.pinn.models.input_scaling import InputScaling
 from suites.pinn.models.network import FNN, RescaledOutput
 
 State = Mapping[str, Tensor]
@@ -279,6 +280,9 @@ def _features(net: FNN, points: Tensor, operators: Sequence[Operator], rows: int
     linear = linear.to(points.device).reshape(len(operators), points.shape[1])
     if net._input_transform is None:
         return Jet(points, linear.unsqueeze(1))
+    if isinstance(net._input_transform, InputScaling):  # affine: one row stands for all
+        scaling = net._input_transform
+        return Jet(scaling(points), (linear * scaling.factor).unsqueeze(1))
     x = points[:rows].clone().requires_grad_()
     features = net._input_transform(x)
     if any(p.requires_grad for p in _parameters_of(net._input_transform)):

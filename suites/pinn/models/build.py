@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
 from bench.techniques.networks import drawing_modules, set_first_weights
 from bench.techniques.rescaling import Scale
 from suites.pinn.models.catalogue import Model
+from suites.pinn.models.input_scaling import scaling_of
 from suites.pinn.models.network import FNN, RescaledOutput
 from suites.pinn.problems.problem import Problem
 
@@ -19,6 +21,7 @@ def build_network(
     problem: Problem,
     points: Tensor,
     scales: Sequence[Scale],
+    domain: Any | None,
     seed: int,
 ) -> FNN:
     """The initialised network, on the device of the points.
@@ -29,7 +32,12 @@ def build_network(
         problem: For its outputs and transforms.
         points: Training points, shape ``(n, inputs)``, by which it is initialised.
         scales: C_i and b_i of every output.
+        domain: DeepXDE's geometry, over which the inputs are scaled to [−1, 1] unless the problem
+            has a feature transform of its own; ``None``: raw coordinates.
         seed: Of the run.
+
+    Raises:
+        BadInput: The domain cannot be scaled.
     """
     features = problem.input_transform(points)
     with drawing_modules(seed):
@@ -43,6 +51,8 @@ def build_network(
         ).to(points.device)
     if features is not points:
         net.apply_feature_transform(problem.input_transform)
+    elif domain is not None:
+        net.apply_feature_transform(scaling_of(domain, problem.name).to(points.device))
     set_first_weights(net, list(net.linears), lambda: net(points), axes["initialization"], seed)
     net.apply_output_transform(RescaledOutput(scales, problem.output_transform).to(points.device))
     return net

@@ -50,6 +50,10 @@ class CompressibleFlow1D(Problem):
     Source: PDEBench, Takamoto et al., arXiv 2210.07182 (``1D_CFD_Rand_Eta1.e-8_Zeta1.e-8``, whose
     viscosity of 1e-8 is left out). Its PINN code has −p_x in the momentum equation and adds the
     equations before squaring. Here the equations are Euler's, and each has a loss of its own.
+
+    Weights are 1: the norms of the terms' gradients before training (fnn:40x6, scaled inputs,
+    median of 3 seeds) are from 2 to 15 for the equations, 4 to 10 for the initial state and 0.7 to
+    2.6 for the periods.
     """
 
     name = "compressible-flow-1d"

@@ -48,6 +48,10 @@ class DiffusionReaction2D(Problem):
     (``2D_diff-react_NA_NA``). That starts from white noise in each grid cell, for which no
     grid-independent truth exists. So the initial state here is a random field of at most three half
     waves across the square; the noise is the variant `DiffusionReactionNoise2D`.
+
+    Weights are 1: the norms of the terms' gradients before training (fnn:40x6, scaled inputs,
+    median of 3 seeds) are 2.2 and 2.3 for the equations, 1.3 and 4.5 for the initial state, 0.3 and
+    0.8 for the walls.
     """
 
     name = "diffusion-reaction-2d"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.text.errors import BadInput
@@ -76,6 +77,8 @@ class Problem(ABC):
         published: The published set-up.
         file: PDEBench's file of the problem, if it has one.
         takes_labels: Whether `data` makes use of supervised points.
+        weights: Weights of loss terms under the protocol ``standard``, by name; the others have 1.
+            The problem's docstring says where each is from. Metrics are not weighted.
         version: Of the problem's definition. Whoever redefines the problem (its equations,
             conditions, constants, ground truth) raises it, so that runs of the old one are neither
             found nor compared.
@@ -87,6 +90,7 @@ class Problem(ABC):
     published: PublishedSetup = PublishedSetup()
     file: PDEBenchFile | None = None
     takes_labels: bool = True
+    weights: Mapping[str, float] = MappingProxyType({})
     version: int = 1
 
     def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.text.errors import BadInput
 from suites.pinn.problems.problem import TOTALS, Kind, Points, Problem, Term
+from suites.pinn.problems.term_weights import check_weights
 from suites.pinn.problems.truth import Supervised, Truth
 from suites.pinn.reference.reference import ScatteredReference
 
@@ -30,6 +31,7 @@ def wrap(
     input_transform: Callable[[Tensor], Tensor] | None = None,
     output_transform: Callable[[Tensor, Tensor], Tensor] | None = None,
     residual_scales: Callable[[Sequence[float]], Sequence[float]] | None = None,
+    loss_weights: Mapping[str, float] | None = None,
 ) -> Problem:
     """Make a problem of a function that builds a ``dde.data.PDE`` or ``TimePDE``.
 
@@ -50,6 +52,8 @@ def wrap(
         output_transform: As in ``dde.nn.NN.apply_output_transform``.
         residual_scales: Maps the unit of each output to that of each equation's residual, for
             rescaling. By default they are equal, if there are as many equations as outputs.
+        loss_weights: Weights of loss terms by name under the protocol ``standard``; the others have
+            1. Metrics are not weighted.
 
     Raises:
         BadInput: An argument is of the wrong kind.
@@ -64,6 +68,7 @@ def wrap(
         input_transform,
         output_transform,
         residual_scales,
+        loss_weights or {},
     )
 
 
@@ -83,6 +88,7 @@ class _Wrapped(Problem):
         input_transform: Callable[[Tensor], Tensor] | None,
         output_transform: Callable[[Tensor, Tensor], Tensor] | None,
         residual_scales: Callable[[Sequence[float]], Sequence[float]] | None,
+        weights: Mapping[str, float],
     ) -> None:
         if not callable(factory):
             raise BadInput(
@@ -94,6 +100,8 @@ class _Wrapped(Problem):
         self.name = name
         self.outputs = tuple(outputs)
         self.terms = tuple(_term(loss, name) for loss in losses)
+        check_weights(weights, self.terms, f"wrap({name!r}): loss_weights")
+        self.weights = dict(weights)
         self._factory = factory
         self._exact = exact
         self._reference = reference

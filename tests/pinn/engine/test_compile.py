@@ -66,7 +66,7 @@ def test_it_is_compiled_where_the_run_is_long_enough_to_pay_for_it() -> None:
     assert decided("advection-1d", "paper")
     assert not decided("advection-1d", "paper", steps=200)
     assert not decided("advection-1d", "smoke")
-    assert not decided("advection-1d", "quick")
+    assert not decided("advection-1d", "short")
     assert not decided("advection-1d", "paper", compile="off")
     assert decided("advection-1d", "smoke", compile="on")
 
