@@ -14,6 +14,7 @@ from bench.spec.spec import Spec
 from bench.store import checkpoint
 from bench.store.environment import environment
 from bench.store.record import FINAL, Record, timestamp
+from bench.store.residual_ratio import ratio_warnings
 from bench.store.store import Store
 from bench.store.weights import save_weights
 from bench.task import Divisible, Suite, Task
@@ -322,6 +323,7 @@ class _Run:
         # Weights that are NaN say nothing; how the run began may say why they are.
         account.warn(start["warnings"] if account.outcome[0] == "diverged" else [])
         account.warn(diagnosis.warnings)
+        account.warn(ratio_warnings(account.measurements))
 
     def _save(self, state: dict[str, Any]) -> None:
         marked = {

@@ -40,9 +40,11 @@ def build_network(
             model.depth,
             axes["activation"],
             axes["normalization"],
+            model.norm_last,
         ).to(points.device)
     if features is not points:
         net.apply_feature_transform(problem.input_transform)
     set_first_weights(net, list(net.linears), lambda: net(points), axes["initialization"], seed)
+    net.keep_statistics(points)
     net.apply_output_transform(RescaledOutput(scales, problem.output_transform).to(points.device))
     return net
