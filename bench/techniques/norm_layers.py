@@ -93,9 +93,9 @@ class FrozenBatchNorm(nn.Module):
 
 
 class PointwiseBatchNorm(nn.Module):
-    """Batch norm by statistics of all training rows that are constants to a derivative by the input.
+    """Batch norm by the statistics of all training rows, constants to a derivative by the input.
 
-    They are functions of the network's parameters all the same, so that the gradient of a loss goes
+    They are functions of the network's parameters all the same, and the gradient of a loss goes
     through them. So the network is one function of a point, whose derivatives are its own, unlike
     with `torch.nn.BatchNorm1d` (S. Ioffe and C. Szegedy, arXiv 1502.03167) in training mode; and
     its statistics follow the parameters, unlike those of `FrozenBatchNorm`.

@@ -14,7 +14,6 @@ from bench.spec.spec import Spec
 from bench.store import checkpoint
 from bench.store.environment import environment
 from bench.store.record import FINAL, Record, timestamp
-from bench.store.residual_ratio import ratio_warnings
 from bench.store.store import Store
 from bench.store.weights import save_weights
 from bench.task import Divisible, Suite, Task
@@ -23,6 +22,7 @@ from bench.training.device import release_memory, reset_peak_memory
 from bench.training.group import Group
 from bench.training.loop import RAISED, Log, Outcome, Progress, Stop, Trainer, failure
 from bench.training.policy import RunPolicy
+from bench.training.residual_ratio import ratio_warnings
 from bench.training.signals import Interruption
 from bench.training.time_limit import Deadline
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from bench.spec.spec import Spec
-from bench.store.residual_ratio import RESIDUAL_RATIO, ratio_of
 from bench.task import Diagnosis
 from bench.training.gradients import eps_warning, gradient_rms, training_mode
 from bench.training.learned import learned_parameters
+from bench.training.residual_ratio import RESIDUAL_RATIO, ratio_of
 from suites.pinn.engine.stock import LossEvaluation
 from suites.pinn.loss import Loss
 from suites.pinn.metrics import Score

@@ -251,7 +251,7 @@ def _affine(jet: Jet, state: Mapping[str, Tensor], eps: float) -> Jet:
 
 
 def _pointwise(jet: Jet, state: Mapping[str, Tensor], at: _At, eps: float) -> Jet:
-    """`PointwiseBatchNorm`: affine, by statistics of the values, which the gradient goes through."""
+    """`PointwiseBatchNorm`: affine, by statistics that the gradient goes through."""
     if at.weights is None:
         return _affine(jet, state, eps)
     weights = at.weights.mT

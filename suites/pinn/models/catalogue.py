@@ -48,9 +48,7 @@ FNN_BN = Architecture(
     normalization="pointwise-batchnorm",
     version=2,
 )
-FNN_LN = Architecture(
-    "the same with layer norm before each activation", normalization="layernorm"
-)
+FNN_LN = Architecture("the same with layer norm before each activation", normalization="layernorm")
 #: The published network with batch norm, an exhibit and no control. After the activation, the sum
 #: over the rows of what batch norm gives is constant, and with it Σ y, so that every derivative by
 #: automatic differentiation through the batch is 0: the network is trained on its initial and

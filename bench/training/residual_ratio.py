@@ -44,8 +44,7 @@ def unseen_equation(diagnostics: Mapping[str, Any]) -> str | None:
     said = [
         f"{ratio:.1g} at the {place}"
         for place, found in places.items()
-        if isinstance(ratio := found.get(RESIDUAL_RATIO), int | float)
-        and not LOW <= ratio <= HIGH
+        if isinstance(ratio := found.get(RESIDUAL_RATIO), int | float) and not LOW <= ratio <= HIGH
     ]
     return " and ".join(said) or None
 
