@@ -397,7 +397,7 @@ def test_show_prints_them_and_says_of_how_many_frames(tmp_path: Path) -> None:
 
 
 def test_pointwise_batch_norm_is_refused_where_training_is_in_batches() -> None:
-    with pytest.raises(BadInput, match="trains on batches .allowed: denorm, batchnorm") as caught:
+    with pytest.raises(BadInput, match=r"trains on batches \(allowed: denorm, batchnorm") as caught:
         specify("cgcnn:8x1", "pointwise-batchnorm")
     assert "\n" not in str(caught.value)
 
