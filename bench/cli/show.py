@@ -54,6 +54,8 @@ def describe(record: Record, where: str = "") -> list[str]:
         f"{' with changes' if record.environment.get('dirty') else ''}",
     ]
     lines += [f"warning   {text}" for text in record.warnings]
+    notes = record.task.get("notes")
+    lines += [f"note      {text}" for text in (notes if isinstance(notes, list) else [])]
     lines.append(f"repeat    python -m bench.suite reproduce {record.spec_hash[:8]}{where}")
     width = max(map(len, record.metrics), default=0)
     lines.append("")

@@ -33,9 +33,9 @@ def headline(results: Results) -> str:
     early = early and f" {early[0].upper()}{early[1:]}."
     if len(decided) <= _SPELLED:
         return f"{where}: {'; '.join(map(_clause, decided))}.{early}"
-    verdicts = Counter(comparison.effect.verdict for comparison in decided)
+    outcomes = Counter(comparison.outcome for comparison in decided)
     counts = ", ".join(
-        f"{verdicts[v]} {v}" for v in ("better", "worse", "undecided") if verdicts[v]
+        f"{outcomes[o]} {o}" for o in ("better", "worse", "undecided", "no claim") if outcomes[o]
     )
     extremes = [
         _clause(chosen(of_verdict, key=lambda c: c.effect.estimate))
@@ -77,6 +77,8 @@ def _clause(comparison: Comparison) -> str:
 
 def _verdict(comparison: Comparison) -> str:
     found = comparison.effect
+    if comparison.unseen:
+        return f"no claim, since {' and '.join(comparison.unseen)} did not see the equation"
     if found.verdict != "undecided":
         return found.verdict
     if found.seeds_needed is not None:
@@ -88,6 +90,7 @@ def limits(results: Results) -> list[str]:
     """What a reader must know before believing the answer, each in a sentence."""
     return [
         *_early(results),
+        *_unseen(results),
         *_lost(results),
         *_warnings(results),
         *_unfinished(results),
@@ -112,6 +115,23 @@ def _early(results: Results) -> list[str]:
         f" {CONVERGED:g} (0: the best constant prediction; 1: exact), so the comparison there is of"
         " the beginning of training, and a longer run may reverse it."
     ]
+
+
+def _unseen(results: Results) -> list[str]:
+    """Warnings about arms that were trained on another residual than that of what is scored."""
+    said = []
+    for variant in results.variants:
+        where = {case: found for case in results.cases if (found := results.unseen(case, variant))}
+        if where:
+            cases = "; ".join(
+                f"{results.title(case)}: {counted(len(found), 'run')}, for instance {found[0]}"
+                for case, found in where.items()
+            )
+            said.append(
+                f"No comparison with {variant} makes a claim: its residual in training is not that"
+                f" of the function which is scored. Their ratio on {cases}."
+            )
+    return said
 
 
 def _lost(results: Results) -> list[str]:

@@ -19,6 +19,7 @@ from bench.store.record import FINAL, Record, decode_drawn, decode_result
 from bench.store.store import Store
 from bench.studies.plan import Plan, PlannedRun
 from bench.task import Columns
+from bench.training.residual_ratio import unseen_equation
 
 
 class Case(NamedTuple):
@@ -39,6 +40,8 @@ class Comparison:
         effect: The effect over all cases and seeds that have both.
         by_case: Log ratios of each case, one value for each seed.
         noops: Cases where both are the same run; they are left out.
+        unseen: Those of the two that have a run whose residual in training is not that of the
+            function which is scored: nothing is claimed then, whatever the figures are.
     """
 
     variant: str
@@ -47,12 +50,13 @@ class Comparison:
     effect: Effect
     by_case: Mapping[Case, np.ndarray]
     noops: Sequence[Case]
+    unseen: Sequence[str] = ()
 
     @property
     def outcome(self) -> str:
         """The verdict, or why there is none."""
         if self.effect.pairs:
-            return self.effect.verdict
+            return "no claim" if self.unseen else self.effect.verdict
         return "no-op" if self.noops else "no pairs yet"
 
 
@@ -286,7 +290,12 @@ class Results:
         }
         by_case = {case: ratios for case, ratios in by_case.items() if len(ratios)}
         found = effect(list(by_case.values()))
-        return Comparison(variant, reference, metric or self.main_metric, found, by_case, noops)
+        pair = (variant, reference)
+        unseen = [name for name in pair if any(self.unseen(case, name) for case in by_case)]
+        if unseen:
+            found = found._replace(verdict="undecided", seeds_needed=None)
+        main = metric or self.main_metric
+        return Comparison(variant, reference, main, found, by_case, noops, unseen)
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
@@ -319,7 +328,20 @@ class Results:
     def factorial(self) -> list[Term]:
         """Main effects and interactions on the main error, over `factorial_errors`."""
         errors = list(self.factorial_errors.values())
-        return factorial(self.plan.factors, errors) if errors else []
+        terms = factorial(self.plan.factors, errors) if errors else []
+        cells = [(case, cell) for case in self.factorial_errors for cell in self.plan.cells]
+        if not any(self.unseen(case, cell) for case, cell in cells):
+            return terms
+        return [
+            term._replace(effect=term.effect._replace(verdict="undecided", seeds_needed=None))
+            for term in terms
+        ]
+
+    def unseen(self, case: Case, variant: str) -> list[str]:
+        """How far the residual in training is from the scored function's, in words, of each run in
+        which it is another; see `bench.training.residual_ratio`."""
+        found = (unseen_equation(r.diagnostics) for r in self.of(case, variant).values())
+        return [said for said in found if said is not None]
 
     def collapsed(self, case: Case, variant: str) -> int:
         """Number of networks that carry no signal, according to their diagnosis."""

@@ -11,7 +11,7 @@ QUESTIONS: Mapping[str, str] = {
     "paper": "Does the paper's combination of IReLU, denormalisation and label rescaling reduce the"
     " error, and which of its cells does?",
     "denormalization": "What does removing the normalisation layers do when nothing else is"
-    " changed?",
+    " changed, and what does freezing their statistics?",
     "label-rescaling": "Does rescaling the labels help a network without normalisation layers?",
     "separate": "What do denormalisation and label rescaling do alone, and what together?",
     "integrated-activations": "Is IReLU better than other integrated activations, and are these"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -89,6 +90,98 @@ class FrozenBatchNorm(nn.Module):
             self.mean.copy_(mean)
             self.var.copy_(var)
         return (x - self.mean) * torch.rsqrt(self.var + self.eps) * self.weight + self.bias
+
+
+class PointwiseBatchNorm(nn.Module):
+    """Batch norm by the statistics of all training rows, constants to a derivative by the input.
+
+    They are functions of the network's parameters all the same, and the gradient of a loss goes
+    through them. So the network is one function of a point, whose derivatives are its own, unlike
+    with `torch.nn.BatchNorm1d` (S. Ioffe and C. Szegedy, arXiv 1502.03167) in training mode; and
+    its statistics follow the parameters, unlike those of `FrozenBatchNorm`.
+
+    In training the network says what the training rows are, by `measuring` or `statistics_of`. In
+    evaluation the statistics are those that `keep` kept.
+
+    Args:
+        num_features: Size of the last axis.
+        eps: Added to the variance, as in `torch.nn.BatchNorm1d`.
+
+    Shape:
+        ``(rows, num_features)`` to the same.
+
+    Raises:
+        RuntimeError: In training, outside of `measuring` and `statistics_of`.
+    """
+
+    mean: Tensor
+    var: Tensor
+
+    def __init__(self, num_features: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.measuring = False
+        self.statistics: tuple[Tensor, Tensor] | None = None
+        self.weight = nn.Parameter(torch.ones(num_features))
+        self.bias = nn.Parameter(torch.zeros(num_features))
+        self.register_buffer("mean", torch.zeros(num_features))
+        self.register_buffer("var", torch.ones(num_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.measuring:
+            mean = x.mean(0)
+            self.statistics = mean, (x - mean).square().mean(0)
+        if self.statistics is None and self.training:
+            raise RuntimeError(
+                "pointwise batch norm in training needs the statistics of all training rows, and"
+                " this network does not gather them"
+            )
+        mean, var = self.statistics or (self.mean, self.var)
+        return (x - mean) * torch.rsqrt(var + self.eps) * self.weight + self.bias
+
+    def keep(self) -> None:
+        """Make the statistics that were measured those of evaluation."""
+        assert self.statistics is not None
+        with torch.no_grad():
+            self.mean.copy_(self.statistics[0])
+            self.var.copy_(self.statistics[1])
+
+
+def pointwise_norms(net: nn.Module) -> list[PointwiseBatchNorm]:
+    """The layers of a network whose statistics are those of all training rows."""
+    return [layer for layer in net.modules() if isinstance(layer, PointwiseBatchNorm)]
+
+
+@contextlib.contextmanager
+def measuring(layers: Sequence[PointwiseBatchNorm]) -> Iterator[None]:
+    """In the body, layers normalise by the statistics of the rows that they are given."""
+    try:
+        for layer in layers:
+            layer.measuring = True
+        yield
+    finally:
+        for layer in layers:
+            layer.measuring, layer.statistics = False, None
+
+
+@contextlib.contextmanager
+def statistics_of(
+    layers: Sequence[PointwiseBatchNorm], forward: Callable[[], object]
+) -> Iterator[None]:
+    """In the body, layers normalise by their statistics over the rows of a forward pass.
+
+    The statistics have their graph to the parameters. For derivatives by the input to take them for
+    constants, the pass is to be of detached points.
+
+    Args:
+        layers: All layers of the kind in a network.
+        forward: Runs the network on the training rows.
+    """
+    with measuring(layers):
+        forward()
+        for layer in layers:
+            layer.measuring = False
+        yield
 
 
 def measure_frozen_statistics(model: nn.Module, forward: Callable[[], object]) -> None:

@@ -4,8 +4,9 @@ A normalisation is called with the number of features and returns a `torch.nn.Mo
 ``(rows, features)`` to the same shape.
 
 Batch norm couples the rows: in training mode ∂yᵢ/∂xⱼ ≠ 0 for i ≠ j, so a PDE residual or a force
-by automatic differentiation is not the pointwise one. `FrozenBatchNorm` is the variant that keeps
-it pointwise.
+by automatic differentiation is not the pointwise one. `PointwiseBatchNorm` and `FrozenBatchNorm`
+are variants that keep it pointwise: the statistics of the one follow the parameters, those of the
+other are measured once.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ NORMALIZATIONS = Registry(
     "normalization",
     {
         "denorm": Choice("bench.techniques.norm_layers:none", "no normalisation layers"),
-        "batchnorm": Choice("bench.techniques.norm_layers:BatchNorm1d", "batch normalisation"),
+        "batchnorm": Choice(
+            "bench.techniques.norm_layers:BatchNorm1d",
+            "batch normalisation, with derivatives through the batch",
+        ),
+        "pointwise-batchnorm": Choice(
+            "bench.techniques.norm_layers:PointwiseBatchNorm",
+            "batch norm by the statistics of all training rows, constants to a derivative",
+        ),
         "layernorm": Choice("bench.techniques.norm_layers:LayerNorm", "layer normalisation"),
         "frozenbn": Choice(
             "bench.techniques.norm_layers:FrozenBatchNorm",

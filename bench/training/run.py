@@ -22,6 +22,7 @@ from bench.training.device import release_memory, reset_peak_memory
 from bench.training.group import Group
 from bench.training.loop import RAISED, Log, Outcome, Progress, Stop, Trainer, failure
 from bench.training.policy import RunPolicy
+from bench.training.residual_ratio import ratio_warnings
 from bench.training.signals import Interruption
 from bench.training.time_limit import Deadline
 
@@ -324,6 +325,7 @@ class _Run:
         # Weights that are NaN say nothing; how the run began may say why they are.
         account.warn(start["warnings"] if account.outcome[0] == "diverged" else [])
         account.warn(diagnosis.warnings)
+        account.warn(ratio_warnings(account.measurements))
 
     def _save(self, state: dict[str, Any]) -> None:
         marked = {

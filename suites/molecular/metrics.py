@@ -16,6 +16,11 @@ _PER = {
     "RMSE_F": "/Å",
 }
 
+#: What follows the name of an error under the statistics of a batch instead of the running ones.
+BATCH_STATISTICS = "_batch_statistics"
+#: The errors that are also given so.
+UNDER_BATCH_STATISTICS = ("MAE_E", "MAE_E_atom", "MAE_F", "RMSE_E", "RMSE_F")
+
 #: Metrics without a unit.
 _SHARES = ("EFwT", "cos_F")
 
@@ -89,7 +94,8 @@ def unit_of(metric: str, energy_unit: str) -> str:
     """Unit of a metric of `force_and_energy_errors`, ``"1"`` if it has none.
 
     Args:
-        metric: Its name; ``train_`` and ``val_`` before it are ignored.
+        metric: Its name; ``train_`` and ``val_`` before it are ignored, and
+            ``_batch_statistics`` behind it.
         energy_unit: Unit of the labels' energies.
 
     Raises:
@@ -100,7 +106,8 @@ def unit_of(metric: str, energy_unit: str) -> str:
         units[name] = energy_unit + per
         for suffix, unit in _other_units(energy_unit).items():
             units[f"{name}_{suffix}"] = unit + per
-    return units[metric.removeprefix("train_").removeprefix("val_")]
+    own = metric.removesuffix(BATCH_STATISTICS)
+    return units[own.removeprefix("train_").removeprefix("val_")]
 
 
 def _other_units(energy_unit: str) -> dict[str, str]:

@@ -53,7 +53,9 @@ PARTS: Mapping[str, Part] = {
         _MOLECULES,
         _PAPER,
     ),
-    "denormalization": Part("molecular", [BASELINE, "denorm"], _NORMALIZED, _TWO_MOLECULES),
+    "denormalization": Part(
+        "molecular", [BASELINE, "denorm", "frozenbn"], _NORMALIZED, _TWO_MOLECULES
+    ),
     "label-rescaling": Part(
         "molecular",
         ["denorm", "denorm+rescale"],
@@ -63,7 +65,7 @@ PARTS: Mapping[str, Part] = {
     ),
     "separate": Part(
         "molecular",
-        SEPARATE,
+        [*SEPARATE, "frozenbn"],
         _TWO_MODELS,
         _TWO_MOLECULES,
         _PAPER,
@@ -95,6 +97,11 @@ PARTS: Mapping[str, Part] = {
         factors=["rescale=1e6", TINY_EPS, _SQUARED],
     ),
     "factorial": Part(
-        "molecular", combinations(THREE), _NORMALIZED, _TWO_MOLECULES, _PAPER, factors=THREE
+        "molecular",
+        [*combinations(THREE), "frozenbn"],
+        _NORMALIZED,
+        _TWO_MOLECULES,
+        _PAPER,
+        factors=THREE,
     ),
 }

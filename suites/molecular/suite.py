@@ -19,6 +19,7 @@ from bench.spec.spec import Spec
 from bench.spec.training import Training
 from bench.spec.training_options import TrainingOptions
 from bench.task import Columns, Request, Task, TrainedRun
+from bench.techniques.normalization import NORMALIZATIONS
 from bench.text.errors import BadInput, unknown
 from suites.molecular.budgets import BUDGETS, SUMMARIES, Budget
 from suites.molecular.data.frames import Frames
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 #: Options about an own file, named as the fields of `DataOptions`.
 _FILE_OPTIONS = ("energy_unit", "length_unit", "energy_key", "forces_key")
+#: The normalisation that a network trained on batches cannot have.
+_OF_ALL_ROWS = "pointwise-batchnorm"
 
 
 class MolecularSuite:
@@ -92,6 +95,13 @@ class MolecularSuite:
             raise unknown("budget", request.budget, BUDGETS)
         budget = BUDGETS[request.budget](architecture_of(request.model), problem.quick_share)
         model = parse_model(request.model, budget.size, protocol.rescaling)
+        if request.arm.normalization == _OF_ALL_ROWS:
+            others = [token for token in NORMALIZATIONS.names() if token != _OF_ALL_ROWS]
+            raise BadInput(
+                f"normalization {_OF_ALL_ROWS!r} takes the statistics of all training rows in each"
+                f" step, and this suite trains on batches (allowed: {', '.join(others)}; the"
+                " nearest is 'frozenbn')"
+            )
         paths = {}
         if options.data_root is not None:
             paths["data_root"] = str(options.data_root.resolve())

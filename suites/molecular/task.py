@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from bench.spec.user_code import is_reference
 from bench.task import Diagnosis, Evaluation
 from bench.techniques.networks import drawing_modules, set_first_weights
 from bench.text.errors import BadInput
+from bench.training.gradients import training_mode
 from bench.training.optimization import Optimization
 from suites.molecular.averaging import Averaging
 from suites.molecular.data.batches import Batches, FrameTensors
@@ -27,7 +28,12 @@ from suites.molecular.data.splits import Split, split_frames
 from suites.molecular.diagnosis import diagnose
 from suites.molecular.labels import label_scale, with_total_energies
 from suites.molecular.loss import EnergyForceLoss
-from suites.molecular.metrics import force_and_energy_errors, unit_of
+from suites.molecular.metrics import (
+    BATCH_STATISTICS,
+    UNDER_BATCH_STATISTICS,
+    force_and_energy_errors,
+    unit_of,
+)
 from suites.molecular.models.catalogue import OWN_INITIALIZATION, Model, Size, parse_model
 from suites.molecular.models.hooks import trace_forward
 from suites.molecular.models.potential import (
@@ -180,7 +186,23 @@ class MolecularTask:
             "elements": self.elements,
             "scale": self.scale.describe(),
             "trivial": self.trivial(),
+            **({"notes": [self._statistics_note()]} if self._running_norms() else {}),
         }
+
+    def _running_norms(self) -> list[nn.BatchNorm1d]:
+        """The norms of the scored network that are scored by running statistics."""
+        return [m for m in self.averaging.scored.modules() if isinstance(m, nn.BatchNorm1d)]
+
+    def _test_batches(self) -> int:
+        """Batches, about as large as in training, that the test frames are divided into."""
+        return max(1, round(len(self.parts["test"]) / self.spec.settings["batch"]))
+
+    def _statistics_note(self) -> str:
+        frames = -(-len(self.parts["test"]) // self._test_batches())
+        return (
+            f"scores that end in {BATCH_STATISTICS}: batch norm by the statistics of each batch of"
+            f" {frames} test frames, as in training, and not by its running ones"
+        )
 
     def trivial(self) -> dict[str, float]:
         """Test errors of the mean training energy per composition, and of zero forces."""
@@ -254,14 +276,21 @@ class MolecularTask:
 
         In the labels' unit, float64.
         """
-        net, tensors = self.averaging.scored.eval(), self._scored[part]
+        count = len(self._scored[part])
+        batches = min(-(-count // _ROWS[self.device.type]) * self._parts, count)
+        self.averaging.scored.eval()
+        return self._predicted(part, np.array_split(np.arange(count), batches))
+
+    def _predicted(self, part: str, batches: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """As `predict`, of frames batch by batch, by the scored network in the mode it is in."""
+        net, tensors = self.averaging.scored, self._scored[part]
         energies, forces = [], []
-        batches = min(-(-len(tensors) // _ROWS[self.device.type]) * self._parts, len(tensors))
-        for rows in np.array_split(np.arange(len(tensors)), batches):
+        for rows in batches:
             found = net(tensors.batch(rows))
             energies.append(found[ENERGY].detach().double().cpu())
             forces.append(found[FORCES].detach().double().cpu())
-        factor, reference = self.scale.factor, self.scale.reference(self.parts[part])
+        frames = self.parts[part].select(np.concatenate(batches))
+        factor, reference = self.scale.factor, self.scale.reference(frames)
         return torch.cat(energies).numpy() * factor + reference, torch.cat(forces).numpy() * factor
 
     def evaluate(self) -> Evaluation:
@@ -284,7 +313,30 @@ class MolecularTask:
             metrics[_LOSS_NAMES[name]] = loss
             if name == "val":
                 selection = loss
-        return Evaluation(metrics, selection)
+        return Evaluation(metrics | self._under_batch_statistics(), selection)
+
+    def _under_batch_statistics(self) -> dict[str, float]:
+        """Test errors with batch norm as in training; nothing without batch norm.
+
+        What a norm seems to do to the scores is in part that training and scoring differ in its
+        statistics (S. Ioffe, arXiv 1702.03275): beside the scores under running ones, these tell.
+        """
+        norms = self._running_norms()
+        if not norms:
+            return {}
+        net, test = self.averaging.scored, self.parts["test"]
+        # Neighbours in a trajectory are more alike than the frames of a training batch.
+        order = numpy_generator(self.spec.seed, "batch statistics").permutation(len(test))
+        with training_mode(net):
+            net.eval()
+            for norm in norms:
+                norm.train()
+            energies, forces = self._predicted("test", np.array_split(order, self._test_batches()))
+        frames = test.select(order)
+        errors = force_and_energy_errors(
+            frames.energies, energies, frames.forces, forces, frames.n_atoms, self.energy_unit
+        )
+        return {f"{name}{BATCH_STATISTICS}": errors[name] for name in UNDER_BATCH_STATISTICS}
 
     def diagnose(self) -> Diagnosis:
         """Gradient size, coupling of frames, what the hooks changed."""

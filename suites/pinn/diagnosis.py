@@ -14,6 +14,7 @@ from bench.spec.spec import Spec
 from bench.task import Diagnosis
 from bench.training.gradients import eps_warning, gradient_rms, training_mode
 from bench.training.learned import learned_parameters
+from bench.training.residual_ratio import RESIDUAL_RATIO, ratio_of
 from suites.pinn.engine.stock import LossEvaluation
 from suites.pinn.loss import Loss
 from suites.pinn.metrics import Score
@@ -67,6 +68,7 @@ def diagnose(task: Examined) -> Diagnosis:
             "hidden_signal": signals,
             "prediction_spread": spreads,
             "batch_coupling": coupling,
+            RESIDUAL_RATIO: _residual_ratio(task),
             "collapsed": bool(collapse),
             "learned": learned_parameters(task.net),
         },
@@ -105,6 +107,26 @@ def _term_gradient_norms(task: Examined) -> dict[str, float]:
     return found
 
 
+def _residual_ratio(task: Examined) -> float | None:
+    """The residual in training over that of the scored function, on the training points.
+
+    Of the mean squares of the equation where it is farthest from 1; ``None`` where one is not
+    finite.
+    """
+    with training_mode(task.net):
+        training = task.evaluation(training=True).detach()
+        scored = task.evaluation(training=False).detach()
+    found = [
+        ratio_of(float(training[k]), float(scored[k]))
+        for k, term in enumerate(task.loss.terms)
+        if term.kind == "residual"
+    ]
+    if any(ratio is None for ratio in found):
+        return None
+    known = [ratio for ratio in found if ratio is not None]
+    return max(known, key=lambda ratio: abs(math.log(ratio)) if ratio else math.inf, default=None)
+
+
 def _hidden_signals(task: Examined) -> list[float]:
     """Root mean square, over features, of each hidden layer's deviation over the points."""
     found: list[float] = []
@@ -112,7 +134,7 @@ def _hidden_signals(task: Examined) -> list[float]:
     def measure(module: nn.Module, inputs: object, output: Tensor) -> None:
         found.append(float(output.double().var(dim=0, correction=0).mean().sqrt()))
 
-    handles = [layer.register_forward_hook(measure) for layer in task.net.norms]
+    handles = [layer.register_forward_hook(measure) for layer in task.net.hidden_ends]
     try:
         task.net.eval()
         with torch.no_grad():
@@ -148,7 +170,8 @@ def _coupling_warning(coupling: float | None) -> list[str]:
         return []
     return [
         f"batch norm couples the points: in training a derivative is off by {coupling:.0%} from the"
-        " point's own, so the residual is not the equation's; frozenbn keeps it pointwise"
+        " point's own, so the residual is not the equation's; pointwise-batchnorm and frozenbn keep"
+        " it pointwise"
     ]
 
 

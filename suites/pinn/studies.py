@@ -25,13 +25,13 @@ _SCALED = units([f"rescale={c}" for c in ("0.01", "0.1", "10", "100")], [TINY_EP
 
 PARTS: Mapping[str, Part] = {
     "paper": Part("pinn", [BASELINE, "irelu+denorm+rescale", "irelu", "rescale"]),
-    "denormalization": Part("pinn", [BASELINE, "denorm"], _NORMALIZED),
+    "denormalization": Part("pinn", [BASELINE, "denorm", "frozenbn"], _NORMALIZED),
     "label-rescaling": Part("pinn", ["denorm", "denorm+rescale"], _NORMALIZED),
-    "separate": Part("pinn", SEPARATE, _NORMALIZED, factors=["denorm", "rescale"]),
+    "separate": Part("pinn", [*SEPARATE, "frozenbn"], _NORMALIZED, factors=["denorm", "rescale"]),
     "integrated-activations": Part("pinn", _UNDER_LSUV[0], _NORMALIZED, compare=_UNDER_LSUV[1]),
     "initialization": Part(
         "pinn", _INITIALIZED[0], compare=_INITIALIZED[1], factors=["irelu", "lsuv"]
     ),
     "units": Part("pinn", _SCALED[0], compare=_SCALED[1]),
-    "factorial": Part("pinn", combinations(THREE), _NORMALIZED, factors=THREE),
+    "factorial": Part("pinn", [*combinations(THREE), "frozenbn"], _NORMALIZED, factors=THREE),
 }

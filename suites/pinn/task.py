@@ -223,8 +223,13 @@ class PINNTask:
         assert self.score is not None
         return self.score.predict(self.net, self.device)
 
+    def _keep_statistics(self) -> None:
+        """Score with the statistics of the training rows under the present parameters."""
+        self.net.keep_statistics(torch.as_tensor(self.data.train_x, device=self.device))
+
     def evaluate(self) -> Evaluation:
         """Loss terms on the training and on held-out points, errors against the truth."""
+        self._keep_statistics()
         training = self.evaluation(training=False).detach()
         heldout = self._heldout(training=False).detach()
         total = float(self.loss.weighted(heldout))
@@ -240,10 +245,12 @@ class PINNTask:
 
     def diagnose(self) -> Diagnosis:
         """Gradient size, signal in each hidden layer, spread of the prediction."""
+        self._keep_statistics()
         return diagnose(self)
 
     def state_dict(self) -> dict[str, Any]:
         """Network and optimiser."""
+        self._keep_statistics()
         # Not views of what several seeds share.
         net = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
         return {"net": net, "optimization": self.optimization.state_dict()}
@@ -257,4 +264,5 @@ class PINNTask:
 
     def weights(self) -> dict[str, Tensor]:
         """The network's ``state_dict``."""
+        self._keep_statistics()
         return {name: tensor.cpu().clone() for name, tensor in self.net.state_dict().items()}

@@ -16,9 +16,11 @@ from molecular_specs import CPU, run, specify, task
 from schnetpack.task import ModelOutput
 from torch import Tensor, nn
 
+from bench.cli.show import describe
 from bench.store.record import Record
 from bench.store.store import Store
 from bench.store.weights import load_weights
+from bench.text.errors import BadInput
 from bench.training import loop as trainer
 from bench.training.run import execute
 from bench.training.signals import Interruption
@@ -352,6 +354,52 @@ def test_metrics_are_those_of_the_predictions() -> None:
         mean = np.abs(energy - frames.energies).mean()
         assert metrics[f"{prefix}MAE_E"] == pytest.approx(mean, rel=1e-9)
         assert metrics[f"{prefix}RMSE_F"] == pytest.approx(np.sqrt((wrong**2).mean()), rel=1e-9)
+
+
+def test_with_batch_norm_the_scores_under_batch_statistics_stand_beside(tmp_path: Path) -> None:
+    asked = ("--batch", "10", "--n-test", "20", "--ema", "0")
+    built = task("cgcnn:8x1", "baseline", *asked)
+    for _ in range(3):
+        built.step()
+    state = copied(built.state_dict())
+    metrics = built.evaluate().metrics
+    assert copied(built.state_dict()) == state  # the running statistics above all
+    names = [name for name in metrics if name.endswith("_batch_statistics")]
+    assert {"MAE_E_batch_statistics", "MAE_F_batch_statistics"} <= set(names)
+    assert all(metrics[n] != metrics[n.removesuffix("_batch_statistics")] for n in names)
+    assert [built.unit(n) for n in names] == [
+        built.unit(n.removesuffix("_batch_statistics")) for n in names
+    ]
+    # One batch of all test frames, by hand: as in training.
+    whole = task("cgcnn:8x1", "baseline", "--batch", "20", "--n-test", "20", "--ema", "0")
+    whole.net.load_state_dict(built.net.state_dict())
+    found = whole.evaluate().metrics["MAE_F_batch_statistics"]
+    whole.net.train()
+    test = whole.parts["test"]
+    forces = whole.net(whole._scored["test"].batch(np.arange(20)))["forces"].detach().numpy()
+    wanted = np.abs(forces * whole.scale.factor - test.forces).mean()
+    assert found == pytest.approx(wanted, rel=1e-9)
+
+
+def test_only_batch_norm_has_scores_under_batch_statistics() -> None:
+    for arm in ("denorm", "frozenbn"):
+        built = task("cgcnn:8x1", arm)
+        assert not any("statistics" in name for name in built.evaluate().metrics)
+        assert "notes" not in built.description
+
+
+def test_show_prints_them_and_says_of_how_many_frames(tmp_path: Path) -> None:
+    record = run(tmp_path, "cgcnn:8x1", "baseline", "--batch", "8", "--steps", "2")
+    lines = describe(record)
+    assert any(line.startswith("MAE_F_batch_statistics") for line in lines)
+    (note,) = [line for line in lines if line.startswith("note ")]
+    assert "each batch of 8 test frames" in note
+
+
+def test_pointwise_batch_norm_is_refused_where_training_is_in_batches() -> None:
+    with pytest.raises(BadInput, match=r"trains on batches \(allowed: denorm, batchnorm") as caught:
+        specify("cgcnn:8x1", "pointwise-batchnorm")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("asked", "scored"), [("300", 200), ("50", 50)])

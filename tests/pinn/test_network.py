@@ -127,7 +127,7 @@ def test_unknown_models_are_refused_with_the_nearest_name() -> None:
 # --- normalisation ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("norm", ["batchnorm", "layernorm", "frozenbn"])
+@pytest.mark.parametrize("norm", ["batchnorm", "pointwise-batchnorm", "layernorm", "frozenbn"])
 def test_norm_layers_are_trained(norm: str) -> None:
     built = task(arm=norm)
     names = dict(built.net.named_parameters())
@@ -142,16 +142,27 @@ def test_norm_layers_are_trained(norm: str) -> None:
     assert set(found) <= set(built.weights())
 
 
-def test_the_batch_norm_model_normalises_after_every_activation() -> None:
-    spec = specify(model="fnn-bn:8x3")
-    assert spec.axes["normalization"] == "batchnorm"
+def normalized(signal: Tensor) -> Tensor:
+    """By the statistics of its rows."""
+    var, mean = torch.var_mean(signal, dim=0, correction=0)
+    return (signal - mean) / torch.sqrt(var + 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "norm", "layer"),
+    [
+        ("fnn-bn", "pointwise-batchnorm", lambda z: torch.tanh(normalized(z))),
+        ("fnn-ln", "layernorm", lambda z: torch.tanh(nn.functional.layer_norm(z, z.shape[1:]))),
+        ("fnn-bn-published", "batchnorm", lambda z: normalized(torch.tanh(z))),
+    ],
+)
+def test_where_and_how_a_model_normalises(model: str, norm: str, layer: Any) -> None:
+    spec = specify(model=f"{model}:8x3")
+    assert spec.axes["normalization"] == norm
     built = build(spec, CPU)
     before, after = signals(built.net.train(), inputs_of(built))
     for k in range(3):
-        activated = torch.tanh(after[k])
-        var, mean = torch.var_mean(activated, dim=0, correction=0)
-        wanted = (activated - mean) / torch.sqrt(var + 1e-5)
-        torch.testing.assert_close(before[k + 1], wanted, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(before[k + 1], layer(after[k]), rtol=1e-9, atol=1e-9)
 
 
 def test_denorm_takes_the_norms_away() -> None:
@@ -166,7 +177,7 @@ def test_denorm_takes_the_norms_away() -> None:
 
 
 def test_layer_norm_normalises_each_row() -> None:
-    built = task(arm="layernorm")
+    built = task(arm="layernorm", model="fnn-bn-published:8x3")
     before, _ = signals(built.net, inputs_of(built))
     for signal in before[1:]:
         torch.testing.assert_close(signal.mean(dim=1), torch.zeros(len(signal)).double())
@@ -174,7 +185,7 @@ def test_layer_norm_normalises_each_row() -> None:
 
 
 def test_frozen_batch_norm_starts_like_batch_norm_and_keeps_its_statistics() -> None:
-    built = task(arm="frozenbn")
+    built = task(arm="frozenbn", model="fnn-bn-published:8x3")
     x = inputs_of(built)
     for mode in (built.net.train(), built.net.eval()):
         before, _ = signals(mode, x)
@@ -193,7 +204,13 @@ def test_frozen_batch_norm_starts_like_batch_norm_and_keeps_its_statistics() -> 
 
 @pytest.mark.parametrize(
     ("norm", "pointwise"),
-    [("denorm", True), ("layernorm", True), ("frozenbn", True), ("batchnorm", False)],
+    [
+        ("denorm", True),
+        ("layernorm", True),
+        ("frozenbn", True),
+        ("pointwise-batchnorm", True),
+        ("batchnorm", False),
+    ],
 )
 def test_only_batch_norm_couples_the_points(norm: str, pointwise: bool) -> None:
     built = task(arm=norm)
@@ -204,7 +221,7 @@ def test_only_batch_norm_couples_the_points(norm: str, pointwise: bool) -> None:
 
 
 @pytest.mark.parametrize("look", ["evaluate", "diagnose"])
-@pytest.mark.parametrize("norm", ["batchnorm", "frozenbn"])
+@pytest.mark.parametrize("norm", ["batchnorm", "pointwise-batchnorm", "frozenbn"])
 def test_looking_at_a_task_changes_nothing(norm: str, look: str) -> None:
     """Batch norm's statistics, above all."""
     built, other = task(arm=norm), task(arm=norm)
@@ -327,7 +344,8 @@ def test_lsuv_gives_unit_variance_before_every_activation() -> None:
         ("fnn:8x3", "tanh+glorot", ["tanh", "glorot"]),
         ("fnn:8x3", "irelu+denorm", ["denorm"]),
         ("fnn-bn:8x3", "denorm", []),
-        ("fnn-bn:8x3", "batchnorm+lsuv", ["batchnorm"]),
+        ("fnn-bn:8x3", "pointwise-batchnorm+lsuv", ["pointwise-batchnorm"]),
+        ("fnn-bn-published:8x3", "batchnorm+lsuv", ["batchnorm"]),
     ],
 )
 def test_an_arm_that_changes_nothing_says_so_and_is_the_same_run(
@@ -340,17 +358,17 @@ def test_an_arm_that_changes_nothing_says_so_and_is_the_same_run(
 
 
 def test_coupling_of_points_by_batch_norm_is_measured() -> None:
-    coupled = task(model="fnn-bn:8x3").diagnose()
+    coupled = task(model="fnn-bn-published:8x3").diagnose()
     assert coupled.measurements["batch_coupling"] > 1e-3
     assert any("frozenbn" in text for text in coupled.warnings)
-    for arm in ("frozenbn", "layernorm", "denorm"):
+    for arm in ("baseline", "frozenbn", "layernorm", "denorm"):
         pointwise = task(arm=arm, model="fnn-bn:8x3").diagnose()
         assert pointwise.measurements["batch_coupling"] is None
         assert not any("frozenbn" in text for text in pointwise.warnings)
 
 
 def test_coupling_is_what_autograd_adds_to_a_points_own_derivative() -> None:
-    built = task(model="fnn-bn:8x2")
+    built = task(model="fnn-bn-published:8x2")
     built.net.train()
     x = inputs_of(built).requires_grad_()
     y = built.net(x)[:, 0]

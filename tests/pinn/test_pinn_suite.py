@@ -18,6 +18,9 @@ TestNewPoints = suite_contract(
     absent=(*NO_LABELS, "Ldatad", "Ldatav", "Ldatap"),
     resample=2,
 )
+TestNormalized = suite_contract(
+    "pinn", model="fnn-bn:8x2", arms=["denorm", "frozenbn"], absent=NO_LABELS
+)
 TestDeepXDE = suite_contract(
     "pinn", model="fnn-bn:8x2", arms=["irelu", "frozenbn"], absent=NO_LABELS, engine="deepxde"
 )

@@ -30,6 +30,34 @@ def test_effects_are_paired_by_problem_and_seed() -> None:
     assert found.effect.verdict == "better"
 
 
+def test_a_run_that_did_not_see_its_equation_supports_no_claim() -> None:
+    made = plan()
+    there = records(made, PLAIN)
+    blind = next(run.spec.hash for run in made.runs if run.spec.arm == "baseline")
+    ratio = {"residual_ratio": 1.0, "start": {"residual_ratio": 3e-31}}
+    there[blind] = msgspec.structs.replace(there[blind], diagnostics=ratio)
+    found, before = Results(made, there), results(PLAIN)
+    assert before.comparisons[0].outcome == "better"
+    for comparison, claimed in zip(found.comparisons, before.comparisons, strict=True):
+        assert comparison.effect.ratios == claimed.effect.ratios  # the figures stay
+        assert (comparison.effect.verdict, comparison.outcome) == ("undecided", "no claim")
+        assert comparison.effect.seeds_needed is None
+    assert "no claim, since baseline did not see the equation" in headline(found)
+    (said,) = [text for text in limits(found) if text.startswith("No comparison with baseline")]
+    assert "3e-31 at the start" in said
+    # What has no such run on either side is claimed.
+    assert found.compare("irelu", "lsuv").outcome == before.compare("irelu", "lsuv").outcome
+
+
+def test_a_factorial_with_such_a_run_claims_nothing() -> None:
+    made = plan(["baseline", "irelu"], factors=["irelu"], cells=["baseline", "irelu"])
+    there = records(made, PLAIN)
+    assert Results(made, there).factorial[0].effect.verdict == "better"
+    one = made.runs[-1].spec.hash
+    there[one] = msgspec.structs.replace(there[one], diagnostics={"residual_ratio": 0.0})
+    assert Results(made, there).factorial[0].effect.verdict == "undecided"
+
+
 def test_scores_are_shown_and_not_compared() -> None:
     found = results(PLAIN)
     assert "skill" in found.metrics

@@ -475,7 +475,7 @@ IRRELEVANT: Mapping[str, tuple[str, str, str]] = {
     "a new network": (
         "suites/pinn/models/catalogue.py",
         '        "fnn-bn": "',
-        '        "fnn-ln": "suites.pinn.models.catalogue:FNN_LN", "fnn-bn": "',
+        '        "fnn-new": "suites.pinn.models.catalogue:FNN_NEW", "fnn-bn": "',
     ),
     "another network": (
         "suites/pinn/models/catalogue.py",
@@ -638,8 +638,8 @@ RELEVANT: Mapping[str, tuple[tuple[str, str, str], set[str]]] = {
     "a network": (
         (
             "suites/pinn/models/network.py",
-            "x = norm(activation(linear(x)))",
-            "x = activation(norm(linear(x)))",
+            "x = linear(x)",
+            "x = -linear(x)",
         ),
         PINN,
     ),
@@ -811,7 +811,7 @@ def test_a_technique_is_reached(axis: str, token: str) -> None:
     assert (unit(target) in found) == target.startswith("bench.")
     of_axis = {unit(choice.target) for choice in AXES[axis]._builtin.values()}
     # What batch norm and the engine ask for by its kind, and what LSUV begins with.
-    shared = {"FrozenBatchNorm", "LayerNorm", "glorot_normal"}
+    shared = {"FrozenBatchNorm", "LayerNorm", "PointwiseBatchNorm", "glorot_normal"}
     assert {one.name for one in of_axis & found} <= {unit(target).name} | shared
 
 

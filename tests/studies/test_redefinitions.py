@@ -31,28 +31,29 @@ def test_the_old_baseline_is_neither_reused_nor_compared(
     out = ["--out", str(tmp_path)]
     assert main([*STUDY, "--seeds", "2", *out]) == 0
     old = {record.spec_hash: record for record in store.records()}
-    assert len(old) == 4
-    redefined = replace(catalogue.FNN_BN, version=2)
+    assert len(old) == 6
+    redefined = replace(catalogue.FNN_BN, version=3)
     monkeypatch.setattr(catalogue, "FNN_BN", redefined)
     capsys.readouterr()
     assert main([*STUDY, "--seeds", "1", *out]) == 0
     assert "found in the store" not in capsys.readouterr().err
     new = [record for record in store.records() if record.spec_hash not in old]
-    assert [record.spec.versions for record in new] == [{"model": 2}] * 2
+    versions = [{"model": 3}] * 2 + [{"model": 3, "normalization": 2}]
+    assert sorted((record.spec.versions for record in new), key=len) == versions
     # The plan had two seeds; the second is of the old network.
     (plan,) = plans(store)
-    assert [(run.spec.seed, run.spec.versions) for run in plan.runs] == [(0, {"model": 2})] * 2
+    assert [(run.spec.seed, run.spec.versions) for run in plan.runs] == [(0, v) for v in versions]
     (everything,) = plans_of_store(store, None, None)
     assert {run.spec.hash for run in everything.runs} == {record.spec_hash for record in new}
-    assert "4 runs of definitions that have been redefined since" in everything.question
+    assert "6 runs of definitions that have been redefined since" in everything.question
     # Today's code cannot repeat what an earlier one has defined.
     name = next(iter(old))
     assert main(["reproduce", name, *out]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "its model has been redefined (version 1, now 2)" in line
+    assert "its model has been redefined (version 2, now 3)" in line
     monkeypatch.undo()
     assert main(["reproduce", new[0].spec_hash, *out]) == 2
-    assert "(version 2, now 1)" in capsys.readouterr().err
+    assert "(version 3, now 2)" in capsys.readouterr().err
 
 
 def versioned(record: Record, **versions: int) -> Record:

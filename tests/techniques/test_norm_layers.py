@@ -130,7 +130,9 @@ def test_denorm_is_the_identity(batch: Tensor) -> None:
 
 
 def test_no_choice_is_left_out_of_the_contract() -> None:
-    assert set(NORMALIZATIONS.names()) == {"denorm", "layernorm", "frozenbn", "batchnorm"}
+    under_contract = {"denorm", "layernorm", "frozenbn", "batchnorm"}
+    # No layer by itself: see tests/techniques/test_pointwise_norm.py.
+    assert set(NORMALIZATIONS.names()) == under_contract | {"pointwise-batchnorm"}
 
 
 def test_an_unknown_normalization() -> None:

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.techniques.norm_layers import pointwise_norms
 from bench.text.errors import typed
 from bench.training.gradients import training_mode
 from suites.pinn.backend import dde
@@ -111,7 +112,7 @@ def _fast_evaluation(data: Any, net: FNN, device: torch.device) -> FastEvaluatio
     points = torch.tensor(data.train_x, device=device)
     # What is drawn to find out must not be missed later.
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        if not rows_are_independent(net, points):
+        if not rows_are_independent(net, points, pointwise_norms(net)):
             raise Unsupported("the network's rows depend on each other or on chance")
         terms = terms_of(data, device)
         found: list[FastEvaluation] = []
@@ -186,12 +187,23 @@ def _without_output_transform(net: FNN) -> Iterator[None]:
         net._output_transform = transform
 
 
-def rows_are_independent(net: torch.nn.Module, points: Tensor) -> bool:
-    """Whether an output in training depends on its own row alone, and not on chance."""
+def rows_are_independent(
+    net: torch.nn.Module, points: Tensor, apart: Sequence[torch.nn.Module] = ()
+) -> bool:
+    """Whether an output in training depends on its own row alone, and not on chance.
+
+    Args:
+        net: The network.
+        points: Its inputs.
+        apart: Modules that are asked in evaluation mode, as pointwise batch norm is: what it takes
+            from other rows is a constant to every derivative, and known to the evaluation.
+    """
     before = {name: buffer.clone() for name, buffer in net.named_buffers()}
     moved = points.clone()
     moved[0] = 2 * moved[0] + 1
     with training_mode(net), torch.no_grad():
+        for module in apart:
+            module.eval()
         first, again, after = net(points), net(points), net(moved)
         changed = any(not torch.equal(b, before[name]) for name, b in net.named_buffers())
     return _equal(first, again) and _equal(first[1:], after[1:]) and not changed

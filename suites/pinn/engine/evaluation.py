@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from bench.techniques.norm_layers import pointwise_norms
 from suites.pinn.engine.operators import Operator, Plan, plan_operators
 from suites.pinn.engine.recording import Recording, Transform
 from suites.pinn.engine.rows import Selection, make_table
@@ -125,6 +126,12 @@ class TaylorEvaluation(FastEvaluation):
         self._network = TaylorNetwork(net, self.plan.operators, rows)
         self.inputs = _features(net, self._points, self.plan.operators, rows)
         self.transform = OutputTransform(net)
+        #: Of the rows in the statistics of pointwise batch norm, ``(rows, 1)``: how often the loss
+        #: has each. ``None`` without such a norm.
+        self.weights: Tensor | None = None
+        if pointwise_norms(net):
+            counts = self.table.counts()
+            self.weights = self._points.new_tensor(counts / counts.sum()).unsqueeze(-1)
 
     @property
     def cost(self) -> float:
@@ -133,8 +140,10 @@ class TaylorEvaluation(FastEvaluation):
 
     def of(self, state: State, traced: bool = False) -> Tensor:
         """See `FastEvaluation.of`."""
+        weights = self.weights if self.net.training else None
         blocks = self._blocks(_TRACED_BLOCK, 4) if traced else self._blocks(_BLOCK)
-        jet = self.transform.rescaled(state, self._network(state, self.inputs, blocks))
+        found = self._network(state, self.inputs, 1 if weights is not None else blocks, weights)
+        jet = self.transform.rescaled(state, found)
         return losses(self.terms, lambda k: self._rows(k, jet))
 
     def _blocks(self, size: int, most: int = 1_000_000) -> int:
@@ -180,12 +189,17 @@ class ReverseEvaluation(FastEvaluation):
     """The evaluation by reverse mode, for any network whose rows are independent.
 
     Derivatives of every order work.
+
+    Raises:
+        Unsupported: The network has norms by the statistics of all training rows.
     """
 
     path = "reverse"
 
     def _prepare(self, share: bool) -> None:
         del share  # a pass of reverse mode gives all derivatives of an output
+        if pointwise_norms(self.net):
+            raise Unsupported("reverse mode gathers no statistics of all rows")
         self._passes = _prefixes(self._recordings)
         self._inputs = self._points[: self.table.derivative_rows].clone().requires_grad_()
         self._rest = self._points[self.table.derivative_rows :]

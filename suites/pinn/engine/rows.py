@@ -58,6 +58,10 @@ class Table:
     derivative_rows: int
     positions: list[np.ndarray]
 
+    def counts(self) -> np.ndarray:
+        """How often the terms together have each point, shape ``(n,)``."""
+        return np.bincount(np.concatenate(self.positions), minlength=len(self.points))
+
 
 def make_table(terms: Sequence[np.ndarray], derived: Sequence[bool]) -> Table:
     """The table of all terms' points.

@@ -17,12 +17,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from bench.techniques.norm_layers import FrozenBatchNorm, LayerNorm
+from bench.techniques.norm_layers import FrozenBatchNorm, LayerNorm, PointwiseBatchNorm
 from bench.techniques.slopes import Slopes, slopes_of
 from suites.pinn.engine.operators import Operator
 from suites.pinn.models.network import FNN
@@ -115,6 +115,20 @@ class Jet:
     streams: Tensor
 
 
+class _At(NamedTuple):
+    """Where a normalisation maps a jet.
+
+    Attributes:
+        products: Of the streams.
+        rows: Number of rows that have derivatives.
+        weights: See `TaylorNetwork.__call__`.
+    """
+
+    products: Products
+    rows: int
+    weights: Tensor | None
+
+
 class TaylorNetwork:
     """An `FNN` that carries operators beside its values.
 
@@ -128,13 +142,19 @@ class TaylorNetwork:
     """
 
     def __init__(self, net: FNN, operators: Sequence[Operator], rows: int) -> None:
-        self._depth = len(net.activations)
         self._products: Products = tuple(operator.products for operator in operators)
         self._rows = rows
         self._sigmas = [_slopes(activation) for activation in net.activations]
         self._norms = [_norm_rule(norm) for norm in net.norms]
+        self._norm_last = net.norm_last
 
-    def __call__(self, state: Mapping[str, Tensor], inputs: Jet, blocks: int = 1) -> Jet:
+    def __call__(
+        self,
+        state: Mapping[str, Tensor],
+        inputs: Jet,
+        blocks: int = 1,
+        weights: Tensor | None = None,
+    ) -> Jet:
         """The outputs of the network before its output transform.
 
         Args:
@@ -142,9 +162,12 @@ class TaylorNetwork:
                 networks.
             inputs: Features after the input transform.
             blocks: Number of parts that the rows are divided into, so that one fits a CPU's cache.
+            weights: Of the rows in the statistics of pointwise batch norm, ``(…, rows, 1)``, with
+                the sum 1; ``None``: in evaluation, by the statistics that it has kept. With weights
+                there is one block, since its statistics are those of all rows.
         """
         if blocks == 1:
-            return self._forward(state, inputs, self._rows)
+            return self._forward(state, inputs, self._rows, weights)
         bounds = [self._rows * k // blocks for k in range(blocks)]
         found = []
         for begin, end in pairwise([*bounds, inputs.values.shape[-2]]):
@@ -156,15 +179,24 @@ class TaylorNetwork:
         values, derivatives = zip(*((jet.values, jet.streams) for jet in found), strict=True)
         return Jet(torch.cat(values, -2), torch.cat(derivatives, -2))
 
-    def _forward(self, state: Mapping[str, Tensor], inputs: Jet, rows: int) -> Jet:
+    def _forward(
+        self, state: Mapping[str, Tensor], inputs: Jet, rows: int, weights: Tensor | None = None
+    ) -> Jet:
+        at = _At(self._products, rows, weights)
         jet = self._linear(state, 0, inputs)
-        for k in range(self._depth):
-            values, streams = _Activation.apply(
-                jet.values, jet.streams, rows, self._products, self._sigmas[k]
-            )
-            jet = self._norms[k](Jet(values, streams), _part(state, f"norms.{k}."), self._products)
+        for k, norm in enumerate(self._norms):
+            of_norm = _part(state, f"norms.{k}.")
+            if self._norm_last:
+                jet = norm(self._activation(k, jet, rows), of_norm, at)
+            else:
+                jet = self._activation(k, norm(jet, of_norm, at), rows)
             jet = self._linear(state, k + 1, jet)
         return jet
+
+    def _activation(self, k: int, jet: Jet, rows: int) -> Jet:
+        return Jet(
+            *_Activation.apply(jet.values, jet.streams, rows, self._products, self._sigmas[k])
+        )
 
     def _linear(self, state: Mapping[str, Tensor], k: int, jet: Jet) -> Jet:
         weight, bias = state[f"linears.{k}.weight"].mT, state[f"linears.{k}.bias"]
@@ -198,13 +230,16 @@ def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _norm_rule(norm: nn.Module) -> Any:
     """The rule by which a normalisation maps a jet, given its parameters and buffers."""
     if type(norm) is nn.Identity:
-        return lambda jet, state, products: jet
+        return lambda jet, state, at: jet
     if type(norm) is FrozenBatchNorm:
         eps = norm.eps
-        return lambda jet, state, products: _affine(jet, state, eps)
+        return lambda jet, state, at: _affine(jet, state, eps)
+    if type(norm) is PointwiseBatchNorm:
+        eps = norm.eps
+        return lambda jet, state, at: _pointwise(jet, state, at, eps)
     if type(norm) is LayerNorm:
         eps = norm.eps
-        return lambda jet, state, products: _layer_norm(jet, state, products, eps)
+        return lambda jet, state, at: _layer_norm(jet, state, at, eps)
     raise Unsupported(f"normalisation {type(norm).__name__} has no rule for derivatives")
 
 
@@ -215,7 +250,17 @@ def _affine(jet: Jet, state: Mapping[str, Tensor], eps: float) -> Jet:
     return Jet((jet.values - mean) * factor + bias, jet.streams * factor.unsqueeze(-3))
 
 
-def _layer_norm(jet: Jet, state: Mapping[str, Tensor], products: Products, eps: float) -> Jet:
+def _pointwise(jet: Jet, state: Mapping[str, Tensor], at: _At, eps: float) -> Jet:
+    """`PointwiseBatchNorm`: affine, by statistics that the gradient goes through."""
+    if at.weights is None:
+        return _affine(jet, state, eps)
+    weights = at.weights.mT
+    mean = weights @ jet.values
+    var = weights @ (jet.values - mean).square()
+    return _affine(jet, {**state, "mean": mean.squeeze(-2), "var": var.squeeze(-2)}, eps)
+
+
+def _layer_norm(jet: Jet, state: Mapping[str, Tensor], at: _At, eps: float) -> Jet:
     """Layer norm c·r with the deviation c = h − mean(h) and r = (mean(c²) + eps)^(−½).
 
     With v = mean(c²): Dv = 2 mean(c·Dc) and Lv = 2 mean(c·Lc) + 2 Σ mean(D_a c·D_b c), and the same
@@ -224,13 +269,12 @@ def _layer_norm(jet: Jet, state: Mapping[str, Tensor], products: Products, eps: 
     center = jet.values - jet.values.mean(-1, keepdim=True)
     r = torch.rsqrt(center.square().mean(-1, keepdim=True) + eps)
     values = center * r
-    rows = jet.streams.shape[-2]
-    c, r = center[..., :rows, :], r[..., :rows, :]
+    c, r = center[..., : at.rows, :], r[..., : at.rows, :]
     deviations = [s - s.mean(-1, keepdim=True) for s in jet.streams.unbind(-3)]
     cube = r**3
     of_r: list[Tensor] = []
     streams: list[Tensor] = []
-    for deviation, of_stream in zip(deviations, products, strict=True):
+    for deviation, of_stream in zip(deviations, at.products, strict=True):
         half_v = (c * deviation).mean(-1, keepdim=True)
         for a, b, weight in of_stream:
             half_v = half_v + weight * (deviations[a] * deviations[b]).mean(-1, keepdim=True)

@@ -100,8 +100,30 @@ class TogetherEvaluation:
         rest = max(len(table.points) - table.derivative_rows for table in tables)
         self._rows = self._derived + rest
         self._inputs = _stacked([e.inputs for e in evaluations], tables, self._derived, rest)
+        self._weights = self._stacked_weights(evaluations, tables)
         self._network = TaylorNetwork(first.net, self._plan.operators, self._derived)
         self._terms = [self._join(k, evaluations, tables) for k in range(len(tables[0].positions))]
+
+    def _stacked_weights(
+        self, evaluations: Sequence[TaylorEvaluation], tables: Sequence[Table]
+    ) -> Tensor | None:
+        """Weights of the rows in each seed's statistics, 0 of the rows that fill up a table."""
+        found = []
+        for evaluation, table in zip(evaluations, tables, strict=True):
+            if evaluation.weights is None:
+                return None
+            inner, outer = evaluation.weights.split(
+                [table.derivative_rows, len(table.points) - table.derivative_rows]
+            )
+            found.append(
+                torch.cat(
+                    [
+                        _padded(inner, self._derived),
+                        _padded(outer, self._rows - self._derived),
+                    ]
+                )
+            )
+        return torch.stack(found)
 
     def _join(
         self, k: int, evaluations: Sequence[TaylorEvaluation], tables: Sequence[Table]
@@ -135,7 +157,8 @@ class TogetherEvaluation:
         Args:
             state: Parameters and buffers by name, stacked along the first axis.
         """
-        jet = self._transform.rescaled(state, self._network(state, self._inputs))
+        found_jet = self._network(state, self._inputs, weights=self._weights)
+        jet = self._transform.rescaled(state, found_jet)
         server = Server()
         found: list[Tensor] = []
         with server.active():
@@ -174,17 +197,17 @@ def _alike(a: TaylorEvaluation, b: TaylorEvaluation) -> bool:
 
 def _stacked(jets: Sequence[Jet], tables: Sequence[Table], derived: int, rest: int) -> Jet:
     """The inputs of all seeds; a shorter table is filled up with rows that no term asks for."""
-
-    def padded(rows: Tensor, count: int) -> Tensor:
-        return pad(rows, (0, 0, 0, count - rows.shape[-2]))
-
     values, streams = [], []
     for jet, table in zip(jets, tables, strict=True):
         inner, outer = jet.values[: table.derivative_rows], jet.values[table.derivative_rows :]
-        values.append(torch.cat([padded(inner, derived), padded(outer, rest)]))
+        values.append(torch.cat([_padded(inner, derived), _padded(outer, rest)]))
         one_for_all = jet.streams.shape[-2] == 1
-        streams.append(jet.streams if one_for_all else padded(jet.streams, derived))
+        streams.append(jet.streams if one_for_all else _padded(jet.streams, derived))
     return Jet(torch.stack(values), torch.stack(streams))
+
+
+def _padded(rows: Tensor, count: int) -> Tensor:
+    return pad(rows, (0, 0, 0, count - rows.shape[-2]))
 
 
 def _groups(terms: Sequence[Term]) -> list[list[slice]]:

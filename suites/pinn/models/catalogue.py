@@ -19,6 +19,7 @@ class Architecture:
         normalization: ``denorm`` where it has no normalisation layer.
         rescaling: ``rescale=1`` leaves the labels as they are.
         initialization: Of all layers.
+        norm_last: Whether the normalisation stands after the activation and not before it.
         version: Of the model's definition. Whoever redefines the model raises it, so that runs of
             the old one are neither found nor compared.
     """
@@ -28,6 +29,7 @@ class Architecture:
     normalization: str = "denorm"
     rescaling: str = "rescale=1"
     initialization: str = "glorot"
+    norm_last: bool = False
     version: int = 1
 
     def choices(self) -> dict[str, str]:
@@ -41,12 +43,28 @@ class Architecture:
 
 
 FNN = Architecture("fully connected, published: 6 hidden layers of 40, tanh, Glorot normal")
-FNN_BN = Architecture("the same with batch norm after each hidden layer", normalization="batchnorm")
+FNN_BN = Architecture(
+    "the same with pointwise batch norm before each activation",
+    normalization="pointwise-batchnorm",
+    version=2,
+)
+FNN_LN = Architecture("the same with layer norm before each activation", normalization="layernorm")
+#: The published network with batch norm, an exhibit and no control. After the activation, the sum
+#: over the rows of what batch norm gives is constant, and with it Σ y, so that every derivative by
+#: automatic differentiation through the batch is 0: the network is trained on its initial and
+#: boundary values and never sees its equation.
+FNN_BN_PUBLISHED = Architecture(
+    "as published: batch norm after each activation, which never sees its equation; an exhibit",
+    normalization="batchnorm",
+    norm_last=True,
+)
 
 ARCHITECTURES: Table[Architecture] = Table(
     {
         "fnn": "suites.pinn.models.catalogue:FNN",
         "fnn-bn": "suites.pinn.models.catalogue:FNN_BN",
+        "fnn-ln": "suites.pinn.models.catalogue:FNN_LN",
+        "fnn-bn-published": "suites.pinn.models.catalogue:FNN_BN_PUBLISHED",
     }
 )
 
@@ -63,12 +81,14 @@ class Model:
         width: Features of each hidden layer.
         depth: Number of hidden layers.
         choices: The choice on each axis that an arm leaves alone.
+        norm_last: Whether the normalisation stands after the activation.
     """
 
     name: str
     width: int
     depth: int
     choices: dict[str, str]
+    norm_last: bool = False
 
     def __str__(self) -> str:
         return f"{self.name}:{self.width}x{self.depth}"
@@ -89,4 +109,5 @@ def parse_model(text: str) -> Model:
     width, depth = parse_size(
         text, size if given else _DEFAULT, "<width>x<depth>", f"{name}:{_DEFAULT}"
     )
-    return Model(name, width, depth, ARCHITECTURES[name].choices())
+    architecture = ARCHITECTURES[name]
+    return Model(name, width, depth, architecture.choices(), architecture.norm_last)

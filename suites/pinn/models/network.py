@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.techniques.activation import make_activation
+from bench.techniques.norm_layers import measuring, pointwise_norms, statistics_of
 from bench.techniques.normalization import make_normalization
 from bench.techniques.rescaling import Scale
 from suites.pinn.backend import dde
@@ -17,10 +18,10 @@ OutputTransform = Callable[[Tensor, Tensor], Tensor]
 
 
 class FNN(dde.nn.NN):
-    """Fully connected network: (linear, activation, normalisation) × depth, then linear.
+    """Fully connected network: (linear, normalisation, activation) × depth, then linear.
 
-    The normalisation stands after the activation, as in the published ``fnn-bn``, but in a module
-    list, so that it is trained (there it is in a plain list and is not).
+    In training mode the rows of a call are the training rows, of which
+    `bench.techniques.norm_layers.PointwiseBatchNorm` takes its statistics.
 
     Args:
         n_inputs: Number of inputs.
@@ -29,6 +30,8 @@ class FNN(dde.nn.NN):
         depth: Number of hidden layers.
         activation: Token of the activation axis.
         normalization: Token of the normalisation axis.
+        norm_last: The normalisation stands after the activation, as in the published network, but
+            in a module list, so that it is trained (there it is in a plain list and is not).
 
     Shape:
         ``(rows, n_inputs)`` to ``(rows, n_outputs)``.
@@ -42,9 +45,11 @@ class FNN(dde.nn.NN):
         depth: int,
         activation: str,
         normalization: str,
+        norm_last: bool = False,
     ) -> None:
         super().__init__()
         self.width = width
+        self.norm_last = norm_last
         sizes = [n_inputs, *[width] * depth, n_outputs]
         dtype = dde.config.real(torch)
         self.linears = nn.ModuleList(nn.Linear(i, o, dtype=dtype) for i, o in pairwise(sizes))
@@ -55,12 +60,46 @@ class FNN(dde.nn.NN):
             make_normalization(normalization, width).to(dtype) for _ in range(depth)
         )
 
+    @property
+    def hidden_ends(self) -> nn.ModuleList:
+        """The last module of each hidden layer."""
+        return self.norms if self.norm_last else self.activations
+
     def forward(self, inputs: Tensor) -> Tensor:
+        norms = [norm for norm in pointwise_norms(self.norms) if norm.training]
+        if not norms:
+            return self._outputs(inputs, self._hidden(inputs))
+        if not (inputs.requires_grad and torch.is_grad_enabled()):
+            # Nothing is differentiated by the inputs: one pass does for both.
+            with measuring(norms):
+                return self._outputs(inputs, self._hidden(inputs))
+        with statistics_of(norms, lambda: self._hidden(inputs.detach())):
+            return self._outputs(inputs, self._hidden(inputs))
+
+    def keep_statistics(self, points: Tensor) -> None:
+        """Evaluate with the statistics that the present parameters give over training points.
+
+        Args:
+            points: All training rows, each as often as the loss has it, shape ``(n, n_inputs)``.
+        """
+        norms = pointwise_norms(self.norms)
+        if norms:
+            with torch.no_grad(), measuring(norms):
+                self._hidden(points)
+                for norm in norms:
+                    norm.keep()
+
+    def _hidden(self, inputs: Tensor) -> Tensor:
+        """Features of the last hidden layer."""
         x = inputs if self._input_transform is None else self._input_transform(inputs)
         hidden = zip(self.linears[:-1], self.activations, self.norms, strict=True)
         for linear, activation, norm in hidden:
-            x = norm(activation(linear(x)))
-        x = self.linears[-1](x)
+            x = linear(x)
+            x = norm(activation(x)) if self.norm_last else activation(norm(x))
+        return x
+
+    def _outputs(self, inputs: Tensor, features: Tensor) -> Tensor:
+        x: Tensor = self.linears[-1](features)
         return x if self._output_transform is None else self._output_transform(inputs, x)
 
 

@@ -42,7 +42,12 @@ def test_every_activation_on_every_problem_under_some_rescaling(problem: str) ->
 
 @pytest.mark.parametrize(
     ("normalization", "path"),
-    [("layernorm", "taylor"), ("frozenbn", "taylor"), ("batchnorm", "deepxde")],
+    [
+        ("layernorm", "taylor"),
+        ("frozenbn", "taylor"),
+        ("pointwise-batchnorm", "taylor"),
+        ("batchnorm", "deepxde"),
+    ],
 )
 @pytest.mark.parametrize("problem", BUILT_IN)
 def test_every_normalization_on_every_problem(problem: str, normalization: str, path: str) -> None:
