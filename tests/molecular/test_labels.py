@@ -174,7 +174,7 @@ def test_the_same_physical_potential_is_reported_the_same(
     plain = task(model, "rescale=1", *options)
     built = task(model, "rescale=1e3", *options)
     with torch.no_grad():
-        for parameter in built.executed.linears[-1].parameters():
+        for parameter in built.trace.linears[-1].parameters():
             parameter.div_(factor)
     wanted, found = plain.evaluate(), built.evaluate()
     assert found.metrics == pytest.approx(dict(wanted.metrics), rel=1e-9)
@@ -202,7 +202,7 @@ def zeroed(arm: str, *arguments: str, **given: Any) -> MolecularTask:
     """A task whose network predicts 0."""
     built = task("schnet:8x2", arm, "--ema", "0", *arguments, **given)
     with torch.no_grad():
-        for parameter in built.executed.linears[-1].parameters():
+        for parameter in built.trace.linears[-1].parameters():
             parameter.zero_()
     return built
 
