@@ -121,6 +121,8 @@ CGCNN = Architecture(
     paper=Size(512, 3, n_rbf=100, cutoff=6.0),
     quick_steps=2000,
     replaced=_READ_OUT,
+    # 2: starts as the published code does, layer by layer (`starts`).
+    version=2,
 )
 
 FORCENET = Architecture(
@@ -130,6 +132,8 @@ FORCENET = Architecture(
     builder="suites.molecular.models.potential:build_forcenet",
     paper=Size(512, 5, n_rbf=100, cutoff=6.0),
     quick_steps=2000,
+    # 2: starts as the published code does, layer by layer (`starts`).
+    version=2,
 )
 
 DIMENET = Architecture(
