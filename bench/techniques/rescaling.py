@@ -137,13 +137,13 @@ RESCALINGS = Registry(
     {
         "rescale": Choice(
             "bench.techniques.rescaling:constant",
-            "the network's unit is C: rescale=C, or rescale=auto, the root mean square of what it"
-            " predicts; bare: auto, and under the potentials' protocol paper the published C",
+            "unit C: rescale=C; rescale=auto: the RMS of what is predicted; bare: auto, and the"
+            " published C under the potentials' protocol paper",
             takes_value=True,
         ),
         "rescale-weights": Choice(
             "bench.techniques.rescaling:weights",
-            "the loss weights of rescale=C without its change of units: the control",
+            "the loss weights of rescale without its change of units: the control",
             takes_value=True,
         ),
     },

@@ -38,9 +38,7 @@ class SpecContract(Requests):
             f"suite {token!r}: a spec or its hash does not survive JSON: {_changed(spec, read)}"
         )
         missing = sorted(set(AXES) - set(LATER_AXES) - set(spec.axes))
-        assert not missing, (
-            f"suite {token!r} makes a spec without a choice of {missing}"
-        )
+        assert not missing, f"suite {token!r} makes a spec without a choice of {missing}"
 
     def test_arms_are_in_the_spec(self, token: str) -> None:
         suite = suite_of(token)

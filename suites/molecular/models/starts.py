@@ -34,7 +34,9 @@ class Law:
 ZERO = Law("0", "constant")
 ONE = Law("1", "constant", mean=1.0)
 #: `torch.nn.Linear`'s default, of weights (Kaiming uniform with a = √5) and of biases.
-TORCH = Law("torch's default, U(±1/√inputs)", "uniform", lambda n_in, n_out: 1 / math.sqrt(3 * n_in))
+TORCH = Law(
+    "torch's default, U(±1/√inputs)", "uniform", lambda n_in, n_out: 1 / math.sqrt(3 * n_in)
+)
 GLOROT = Law(
     "Glorot uniform, U(±√(6/(inputs + outputs)))",
     "uniform",
