@@ -231,7 +231,7 @@ def test_a_rescaling_is_an_output_transform_with_loss_weights(problem: str, c: s
 
 
 def test_a_system_s_terms_are_reweighted_and_the_control_has_those_weights() -> None:
-    """Energy's residual is in units of C and the velocity's in C²: more than one unit."""
+    """The residual of the momentum is in units of C², the others are in units of C."""
     scaled, weighted = (
         task("compressible-flow-1d", arm) for arm in ("rescale=100", "rescale-weights=100")
     )

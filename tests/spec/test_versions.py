@@ -43,7 +43,7 @@ RAISED: dict[str, tuple[Redefine, str, Made, Made]] = {
         lambda patch: raise_choice(patch, "rescaling", "rescale"),
         "rescaling",
         lambda: pinn_specs.specify(arm="rescale=10"),
-        lambda: pinn_specs.specify(arm="offset"),
+        lambda: pinn_specs.specify(arm="rescale-weights=10"),
     ),
     "network": (
         lambda patch: patch.setattr(networks, "FNN_BN", replace(networks.FNN_BN, version=2)),
@@ -87,12 +87,12 @@ def test_a_raised_version_makes_other_runs_of_what_uses_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     old, apart = using(), other()
-    assert old.versions == apart.versions == {}
+    assert kind not in old.versions
     redefine(monkeypatch)
     new = using()
-    assert new.versions == {kind: 2}
+    assert new.versions == {**old.versions, kind: 2}
     assert new.hash != old.hash
-    assert msgspec.structs.replace(new, versions={}).hash == old.hash
+    assert msgspec.structs.replace(new, versions=old.versions).hash == old.hash
     assert conflict(old, new) and conflict(new, old)
     assert other().hash == apart.hash
     assert not conflict(new, apart)
