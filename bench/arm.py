@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 from bench.spec.user_code import is_reference, spelled_as_reference, users_code
 from bench.techniques.activation import ACTIVATIONS, make_activation
 from bench.techniques.initialization import INITIALIZATIONS
 from bench.techniques.normalization import NORMALIZATIONS, make_normalization
+from bench.techniques.offset import NO_OFFSET, OFFSETS, make_offset
 from bench.techniques.registry import Registry
 from bench.techniques.rescaling import RESCALINGS, LabelStatistics, make_scale
 from bench.text.errors import BadInput, unknown
@@ -18,6 +19,7 @@ from bench.text.numbers import parse_real
 AXES: dict[str, Registry] = {
     "activation": ACTIVATIONS,
     "normalization": NORMALIZATIONS,
+    "offset": OFFSETS,
     "rescaling": RESCALINGS,
     "initialization": INITIALIZATIONS,
 }
@@ -46,11 +48,14 @@ def _try_initialization(token: str) -> None:
         )
 
 
+_LABELS = LabelStatistics(0.5, 1.0, 1.1, 8, "1")
+
 #: Uses a choice once, so that what cannot be used is refused before a run begins.
 _TRIALS: dict[str, Callable[[str], object]] = {
     "activation": _try_activation,
     "normalization": lambda token: make_normalization(token, 4),
-    "rescaling": lambda token: make_scale(token, LabelStatistics(0.5, 1.0, 1.1, 8, "1")),
+    "offset": lambda token: make_offset(token, _LABELS),
+    "rescaling": lambda token: make_scale(token, _LABELS),
     "initialization": _try_initialization,
 }
 
@@ -61,12 +66,21 @@ NAMED = {
     BASELINE: "the model as published",
     "irelu": "integrated ReLU alone",
     "denorm": "normalisation layers removed, nothing else",
-    "rescale": "labels rescaled, nothing else",
+    "rescale": "labels in other units, nothing else",
+    "rescale-weights": "the loss weights of rescale without its change of units",
+    "standardize": "offset+rescale=auto: mean removed, divided by the deviation",
     "denorm+rescale": "the paper's two changes of scale",
     "irelu+denorm+rescale": "the paper's three techniques together",
     "lsuv": "variance-matched initialisation alone: what irelu+lsuv is to be compared with",
     "irelu+lsuv": "integrated ReLU where its quadratic growth is held",
 }
+
+#: Names of several techniques; an arm prints as what they stand for.
+ALIASES = {"standardize": "offset+rescale=auto"}
+
+#: Axes that came later, with what a model does that says nothing about them. A spec has them only
+#: where the choice is not the model's own, so that runs of before keep their names.
+LATER_AXES = {"offset": NO_OFFSET}
 
 # A '+' before a digit belongs to a number such as 1e+06.
 _SEPARATOR = re.compile(r"\+(?![0-9])")
@@ -81,12 +95,14 @@ class Arm:
     Attributes:
         activation: For instance ``"irelu"``, or ``"package.module:attribute"``.
         normalization: For instance ``"denorm"``.
+        offset: For instance ``"no-offset"``.
         rescaling: For instance ``"rescale=1e6"``.
         initialization: For instance ``"lsuv"``.
     """
 
     activation: str | None = None
     normalization: str | None = None
+    offset: str | None = field(default=None, kw_only=True)
     rescaling: str | None = None
     initialization: str | None = None
 
@@ -94,8 +110,9 @@ class Arm:
     def parse(cls, text: str) -> Arm:
         """The arm that ``a+b+c`` names, in any order of the tokens.
 
-        A token is a technique's name (``irelu``), a name with a value (``rescale=1e6``), or an
-        axis with a reference to one's own object (``activation=package.module:attribute``).
+        A token is a technique's name (``irelu``), a name with a value (``rescale=1e6``), an axis
+        with a reference to one's own object (``activation=package.module:attribute``), or one of
+        `ALIASES`.
 
         Raises:
             BadInput: A token is unknown (with the nearest match), empty, or contradicts another.
@@ -103,7 +120,7 @@ class Arm:
         if text == BASELINE:
             return cls()
         chosen: dict[str, str] = {}
-        for token in _SEPARATOR.split(text):
+        for token in _tokens(text):
             axis, choice = _resolve(token, text)
             if axis in chosen:
                 raise BadInput(
@@ -150,11 +167,21 @@ class Arm:
 
     def noops(self, published: Mapping[str, str]) -> list[str]:
         """The choices that a model already has."""
-        return [choice for axis, choice in self.choices().items() if published[axis] == choice]
+        whole = {**LATER_AXES, **published}
+        return [choice for axis, choice in self.choices().items() if whole[axis] == choice]
 
     def on(self, published: Mapping[str, str]) -> dict[str, str]:
-        """What the arm means on a model: its own choices, else the model's published ones."""
-        return {**published, **self.choices()}
+        """What the arm means on a model: its own choices, else the model's published ones.
+
+        One of `LATER_AXES` is left out where it is as published.
+        """
+        default = {**LATER_AXES, **published}
+        whole = {**default, **self.choices()}
+        return {
+            axis: whole[axis]
+            for axis in AXES
+            if axis not in LATER_AXES or whole[axis] != default[axis]
+        }
 
 
 def technique_definitions(axes: Mapping[str, str]) -> list[str]:
@@ -186,6 +213,12 @@ def _canonical(choice: str) -> str:
     return f"{name}{given}{re.sub(r'e\+?(-?)0*', r'e\1', text)}"
 
 
+def _tokens(text: str) -> list[str]:
+    """The tokens of an arm, with what a name of several stands for."""
+    given = _SEPARATOR.split(text)
+    return [token for one in given for token in _SEPARATOR.split(ALIASES.get(one, one))]
+
+
 def _resolve(token: str, text: str) -> tuple[str, str]:
     """The axis of a token, and its canonical spelling."""
     if not token:
@@ -211,5 +244,5 @@ def _resolve(token: str, text: str) -> tuple[str, str]:
     raise unknown(
         f"technique in arm {text!r}:",
         name,
-        [BASELINE, *(known for registry in AXES.values() for known in registry.names())],
+        [BASELINE, *ALIASES, *(known for registry in AXES.values() for known in registry.names())],
     )

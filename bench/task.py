@@ -187,7 +187,7 @@ class Request:
             problem: The problem's own name.
             model: Name and size of the network.
             published: The model's choice on each axis, which stands where the arm says nothing.
-            rescale: What the bare token ``rescale`` stands for.
+            rescale: What the bare token ``rescale`` stands for, and ``rescale-weights`` likewise.
             training: The budget's training with its changes.
             settings: The suite's own settings.
             own: References to a user's own objects, beside those of the arm.
@@ -198,8 +198,8 @@ class Request:
             BadInput: A reference does not import.
         """
         axes = self.arm.on(published)
-        if axes["rescaling"] == "rescale":
-            axes["rescaling"] = rescale
+        if axes["rescaling"] in ("rescale", "rescale-weights"):
+            axes["rescaling"] += "=" + rescale.partition("=")[2]
         chosen = self.arm.choices().items()
         of_axes = [AXES[axis].reference(choice) for axis, choice in chosen]
         return Spec(
@@ -207,7 +207,7 @@ class Request:
             problem=problem,
             model=model,
             arm=str(self.arm),
-            axes={axis: axes[axis] for axis in AXES},
+            axes=axes,
             seed=self.seed,
             budget=self.budget,
             training=training,

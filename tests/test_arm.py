@@ -163,7 +163,7 @@ def test_the_baseline_stands_alone(text: str) -> None:
     assert "stands alone" in message(text)
 
 
-@pytest.mark.parametrize("text", ["irelu=3", "denorm=1", "lsuv=2+irelu", "offset=1", "irelu="])
+@pytest.mark.parametrize("text", ["irelu=3", "denorm=1", "lsuv=2+irelu", "irelu="])
 def test_a_value_where_none_is_taken(text: str) -> None:
     token = next(token for token in text.split("+") if "=" in token)
     said = message(text)
@@ -183,6 +183,11 @@ def test_a_bare_reference_is_on_no_axis() -> None:
     said = message("irelu+my.module:Thing")
     for axis in AXES:
         assert f"{axis}=my.module:Thing" in said
+
+
+def test_a_name_of_an_axis_and_of_a_choice() -> None:
+    assert Arm.parse("offset=m:f") == Arm(offset="m:f")
+    assert "unknown offset '1' (allowed: no-offset, offset, " in message("offset=1")
 
 
 def test_an_unknown_axis() -> None:
@@ -220,6 +225,29 @@ def test_override_with_no_choice_of_the_axis(axis: str, choice: str) -> None:
     with pytest.raises(BadInput) as raised:
         Arm().override(axis, choice)
     assert repr(choice.partition("=")[2] or choice) in str(raised.value)
+
+
+def test_a_name_of_several_techniques_is_what_it_stands_for() -> None:
+    arm = Arm.parse("irelu+standardize")
+    assert arm == Arm.parse("rescale=auto+irelu+offset")
+    assert str(arm) == "irelu+offset+rescale=auto"
+    assert "both choices of rescaling" in message("standardize+rescale=1e6")
+    assert "both choices of offset" in message("no-offset+standardize")
+    assert "did you mean 'standardize'?" in message("standardise")
+
+
+def test_a_later_axis_is_left_out_where_it_is_the_model_s_own() -> None:
+    published = {axis: f"published {axis}" for axis in AXES}
+    for offset in ("offset", "no-offset"):
+        own = {**published, "offset": offset}
+        other = "no-offset" if offset == "offset" else "offset"
+        assert "offset" not in Arm().on(own) and "offset" not in Arm(offset=offset).on(own)
+        assert Arm(offset=other).on(own)["offset"] == other
+        assert Arm(offset=offset).noops(own) == [offset]
+    # A suite that says nothing about it predicts the labels as they are.
+    del published["offset"]
+    assert Arm.parse("no-offset").on(published) == published
+    assert Arm.parse("offset").on(published) == {**published, "offset": "offset"}
 
 
 def test_on_a_model_the_published_choices_fill_the_rest() -> None:
@@ -262,7 +290,9 @@ class NarrowNorm(Norm):
     def forward(self, x): return x[:, 1:]
 def not_a_module(*arguments): return 3.0
 def halves(labels): return Scale(factor=0.5)
-def nonsense(labels): return 3.0
+def nonsense(labels): return -3.0
+def centred(labels): return Scale(offset=0.5)
+def text(labels): return "0.5"
 def raising(labels): raise KeyError("mean")
 number = 3
 """
@@ -337,7 +367,9 @@ def test_a_normalization_that_changes_the_shape(own: str) -> None:
 
 
 def test_a_rescaling_that_returns_no_scale(own: str) -> None:
-    assert "returned 3.0, not a Scale" in refused("rescaling", f"{own}:nonsense")
+    assert "returned -3.0, not a factor" in refused("rescaling", f"{own}:nonsense")
+    assert "a choice on the axis 'offset'" in refused("rescaling", f"{own}:centred")
+    assert "not a finite number" in refused("offset", f"{own}:text")
 
 
 @pytest.mark.parametrize(

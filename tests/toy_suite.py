@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from bench.arm import AXES, definition_versions, technique_definitions
+from bench.arm import definition_versions, technique_definitions
 from bench.spec.options import Doc, Options
 from bench.spec.spec import Spec
 from bench.spec.training import Training
@@ -139,7 +139,7 @@ class LoneSuite:
             problem=request.problem,
             model=request.model,
             arm=str(request.arm),
-            axes={axis: axes[axis] for axis in AXES},
+            axes=axes,
             seed=request.seed,
             budget=request.budget,
             training=request.training.override(Training(steps=STEPS, lr=1e-2, evaluations=4)),

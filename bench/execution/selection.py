@@ -52,6 +52,7 @@ class Axes(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     normalization: Annotated[
         str | None, Doc(_AXIS.format("normalization"), "NAME", also=("norm", "normalisation"))
     ] = None
+    offset: Annotated[str | None, Doc(_AXIS.format("offset"), "NAME")] = None
     rescaling: Annotated[str | None, Doc(_AXIS.format("rescaling"), "NAME")] = None
     initialization: Annotated[
         str | None, Doc(_AXIS.format("initialization"), "NAME", also=("init", "initialisation"))

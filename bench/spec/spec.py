@@ -18,7 +18,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         problem: Name of the problem.
         model: Name and size of the network, for instance ``fnn:40x6``.
         arm: Name of the arm as asked for. A label: the hash depends on `axes`.
-        axes: What the arm means on this model, one choice for every axis.
+        axes: What the arm means on this model, one choice for every axis; those of
+            `bench.arm.LATER_AXES` only where it is not the model's own.
         seed: Root of every random stream of the run.
         budget: Name of the budget. A label: the hash depends on what it stands for.
         training: Optimisation.

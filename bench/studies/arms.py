@@ -64,10 +64,42 @@ def under_two_initializations(activations: Sequence[str]) -> tuple[list[str], Pa
     return [joined(a) for a in arms] + [joined(a, "lsuv") for a in arms], pairs
 
 
-def units(scales: Sequence[str], options: Sequence[str]) -> tuple[list[str], Pairs]:
+def rescalings(scales: Sequence[str], *common: str) -> tuple[list[str], Pairs]:
+    """Changes of units, each beside the loss weights that it brings.
+
+    A rescaling is compared with none, and with its weights at C = 1: what it does beyond them.
+
+    Args:
+        scales: What stands after ``rescale=``; an empty one is the bare token.
+        common: Other techniques of every arm.
+
+    Returns:
+        Arms, and the pairs to compare.
+    """
+    plain = joined("", *common)
+    arms, pairs = [plain], []
+    for scale in scales:
+        value = f"={scale}" if scale else ""
+        units_, weights = (
+            joined("", *common, f"{name}{value}") for name in ("rescale", "rescale-weights")
+        )
+        arms += [units_, weights]
+        pairs += [(units_, plain), (weights, plain), (units_, weights)]
+    return arms, pairs
+
+
+def units(
+    scales: Sequence[str], options: Sequence[str], controls: Sequence[tuple[str, str]] = ()
+) -> tuple[list[str], Pairs]:
     """Scales under every combination of options.
 
-    Each is compared with the baseline of the same options, and with itself without one of them.
+    Each is compared with the baseline of the same options, with itself without one of them, and
+    with its control.
+
+    Args:
+        scales: Rescalings.
+        options: Words of the suite's command line.
+        controls: Pairs of a rescaling and what it is to be told apart from.
 
     Returns:
         Arms, and the pairs to compare.
@@ -77,7 +109,10 @@ def units(scales: Sequence[str], options: Sequence[str]) -> tuple[list[str], Pai
     for row in product((False, True), repeat=len(options)):
         given = [option for option, on in zip(options, row, strict=True) if on]
         arms += [" ".join([arm, *given]) for arm in (BASELINE, *scales)]
-        pairs += [(" ".join([arm, *given]), " ".join([BASELINE, *given])) for arm in scales]
+        pairs += [
+            (" ".join([arm, *given]), " ".join([other, *given]))
+            for arm, other in [*((arm, BASELINE) for arm in scales), *controls]
+        ]
         for option in given:
             rest = [other for other in given if other != option]
             pairs += [

@@ -12,7 +12,8 @@ QUESTIONS: Mapping[str, str] = {
     " error, and which of its cells does?",
     "denormalization": "What does removing the normalisation layers do when nothing else is"
     " changed, and what does freezing their statistics?",
-    "label-rescaling": "Does rescaling the labels help a network without normalisation layers?",
+    "label-rescaling": "Does rescaling the labels help a network without normalisation layers,"
+    " beyond the loss weights that it brings?",
     "separate": "What do denormalisation and label rescaling do alone, and what together?",
     "integrated-activations": "Is IReLU better than other integrated activations, and are these"
     " better than the activations that they integrate, under equal initialisation?",

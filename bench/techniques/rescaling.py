@@ -1,18 +1,25 @@
 """The rescaling axis: a change of the labels' unit.
 
-A rescaling maps the statistics of a group of labels to a `Scale`. The network predicts
-``(label − offset) / factor`` and is trained in that unit; everything that is reported is back in
-the label's own unit. Source: K. Lo and D. Huang, arXiv 2310.01649, section on label rescaling.
+A rescaling maps the statistics of what the training protocol lets the network predict (the labels,
+or the labels without their offset) to a factor C. The network predicts that divided by C, and the
+loss counts errors in units of C; everything that is reported is in the label's own unit. So it is
+an output transform with loss weights and nothing else. What is removed from the labels is another
+axis, `bench.techniques.offset`. Source: K. Lo and D. Huang, arXiv 2310.01649, section on label
+rescaling.
+
+A change of units also reweights: the terms of a system against each other, and all of them against
+Adam's eps. ``rescale-weights`` is the control: the loss weights of ``rescale``, and C = 1.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from bench.techniques.offset import NO_OFFSET, make_offset
 from bench.techniques.registry import Choice, Registry
 from bench.text.errors import BadInput
 from bench.text.numbers import parse_real
@@ -47,20 +54,45 @@ class LabelStatistics:
         rms = math.sqrt(float((labels**2).mean()))
         return cls(float(labels.mean()), float(labels.std()), rms, labels.size, unit)
 
+    def less(self, offset: float) -> LabelStatistics:
+        """The statistics of the labels less a constant in their unit."""
+        if offset == 0:
+            return self
+        mean = self.mean - offset
+        return replace(self, mean=mean, rms=math.hypot(self.std, mean))
+
 
 @dataclass(frozen=True)
 class Scale:
-    """The network predicts ``(label − offset) / factor``."""
+    """The network predicts ``(label − offset) / factor``.
+
+    Attributes:
+        factor: C.
+        offset: In the labels' unit.
+        loss_unit: The loss counts errors in this many of the labels' units; ``None``: in C.
+    """
 
     factor: float = 1.0
     offset: float = 0.0
+    loss_unit: float | None = None
+
+    @property
+    def unit(self) -> float:
+        """The unit in which the loss counts errors."""
+        return self.factor if self.loss_unit is None else self.loss_unit
+
+    def describe(self) -> dict[str, float]:
+        """JSON values for the record."""
+        found = {"factor": self.factor, "offset": self.offset}
+        return found if self.loss_unit is None else {**found, "loss_unit": self.loss_unit}
 
 
-Rescaling = Callable[[LabelStatistics], Scale]
+#: A user's own may return the factor alone.
+Rescaling = Callable[[LabelStatistics], float | Scale]
 
 
 def constant(value: str | None) -> Rescaling:
-    """``rescale=C``: divide by C; ``rescale=auto``: by the labels' root mean square.
+    """``rescale=C``: divide by C; ``rescale=auto``: by the root mean square of what is predicted.
 
     A group whose labels are all 0 keeps its unit under ``auto``.
 
@@ -70,31 +102,34 @@ def constant(value: str | None) -> Rescaling:
     Raises:
         BadInput: C is no positive finite number.
     """
+    factor = _factor("rescale", value)
+    return lambda labels: Scale(factor=factor(labels))
+
+
+def weights(value: str | None) -> Rescaling:
+    """``rescale-weights=C``: the loss weights of ``rescale=C``; the network keeps the labels' unit.
+
+    Args:
+        value: As for `constant`.
+
+    Raises:
+        BadInput: C is no positive finite number.
+    """
+    factor = _factor("rescale-weights", value)
+    return lambda labels: Scale(loss_unit=factor(labels))
+
+
+def _factor(name: str, value: str | None) -> Callable[[LabelStatistics], float]:
+    """C from the statistics of the labels."""
     if value == "auto":
-        return lambda labels: Scale(factor=labels.rms if labels.rms > 0 else 1.0)
-    factor = parse_factor(value)
-    return lambda labels: Scale(factor=factor)
-
-
-def parse_factor(value: str | None) -> float:
-    """The positive, finite number C of ``rescale=C``."""
+        return lambda labels: labels.rms if labels.rms > 0 else 1.0
     try:
-        factor = parse_real(value or "")
+        number = parse_real(value or "")
     except ValueError:
-        factor = math.nan
-    if not (math.isfinite(factor) and factor > 0):
-        raise BadInput(f"rescale takes a positive number or 'auto', got {value!r}")
-    return factor
-
-
-def offset(labels: LabelStatistics) -> Scale:
-    """``offset``: the mean label is removed, the unit kept."""
-    return Scale(offset=labels.mean)
-
-
-def standardize(labels: LabelStatistics) -> Scale:
-    """``standardize``: the mean label is removed and the rest divided by its deviation."""
-    return Scale(factor=labels.std if labels.std > 0 else 1.0, offset=labels.mean)
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise BadInput(f"{name} takes a positive number or 'auto', got {value!r}")
+    return lambda labels: number
 
 
 RESCALINGS = Registry(
@@ -102,32 +137,43 @@ RESCALINGS = Registry(
     {
         "rescale": Choice(
             "bench.techniques.rescaling:constant",
-            "labels divided by C: rescale=C, rescale=auto, or the suite's default",
+            "unit C: rescale=C; rescale=auto: the RMS of what is predicted; bare: auto, and the"
+            " published C under the potentials' protocol paper",
             takes_value=True,
         ),
-        "offset": Choice("bench.techniques.rescaling:offset", "mean label removed"),
-        "standardize": Choice(
-            "bench.techniques.rescaling:standardize", "mean removed, divided by the deviation"
+        "rescale-weights": Choice(
+            "bench.techniques.rescaling:weights",
+            "the loss weights of rescale without its change of units: the control",
+            takes_value=True,
         ),
     },
 )
 
 
-def make_scale(token: str, labels: LabelStatistics) -> Scale:
-    """The scale that a rescaling gives to one group of labels.
+def make_scale(token: str, labels: LabelStatistics, offset: str = NO_OFFSET) -> Scale:
+    """The scale that a rescaling and an offset give to one group of labels.
+
+    Args:
+        token: Choice on the rescaling axis.
+        labels: Statistics of the labels.
+        offset: Choice on the offset axis, which acts first.
 
     Raises:
-        BadInput: The token is unknown, or what it names returns no usable `Scale`.
+        BadInput: A token is unknown, or what it names returns no usable number.
     """
-    scale = RESCALINGS.get(token)(labels)
-    usable = (
-        isinstance(scale, Scale)
-        and isinstance(scale.factor, Real)
-        and isinstance(scale.offset, Real)
-        and math.isfinite(scale.factor)
-        and scale.factor > 0
-        and math.isfinite(scale.offset)
-    )
-    if not usable:
-        raise BadInput(f"rescaling {token!r} returned {scale!r}, not a Scale with a factor > 0")
-    return scale
+    removed = make_offset(offset, labels)
+    found = RESCALINGS.get(token)(labels.less(removed))
+    scale = found if isinstance(found, Scale) else Scale(factor=found)
+    if scale.offset != 0:
+        raise BadInput(
+            f"rescaling {token!r} returned {found!r}, and a rescaling is a change of units: an"
+            " offset is a choice on the axis 'offset' (offset, no-offset, or"
+            " offset=package.module:attribute)"
+        )
+    if not (_usable(scale.factor) and _usable(scale.unit)):
+        raise BadInput(f"rescaling {token!r} returned {found!r}, not a factor > 0")
+    return replace(scale, factor=float(scale.factor), offset=removed)
+
+
+def _usable(factor: Any) -> bool:
+    return isinstance(factor, Real) and math.isfinite(factor) and float(factor) > 0

@@ -50,11 +50,11 @@ class RescalingContract:
 
     @_EVERY_LABELS
     def test_single_precision_holds_the_rescaled_labels(self, token: str, labels: str) -> None:
-        """The network predicts ``(label − offset) / factor``, in float32."""
+        """The network predicts ``label / factor``, in float32."""
         statistics, scale = _LABELS[labels], _scale(token, labels)
         info = np.finfo(np.float32)
         for label in (statistics.mean, statistics.mean + statistics.std, statistics.rms):
-            rescaled = (label - scale.offset) / scale.factor
+            rescaled = label / scale.factor
             size = abs(rescaled)
             assert size == 0 or info.tiny <= size <= info.max, (
                 f"rescaling {token!r} maps a label of {label:g} to {rescaled:g} with {scale}, which"
@@ -65,8 +65,7 @@ class RescalingContract:
 def rescaling_contract(*tokens: str) -> type[RescalingContract]:
     """Tests of a rescaling: ``TestMine = rescaling_contract("mine:by_deviation")``.
 
-    It gives a `Scale` with a positive, finite factor and a finite offset for all labels: also for
-    such as do not vary, are all 0, or of which none is known before training. The statistics
+    It gives a positive, finite factor and no offset for all labels: also for such as do not vary, are all 0, or of which none is known before training. The statistics
     decide, and the rescaled labels are numbers that float32 holds.
 
     Args:

@@ -20,6 +20,7 @@ from bench.spec.user_code import is_reference
 from bench.store.store import MAX_WEIGHTS_BYTES
 from bench.store.weights import load_weights
 from bench.task import TrainedRun
+from bench.techniques.offset import NO_OFFSET
 from bench.text.errors import BadInput
 from suites.molecular.labels import TOTAL_ENERGY_KCAL_MOL, LabelScale
 from suites.molecular.models.catalogue import Size, parse_model
@@ -200,7 +201,7 @@ def rebuilt(content: Mapping[str, Any]) -> ExportedPotential:
     """
     axes = content["axes"]
     size = Size(**content["size"])
-    model = parse_model(content["model"], size, axes["rescaling"])
+    model = parse_model(content["model"], size, axes.get("offset", NO_OFFSET))
     dtype = torch.float64 if content["dtype"] == "float64" else torch.float32
     net = build_potential(model, axes["activation"], axes["normalization"], content["scope"], dtype)
     net.load_state_dict(content["weights"])

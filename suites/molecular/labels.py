@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.techniques.offset import make_offset
 from bench.techniques.rescaling import LabelStatistics, make_scale
 from suites.molecular.data.frames import Frames
 
@@ -38,11 +39,18 @@ class LabelScale:
         factor: C.
         offset: In the labels' unit.
         elements: e of each element, by atomic number, in the labels' unit.
+        loss_unit: The loss counts errors in this many of the labels' units; ``None``: in C.
     """
 
     factor: float
     offset: float
     elements: Mapping[int, float]
+    loss_unit: float | None = None
+
+    @property
+    def unit(self) -> float:
+        """The unit in which the loss counts errors."""
+        return self.factor if self.loss_unit is None else self.loss_unit
 
     def reference(self, frames: Frames) -> np.ndarray:
         """(frames,) float64: the energies that the network does not predict."""
@@ -53,37 +61,45 @@ class LabelScale:
     def describe(self) -> dict[str, Any]:
         """JSON values for the record."""
         elements = {str(number): energy for number, energy in self.elements.items()}
-        return {"factor": self.factor, "offset": self.offset, "elements": elements}
+        found = {"factor": self.factor, "offset": self.offset, "elements": elements}
+        return found if self.loss_unit is None else {**found, "loss_unit": self.loss_unit}
 
     @classmethod
     def read(cls, described: Mapping[str, Any]) -> LabelScale:
         """The scale that `describe` wrote."""
         elements = {int(number): float(e) for number, e in described["elements"].items()}
-        return cls(float(described["factor"]), float(described["offset"]), elements)
+        unit = described.get("loss_unit")
+        return cls(
+            float(described["factor"]),
+            float(described["offset"]),
+            elements,
+            None if unit is None else float(unit),
+        )
 
 
-def label_scale(rescaling: str, training: Frames) -> LabelScale:
-    """The scale that a rescaling gives to the energies of the training frames.
+def label_scale(offset: str, rescaling: str, training: Frames) -> LabelScale:
+    """The scale that an offset and a rescaling give to the energies of the training frames.
 
-    A rescaling that removes an offset does so per element: reference energies, which are fitted by
-    least squares to the training frames' compositions, stand for the mean energy (and for one
-    composition are it). What the offset is beyond the mean stays one, and the factor is that of
-    what is left.
+    An offset is removed per element: reference energies, which are fitted by least squares to the
+    training frames' compositions, stand for the mean energy (and for one composition are it). What
+    the offset is beyond the mean stays one. The rescaling acts on what is left.
 
     Args:
+        offset: Choice on the offset axis.
         rescaling: Choice on the rescaling axis.
         training: The frames that may be known.
 
     Raises:
-        BadInput: The choice cannot be used.
+        BadInput: A choice cannot be used.
     """
     statistics = LabelStatistics.of(training.energies, training.energy_unit)
-    raw = make_scale(rescaling, statistics)
-    if raw.offset == 0:
-        return LabelScale(raw.factor, 0.0, {})
-    elements, counts = training.composition()
-    fitted = np.linalg.lstsq(counts.astype(float), training.energies, rcond=None)[0]
-    left = training.energies - counts @ fitted
+    removed = make_offset(offset, statistics)
+    references, beyond, left = {}, 0.0, training.energies
+    if removed != 0:
+        elements, counts = training.composition()
+        fitted = np.linalg.lstsq(counts.astype(float), training.energies, rcond=None)[0]
+        references = {int(z): float(e) for z, e in zip(elements, fitted, strict=True)}
+        beyond = removed - statistics.mean
+        left = training.energies - counts @ fitted - beyond
     scale = make_scale(rescaling, LabelStatistics.of(left, training.energy_unit))
-    references = {int(z): float(e) for z, e in zip(elements, fitted, strict=True)}
-    return LabelScale(scale.factor, raw.offset - statistics.mean, references)
+    return LabelScale(scale.factor, beyond, references, scale.loss_unit)

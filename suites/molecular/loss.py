@@ -17,13 +17,18 @@ class EnergyForceLoss:
         protocol: Weights.
         error: ε, one of `suites.molecular.protocols.ERRORS`.
         factor: One unit of the network, in the labels' unit.
+        loss_unit: The unit in which the minimised loss counts errors, likewise.
         energy_unit: The labels' unit.
     """
 
-    def __init__(self, protocol: Protocol, error: str, factor: float, energy_unit: str) -> None:
+    def __init__(
+        self, protocol: Protocol, error: str, factor: float, loss_unit: float, energy_unit: str
+    ) -> None:
         self._squared = error == "MSE"
+        power = 2 if self._squared else 1
         self._weights = (protocol.energy_weight, protocol.force_weight)
-        self._unit = factor**2 if self._squared else factor
+        self._minimised = [weight * (factor / loss_unit) ** power for weight in self._weights]
+        self._unit = factor**power
         self._energy_unit = energy_unit
         self.names = (f"{error}_E_batch", f"{error}_F_batch")
 
@@ -33,7 +38,7 @@ class EnergyForceLoss:
         force_errors: Tensor,
         share: tuple[float, float] = (1.0, 1.0),
     ) -> dict[str, Tensor]:
-        """Loss terms in the labels' unit, detached, and ``loss`` in the network's, with its graph.
+        """Loss terms in the labels' unit, detached, and ``loss`` in its own, with its graph.
 
         Args:
             energy_errors: (frames,) prediction less label, in the network's unit.
@@ -44,7 +49,7 @@ class EnergyForceLoss:
         terms = [e.square().mean() if self._squared else e.abs().mean() for e in errors]
         if share != (1.0, 1.0):
             terms = [term * part for term, part in zip(terms, share, strict=True)]
-        loss = self._weights[0] * terms[0] + self._weights[1] * terms[1]
+        loss = self._minimised[0] * terms[0] + self._minimised[1] * terms[1]
         named = zip(self.names, terms, strict=True)
         return {"loss": loss, **{name: term.detach() * self._unit for name, term in named}}
 

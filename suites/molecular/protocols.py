@@ -23,7 +23,8 @@ class Protocol:
         error: ε, one of `ERRORS`.
         energy_weight: w_E.
         force_weight: w_F.
-        rescaling: What the baseline does to the labels.
+        offset: What the baseline removes from the energies.
+        rescale: C of the bare arm ``rescale``; ``None``: the problem's, as published.
         lr: Learning rate of Adam.
         schedule: Of the learning rate.
         weight_decay: Decoupled (AdamW).
@@ -38,7 +39,8 @@ class Protocol:
     error: str
     energy_weight: float
     force_weight: float
-    rescaling: str
+    offset: str
+    rescale: str | None
     lr: float
     schedule: str
     weight_decay: float
@@ -53,13 +55,16 @@ STANDARD = Protocol(
     error="MSE",
     energy_weight=0.01,
     force_weight=0.99,
-    rescaling="offset",
+    offset="offset",
+    rescale="rescale=auto",
     lr=5e-4,
     schedule="cosine",
     weight_decay=0.01,
     batch=10,
     ema=0.995,
     total_energies=False,
+    # 2: a rescaling acts on the energies without their reference, and no longer in its place.
+    version=2,
 )
 
 PAPER = Protocol(
@@ -67,7 +72,8 @@ PAPER = Protocol(
     error="MAE",
     energy_weight=1.0,
     force_weight=30.0,
-    rescaling="rescale=1",
+    offset="no-offset",
+    rescale=None,
     lr=1e-4,
     schedule="constant",
     weight_decay=0.0,

@@ -12,6 +12,7 @@ from bench.studies.arms import (
     TINY_EPS,
     combinations,
     integrated,
+    rescalings,
     under_two_initializations,
     units,
 )
@@ -36,7 +37,12 @@ _TWO_MOLECULES = ["xtb-ethanol", "xtb-benzene"]
 _SQUARED = "--loss MSE"
 _AS_PUBLISHED = integrated((), ("denorm", "rescale"))
 _INITIALIZED = under_two_initializations([*INTEGRATED])
-_SCALED = units(["rescale=1e3", "rescale=1e6"], [TINY_EPS, _SQUARED])
+_CONTROLLED = rescalings([""], "denorm")
+_SCALED = units(
+    ["rescale=1e3", "rescale=1e6", "rescale-weights=1e6"],
+    [TINY_EPS, _SQUARED],
+    [("rescale=1e6", "rescale-weights=1e6")],
+)
 
 PARTS: Mapping[str, Part] = {
     "paper": Part(
@@ -58,10 +64,11 @@ PARTS: Mapping[str, Part] = {
     ),
     "label-rescaling": Part(
         "molecular",
-        ["denorm", "denorm+rescale"],
+        _CONTROLLED[0],
         ["schnet", *_NORMALIZED],
         _TWO_MOLECULES,
         _PAPER,
+        compare=_CONTROLLED[1],
     ),
     "separate": Part(
         "molecular",

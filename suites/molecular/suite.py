@@ -94,7 +94,7 @@ class MolecularSuite:
         if request.budget not in BUDGETS:
             raise unknown("budget", request.budget, BUDGETS)
         budget = BUDGETS[request.budget](architecture_of(request.model), problem.quick_share)
-        model = parse_model(request.model, budget.size, protocol.rescaling)
+        model = parse_model(request.model, budget.size, protocol.offset)
         if request.arm.normalization == _OF_ALL_ROWS:
             others = [token for token in NORMALIZATIONS.names() if token != _OF_ALL_ROWS]
             raise BadInput(
@@ -119,7 +119,7 @@ class MolecularSuite:
             problem=problem.name,
             model=str(model),
             published=model.choices,
-            rescale=problem.rescale,
+            rescale=protocol.rescale or problem.rescale,
             training=_training(protocol, budget, settings, request.training),
             settings=settings,
             paths=paths,
@@ -168,7 +168,8 @@ class MolecularSuite:
         ]
         if spec.problem in PROBLEMS:
             found.append(PROBLEMS.references[spec.problem])
-        return [*found, *technique_definitions(spec.axes)]
+        axes = {"offset": get_protocol(spec.settings["protocol"]).offset, **spec.axes}
+        return [*found, *technique_definitions(axes)]
 
     def versions(self, spec: Spec) -> Mapping[str, int]:
         """See `bench.task.Suite.versions`."""

@@ -78,7 +78,7 @@ def build(spec: Spec, device: torch.device) -> MolecularTask:
 def spec_model(spec: Spec) -> Model:
     """The model of a spec, with its whole size."""
     protocol = get_protocol(spec.settings["protocol"])
-    return parse_model(spec.model, Size(**spec.settings["size"]), protocol.rescaling)
+    return parse_model(spec.model, Size(**spec.settings["size"]), protocol.offset)
 
 
 class MolecularTask:
@@ -109,12 +109,16 @@ class MolecularTask:
         self.training_frames = frames.select(split.train)
         self.energy_unit = frames.energy_unit
         self.elements = np.unique(self.training_frames.numbers).tolist()
-        self.scale = label_scale(spec.axes["rescaling"], self.training_frames)
+        axes = spec.axes
+        offset = axes.get("offset", self.protocol.offset)
+        self.scale = label_scale(offset, axes["rescaling"], self.training_frames)
         self.training = self._tensors(self.training_frames)
         self._scored = {name: self._tensors(part) for name, part in self.parts.items()}
         self._batches = Batches(len(self.training), spec.settings["batch"], spec.seed)
         error = spec.settings.get("loss", self.protocol.error)
-        self.loss = EnergyForceLoss(self.protocol, error, self.scale.factor, self.energy_unit)
+        self.loss = EnergyForceLoss(
+            self.protocol, error, self.scale.factor, self.scale.unit, self.energy_unit
+        )
         self.net = self._network()
         self.averaging = Averaging(self.net, spec.settings["ema"])
         self._parts = 1
@@ -207,7 +211,7 @@ class MolecularTask:
     def trivial(self) -> dict[str, float]:
         """Test errors of the mean training energy per composition, and of zero forces."""
         test = self.parts["test"]
-        reference = label_scale("offset", self.training_frames)
+        reference = label_scale("offset", "rescale=1", self.training_frames)
         return {
             "MAE_E": float(np.abs(test.energies - reference.reference(test)).mean()),
             "MAE_F": float(np.abs(test.forces).mean()),

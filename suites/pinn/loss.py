@@ -72,19 +72,19 @@ class Loss:
 def loss_weights(
     problem: Problem, terms: Sequence[Term], conditions: Sequence[Any], scales: Sequence[Scale]
 ) -> list[float]:
-    """1/S_k² for each equation and 1/C_i² for each condition: every term in the new unit.
+    """1/S_k² for each equation and 1/C_i² for each condition: every term in the loss's unit.
 
     Args:
         problem: Declares S_k.
         terms: All loss terms.
         conditions: DeepXDE's conditions, in the order of their terms.
-        scales: C_i of every output.
+        scales: C_i of every output, its `Scale.unit`.
 
     Raises:
         BadInput: The labels are rescaled and the problem does not say in which unit a residual or
             an operator condition is.
     """
-    factors = [scale.factor for scale in scales]
+    factors = [scale.unit for scale in scales]
     residuals = problem.residual_scales(factors)
     if residuals is None or len(residuals) != problem.n_equations:
         if any(factor != 1 for factor in factors):

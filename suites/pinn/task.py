@@ -14,6 +14,7 @@ from torch import Tensor
 from bench.spec.randomness import global_numpy_stream, numpy_generator
 from bench.spec.spec import Spec
 from bench.task import Diagnosis, Evaluation
+from bench.techniques.offset import NO_OFFSET
 from bench.techniques.rescaling import make_scale
 from bench.training.optimization import Optimization
 from suites.pinn.backend import quiet, set_dtype
@@ -106,7 +107,8 @@ class PINNTask:
         self.warnings: list[str] = []
         dtype = torch.float64 if spec.dtype == "float64" else torch.float32
         statistics = label_statistics(data, len(problem.outputs))
-        self.scales = [make_scale(spec.axes["rescaling"], one) for one in statistics]
+        offset = spec.axes.get("offset", NO_OFFSET)
+        self.scales = [make_scale(spec.axes["rescaling"], one, offset) for one in statistics]
         self.loss = self._make_loss(dtype)
         points = torch.as_tensor(data.train_x, device=device)
         model = parse_model(spec.model)
@@ -186,7 +188,7 @@ class PINNTask:
             "supervised_points": len(self.supervised.rows) if self.supervised else 0,
             "sampler": self.data.train_distribution,
             "scales": {
-                name: {"factor": scale.factor, "offset": scale.offset}
+                name: scale.describe()
                 for name, scale in zip(self.problem.outputs, self.scales, strict=True)
             },
             "truth": reference

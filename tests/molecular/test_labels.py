@@ -59,17 +59,17 @@ def mixed(noise: float = 0.0, count: int = 40) -> tuple[Frames, dict[int, float]
 # --- the scale --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rescaling", ["offset", "standardize"])
+@pytest.mark.parametrize("rescaling", ["rescale=1", "rescale=auto", "rescale=1e6"])
 def test_the_energies_of_elements_are_recovered(rescaling: str) -> None:
     frames, true = mixed()
-    scale = label_scale(rescaling, frames)
+    scale = label_scale("offset", rescaling, frames)
     assert scale.elements == pytest.approx(true, rel=1e-10)
     np.testing.assert_allclose(scale.reference(frames), frames.energies, atol=1e-9)
 
 
 def test_the_fit_is_that_of_least_squares() -> None:
     frames, _ = mixed(noise=2.0)
-    scale = label_scale("offset", frames)
+    scale = label_scale("offset", "rescale=1", frames)
     elements, counts = frames.composition()
     left = frames.energies - counts @ [scale.elements[int(z)] for z in elements]
     # The normal equations: what is left is orthogonal to the compositions.
@@ -82,7 +82,7 @@ def test_the_fit_is_that_of_least_squares() -> None:
 def test_one_composition_has_its_mean() -> None:
     energies = np.random.default_rng(0).normal(-406_000.0, 5.0, size=50)
     frames = frames_of([[6, 1, 1, 8]] * 50, energies)
-    scale = label_scale("offset", frames)
+    scale = label_scale("offset", "rescale=1", frames)
     np.testing.assert_allclose(scale.reference(frames), energies.mean(), rtol=1e-14)
     # The same for frames that were not in the fit.
     np.testing.assert_allclose(scale.reference(frames.select(np.array([3]))), energies.mean())
@@ -96,20 +96,26 @@ def test_what_each_rescaling_does() -> None:
         ("rescale=250", 250.0),
         ("rescale=auto", np.sqrt(np.mean(energies**2))),
     ):
-        scale = label_scale(token, frames)
+        scale = label_scale("no-offset", token, frames)
         assert scale == LabelScale(pytest.approx(factor, rel=1e-12), 0.0, {})
         np.testing.assert_array_equal(scale.reference(frames), 0.0)
-    standard = label_scale("standardize", frames)
+        # The offset is what it is without a rescaling.
+        assert label_scale("offset", token, frames).elements.keys() == true.keys()
+        np.testing.assert_array_equal(
+            label_scale("offset", token, frames).reference(frames),
+            label_scale("offset", "rescale=1", frames).reference(frames),
+        )
+    standard = label_scale("offset", "rescale=auto", frames)
     left = energies - standard.reference(frames)
-    assert standard.elements.keys() == true.keys()
     # Of what the elements leave, not of the raw energies, which compositions dominate.
-    assert standard.factor == pytest.approx(left.std(), rel=1e-9)
+    assert standard.factor == pytest.approx(np.sqrt(np.mean(left**2)), rel=1e-9)
     assert standard.factor < 0.01 * energies.std()
 
 
 def test_a_scale_survives_the_record() -> None:
-    scale = label_scale("standardize", mixed(noise=1.0)[0])
-    assert LabelScale.read(json.loads(json.dumps(scale.describe()))) == scale
+    for rescaling in ("rescale=auto", "rescale-weights=20"):
+        scale = label_scale("offset", rescaling, mixed(noise=1.0)[0])
+        assert LabelScale.read(json.loads(json.dumps(scale.describe()))) == scale
 
 
 # --- precision --------------------------------------------------------------------------------
@@ -142,7 +148,7 @@ def test_float32_labels_keep_their_digits_if_the_offset_is_removed(
     assert label_error(built) < 1e-4
 
 
-@pytest.mark.parametrize("arm", ["rescale=1", "rescale=1e6", "rescale=auto"])
+@pytest.mark.parametrize("arm", ["no-offset", "no-offset+rescale=1e6", "no-offset+rescale=auto"])
 def test_raw_float32_labels_lose_them(arm: str, tmp_path: Path) -> None:
     built = task("schnet:8x2", arm, problem=str(heavy(tmp_path / "heavy.npz")), dtype="float32")
     # Neighbouring float32 numbers are 0.03 apart at 400 000, whatever they are divided by.
@@ -188,13 +194,16 @@ def test_the_same_physical_potential_is_reported_the_same(
         assert float(mine[name]) == pytest.approx(float(other[name]), rel=1e-9)
 
 
+@pytest.mark.parametrize("offset", ["offset", "no-offset"])
 @pytest.mark.parametrize("arm", ["rescale=1", "rescale=1e6", "rescale=auto"])
-def test_the_network_is_trained_in_units_of_c(arm: str) -> None:
-    built = task("schnet:8x2", arm)
+def test_the_network_is_trained_in_units_of_c(arm: str, offset: str) -> None:
+    built = task("schnet:8x2", f"{offset}+{arm}")
     frames = built.training_frames
-    factor = {"rescale=1": 1.0, "rescale=1e6": 1e6}.get(arm, np.sqrt(np.mean(frames.energies**2)))
+    mean = frames.energies.mean() if offset == "offset" else 0.0
+    predicted = frames.energies - mean
+    factor = {"rescale=1": 1.0, "rescale=1e6": 1e6}.get(arm, np.sqrt(np.mean(predicted**2)))
     batch = built.training.batch(np.arange(len(frames)))
-    np.testing.assert_allclose(batch["energy"] * factor, frames.energies, rtol=1e-14)
+    np.testing.assert_allclose(batch["energy"] * factor, predicted, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(batch["forces"] * factor, frames.forces, rtol=1e-13, atol=1e-14)
 
 
@@ -232,7 +241,7 @@ def test_forces_that_are_zero_point_nowhere(arm: str, dtype: str) -> None:
 
 
 def test_a_network_of_zeros_on_raw_energies_is_off_by_all_of_them() -> None:
-    built = zeroed("rescale=1e6")
+    built = zeroed("no-offset+rescale=1e6")
     metrics = built.evaluate().metrics
     assert metrics["MAE_E"] == pytest.approx(np.abs(built.parts["test"].energies).mean(), rel=1e-9)
     assert metrics["train_MAE_E"] > 7000
@@ -274,14 +283,99 @@ def test_a_user_s_own_offset_is_the_contract_s(
 ) -> None:
     own_module(
         "own_offset",
-        "from bench.techniques.rescaling import Scale\n"
-        "def constant(labels):\n    return Scale(offset=-7000.0)\n"
-        "def above(labels):\n    return Scale(factor=2.0, offset=labels.mean + 5)\n",
+        "def constant(labels):\n    return -7000.0\n"
+        "def above(labels):\n    return labels.mean + 5\n",
     )
     energies = np.random.default_rng(0).normal(-7100.0, 5.0, size=50)
     frames = frames_of([[6, 1, 1, 8]] * 50, energies)
-    constant = label_scale("own_offset:constant", frames)
+    constant = label_scale("own_offset:constant", "rescale=1", frames)
     np.testing.assert_allclose(constant.reference(frames), -7000.0, rtol=1e-12)
-    above = label_scale("own_offset:above", frames)
+    above = label_scale("own_offset:above", "rescale=auto", frames)
     np.testing.assert_allclose(above.reference(frames), energies.mean() + 5, rtol=1e-12)
-    assert above.factor == 2.0
+    assert above.factor == pytest.approx(np.hypot(energies.std(), 5), rel=1e-9)
+
+
+# --- a change of units, and nothing else ------------------------------------------------------
+
+
+def gradient(built: MolecularTask) -> tuple[float, torch.Tensor]:
+    """The minimised loss of the probe and its gradient by all parameters but the read-out's."""
+    loss = built.losses(built.probe())["loss"]
+    last = set(built.trace.linears[-1].parameters())
+    others = [one for one in built.net.parameters() if one not in last]
+    found = torch.autograd.grad(loss, others)
+    return float(loss.detach()), torch.cat([one.flatten() for one in found])
+
+
+@pytest.mark.parametrize("model", ["schnet:8x2", "cgcnn:8x2"])
+@pytest.mark.parametrize("protocol", ["standard", "paper"])
+@pytest.mark.parametrize("c", [1e-2, 1e4])
+def test_a_rescaling_is_an_output_transform_with_loss_weights(
+    c: float, protocol: str, model: str
+) -> None:
+    """The same function has the loss and gradients of C = 1 under the weights of C, at float64."""
+    options = ("--protocol", protocol, "--ema", "0")
+    scaled = task(model, f"rescale={c:g}", *options)
+    weighted = task(model, f"rescale-weights={c:g}", *options)
+    plain = task(model, "baseline", *options)
+    # The offset is the protocol's in all three.
+    assert scaled.scale.elements == weighted.scale.elements == plain.scale.elements
+    assert bool(plain.scale.elements) == (protocol == "standard")
+    with torch.no_grad():
+        for parameter in scaled.trace.linears[-1].parameters():
+            parameter.div_(c)
+    power = 2 if protocol == "standard" else 1
+    (loss, of_scaled), (other, of_weighted) = gradient(scaled), gradient(weighted)
+    unweighted, of_plain = gradient(plain)
+    assert loss == pytest.approx(other, rel=1e-10)
+    assert other * c**power == pytest.approx(unweighted, rel=1e-10)
+    assert float((of_scaled - of_weighted).norm() / of_weighted.norm()) < 1e-10
+    assert float((of_weighted * c**power - of_plain).norm() / of_plain.norm()) < 1e-10
+    mine, wanted = scaled.evaluate(), plain.evaluate()
+    assert mine.metrics == pytest.approx(dict(wanted.metrics), rel=1e-9)
+    assert weighted.evaluate() == wanted
+    # Terms are logged in the labels' own units.
+    steps = [built.step() for built in (scaled, weighted, plain)]
+    for name in steps[2].keys() - {"loss"}:
+        for step in steps[:2]:
+            assert float(step[name]) == pytest.approx(float(steps[2][name]), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "c"), [("standard", "rescale=auto"), ("paper", "rescale=1e6")]
+)
+def test_bare_rescale_has_one_meaning_a_protocol(protocol: str, c: str) -> None:
+    options = ("--protocol", protocol)
+    bare = molecular_specs.specify("schnet:8x2", "rescale", *options)
+    assert bare.axes["rescaling"] == c and "offset" not in bare.axes
+    assert bare.hash == molecular_specs.specify("schnet:8x2", c, *options).hash
+    control = molecular_specs.specify("schnet:8x2", "rescale-weights", *options)
+    assert control.axes["rescaling"] == c.replace("rescale", "rescale-weights")
+
+
+def test_the_offset_is_in_the_spec_where_it_is_not_the_protocol_s() -> None:
+    for protocol, own, other in (
+        ("standard", "offset", "no-offset"),
+        ("paper", "no-offset", "offset"),
+    ):
+        options = ("--protocol", protocol)
+        baseline = molecular_specs.specify("schnet:8x2", "baseline", *options)
+        same = molecular_specs.specify("schnet:8x2", own, *options)
+        assert "offset" not in baseline.axes
+        assert same.hash == baseline.hash and same.noops == [own]
+        changed = molecular_specs.specify("schnet:8x2", other, *options)
+        assert changed.axes["offset"] == other and changed.hash != baseline.hash
+
+
+def test_standardize_is_offset_and_auto() -> None:
+    one, other = (
+        molecular_specs.specify("schnet:8x2", arm) for arm in ("standardize", "offset+rescale=auto")
+    )
+    assert one == other and one.arm == "offset+rescale=auto"
+    assert one.hash == molecular_specs.specify("schnet:8x2", "rescale").hash
+
+
+def test_runs_of_a_rescaling_in_place_of_the_offset_are_others() -> None:
+    assert molecular_specs.specify().versions["protocol"] == 2
+    paper = molecular_specs.specify("schnet:8x2", "rescale", "--protocol", "paper")
+    assert "protocol" not in paper.versions

@@ -23,7 +23,10 @@ from suites.pinn.problems.wrap import wrap
 from suites.pinn.task import PINNTask
 
 CPU = torch.device("cpu")
-RESCALINGS = ["rescale=0.01", "rescale=10", "rescale=100", "rescale=auto", "offset", "standardize"]
+RESCALINGS = [
+    *("rescale=0.01", "rescale=10", "rescale=100", "rescale=auto", "offset", "standardize"),
+    *("rescale-weights=100", "rescale-weights=auto"),
+]
 
 
 specify = partial(pinn_specs.specify, model="fnn:8x2", seed=3)
@@ -57,6 +60,12 @@ def scales(rescaling: str, values: list[np.ndarray]) -> tuple[np.ndarray, np.nda
     return ones * float(rescaling.partition("=")[2]), zeros
 
 
+def factors(rescaling: str, values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """C and b of the network, and C of the loss."""
+    c, b = scales(rescaling.replace("rescale-weights", "rescale"), values)
+    return np.ones(len(c)) if rescaling.startswith("rescale-weights") else c, b, c
+
+
 def units(problem: str, c: np.ndarray, labelled: bool) -> list[float]:
     """The unit of each loss term before squaring, in DeepXDE's order."""
     residual, conditions = list(c), [*c, *c]
@@ -75,8 +84,8 @@ def test_the_optimised_loss_is_deepxde_s_with_a_transform_and_weights(
     problem: str, rescaling: str
 ) -> None:
     built = task(problem, rescaling)
-    c, b = scales(rescaling, labels(built))
-    weights = [1 / unit**2 for unit in units(problem, c, built.supervised is not None)]
+    c, b, of_loss = factors(rescaling, labels(built))
+    weights = [1 / unit**2 for unit in units(problem, of_loss, built.supervised is not None)]
     n_in = built.net.linears[0].in_features
     net = dde.nn.FNN([n_in, 8, 8, len(c)], "tanh", "Glorot normal")
     with torch.no_grad():
@@ -197,11 +206,57 @@ def test_the_optimised_loss_of_a_linear_problem_keeps_its_size() -> None:
 
 
 @pytest.mark.parametrize("problem", BUILT_IN)
+@pytest.mark.parametrize("c", ["0.01", "1e2", "1e4", "auto"])
+def test_a_rescaling_is_an_output_transform_with_loss_weights(problem: str, c: str) -> None:
+    """The same function has the loss and gradients of C = 1 under the weights of C, at float64."""
+    scaled, weighted = (task(problem, f"{name}={c}") for name in ("rescale", "rescale-weights"))
+    factor = torch.tensor([scale.factor for scale in scaled.scales], dtype=torch.float64)
+    assert all(scale.factor == 1 for scale in weighted.scales)
+    with torch.no_grad():
+        mine, other = scaled.net.linears[-1], weighted.net.linears[-1]
+        mine.weight.copy_(other.weight / factor[:, None])
+        mine.bias.copy_(other.bias / factor)
+    found = []
+    for built in (scaled, weighted):
+        loss = built.losses()["loss"]
+        (gradient,) = torch.autograd.grad(loss, built.parameters.vector)
+        parts = built.parameters.split(gradient)
+        last = f"linears.{len(built.net.linears) - 1}."
+        shared = [part.flatten() for name, part in parts.items() if not name.startswith(last)]
+        found.append((float(loss.detach()), torch.cat(shared)))
+    (loss, gradient), (wanted, of_weights) = found
+    assert loss == pytest.approx(wanted, rel=1e-10)
+    assert float((gradient - of_weights).norm() / of_weights.norm()) < 1e-10
+    np.testing.assert_allclose(scaled.predict(), weighted.predict(), rtol=1e-10, atol=1e-12)
+
+
+def test_a_system_s_terms_are_reweighted_and_the_control_has_those_weights() -> None:
+    """The residual of the momentum is in units of C², the others are in units of C."""
+    scaled, weighted = (
+        task("compressible-flow-1d", arm) for arm in ("rescale=100", "rescale-weights=100")
+    )
+    torch.testing.assert_close(scaled.loss.weights, weighted.loss.weights, rtol=0, atol=0)
+    assert len(set(scaled.loss.weights.tolist())) == 2
+
+
+@pytest.mark.parametrize("problem", BUILT_IN)
 def test_bare_rescale_is_auto(problem: str) -> None:
     bare, auto = specify(problem, "rescale"), specify(problem, "rescale=auto")
     assert bare.axes["rescaling"] == "rescale=auto"
     assert bare.hash == auto.hash != specify(problem).hash
     assert bare.arm == "rescale"
+    assert specify(problem, "rescale-weights").axes["rescaling"] == "rescale-weights=auto"
+
+
+def test_every_record_has_the_gradient_and_eps_at_start_and_end(tmp_path: Any) -> None:
+    """A squared loss in units of C² has gradients below Adam's eps."""
+    for arm, dominated in (("baseline", False), ("rescale-weights=1e8", True)):
+        spec = specify("advection-1d", arm, budget="smoke")
+        record = execute(spec, Store(tmp_path), CPU, 1, lambda *_: None, Interruption())
+        end, start = record.diagnostics, record.diagnostics["start"]
+        for one, said in ((end, record.warnings), (start, start["warnings"])):
+            assert one["gradient_rms"] > 0 and one["adam_eps"] == 1e-8
+            assert any("Adam's eps" in warning for warning in said) == dominated
 
 
 def test_rescaling_by_one_is_no_rescaling() -> None:

@@ -463,8 +463,8 @@ IRRELEVANT: Mapping[str, tuple[str, str, str]] = {
     ),
     "a new rescaling": (
         "bench/techniques/rescaling.py",
-        '        "offset": Choice(',
-        '        "o2": Choice("bench.techniques.rescaling:offset", ""), "offset": Choice(',
+        '        "rescale": Choice(',
+        '        "r2": Choice("bench.techniques.rescaling:weights", ""), "rescale": Choice(',
     ),
     "a new schedule": (
         "bench/spec/training.py",

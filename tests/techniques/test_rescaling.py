@@ -16,7 +16,7 @@ ZEROS = LabelStatistics(mean=0.0, std=0.0, rms=0.0, count=10, unit="1")
 EQUAL = LabelStatistics(mean=7.0, std=0.0, rms=7.0, count=10, unit="1")
 
 TestContract = rescaling_contract(
-    "rescale=1e6", "rescale=0.25", "rescale=auto", "offset", "standardize"
+    "rescale=1e6", "rescale=0.25", "rescale=auto", "rescale-weights=1e6", "rescale-weights=auto"
 )
 
 
@@ -27,8 +27,8 @@ TestContract = rescaling_contract(
         ("rescale=0.25", Scale(0.25, 0.0)),
         ("rescale=1", Scale()),
         ("rescale=auto", Scale(97_000.5, 0.0)),
-        ("offset", Scale(1.0, -97_000.0)),
-        ("standardize", Scale(4.0, -97_000.0)),
+        ("rescale-weights=100", Scale(1.0, 0.0, 100.0)),
+        ("rescale-weights=auto", Scale(1.0, 0.0, 97_000.5)),
     ],
 )
 def test_known_statistics(token: str, scale: Scale) -> None:
@@ -36,18 +36,39 @@ def test_known_statistics(token: str, scale: Scale) -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "labels", "scale"),
+    ("token", "scale"),
     [
-        ("rescale=auto", ZEROS, Scale(1.0, 0.0)),
-        ("standardize", ZEROS, Scale(1.0, 0.0)),
-        ("rescale=auto", EQUAL, Scale(7.0, 0.0)),
-        ("standardize", EQUAL, Scale(1.0, 7.0)),
-        ("offset", EQUAL, Scale(1.0, 7.0)),
-        ("rescale=100", ZEROS, Scale(100.0, 0.0)),
+        ("rescale=1", Scale(1.0, -97_000.0)),
+        ("rescale=1e6", Scale(1e6, -97_000.0)),
+        ("rescale=auto", Scale(4.0, -97_000.0)),
+        ("rescale-weights=auto", Scale(1.0, -97_000.0, 4.0)),
     ],
 )
-def test_labels_that_do_not_vary(token: str, labels: LabelStatistics, scale: Scale) -> None:
-    assert make_scale(token, labels) == scale
+def test_a_rescaling_acts_on_what_the_offset_leaves(token: str, scale: Scale) -> None:
+    assert make_scale(token, LABELS, "offset") == scale
+
+
+def test_the_loss_s_unit_is_the_network_s_unless_it_has_its_own() -> None:
+    assert Scale(5.0).unit == 5.0 and Scale(1.0, 0.0, 5.0).unit == 5.0
+    assert Scale(5.0, 2.0).describe() == {"factor": 5.0, "offset": 2.0}
+    assert Scale(loss_unit=5.0).describe()["loss_unit"] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("offset", "token", "labels", "scale"),
+    [
+        ("no-offset", "rescale=auto", ZEROS, Scale(1.0, 0.0)),
+        ("offset", "rescale=auto", ZEROS, Scale(1.0, 0.0)),
+        ("no-offset", "rescale=auto", EQUAL, Scale(7.0, 0.0)),
+        ("offset", "rescale=auto", EQUAL, Scale(1.0, 7.0)),
+        ("offset", "rescale=1", EQUAL, Scale(1.0, 7.0)),
+        ("no-offset", "rescale=100", ZEROS, Scale(100.0, 0.0)),
+    ],
+)
+def test_labels_that_do_not_vary(
+    offset: str, token: str, labels: LabelStatistics, scale: Scale
+) -> None:
+    assert make_scale(token, labels, offset) == scale
 
 
 @pytest.mark.parametrize("value", ["0", "-2", "nan", "inf", "x", ""])
@@ -64,20 +85,23 @@ def test_the_bare_name_is_for_the_suite_to_replace() -> None:
 
 def test_auto_of_labels_that_are_not_finite_is_refused() -> None:
     broken = LabelStatistics(math.nan, math.nan, math.inf, 3, "1")
-    for token in ("rescale=auto", "offset", "standardize"):
-        with pytest.raises(BadInput, match=token):
-            make_scale(token, broken)
+    with pytest.raises(BadInput, match="rescaling 'rescale=auto'"):
+        make_scale("rescale=auto", broken)
+    with pytest.raises(BadInput, match="offset 'offset' returned nan"):
+        make_scale("rescale=1", broken, "offset")
 
 
 OWN = """
 from bench.techniques.rescaling import Scale
-def per_label(labels): return Scale(labels.std / 2, labels.mean)
-def number(labels): return 2.0
+def per_label(labels): return Scale(labels.std / 2)
+def number(labels): return labels.std / 2
+def centred(labels): return Scale(labels.std, labels.mean)
+def word(labels): return "2"
 def nothing(labels): return None
 def zero(labels): return Scale(factor=0.0)
 def negative(labels): return Scale(factor=-1.0)
 def infinite(labels): return Scale(factor=float("inf"))
-def nan(labels): return Scale(offset=float("nan"))
+def nan(labels): return float("nan")
 def text(labels): return Scale(factor="3")
 """
 
@@ -89,13 +113,26 @@ def own(own_module: Callable[[str, str], None]) -> str:
 
 
 def test_ones_own_rescaling_sees_the_statistics(own: str) -> None:
-    assert make_scale(f"{own}:per_label", LABELS) == Scale(2.0, -97_000.0)
+    for name in ("per_label", "number"):
+        assert make_scale(f"{own}:{name}", LABELS) == Scale(2.0)
+        assert make_scale(f"{own}:{name}", LABELS, "offset") == Scale(2.0, -97_000.0)
 
 
-@pytest.mark.parametrize(
-    "name", ["number", "nothing", "zero", "negative", "infinite", "nan", "text"]
-)
+def test_ones_own_rescaling_that_returns_an_offset_is_told_the_axis(own: str) -> None:
+    with pytest.raises(BadInput, match=r"-97000.*the axis 'offset'") as raised:
+        make_scale(f"{own}:centred", LABELS)
+    assert "\n" not in str(raised.value)
+
+
+def test_ones_own_offset_is_a_finite_number(own: str) -> None:
+    assert make_scale("rescale=1", LABELS, f"{own}:number") == Scale(1.0, 2.0)
+    for name in ("nothing", "word", "nan"):
+        with pytest.raises(BadInput, match=f"{own}:{name}.*not a finite number"):
+            make_scale("rescale=1", LABELS, f"{own}:{name}")
+
+
+@pytest.mark.parametrize("name", ["word", "nothing", "zero", "negative", "infinite", "nan", "text"])
 def test_ones_own_rescaling_that_returns_nonsense_is_refused(own: str, name: str) -> None:
     with pytest.raises(BadInput, match=f"{own}:{name}") as raised:
         make_scale(f"{own}:{name}", LABELS)
-    assert "not a Scale" in str(raised.value)
+    assert "not a factor > 0" in str(raised.value)

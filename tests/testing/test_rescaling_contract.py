@@ -16,7 +16,12 @@ def fault(name: str, test: str, message: str) -> Fault:
 
 FAULTS = [
     fault("missing", "can_be_chosen_in_an_arm", "'missing'"),
-    fault("unguarded", "gives_a_usable_scale", "Scale(factor=0.0, offset=0.0), not a Scale with"),
+    fault(
+        "unguarded",
+        "gives_a_usable_scale",
+        "Scale(factor=0.0, offset=0.0, loss_unit=None), not a factor",
+    ),
+    fault("centring", "gives_a_usable_scale", "an offset is a choice on the axis 'offset'"),
     fault("inverse", "gives_a_usable_scale", "fails on labels of mean 0, deviation 0 and"),
     fault("drawn", "statistics_decide", "is random: labels of mean 0.3"),
     fault("huge", "single_precision_holds_the_rescaled_labels", "which float32 does not hold"),

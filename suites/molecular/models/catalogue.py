@@ -121,6 +121,8 @@ CGCNN = Architecture(
     paper=Size(512, 3, n_rbf=100, cutoff=6.0),
     quick_steps=2000,
     replaced=_READ_OUT,
+    # 2: starts as the published code does, layer by layer (`starts`).
+    version=2,
 )
 
 FORCENET = Architecture(
@@ -130,6 +132,8 @@ FORCENET = Architecture(
     builder="suites.molecular.models.potential:build_forcenet",
     paper=Size(512, 5, n_rbf=100, cutoff=6.0),
     quick_steps=2000,
+    # 2: starts as the published code does, layer by layer (`starts`).
+    version=2,
 )
 
 DIMENET = Architecture(
@@ -194,13 +198,13 @@ def architecture_of(text: str) -> Architecture:
     return ARCHITECTURES[name]
 
 
-def parse_model(text: str, size: Size, rescaling: str) -> Model:
+def parse_model(text: str, size: Size, offset: str) -> Model:
     """The model that ``name`` or ``name:<features>x<interactions>`` names.
 
     Args:
         text: Name, and a size if wanted.
         size: Size under the budget; features and interactions in `text` replace its own.
-        rescaling: What the training protocol does to the labels.
+        offset: What the training protocol removes from the energies.
 
     Raises:
         BadInput: The name is unknown or the size is wrong.
@@ -215,7 +219,8 @@ def parse_model(text: str, size: Size, rescaling: str) -> Model:
     choices = {
         "activation": architecture.activation,
         "normalization": architecture.normalization,
-        "rescaling": rescaling,
+        "offset": offset,
+        "rescaling": "rescale=1",
         "initialization": OWN_INITIALIZATION,
     }
     return Model(name, size, choices)

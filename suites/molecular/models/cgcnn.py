@@ -18,7 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.techniques.normalization import Normalization
+from suites.molecular.models.dense import torch_dense
 from suites.molecular.models.nonlinearity import Nonlinearity
+from suites.molecular.models.starts import CGCNN_ELEMENTS
 
 
 class CGCNNInteraction(nn.Module):
@@ -63,7 +65,8 @@ class CGCNN(nn.Module):
     """Features of the atoms from `n_interactions` gated convolutions.
 
     * The atoms start from a learned embedding of the element, as in SchNetPack's models. The
-      Open Catalyst Project has fixed k-hot properties of the element and a linear layer.
+      Open Catalyst Project has fixed k-hot properties of the element and a linear layer; the
+      embedding starts with the deviation that this layer's features have.
     * A convolution's batch norm runs over all pairs of the batch: in training mode −∂ΣE/∂R mixes
       the frames, and the result depends on which pairs the neighbour list holds.
       "Denormalised" means ``normalization=nn.Identity``; the layer norm, atom by atom, stays.
@@ -100,6 +103,7 @@ class CGCNN(nn.Module):
         self.n_atom_basis = n_atom_basis
         self.register_buffer("cutoff", torch.tensor([float(cutoff)]))
         self.embedding = nn.Embedding(100, n_atom_basis)
+        nn.init.normal_(self.embedding.weight, std=CGCNN_ELEMENTS)
         self.radial_basis = radial_basis
         self.interactions = nn.ModuleList(
             CGCNNInteraction(n_atom_basis, radial_basis.n_rbf, normalization)
@@ -144,9 +148,9 @@ class CGCNNReadout(nn.Module):
         self.model_outputs = [output_key]
         sizes = [n_in, *[n_hidden] * n_layers]
         self.hidden = nn.Sequential(
-            *(Dense(i, o, activation=functional.softplus) for i, o in pairwise(sizes))
+            *(torch_dense(i, o, activation=functional.softplus) for i, o in pairwise(sizes))
         )
-        self.linear = Dense(sizes[-1], 1)
+        self.linear = torch_dense(sizes[-1], 1)
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         n_atoms = inputs[properties.n_atoms]

@@ -22,6 +22,8 @@ Different from the publication:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from ase.data import covalent_radii
 from schnetpack import properties
@@ -30,25 +32,33 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.techniques.normalization import Normalization
+from suites.molecular.models.dense import torch_dense
 from suites.molecular.models.nonlinearity import Nonlinearity
+from suites.molecular.models.starts import FORCENET_ELEMENTS
 
 #: Rows of the tables by atomic number.
 _ELEMENTS = 100
 
 
-def normalized_mlp(n_in: int, n_out: int, normalization: Normalization) -> nn.Sequential:
+def normalized_mlp(
+    n_in: int,
+    n_out: int,
+    normalization: Normalization,
+    last: Callable[[int, int], nn.Module] = Dense,
+) -> nn.Sequential:
     """Linear, normalisation, swish, linear; the order of ForceNet's node networks.
 
     Args:
         n_in: Features of a row and of the hidden layer.
         n_out: Features of the result.
         normalization: Makes the layer ``norm``.
+        last: Makes the layer ``linear``.
     """
     network = nn.Sequential()
     network.add_module("hidden", Dense(n_in, n_in))
     network.add_module("norm", normalization(n_in))
     network.add_module("nonlinearity", Nonlinearity(functional.silu))
-    network.add_module("linear", Dense(n_in, n_out))
+    network.add_module("linear", last(n_in, n_out))
     return network
 
 
@@ -100,7 +110,8 @@ class ForceNet(nn.Module):
     """Features of the atoms from `n_interactions` convolutions with conditional filters.
 
     The atoms start from a learned embedding of the element (the published "simple" features): a
-    network behind it would add nothing, because every element has its own row already. A pair has
+    network behind it would add nothing, because every element has its own row already. It starts
+    with the deviation of the published "full" features, which the paper trained. A pair has
     four distances in the radial basis: d, d − r_i, d − r_j and d − r_i − r_j, with covalent radii
     r. Pairs at or beyond the cutoff have no influence.
 
@@ -141,11 +152,12 @@ class ForceNet(nn.Module):
         radii = torch.tensor(covalent_radii[:_ELEMENTS], dtype=torch.get_default_dtype())
         self.register_buffer("radii", radii)
         self.embedding = nn.Embedding(_ELEMENTS, n_atom_basis)
+        nn.init.normal_(self.embedding.weight, std=FORCENET_ELEMENTS)
         self.interactions = nn.ModuleList(
             ForceNetInteraction(n_atom_basis, 4 * radial_basis.n_rbf, normalization)
             for _ in range(n_interactions)
         )
-        self.output = Dense(n_atom_basis, n_atom_basis, activation=functional.silu)
+        self.output = torch_dense(n_atom_basis, n_atom_basis, activation=functional.silu)
 
     @property
     def cutoff(self) -> Tensor:
@@ -196,7 +208,7 @@ class ForceNetDecoder(nn.Module):
         super().__init__()
         self.output_key = output_key
         self.model_outputs = [output_key]
-        self.network = normalized_mlp(n_in, 1, normalization)
+        self.network = normalized_mlp(n_in, 1, normalization, last=torch_dense)
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         y = self.network(inputs["scalar_representation"])

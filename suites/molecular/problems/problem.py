@@ -37,7 +37,8 @@ class Problem:
         summary: One line for ``list``.
         find: The file.
         gap: Frames that are left out between parts of a trajectory, about 100 fs.
-        rescale: C of the bare arm ``rescale``, in the labels' unit.
+        rescale: C of the bare arm ``rescale`` under the protocol ``paper``, in the labels' unit: as
+            published, where it was.
         quick_share: Of the steps of the budget ``quick``, where a frame has many more pairs than
             a small molecule.
         energy_unit: ``None`` for an own file, whose unit is asked for.

@@ -36,6 +36,8 @@ def figures(spec: Spec) -> Sequence[Figure]:
     settings = spec.settings
     if settings["protocol"] != "paper" or "loss" in settings or settings["scope"] != "published":
         return []
+    if "offset" in spec.axes:  # which is not the protocol's
+        return []
     if spec.axes["initialization"] != OWN_INITIALIZATION or spec.training.eps != _EPS:
         return []
     if spec.problem == "xtb-oxides":

@@ -186,7 +186,7 @@ def _made(token: str, arm: str, cutoff: float, drawn: bool, seed: int) -> nn.Mod
                     raise TypeError(f"{type(potential).__name__} is no torch.nn.Module")
         else:
             size = Size(_FEATURES, _INTERACTIONS, _N_RBF, cutoff, _N_FILTERS)
-            model = parse_model(token, size, rescaling="rescale=1")
+            model = parse_model(token, size, offset="no-offset")
             axes = Arm.parse(arm).on(model.choices)
             potential = build_potential(
                 model, axes["activation"], axes["normalization"], "all", torch.float64

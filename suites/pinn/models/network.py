@@ -122,7 +122,7 @@ class RescaledOutput(nn.Module):
         dtype = dde.config.real(torch)
         self.register_buffer("factor", torch.tensor([s.factor for s in scales], dtype=dtype))
         self.register_buffer("offset", torch.tensor([s.offset for s in scales], dtype=dtype))
-        self.plain = all(scale == Scale() for scale in scales)
+        self.plain = all((scale.factor, scale.offset) == (1, 0) for scale in scales)
         self.then = then
 
     def forward(self, inputs: Tensor, outputs: Tensor) -> Tensor:
