@@ -64,8 +64,10 @@ NAMED = {
     "rescale": "labels rescaled, nothing else",
     "denorm+rescale": "the paper's two changes of scale",
     "irelu+denorm+rescale": "the paper's three techniques together",
-    "lsuv": "variance-matched initialisation alone: what irelu+lsuv is to be compared with",
-    "irelu+lsuv": "integrated ReLU where its quadratic growth is held",
+    "featurewise": "the activation's own initialisation: what irelu+featurewise is compared with",
+    "irelu+featurewise": "integrated ReLU where its quadratic growth is held in every row",
+    "lsuv": "unit variance of each layer alone: what irelu+lsuv is to be compared with",
+    "irelu+lsuv": "integrated ReLU where its pooled variance is held, and its rows are not",
 }
 
 # A '+' before a digit belongs to a number such as 1e+06.
@@ -82,7 +84,7 @@ class Arm:
         activation: For instance ``"irelu"``, or ``"package.module:attribute"``.
         normalization: For instance ``"denorm"``.
         rescaling: For instance ``"rescale=1e6"``.
-        initialization: For instance ``"lsuv"``.
+        initialization: For instance ``"featurewise"``.
     """
 
     activation: str | None = None
@@ -178,12 +180,16 @@ def _canonical(choice: str) -> str:
     """One spelling for equal values, so that rescale=1e6 and rescale=1000000.0 are one arm."""
     name, given, value = choice.partition("=")
     try:
-        number = parse_real(value)
+        numbers = [parse_real(part) for part in value.split(",")]
     except ValueError:
         return choice
+    return f"{name}{given}{','.join(map(_shortest, numbers))}"
+
+
+def _shortest(number: float) -> str:
     short = f"{number:g}"
     text = short if float(short) == number else repr(number)
-    return f"{name}{given}{re.sub(r'e\+?(-?)0*', r'e\1', text)}"
+    return re.sub(r"e\+?(-?)0*", r"e\1", text)
 
 
 def _resolve(token: str, text: str) -> tuple[str, str]:
