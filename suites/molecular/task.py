@@ -146,7 +146,7 @@ class MolecularTask:
             predict_energies(net.eval(), self.probe())
         net.train()
         own = axes["initialization"] == OWN_INITIALIZATION
-        set_first_weights(
+        self.initialized = set_first_weights(
             net,
             self.trace.linears,
             lambda: predict_energies(net, self.probe()),
@@ -171,6 +171,7 @@ class MolecularTask:
             "engine": "schnetpack modules, preloaded batches",
             "activations": self.trace.activations,
             "normalizations": self.trace.normalizations,
+            **({"initialization": self.initialized} if self.initialized else {}),
             "parameters": sum(p.numel() for p in self.net.parameters()),
             "size": asdict(self.model.size),
             "source": self.source,
@@ -285,6 +286,11 @@ class MolecularTask:
             if name == "val":
                 selection = loss
         return Evaluation(metrics, selection)
+
+    def zero_loss(self) -> float:
+        """See `bench.task.Scaled`: of energies and forces of 0, in the network's unit."""
+        batch = self.probe()
+        return float(self.loss(-batch[ENERGY], -batch[FORCES], (1.0, 1.0))["loss"])
 
     def diagnose(self) -> Diagnosis:
         """Gradient size, coupling of frames, what the hooks changed."""

@@ -43,6 +43,8 @@ def build_network(
         ).to(points.device)
     if features is not points:
         net.apply_feature_transform(problem.input_transform)
-    set_first_weights(net, list(net.linears), lambda: net(points), axes["initialization"], seed)
+    net.initialized = set_first_weights(
+        net, list(net.linears), lambda: net(points), axes["initialization"], seed
+    )
     net.apply_output_transform(RescaledOutput(scales, problem.output_transform).to(points.device))
     return net

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,9 @@ class FNN(dde.nn.NN):
         activation: Token of the activation axis.
         normalization: Token of the normalisation axis.
 
+    Attributes:
+        initialized: For the record: what its initialisation says of itself.
+
     Shape:
         ``(rows, n_inputs)`` to ``(rows, n_outputs)``.
     """
@@ -45,6 +49,7 @@ class FNN(dde.nn.NN):
     ) -> None:
         super().__init__()
         self.width = width
+        self.initialized: Mapping[str, Any] = {}
         sizes = [n_inputs, *[width] * depth, n_outputs]
         dtype = dde.config.real(torch)
         self.linears = nn.ModuleList(nn.Linear(i, o, dtype=dtype) for i, o in pairwise(sizes))
