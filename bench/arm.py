@@ -71,8 +71,10 @@ NAMED = {
     "standardize": "offset+rescale=auto: mean removed, divided by the deviation",
     "denorm+rescale": "the paper's two changes of scale",
     "irelu+denorm+rescale": "the paper's three techniques together",
-    "lsuv": "variance-matched initialisation alone: what irelu+lsuv is to be compared with",
-    "irelu+lsuv": "integrated ReLU where its quadratic growth is held",
+    "featurewise": "the activation's own initialisation: what irelu+featurewise is compared with",
+    "irelu+featurewise": "integrated ReLU where its quadratic growth is held in every row",
+    "lsuv": "unit variance of each layer alone: what irelu+lsuv is to be compared with",
+    "irelu+lsuv": "integrated ReLU where its pooled variance is held, and its rows are not",
 }
 
 #: Names of several techniques; an arm prints as what they stand for.
@@ -97,7 +99,7 @@ class Arm:
         normalization: For instance ``"denorm"``.
         offset: For instance ``"no-offset"``.
         rescaling: For instance ``"rescale=1e6"``.
-        initialization: For instance ``"lsuv"``.
+        initialization: For instance ``"featurewise"``.
     """
 
     activation: str | None = None
@@ -205,12 +207,16 @@ def _canonical(choice: str) -> str:
     """One spelling for equal values, so that rescale=1e6 and rescale=1000000.0 are one arm."""
     name, given, value = choice.partition("=")
     try:
-        number = parse_real(value)
+        numbers = [parse_real(part) for part in value.split(",")]
     except ValueError:
         return choice
+    return f"{name}{given}{','.join(map(_shortest, numbers))}"
+
+
+def _shortest(number: float) -> str:
     short = f"{number:g}"
     text = short if float(short) == number else repr(number)
-    return f"{name}{given}{re.sub(r'e\+?(-?)0*', r'e\1', text)}"
+    return re.sub(r"e\+?(-?)0*", r"e\1", text)
 
 
 def _tokens(text: str) -> list[str]:

@@ -1,7 +1,7 @@
 """What the harness knows of a suite: the interfaces of suites and of their tasks.
 
 Every suite has `Suite` and `Task`. A suite or a task may also have one of the other protocols:
-`Batchable`, `Divisible`, `Illustrated`, `PublishedFigures`, `Comparable`, `Loadable`.
+`Batchable`, `Divisible`, `Scaled`, `Illustrated`, `PublishedFigures`, `Comparable`, `Loadable`.
 """
 
 from __future__ import annotations
@@ -114,6 +114,17 @@ class Divisible(Protocol):
         """From now on compute each step and each evaluation in so many parts, one by one.
 
         The loss and its gradient are those of the whole batch, up to rounding.
+        """
+
+
+@runtime_checkable
+class Scaled(Protocol):
+    """A `Task` that knows how large its loss is where nothing has been learnt."""
+
+    def zero_loss(self) -> float:
+        """The minimised loss of a network whose output is 0; changes nothing.
+
+        A divergence is judged against it: the first loss may be anything.
         """
 
 

@@ -58,6 +58,10 @@ def lsuv(layers: Sequence[nn.Linear], forward: Callable[[], object], generator: 
     variance is pooled over rows and features. Biases stay 0. The last layer is not scaled, so that
     the network's output keeps the size that the published initialisation gives to a unit signal.
 
+    What it does not hold is the distribution of the signal over rows and features. Six quadratic
+    layers without biases are homogeneous of degree 64 in the inputs: the pooled variance can be 1
+    while 1 % of the rows has nearly all of it. `bench.techniques.featurewise` holds both.
+
     Args:
         layers: Linear layers in order of execution, the output layer last.
         forward: Runs the network on the training points. The caller restores the buffers that this

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,7 +32,7 @@ def set_first_weights(
     forward: Callable[[], object],
     initialization: str | None,
     seed: int,
-) -> None:
+) -> Mapping[str, Any]:
     """Initialise a network, and measure the statistics of its frozen normalisation layers.
 
     Args:
@@ -40,13 +41,21 @@ def set_first_weights(
         forward: Runs it on training data.
         initialization: The choice on that axis; ``None``: the weights that it has.
         seed: Of the run.
+
+    Returns:
+        JSON values for the record: what the initialisation says of itself in ``report``, if it has
+        one.
     """
+    report: Mapping[str, Any] = {}
     if initialization is not None:
+        chosen = INITIALIZATIONS.get(initialization)
         initialize(
-            INITIALIZATIONS.get(initialization),
+            chosen,
             net,
             list(linears),
             forward,
             torch_generator(seed, "initialization"),
         )
+        report = getattr(chosen, "report", report)
     measure_frozen_statistics(net, forward)
+    return report

@@ -17,7 +17,7 @@ from torch import Tensor
 from bench.spec.randomness import global_state, set_global_state
 from bench.spec.training import Training
 from bench.store.record import Metric, Status, Timing
-from bench.task import Batch, Diagnosis, Task
+from bench.task import Batch, Diagnosis, Scaled, Task
 from bench.text.errors import one_line, typed
 from bench.training.device import StepTimer, is_out_of_memory
 
@@ -26,7 +26,8 @@ BLOCK = 50
 _WARM_UP = 10
 _LOSS_ROWS = 200
 _CHECKPOINT_SECONDS = 20.0
-#: A loss that has grown by this factor does not come back; a spike of Adam's grows by 1e4.
+#: A loss that is this many times that of a network of output 0 does not come back, unless it is
+#: still falling from a bad start; a spike of Adam's grows by 1e4.
 _EXPLODED = 1e8
 
 #: What is the failure of a run: a user's technique that calls ``sys.exit`` does not end a study.
@@ -215,6 +216,9 @@ class Trainer:
             self._evaluate()
             start = self.examine()
             self.log.start = {**start.measurements, "warnings": list(start.warnings)}
+            if isinstance(self.task, Scaled):
+                with self._apart():
+                    self.log.start["zero_loss"] = _finite(self.task.zero_loss())
 
     def follow(self, block: Block) -> None:
         """Take a block of steps that was done into account."""
@@ -243,6 +247,16 @@ class Trainer:
             # A loss is that before its step: the last step shows in the evaluation alone.
             reason = f"the held-out loss was {self.log.selection[-1]} at step {self.log.step}"
             self.outcome = "diverged", reason
+            return
+        last, scale = self.log.losses["loss"][-1], self._scale()
+        if last is not None and scale is not None and last > _EXPLODED * scale:
+            self.outcome = (
+                "diverged",
+                (
+                    f"the loss was still {last:.3g} at the end, where a network of output 0 has"
+                    f" {scale:.3g}"
+                ),
+            )
 
     def checkpoint(self) -> None:
         """Write what the remaining steps depend on."""
@@ -274,11 +288,16 @@ class Trainer:
 
     def _exploded(self, block: Block) -> str | None:
         """Why a block is a divergence although its losses are finite; ``None`` if it is not."""
-        first = self.log.losses["loss"][0]
+        first, scale = self.log.losses["loss"][0], self._scale()
         least = min(block.totals)
-        if first is None or first <= 0 or least <= _EXPLODED * first:
+        if first is None or scale is None or least <= max(_EXPLODED * scale, first):
             return None
         return f"the loss grew from {first:.3g} to {least:.3g} by step {self.log.step}"
+
+    def _scale(self) -> float | None:
+        """The loss of a network of output 0; where that is 0 or unknown, the first loss."""
+        scales = (self.log.start.get("zero_loss"), self.log.losses["loss"][0])
+        return next((scale for scale in scales if scale is not None and scale > 0), None)
 
     def _evaluate(self) -> None:
         start = time.perf_counter()

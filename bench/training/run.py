@@ -18,6 +18,7 @@ from bench.store.store import Store
 from bench.store.weights import save_weights
 from bench.task import Divisible, Suite, Task
 from bench.training.account import Account
+from bench.training.concentration import concentration_warning
 from bench.training.device import release_memory, reset_peak_memory
 from bench.training.group import Group
 from bench.training.loop import RAISED, Log, Outcome, Progress, Stop, Trainer, failure
@@ -324,6 +325,7 @@ class _Run:
         account.measurements = {**diagnosis.measurements, "start": start}
         # Weights that are NaN say nothing; how the run began may say why they are.
         account.warn(start["warnings"] if account.outcome[0] == "diverged" else [])
+        account.warn(concentration_warning(start))
         account.warn(diagnosis.warnings)
         account.warn(ratio_warnings(account.measurements))
 

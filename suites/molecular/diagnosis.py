@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,13 +12,15 @@ from torch import Tensor, nn
 
 from bench.spec.spec import Spec
 from bench.task import Diagnosis
+from bench.training.concentration import signal_over_rows
 from bench.training.gradients import eps_warning, gradient_rms, training_mode
 from bench.training.learned import learned_parameters
+from bench.training.optimization import Optimization
 from suites.molecular.averaging import Averaging
 from suites.molecular.data.frames import Frames
 from suites.molecular.models.catalogue import Model
 from suites.molecular.models.hooks import ForwardTrace, activation_sites
-from suites.molecular.models.potential import ENERGY, FORCES
+from suites.molecular.models.potential import ENERGY, FORCES, predict_energies
 
 #: Predicted forces that vary less than this fraction of the true ones are none.
 _VANISHED = 1e-5
@@ -35,6 +38,8 @@ class Examined(Protocol):
     net: nn.Module
     trace: ForwardTrace
     averaging: Averaging
+    optimization: Optimization
+    initialized: Mapping[str, Any]
     parts: dict[str, Frames]
 
     def probe(self) -> dict[str, Tensor]:
@@ -66,6 +71,8 @@ def diagnose(task: Examined) -> Diagnosis:
     coupling = _frame_coupling(task)
     forces = task.predict("test")[1]
     spread = float(forces.std() / task.parts["test"].forces.std())
+    error = float(np.abs(forces - task.parts["test"].forces).mean())
+    useless = error >= _NO_BETTER * task.trivial()["MAE_F"]
     eps = task.spec.training.eps
     return Diagnosis(
         measurements={
@@ -74,11 +81,12 @@ def diagnose(task: Examined) -> Diagnosis:
             "adam_eps": eps,
             "force_spread": spread,
             "frame_coupling": coupling,
-            "collapsed": spread < _VANISHED,
+            "concentration": _concentration(task),
+            "collapsed": spread < _VANISHED or (useless and task.optimization.steps_done > 0),
             "learned": learned_parameters(task.averaging.scored),
         },
         warnings=[
-            *_force_warning(task, spread, forces),
+            *_force_warning(task, spread, error, useless),
             *eps_warning(gradient, eps),
             *_coupling_warning(coupling),
             *_hook_warnings(task),
@@ -86,27 +94,51 @@ def diagnose(task: Examined) -> Diagnosis:
     )
 
 
-def _force_warning(task: Examined, spread: float, forces: np.ndarray) -> list[str]:
-    """A sentence about predicted forces, (atoms, 3), that vanish or are worth nothing.
+def _concentration(task: Examined) -> dict[str, Any]:
+    """How the signal of each linear layer, its own activation included, is spread over its rows."""
+    found: dict[str, Tensor] = {}
+    paths = {id(module): path for path, module in task.net.named_modules()}
+
+    def keep(module: nn.Module, inputs: object, output: Tensor) -> None:
+        found[paths[id(module)]] = output
+
+    handles = [layer.register_forward_hook(keep) for layer in task.trace.linears]
+    try:
+        with training_mode(task.net), torch.no_grad():
+            predict_energies(task.net, task.probe())
+    finally:
+        for handle in handles:
+            handle.remove()
+    *hidden, last = (paths[id(layer)] for layer in task.trace.linears)
+    return signal_over_rows({path: found[path] for path in hidden}, found[last])
+
+
+def _force_warning(task: Examined, spread: float, error: float, useless: bool) -> list[str]:
+    """A sentence about predicted forces that vanish or are worth nothing.
 
     Args:
         task: The task.
         spread: Their deviation over the true ones'.
-        forces: Of the test frames.
+        error: Their mean absolute error on the test frames.
+        useless: Whether it is that of zero forces.
     """
     if spread < _VANISHED:
         return [
-            f"collapsed: the predicted forces vary by {spread:.0e} of the true ones; try the"
-            " initialisation lsuv"
+            f"collapsed: the predicted forces vary by {spread:.0e} of the true ones; try"
+            f" {_cure(task)}"
         ]
-    error = float(np.abs(forces - task.parts["test"].forces).mean())
-    trivial = task.trivial()["MAE_F"]
-    if error < _NO_BETTER * trivial:
+    if not useless:
         return []
     return [
-        f"the forces are no better than zero forces: MAE_F {error:.3g} against {trivial:.3g}"
-        f" {task.unit('MAE_F')}"
+        f"{'collapsed: ' if task.optimization.steps_done else ''}the forces are no better than zero"
+        f" forces: MAE_F {error:.3g} against {task.trivial()['MAE_F']:.3g} {task.unit('MAE_F')}"
     ]
+
+
+def _cure(task: Examined) -> str:
+    if task.spec.axes["initialization"].partition("=")[0] == "featurewise":
+        return "a smaller --lr or another activation"
+    return "the initialisation featurewise"
 
 
 def _frame_coupling(task: Examined) -> float | None:
@@ -138,7 +170,22 @@ def _coupling_warning(coupling: float | None) -> list[str]:
 
 def _hook_warnings(task: Examined) -> list[str]:
     """Techniques that an arm names and that found no place, or only some."""
-    return [*_activation_warning(task), *_normalization_warning(task)]
+    return [
+        *_activation_warning(task),
+        *_normalization_warning(task),
+        *_initialization_warning(task),
+    ]
+
+
+def _initialization_warning(task: Examined) -> list[str]:
+    left = task.initialized.get("left")
+    if not left:
+        return []
+    return [
+        f"{task.spec.axes['initialization']} sets {task.initialized['layers']} of"
+        f" {len(task.trace.linears)} linear layers; the others have no bias, or no activation behind"
+        " them, and start as published"
+    ]
 
 
 def _activation_warning(task: Examined) -> list[str]:

@@ -156,7 +156,7 @@ class MolecularTask:
             predict_energies(net.eval(), self.probe())
         net.train()
         own = axes["initialization"] == OWN_INITIALIZATION
-        set_first_weights(
+        self.initialized = set_first_weights(
             net,
             self.trace.linears,
             lambda: predict_energies(net, self.probe()),
@@ -181,6 +181,7 @@ class MolecularTask:
             "engine": "schnetpack modules, preloaded batches",
             "activations": self.trace.activations,
             "normalizations": self.trace.normalizations,
+            **({"initialization": self.initialized} if self.initialized else {}),
             "parameters": sum(p.numel() for p in self.net.parameters()),
             "size": asdict(self.model.size),
             "source": self.source,
@@ -341,6 +342,11 @@ class MolecularTask:
             frames.energies, energies, frames.forces, forces, frames.n_atoms, self.energy_unit
         )
         return {f"{name}{BATCH_STATISTICS}": errors[name] for name in UNDER_BATCH_STATISTICS}
+
+    def zero_loss(self) -> float:
+        """See `bench.task.Scaled`: of energies and forces of 0, in the network's unit."""
+        batch = self.probe()
+        return float(self.loss(-batch[ENERGY], -batch[FORCES], (1.0, 1.0))["loss"])
 
     def diagnose(self) -> Diagnosis:
         """Gradient size, coupling of frames, what the hooks changed."""

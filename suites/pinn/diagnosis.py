@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from bench.spec.spec import Spec
 from bench.task import Diagnosis
+from bench.training.concentration import signal_over_rows
 from bench.training.gradients import eps_warning, gradient_rms, training_mode
 from bench.training.learned import learned_parameters
+from bench.training.optimization import Optimization
 from bench.training.residual_ratio import RESIDUAL_RATIO, ratio_of
 from suites.pinn.engine.stock import LossEvaluation
 from suites.pinn.loss import Loss
@@ -28,6 +30,8 @@ _VANISHED = 1e-6
 _STARVED = 1e-6
 #: A prediction that varies less than this fraction of the truth is a constant.
 _CONSTANT = 1e-2
+#: A trained network of at most this skill is no better than the best constant prediction.
+_NO_SKILL = 0.02
 _COUPLING_POINTS = 16
 
 
@@ -42,6 +46,7 @@ class Examined(Protocol):
     supervised: Supervised | None
     net: FNN
     evaluation: LossEvaluation
+    optimization: Optimization
     data: Any
     heldout_data: Any
     warnings: list[str]
@@ -53,11 +58,15 @@ class Examined(Protocol):
 def diagnose(task: Examined) -> Diagnosis:
     """Examine a task in its present state."""
     gradient, gradients = _gradient_rms(task)
-    signals = _hidden_signals(task)
+    hidden, output = _signals(task)
+    signals = [float(x.double().var(dim=0, correction=0).mean().sqrt()) for x in hidden]
     prediction = None if task.score is None else task.predict().astype(np.float64)
     spreads = {} if prediction is None else _spreads(task, prediction)
     coupling = _batch_coupling(task)
     collapse = _collapse(task.spec.axes, signals, spreads, list(gradients.values()))
+    if not collapse and prediction is not None and task.optimization.steps_done:
+        assert task.score is not None
+        collapse = _no_skill(task.spec.axes, task.score.errors(prediction)["skill"])
     finite = all(bool(parameter.isfinite().all()) for parameter in task.net.parameters())
     return Diagnosis(
         measurements={
@@ -66,6 +75,9 @@ def diagnose(task: Examined) -> Diagnosis:
             "term_gradient_norms": _term_gradient_norms(task),
             "adam_eps": task.spec.training.eps,
             "hidden_signal": signals,
+            "concentration": signal_over_rows(
+                {f"hidden layer {k + 1}": x for k, x in enumerate(hidden)}, output
+            ),
             "prediction_spread": spreads,
             "batch_coupling": coupling,
             RESIDUAL_RATIO: _residual_ratio(task),
@@ -127,14 +139,15 @@ def _residual_ratio(task: Examined) -> float | None:
     return max(known, key=lambda ratio: abs(math.log(ratio)) if ratio else math.inf, default=None)
 
 
-def _hidden_signals(task: Examined) -> list[float]:
-    """Root mean square, over features, of each hidden layer's deviation over the points."""
-    found: list[float] = []
+def _signals(task: Examined) -> tuple[list[Tensor], Tensor]:
+    """The features of each hidden layer at the training points, and the network's own output."""
+    found: list[Tensor] = []
 
-    def measure(module: nn.Module, inputs: object, output: Tensor) -> None:
-        found.append(float(output.double().var(dim=0, correction=0).mean().sqrt()))
+    def keep(module: nn.Module, inputs: object, output: Tensor) -> None:
+        found.append(output)
 
-    handles = [layer.register_forward_hook(measure) for layer in task.net.hidden_ends]
+    last = task.net.linears[-1]
+    handles = [layer.register_forward_hook(keep) for layer in (*task.net.hidden_ends, last)]
     try:
         task.net.eval()
         with torch.no_grad():
@@ -142,7 +155,7 @@ def _hidden_signals(task: Examined) -> list[float]:
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    return found[:-1], found[-1]
 
 
 def _batch_coupling(task: Examined) -> float | None:
@@ -212,6 +225,12 @@ def _collapse(
     return [f"collapsed: {cause}; {_cure(axes)}"]
 
 
+def _no_skill(axes: Mapping[str, str], skill: float) -> list[str]:
+    if not skill <= _NO_SKILL:
+        return []
+    return [f"collapsed: no better than the best constant (skill {skill:.2g}); {_cure(axes)}"]
+
+
 def _explosion(axes: Mapping[str, str], signals: Sequence[float]) -> list[str]:
     """A network with finite weights whose signal overflows cannot learn either."""
     layer = next((k for k, signal in enumerate(signals) if not math.isfinite(signal)), None)
@@ -221,9 +240,9 @@ def _explosion(axes: Mapping[str, str], signals: Sequence[float]) -> list[str]:
 
 
 def _cure(axes: Mapping[str, str]) -> str:
-    if axes["initialization"] == "lsuv":
+    if axes["initialization"].partition("=")[0] == "featurewise":
         return "try a smaller --lr or another activation"
-    return "try the initialisation lsuv"
+    return "try the initialisation featurewise"
 
 
 def _sampler_warning(task: Examined) -> list[str]:

@@ -175,6 +175,7 @@ class PINNTask:
             "engine": {**self.evaluation.describe(), **self.gradient.how, **self.notes},
             "activation": type(self.net.activations[0]).__name__,
             "normalization": type(self.net.norms[0]).__name__,
+            **({"initialization": self.net.initialized} if self.net.initialized else {}),
             "parameters": sum(p.numel() for p in self.net.parameters()),
             "rows": len(self.data.train_x),
             "collocation_points": len(self.data.train_x_all),
@@ -244,6 +245,18 @@ class PINNTask:
         if self.score is not None:
             metrics |= self.score.errors(self.predict())
         return Evaluation(metrics, total)
+
+    def zero_loss(self) -> float:
+        """See `bench.task.Scaled`; of the network's own output, before units and transforms."""
+        last = self.net.linears[-1]
+        kept = [parameter.detach().clone() for parameter in (last.weight, last.bias)]
+        try:
+            last.weight.data.zero_()
+            last.bias.data.zero_()
+            return float(self.loss.weighted(self.evaluation(training=False).detach()))
+        finally:
+            last.weight.data.copy_(kept[0])
+            last.bias.data.copy_(kept[1])
 
     def diagnose(self) -> Diagnosis:
         """Gradient size, signal in each hidden layer, spread of the prediction."""

@@ -54,7 +54,9 @@ def build_network(
         net.apply_feature_transform(problem.input_transform)
     elif domain is not None:
         net.apply_feature_transform(scaling_of(domain, problem.name).to(points.device))
-    set_first_weights(net, list(net.linears), lambda: net(points), axes["initialization"], seed)
+    net.initialized = set_first_weights(
+        net, list(net.linears), lambda: net(points), axes["initialization"], seed
+    )
     net.keep_statistics(points)
     net.apply_output_transform(RescaledOutput(scales, problem.output_transform).to(points.device))
     return net

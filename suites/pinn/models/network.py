@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,9 @@ class FNN(dde.nn.NN):
         norm_last: The normalisation stands after the activation, as in the published network, but
             in a module list, so that it is trained (there it is in a plain list and is not).
 
+    Attributes:
+        initialized: For the record: what its initialisation says of itself.
+
     Shape:
         ``(rows, n_inputs)`` to ``(rows, n_outputs)``.
     """
@@ -50,6 +54,7 @@ class FNN(dde.nn.NN):
         super().__init__()
         self.width = width
         self.norm_last = norm_last
+        self.initialized: Mapping[str, Any] = {}
         sizes = [n_inputs, *[width] * depth, n_outputs]
         dtype = dde.config.real(torch)
         self.linears = nn.ModuleList(nn.Linear(i, o, dtype=dtype) for i, o in pairwise(sizes))

@@ -1,0 +1,414 @@
+"""Initialisation feature by feature: each pre-activation gets a mean and a deviation over the data.
+
+P. Krähenbühl et al. (arXiv 1511.06856) and T. Salimans and D. Kingma (arXiv 1602.07868, section 3)
+set the scale of every feature from data, by its weights and its bias, to mean 0 and deviation 1.
+Which mean and deviation an activation needs is `bench.techniques.pre_activations`'.
+
+Without biases a network of n quadratic layers is homogeneous of degree 2ⁿ in its inputs, so that a
+few rows hold all of the signal whatever the scale of the weights. A mean that is not 0 prevents it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
+
+from bench.techniques.norm_layers import FrozenBatchNorm
+from bench.techniques.pre_activations import (
+    Function,
+    PreActivation,
+    by_measurement,
+    relative_distance,
+)
+from bench.text.errors import BadInput
+
+#: Deviation of the network's output. With labels of deviation 1 the first error is then that of a
+#: zero network but for a quarter, while the gradients of the hidden layers are as large as any.
+OUTPUT_STD = 0.5
+#: A feature that varies by fewer units of rounding than this is constant over the data.
+_ROUNDING = 10
+#: How far a row goes towards another where the slope is measured, in the network's own precision.
+_NEAR = 1e-2
+
+Forward = Callable[[], object]
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """A linear layer with a bias, what normalises its output if anything does, and the activation.
+
+    Attributes:
+        layer: The layer.
+        activation: What is applied to its output, elementwise.
+        norm: Stands between the two. Its weight and bias are then what sets the pre-activation.
+    """
+
+    layer: nn.Linear
+    activation: Function
+    norm: nn.Module | None = None
+
+
+class Featurewise:
+    """Gives every feature's pre-activation a mean and a deviation over the training points.
+
+    The weights of each linear layer with a bias and an activation behind it, and of the output
+    layer, are drawn standard normal. Then, layer by layer in the order of execution, each row is
+    rescaled and its bias set, such that over the data the feature has the mean and the deviation
+    asked for; the output has mean 0 and deviation `OUTPUT_STD`. All of it is done in one forward
+    pass. Other linear layers stay as they are.
+
+    A feature that is constant over the data has no deviation to set. Its row is divided by the root
+    of the number of inputs, and its bias makes it the mean.
+
+    Where a norm stands before the activation, it undoes any scale of the weights. Its own weight
+    and bias are set instead, and the layer gives it features of mean 0 and deviation 1.
+
+    Args:
+        given: Mean and deviation by hand; ``None``: those of the rule, for each activation.
+
+    Attributes:
+        report: After a call, JSON values for the record: ``pre_activations`` (of each activation
+            its ``mean`` and ``std``, and by the rule the ``slope`` of random networks of that
+            shape), ``layers`` that were set and those ``left``, ``constant_features``, and the
+            ``slope`` that this network has on its data (``None`` where its layers are no chain).
+    """
+
+    def __init__(self, given: tuple[float, float] | None = None) -> None:
+        self._given = None if given is None else PreActivation(*given, slope=float("nan"))
+        self.report: dict[str, Any] = {}
+
+    def __call__(self, layers: Sequence[nn.Linear], forward: Forward, generator: Generator) -> None:
+        """Set the weights.
+
+        Args:
+            layers: Linear layers in order of execution, the output layer last.
+            forward: Runs the network on the training points.
+            generator: Seeded CPU generator.
+
+        Raises:
+            BadInput: There is no linear layer with a bias and an activation; a norm before an
+                activation has no weight and bias; a signal is not finite; or nothing follows from
+                the rule for an activation.
+        """
+        with torch.no_grad(), _measuring():
+            sites = find_sites(layers, forward)
+            if not sites:
+                raise BadInput(
+                    "featurewise sets linear layers that have a bias and an activation behind them,"
+                    " and this network has none"
+                )
+            wanted = [self._wanted(site, sites) for site in sites]
+            output = layers[-1] if all(site.layer is not layers[-1] for site in sites) else None
+            if output is not None and output.bias is None:
+                output = None
+            drawn = [site.layer for site in sites] + ([] if output is None else [output])
+            for layer in drawn:
+                # On the CPU so that the weights do not depend on the device.
+                weight = torch.empty(layer.weight.shape, dtype=layer.weight.dtype, device="cpu")
+                layer.weight.copy_(weight.normal_(generator=generator))
+            constant = _set(sites, wanted, output, forward)
+            slope = (
+                _measured_slope(sites[0], layers[-1], forward) if _chain(sites, layers) else None
+            )
+        distinct = {
+            (_name(s.activation), one.mean, one.std, one.slope): None
+            for s, one in zip(sites, wanted, strict=True)
+        }
+        self.report = {
+            "pre_activations": [
+                {"activation": name, "mean": mean, "std": std}
+                | ({} if self._given else {"slope": of_shape})
+                for name, mean, std, of_shape in distinct
+            ],
+            "layers": len(drawn),
+            "left": len(layers) - len(drawn),
+            "constant_features": constant,
+            "slope": slope,
+        }
+
+    def _wanted(self, site: Site, sites: Sequence[Site]) -> PreActivation:
+        if self._given is not None:
+            return self._given
+        shape = sites[0].layer.in_features, tuple(each.layer.out_features for each in sites)
+        return _by_rule(site.activation, *shape)
+
+
+_RULED: dict[Any, PreActivation] = {}
+
+
+def _by_rule(activation: Function, inputs: int, widths: tuple[int, ...]) -> PreActivation:
+    """See `by_measurement`; equal activations are measured once a process."""
+    key: Any = (activation, inputs, widths)
+    function = activation
+    if isinstance(activation, nn.Module):
+        module = copy.deepcopy(activation).double().cpu().eval()
+        state = {name: tensor.tolist() for name, tensor in module.state_dict().items()}
+        key = (type(module), repr(module), repr(state), inputs, widths)
+        function = module
+    if key not in _RULED:
+        _RULED[key] = by_measurement(function, inputs, widths)
+    return _RULED[key]
+
+
+def _name(activation: Function) -> str:
+    if isinstance(activation, nn.Module):
+        return type(activation).__name__
+    return str(getattr(activation, "__name__", type(activation).__name__))
+
+
+def find_sites(layers: Sequence[nn.Linear], forward: Forward) -> list[Site]:
+    """The layers with a bias and an activation behind it, in the order of execution.
+
+    An activation is what a layer applies to its own output (the attribute ``activation``, as
+    SchNetPack's linear layers have it), or the first module that gets the layer's output.
+
+    Args:
+        layers: Linear layers.
+        forward: Runs the network.
+
+    Raises:
+        BadInput: A norm before an activation has no weight and bias.
+    """
+    found: dict[int, Site] = {}
+    #: By the address of a tensor: the layer whose output it is, and the norm behind that.
+    waiting: dict[int, tuple[nn.Linear, nn.Module | None, Tensor]] = {}
+    wanted = {id(layer): layer for layer in layers}
+
+    def before(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        known = _known(inputs)
+        if known is None or id(module) in wanted or _is_norm(module):
+            return
+        layer, norm, _ = known
+        activation = _within(module)
+        if id(layer) in found or isinstance(module, nn.Identity | nn.Sequential):
+            return
+        if _is_elementwise(activation):
+            found[id(layer)] = Site(layer, activation, norm)
+        elif norm is None:
+            waiting[inputs[0].data_ptr()] = (layer, module, inputs[0])
+
+    def after(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if id(module) in wanted and isinstance(module, nn.Linear):
+            _note_layer(module, output)
+            return
+        known = _known(inputs)
+        if known is None or not isinstance(output, Tensor):
+            return
+        if _is_norm(module) or known[1] is module:
+            waiting[output.data_ptr()] = (known[0], module, output)
+
+    def _note_layer(layer: nn.Linear, output: Tensor) -> None:
+        if id(layer) in found or layer.bias is None:
+            return
+        own = getattr(layer, "activation", None)
+        if own is None or isinstance(own, nn.Identity):
+            waiting[output.data_ptr()] = (layer, None, output)
+            return
+        norm, own = getattr(own, "norm", None), _within(own)
+        found[id(layer)] = Site(layer, own, norm)
+
+    def _known(inputs: tuple[Any, ...]) -> tuple[nn.Linear, nn.Module | None, Tensor] | None:
+        if not inputs or not isinstance(inputs[0], Tensor):
+            return None
+        known = waiting.get(inputs[0].data_ptr())
+        return known if known is not None and known[2].numel() == inputs[0].numel() else None
+
+    handles = [register_module_forward_pre_hook(before), register_module_forward_hook(after)]
+    try:
+        forward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    for site in found.values():
+        if site.norm is not None and not _has_affine(site.norm, site.layer.out_features):
+            raise BadInput(
+                f"featurewise: {type(site.norm).__name__} stands before an activation and has no"
+                " weight and bias by which a mean and a deviation could be set"
+            )
+    return list(found.values())
+
+
+def _within(module: Any) -> Any:
+    """The activation within a module that has one in its attribute ``activation``."""
+    while isinstance(module, nn.Module) and callable(getattr(module, "activation", None)):
+        module = module.activation
+    return module
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return isinstance(module, nn.BatchNorm1d | nn.LayerNorm | FrozenBatchNorm)
+
+
+def _has_affine(norm: nn.Module, features: int) -> bool:
+    pair = getattr(norm, "weight", None), getattr(norm, "bias", None)
+    return all(isinstance(one, Tensor) and one.shape == (features,) for one in pair)
+
+
+def _is_elementwise(function: Function) -> bool:
+    """Whether a function keeps the shape and maps each element alone, in the precision it has."""
+    parameter = next(function.parameters(), None) if isinstance(function, nn.Module) else None
+    like = torch.zeros(()) if parameter is None else parameter
+    x = torch.linspace(-2, 2, 35, dtype=like.dtype, device=like.device).reshape(5, 7)
+    try:
+        whole, turned = function(x.clone()), function(x.T.clone())
+        part = function(x[1:3].clone())
+    except (RuntimeError, ValueError, TypeError, IndexError):  # of a norm: another width
+        return False
+    return (
+        whole.shape == x.shape
+        and torch.allclose(whole, turned.T)
+        and torch.allclose(whole[1:3], part)
+    )
+
+
+@contextlib.contextmanager
+def _measuring() -> Iterator[None]:
+    """Frozen norms measure in the body, as they will once the weights are set."""
+    met: dict[int, tuple[FrozenBatchNorm, bool]] = {}
+
+    def measure(module: nn.Module, inputs: object) -> None:
+        if isinstance(module, FrozenBatchNorm):
+            met.setdefault(id(module), (module, module.measuring))
+            module.measuring = True
+
+    handle = register_module_forward_pre_hook(measure)
+    try:
+        yield
+    finally:
+        handle.remove()
+        for module, before in met.values():
+            module.measuring = before
+
+
+def _set(
+    sites: Sequence[Site],
+    wanted: Sequence[PreActivation],
+    output: nn.Linear | None,
+    forward: Forward,
+) -> int:
+    """Scale each row and set its bias, in one forward pass. Returns how many are constant."""
+    constant = 0
+    done: set[int] = set()
+    unit = PreActivation(0.0, 1.0, 1.0)
+    pairs = list(zip(sites, wanted, strict=True))
+    linears = [(site.layer, unit if site.norm is not None else one) for site, one in pairs]
+    if output is not None:
+        linears.append((output, replace(unit, std=OUTPUT_STD)))
+
+    def linear(layer: nn.Linear, inputs: tuple[Tensor, ...], target: PreActivation) -> None:
+        nonlocal constant
+        if id(layer) in done:
+            return
+        done.add(id(layer))
+        weight = layer.weight.double()
+        factor, shift, still = _affine(
+            inputs[0].double().flatten(0, -2) @ weight.T,
+            target,
+            torch.finfo(layer.weight.dtype).eps,
+            layer.in_features**-0.5,
+        )
+        layer.weight.copy_(weight * factor[:, None])
+        layer.bias.copy_(shift)
+        constant += still
+
+    def norm(module: nn.Module, output: Tensor, target: PreActivation) -> Tensor:
+        nonlocal constant
+        if id(module) in done:
+            return output
+        done.add(id(module))
+        eps = torch.finfo(output.dtype).eps
+        factor, shift, still = _affine(output.double().flatten(0, -2), target, eps, 1.0)
+        constant += still
+        module.weight.copy_(factor)
+        module.bias.copy_(shift)
+        return output * module.weight + module.bias
+
+    handles = [
+        layer.register_forward_pre_hook(
+            lambda module, inputs, target=target: linear(module, inputs, target)
+        )
+        for layer, target in linears
+    ]
+    for site, target in pairs:
+        if site.norm is not None:
+            site.norm.weight.fill_(1)
+            site.norm.bias.zero_()
+            handles.append(
+                site.norm.register_forward_hook(
+                    lambda module, _, found, target=target: norm(module, found, target)
+                )
+            )
+    try:
+        forward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return constant
+
+
+def _affine(
+    features: Tensor, target: PreActivation, eps: float, of_constant: float
+) -> tuple[Tensor, Tensor, int]:
+    """Factor and shift of each feature, and how many features are constant.
+
+    Args:
+        features: Shape ``(rows, features)``, float64.
+        target: Mean and deviation that they are to have.
+        eps: Rounding of what they were computed from.
+        of_constant: The factor of a feature that is constant.
+    """
+    std, mean = torch.std_mean(features, dim=0, correction=0)
+    if not bool(std.isfinite().all()):
+        raise BadInput("featurewise: the signal is not finite on the training points")
+    still = std <= _ROUNDING * eps * features.abs().amax(dim=0)
+    factor = torch.where(still, of_constant, target.std / std)
+    return factor, target.mean - mean * factor, int(still.sum())
+
+
+def _chain(sites: Sequence[Site], layers: Sequence[nn.Linear]) -> bool:
+    """Whether the layers are each other's inputs: a fully connected network."""
+    own = any(hasattr(site.layer, "activation") for site in sites)
+    *hidden, _ = layers
+    return not own and [id(site.layer) for site in sites] == [id(layer) for layer in hidden]
+
+
+def _measured_slope(first: Site, last: nn.Linear, forward: Forward) -> float | None:
+    """Slope of the correlation map from the first pre-activation to what the output layer gets.
+
+    Each row goes a short way towards another. The first layer is linear, so that its output moves
+    as it does when the inputs move.
+    """
+    moved = False
+    seen: list[Tensor] = []
+
+    def start(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
+        others = output[torch.randperm(len(output), generator=Generator().manual_seed(0))]
+        changed = output + _NEAR * (others - output) if moved else output
+        seen.append(changed.to(torch.float64, copy=True))
+        return changed
+
+    def end(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen.append(inputs[0].to(torch.float64, copy=True))
+
+    at: nn.Module = first.layer if first.norm is None else first.norm
+    handles = [at.register_forward_hook(start), last.register_forward_pre_hook(end)]
+    try:
+        forward()
+        moved = True
+        forward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    before, after, before_near, after_near = seen
+    slope = relative_distance(after, after_near) / relative_distance(before, before_near)
+    return float(slope) if bool(slope.isfinite()) else None
