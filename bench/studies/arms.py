@@ -51,17 +51,24 @@ def integrated(*common: tuple[str, ...]) -> tuple[list[str], Pairs]:
     return arms, pairs
 
 
-def under_two_initializations(activations: Sequence[str]) -> tuple[list[str], Pairs]:
-    """Activations under the published initialisation and under LSUV, compared under equal ones.
+def under_initializations(
+    activations: Sequence[str], initializations: Sequence[str]
+) -> tuple[list[str], Pairs]:
+    """Activations, and none, under the published initialisation and under others.
+
+    They are compared under equal ones, each with itself as published, and under each other one
+    with the published network.
 
     Returns:
         Arms, and the pairs to compare.
     """
     arms = ["", *activations]
     pairs = [(a, BASELINE) for a in activations]
-    pairs += [(joined(a, "lsuv"), "lsuv") for a in activations]
-    pairs += [(joined(a, "lsuv"), joined(a)) for a in arms]
-    return [joined(a) for a in arms] + [joined(a, "lsuv") for a in arms], pairs
+    for start in initializations:
+        pairs += [(joined(a, start), start) for a in activations]
+        pairs += [(joined(a, start), joined(a)) for a in arms]
+        pairs += [(joined(a, start), BASELINE) for a in activations]
+    return [joined(a, start) for start in ("", *initializations) for a in arms], pairs
 
 
 def rescalings(scales: Sequence[str], *common: str) -> tuple[list[str], Pairs]:

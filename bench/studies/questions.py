@@ -16,9 +16,8 @@ QUESTIONS: Mapping[str, str] = {
     " beyond the loss weights that it brings?",
     "separate": "What do denormalisation and label rescaling do alone, and what together?",
     "integrated-activations": "Is IReLU better than other integrated activations, and are these"
-    " better than the activations that they integrate, under equal initialisation?",
-    "initialization": "How much of the instability of integrated activations is their"
-    " initialisation?",
+    " better than the activations that they integrate?",
+    "initialization": "How much of what integrated activations do is their initialisation?",
     "units": "How much of what label rescaling does is done by Adam's eps and by the loss?",
     "factorial": "What do activation, normalisation and rescaling do, alone and to each other?",
 }

@@ -13,7 +13,7 @@ from bench.studies.arms import (
     combinations,
     integrated,
     rescalings,
-    under_two_initializations,
+    under_initializations,
     units,
 )
 from bench.studies.definition import Part
@@ -36,7 +36,7 @@ _MOLECULES = [
 _TWO_MOLECULES = ["xtb-ethanol", "xtb-benzene"]
 _SQUARED = "--loss MSE"
 _AS_PUBLISHED = integrated((), ("denorm", "rescale"))
-_INITIALIZED = under_two_initializations([*INTEGRATED])
+_INITIALIZED = under_initializations([*INTEGRATED], ["lsuv", "featurewise"])
 _CONTROLLED = rescalings([""], "denorm")
 _SCALED = units(
     ["rescale=1e3", "rescale=1e6", "rescale-weights=1e6"],
@@ -92,7 +92,7 @@ PARTS: Mapping[str, Part] = {
         _TWO_MODELS,
         _TWO_MOLECULES,
         compare=_INITIALIZED[1],
-        factors=["irelu", "lsuv"],
+        factors=["irelu", "featurewise"],
     ),
     "units": Part(
         "molecular",
