@@ -53,9 +53,9 @@ class DiffusionSorption1D(Problem):
     luck would rank the arms. It is the variant `DiffusionSorptionReLU1D`.
 
     Weights: with t up to 500 scaled to τ in [−1, 1], dt = 250 dτ, and the residual in units of τ is
-    250 times that in t, so its square has the weight 250². Measured: the norm of its gradient before
-    training (fnn:40x6, scaled inputs, median of 3 seeds) is 3.3e-5 unweighted and 2.1 weighted; of
-    the conditions' terms it is from 1.3 to 7.5.
+    250 times that in t, so its square has the weight 250². The norm of its gradient before training
+    (fnn:40x6, scaled inputs, median of 3 seeds) is 3.3e-5 unweighted and 2.1 weighted; of the
+    conditions' terms it is from 1.3 to 7.5.
     """
 
     name = "diffusion-sorption-1d"
