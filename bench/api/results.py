@@ -14,6 +14,7 @@ from bench.files.untrusted import shortened
 from bench.plugins import load_suite
 from bench.report.document import write_html
 from bench.report.results import Results as PlanResults
+from bench.spec.versions import redefinitions
 from bench.store.gc_pause import uncollected
 from bench.store.record import Record, decode_result
 from bench.store.store import Store, out_option
@@ -209,7 +210,8 @@ class Run:
 
         Raises:
             BadInput: The run is not ``done``, its weights are missing, your own code that it was
-                trained with has changed, or its suite gives no networks.
+                trained with has changed, a definition that it uses was redefined, or its suite
+                gives no networks.
         """
         from bench.execution.options import device_name
 
@@ -219,6 +221,12 @@ class Run:
             raise BadInput(f"suite {record.suite!r} gives no networks")
         if record.status != "done":
             raise BadInput(f"run {record.spec_hash} is {record.status}: it has no trained network")
+        if redefined := redefinitions(record.spec, suite.versions(record.spec)):
+            # Its weights are those of another network.
+            commit = str(record.environment.get("commit"))[:8]
+            raise BadInput(
+                f"run {record.spec_hash}: {redefined[0]}: only commit {commit} can rebuild it"
+            )
         name = device_name(device)
 
         import torch

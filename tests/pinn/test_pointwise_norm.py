@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import pytest
 import torch
 from torch import Tensor
 
+import bench
 from bench.techniques.norm_layers import pointwise_norms
+from bench.text.errors import BadInput
 from bench.training.residual_ratio import LOW
 from suites.pinn.backend import dde
 from suites.pinn.batch import Batched, build_together
 from suites.pinn.check import difference_from_deepxde
 from suites.pinn.engine.stock import StockEvaluation
 from suites.pinn.engine.together import TogetherEvaluation
+from suites.pinn.models import catalogue
 from suites.pinn.problems.advection import Advection1D
 from suites.pinn.task import PINNTask, build
 
@@ -240,3 +244,20 @@ def test_every_record_says_how_the_training_residual_relates_to_the_scored_one(
             assert "at the start and" in warning and "no comparison" in warning
         else:
             assert ratios == pytest.approx([1, 1], rel=1e-6) and warned == []
+
+
+def test_a_trained_network_has_the_statistics_that_it_was_scored_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it was trained with labels, which what rebuilds it does not have."""
+    record = pinn_specs.run(
+        tmp_path, "diffusion-reaction-2d", model="fnn-bn:8x2", steps=5, supervised=0.05
+    )
+    run = bench.load(tmp_path).run(record.spec_hash)
+    reference = build(record.spec, CPU).truth.reference
+    predicted = run.network()(reference.points())
+    error = np.linalg.norm(predicted - reference.targets()) / np.linalg.norm(reference.targets())
+    assert error == pytest.approx(record.metrics["L2RE"].final, rel=1e-9)
+    monkeypatch.setattr(catalogue, "FNN_BN", replace(catalogue.FNN_BN, version=3))
+    with pytest.raises(BadInput, match="its model has been redefined"):
+        run.network()
