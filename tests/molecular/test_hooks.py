@@ -66,7 +66,7 @@ def build(
     published = ARCHITECTURES[name]
     with global_streams(0, CPU):
         return build_potential(
-            Model(name, SIZE, published={}),
+            Model(name, SIZE, choices={}),
             activation or published.activation,
             normalization or published.normalization,
             scope,
