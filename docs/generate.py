@@ -312,6 +312,24 @@ def molecular_models() -> Iterator[str]:
     )
 
 
+def molecular_starts() -> Iterator[str]:
+    """How the paper's potentials start, layer by layer."""
+    from suites.molecular.models.starts import STARTS
+
+    rows = [
+        (
+            f"`{name}`",
+            f"`{start.layers}`".replace("|", "\\|"),
+            start.weight.text,
+            start.bias.text if start.bias else "none",
+            start.source,
+        )
+        for name, starts in STARTS.items()
+        for start in starts
+    ]
+    yield from _table(("model", "layers", "weights", "biases", "where it says so"), rows)
+
+
 def record() -> Iterator[str]:
     """The fields of a record and of what it holds."""
     from bench.spec.spec import Spec
@@ -386,6 +404,7 @@ FRAGMENTS = {
     "pinn-weights": pinn_weights,
     "molecular-protocols": molecular_protocols,
     "molecular-models": molecular_models,
+    "molecular-starts": molecular_starts,
     "record": record,
     "metric-units": metric_units,
     "front-door": front_door,

@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from bench.techniques.offset import NO_OFFSET, make_offset
 from bench.techniques.registry import Choice, Registry
 from bench.text.errors import BadInput
 from bench.text.numbers import parse_real
@@ -150,19 +149,13 @@ RESCALINGS = Registry(
 )
 
 
-def make_scale(token: str, labels: LabelStatistics, offset: str = NO_OFFSET) -> Scale:
-    """The scale that a rescaling and an offset give to one group of labels.
-
-    Args:
-        token: Choice on the rescaling axis.
-        labels: Statistics of the labels.
-        offset: Choice on the offset axis, which acts first.
+def make_scale(token: str, labels: LabelStatistics) -> Scale:
+    """The scale that a rescaling gives to one group of labels, without an offset.
 
     Raises:
-        BadInput: A token is unknown, or what it names returns no usable number.
+        BadInput: The token is unknown, or what it names returns no usable factor.
     """
-    removed = make_offset(offset, labels)
-    found = RESCALINGS.get(token)(labels.less(removed))
+    found = RESCALINGS.get(token)(labels)
     scale = found if isinstance(found, Scale) else Scale(factor=found)
     if scale.offset != 0:
         raise BadInput(
@@ -172,7 +165,7 @@ def make_scale(token: str, labels: LabelStatistics, offset: str = NO_OFFSET) -> 
         )
     if not (_usable(scale.factor) and _usable(scale.unit)):
         raise BadInput(f"rescaling {token!r} returned {found!r}, not a factor > 0")
-    return replace(scale, factor=float(scale.factor), offset=removed)
+    return replace(scale, factor=float(scale.factor))
 
 
 def _usable(factor: Any) -> bool:

@@ -65,8 +65,9 @@ class RescalingContract:
 def rescaling_contract(*tokens: str) -> type[RescalingContract]:
     """Tests of a rescaling: ``TestMine = rescaling_contract("mine:by_deviation")``.
 
-    It gives a positive, finite factor and no offset for all labels: also for such as do not vary, are all 0, or of which none is known before training. The statistics
-    decide, and the rescaled labels are numbers that float32 holds.
+    It gives a positive, finite factor and no offset for all labels: also for such as do not vary,
+    are all 0, or of which none is known before training. The statistics decide, and the rescaled
+    labels are numbers that float32 holds.
 
     Args:
         tokens: Names, with a value where they take one (``rescale=10``), or ``module:attribute``,

@@ -17,6 +17,7 @@ from bench.spec.spec import Spec
 from bench.spec.user_code import is_reference
 from bench.task import Diagnosis, Evaluation
 from bench.techniques.networks import drawing_modules, set_first_weights
+from bench.techniques.offset import label_choices
 from bench.text.errors import BadInput
 from bench.training.gradients import training_mode
 from bench.training.optimization import Optimization
@@ -109,9 +110,9 @@ class MolecularTask:
         self.training_frames = frames.select(split.train)
         self.energy_unit = frames.energy_unit
         self.elements = np.unique(self.training_frames.numbers).tolist()
-        axes = spec.axes
-        offset = axes.get("offset", self.protocol.offset)
-        self.scale = label_scale(offset, axes["rescaling"], self.training_frames)
+        self.scale = label_scale(
+            *label_choices(spec.axes, self.protocol.offset), self.training_frames
+        )
         self.training = self._tensors(self.training_frames)
         self._scored = {name: self._tensors(part) for name, part in self.parts.items()}
         self._batches = Batches(len(self.training), spec.settings["batch"], spec.seed)

@@ -14,8 +14,7 @@ from torch import Tensor
 from bench.spec.randomness import global_numpy_stream, numpy_generator
 from bench.spec.spec import Spec
 from bench.task import Diagnosis, Evaluation
-from bench.techniques.offset import NO_OFFSET
-from bench.techniques.rescaling import make_scale
+from bench.techniques.offset import NO_OFFSET, label_choices, label_scale
 from bench.training.optimization import Optimization
 from suites.pinn.backend import quiet, set_dtype
 from suites.pinn.diagnosis import diagnose
@@ -107,8 +106,8 @@ class PINNTask:
         self.warnings: list[str] = []
         dtype = torch.float64 if spec.dtype == "float64" else torch.float32
         statistics = label_statistics(data, len(problem.outputs))
-        offset = spec.axes.get("offset", NO_OFFSET)
-        self.scales = [make_scale(spec.axes["rescaling"], one, offset) for one in statistics]
+        offset, rescaling = label_choices(spec.axes, NO_OFFSET)
+        self.scales = [label_scale(offset, rescaling, one) for one in statistics]
         self.loss = self._make_loss(dtype)
         points = torch.as_tensor(data.train_x, device=device)
         model = parse_model(spec.model)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from bench.techniques.offset import label_choices, label_scale
 from bench.techniques.rescaling import LabelStatistics, Scale, make_scale
 from bench.testing import rescaling_contract
 from bench.text.errors import BadInput
@@ -45,7 +46,15 @@ def test_known_statistics(token: str, scale: Scale) -> None:
     ],
 )
 def test_a_rescaling_acts_on_what_the_offset_leaves(token: str, scale: Scale) -> None:
-    assert make_scale(token, LABELS, "offset") == scale
+    assert label_scale("offset", token, LABELS) == scale
+
+
+def test_records_from_before_the_offset_axis_are_read() -> None:
+    assert label_choices({"rescaling": "standardize"}, "no-offset") == ("offset", "rescale=auto")
+    assert label_choices({"rescaling": "offset"}, "no-offset") == ("offset", "rescale=1")
+    assert label_choices({"rescaling": "rescale=5"}, "offset") == ("offset", "rescale=5")
+    own = {"rescaling": "rescale=5", "offset": "no-offset"}
+    assert label_choices(own, "offset") == ("no-offset", "rescale=5")
 
 
 def test_the_loss_s_unit_is_the_network_s_unless_it_has_its_own() -> None:
@@ -68,7 +77,7 @@ def test_the_loss_s_unit_is_the_network_s_unless_it_has_its_own() -> None:
 def test_labels_that_do_not_vary(
     offset: str, token: str, labels: LabelStatistics, scale: Scale
 ) -> None:
-    assert make_scale(token, labels, offset) == scale
+    assert label_scale(offset, token, labels) == scale
 
 
 @pytest.mark.parametrize("value", ["0", "-2", "nan", "inf", "x", ""])
@@ -88,7 +97,7 @@ def test_auto_of_labels_that_are_not_finite_is_refused() -> None:
     with pytest.raises(BadInput, match="rescaling 'rescale=auto'"):
         make_scale("rescale=auto", broken)
     with pytest.raises(BadInput, match="offset 'offset' returned nan"):
-        make_scale("rescale=1", broken, "offset")
+        label_scale("offset", "rescale=1", broken)
 
 
 OWN = """
@@ -115,7 +124,7 @@ def own(own_module: Callable[[str, str], None]) -> str:
 def test_ones_own_rescaling_sees_the_statistics(own: str) -> None:
     for name in ("per_label", "number"):
         assert make_scale(f"{own}:{name}", LABELS) == Scale(2.0)
-        assert make_scale(f"{own}:{name}", LABELS, "offset") == Scale(2.0, -97_000.0)
+        assert label_scale("offset", f"{own}:{name}", LABELS) == Scale(2.0, -97_000.0)
 
 
 def test_ones_own_rescaling_that_returns_an_offset_is_told_the_axis(own: str) -> None:
@@ -125,10 +134,10 @@ def test_ones_own_rescaling_that_returns_an_offset_is_told_the_axis(own: str) ->
 
 
 def test_ones_own_offset_is_a_finite_number(own: str) -> None:
-    assert make_scale("rescale=1", LABELS, f"{own}:number") == Scale(1.0, 2.0)
+    assert label_scale(f"{own}:number", "rescale=1", LABELS) == Scale(1.0, 2.0)
     for name in ("nothing", "word", "nan"):
         with pytest.raises(BadInput, match=f"{own}:{name}.*not a finite number"):
-            make_scale("rescale=1", LABELS, f"{own}:{name}")
+            label_scale(f"{own}:{name}", "rescale=1", LABELS)
 
 
 @pytest.mark.parametrize("name", ["word", "nothing", "zero", "negative", "infinite", "nan", "text"])
