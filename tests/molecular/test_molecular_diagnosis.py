@@ -18,7 +18,7 @@ def in_large_units(*arguments: str) -> MolecularTask:
     """A network that has learnt how small its labels are, and no more: raw energies and C = 1e6."""
     built = task("schnet:8x2", "rescale=1e6", *arguments, "--ema", "0", dtype="float32")
     energies = built.training.batch(np.arange(len(built.training)))["energy"]
-    last = built.executed.linears[-1]
+    last = built.trace.linears[-1]
     with torch.no_grad():
         last.weight.div_(1e6)
         last.bias.fill_(energies.mean() / 9)  # atoms
@@ -60,12 +60,12 @@ def test_forces_that_vanish_are_called_collapsed(dtype: str, factor: float) -> N
     built = task("schnet:8x2", "baseline", "--ema", "0", dtype=dtype)
     assert built.diagnose().measurements["collapsed"] is False
     with torch.no_grad():
-        built.executed.linears[-1].weight.mul_(factor)
+        built.trace.linears[-1].weight.mul_(factor)
     diagnosis = built.diagnose()
     assert diagnosis.measurements["collapsed"] is True
     assert diagnosis.measurements["force_spread"] < 1e-6
     (text,) = (text for text in diagnosis.warnings if text.startswith("collapsed"))
-    assert "lsuv" in text
+    assert "featurewise" in text
     assert not any("no better" in text for text in diagnosis.warnings)
 
 
