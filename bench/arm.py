@@ -206,11 +206,16 @@ def definition_versions(axes: Mapping[str, str], **others: int) -> dict[str, int
 def _canonical(choice: str) -> str:
     """One spelling for equal values, so that rescale=1e6 and rescale=1000000.0 are one arm."""
     name, given, value = choice.partition("=")
+    numbers = _numbers(value)
+    return f"{name}{given}{','.join(map(_shortest, numbers))}" if numbers else choice
+
+
+def _numbers(value: str) -> list[float]:
+    """The numbers of a value, which are separated by commas; none if it is anything else."""
     try:
-        numbers = [parse_real(part) for part in value.split(",")]
+        return [parse_real(part) for part in value.split(",")]
     except ValueError:
-        return choice
-    return f"{name}{given}{','.join(map(_shortest, numbers))}"
+        return []
 
 
 def _shortest(number: float) -> str:
@@ -242,7 +247,7 @@ def _resolve(token: str, text: str) -> tuple[str, str]:
         if name in registry.choices:
             registry.check(token)
             return axis, _canonical(token)
-    if (meant := spelled_as_reference(token)) is not None:
+    if not _numbers(value) and (meant := spelled_as_reference(token)) is not None:
         raise BadInput(
             f"arm {text!r}: one's own technique is written axis=module:attribute, for instance"
             f" activation={meant}"

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bench.report.start import measured_slope, pre_activations, signal_at_start
 from bench.store.record import Record, encode
 from bench.store.store import DEFAULT_OUT, Store, out_option
 from bench.text.formatting import number
@@ -50,6 +51,7 @@ def describe(record: Record, where: str = "") -> list[str]:
         f" built in {timing.build_s:.1f} s, evaluated in {timing.evaluate_s:.1f} s",
         f"arm       {', '.join(f'{axis} {choice}' for axis, choice in spec.axes.items())}",
         *_network(record),
+        *_start(record),
         f"when      {record.started}, commit {str(record.environment.get('commit'))[:8]}"
         f"{' with changes' if record.environment.get('dirty') else ''}",
     ]
@@ -65,6 +67,23 @@ def describe(record: Record, where: str = "") -> list[str]:
         lines.append(f"{name:<{width}}  {final:>10}  {best:>10}  {record.units.get(name, '')}")
     if record.best_step is not None:
         lines.append(f"best: where the held-out loss was lowest, step {record.best_step}")
+    return lines
+
+
+def _start(record: Record) -> list[str]:
+    """How the signal was spread over the rows at the start, and what the initialisation says."""
+    lines = []
+    if (spread := signal_at_start(record)) is not None:
+        share, median, largest = map(number, spread[:3])
+        lines.append(
+            f"start     1 % of the rows hold {share} of the energy of {spread.layer}; |output|"
+            f" {median} in the median row, {largest} at most"
+        )
+    for one in pre_activations(record):
+        mean, std = number(one.get("mean")), number(one.get("std"))
+        lines.append(f"start     pre-activations of {one.get('activation')}: {mean} ± {std}")
+    if (slope := measured_slope(record)) is not None:
+        lines.append(f"start     slope of the correlation map through all layers: {number(slope)}")
     return lines
 
 

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable, Iterable
 
 from bench.report.results import Comparison, Results
+from bench.report.start import measured_slope, signal_at_start
 from bench.report.tabulation import Cell, Table
 from bench.statistics.effects import Effect
 from bench.store.gc_pause import uncollected
@@ -216,6 +217,51 @@ def values_table(results: Results, suite: Suite) -> Table:
     )
 
 
+def start_table(results: Results, suite: Suite) -> Table:
+    """How the networks of each arm started: medians over the seeds."""
+    del suite
+    rows: list[list[Cell]] = []
+    for case, variant in results.ended:
+        records = list(results.of(case, variant).values())
+        found = [signal for record in records if (signal := signal_at_start(record)) is not None]
+        if not found:
+            continue
+        rows.append(
+            [
+                case.problem,
+                case.model,
+                variant,
+                _median(signal.share for signal in found),
+                _median(signal.median for signal in found),
+                _median(signal.largest for signal in found),
+                _median(map(measured_slope, records)),
+            ]
+        )
+    return Table(
+        "start",
+        "How each arm starts",
+        [
+            "problem",
+            "model",
+            "arm",
+            "energy in 1 %",
+            "median output",
+            "largest output",
+            "slope",
+        ],
+        rows,
+        "Before the first step, on the training data, medians over seeds. energy in 1 %: share of"
+        " the sum of squares in the 1 % of the rows that have most of it, in the layer where it is"
+        " largest; near 1 a few rows are all there is to train on. output: its norm over the rows."
+        " slope: of the correlation map through all layers, where featurewise measured it.",
+    )
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
 def published_table(results: Results, suite: Suite) -> Table:
     """The arms beside published figures, where there are some."""
     rows: list[list[Cell]] = []
@@ -293,6 +339,7 @@ BUILDERS: tuple[Builder, ...] = (
     metrics_table,
     errors_table,
     values_table,
+    start_table,
     published_table,
     runs_table,
 )

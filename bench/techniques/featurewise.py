@@ -55,7 +55,7 @@ class Site:
 
     layer: nn.Linear
     activation: Function
-    norm: nn.Module | None = None
+    norm: Any = None
 
 
 class Featurewise:
@@ -117,9 +117,7 @@ class Featurewise:
                 weight = torch.empty(layer.weight.shape, dtype=layer.weight.dtype, device="cpu")
                 layer.weight.copy_(weight.normal_(generator=generator))
             constant = _set(sites, wanted, output, forward)
-            slope = (
-                _measured_slope(sites[0], layers[-1], forward) if _chain(sites, layers) else None
-            )
+            slope = _measured_slope(sites, layers, forward)
         distinct = {
             (_name(s.activation), one.mean, one.std, one.slope): None
             for s, one in zip(sites, wanted, strict=True)
@@ -321,7 +319,7 @@ def _set(
         layer.bias.copy_(shift)
         constant += still
 
-    def norm(module: nn.Module, output: Tensor, target: PreActivation) -> Tensor:
+    def norm(module: Any, output: Tensor, target: PreActivation) -> Tensor:
         nonlocal constant
         if id(module) in done:
             return output
@@ -331,7 +329,8 @@ def _set(
         constant += still
         module.weight.copy_(factor)
         module.bias.copy_(shift)
-        return output * module.weight + module.bias
+        changed: Tensor = output * module.weight + module.bias
+        return changed
 
     handles = [
         layer.register_forward_pre_hook(
@@ -382,12 +381,17 @@ def _chain(sites: Sequence[Site], layers: Sequence[nn.Linear]) -> bool:
     return not own and [id(site.layer) for site in sites] == [id(layer) for layer in hidden]
 
 
-def _measured_slope(first: Site, last: nn.Linear, forward: Forward) -> float | None:
+def _measured_slope(
+    sites: Sequence[Site], layers: Sequence[nn.Linear], forward: Forward
+) -> float | None:
     """Slope of the correlation map from the first pre-activation to what the output layer gets.
 
     Each row goes a short way towards another. The first layer is linear, so that its output moves
-    as it does when the inputs move.
+    as it does when the inputs move. ``None`` where the layers are not each other's inputs.
     """
+    if not _chain(sites, layers):
+        return None
+    first, last = sites[0], layers[-1]
     moved = False
     seen: list[Tensor] = []
 

@@ -34,6 +34,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -186,7 +187,7 @@ def by_measurement(
 def _solve(
     moments: ActivationMoments, slope: Callable[[float, float], float], total: float
 ) -> PreActivation:
-    """The smallest s at which the slope is `total`, with its m; see the module for where none is."""
+    """The smallest s at which the slope is `total`, with its m; 1 where there is none."""
 
     def at(std: float) -> PreActivation:
         mean = moments.mean(std)
@@ -226,7 +227,7 @@ class _Chains:
         sizes = [inputs, *widths]
         self._weights = [
             torch.randn((draws, i, o), generator=generator, dtype=torch.float64)
-            for i, o in zip(sizes[:-1], sizes[1:], strict=True)
+            for i, o in pairwise(sizes)
         ]
 
     def slope(self, mean: float, std: float) -> float:

@@ -250,13 +250,8 @@ class Trainer:
             return
         last, scale = self.log.losses["loss"][-1], self._scale()
         if last is not None and scale is not None and last > _EXPLODED * scale:
-            self.outcome = (
-                "diverged",
-                (
-                    f"the loss was still {last:.3g} at the end, where a network of output 0 has"
-                    f" {scale:.3g}"
-                ),
-            )
+            reason = f"the loss was {last:.3g} at the end; that of a network of output 0 is"
+            self.outcome = "diverged", f"{reason} {scale:.3g}"
 
     def checkpoint(self) -> None:
         """Write what the remaining steps depend on."""

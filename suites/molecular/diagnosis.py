@@ -183,8 +183,8 @@ def _initialization_warning(task: Examined) -> list[str]:
         return []
     return [
         f"{task.spec.axes['initialization']} sets {task.initialized['layers']} of"
-        f" {len(task.trace.linears)} linear layers; the others have no bias, or no activation behind"
-        " them, and start as published"
+        f" {len(task.trace.linears)} linear layers; the others have no bias, or no activation"
+        " behind them, and start as published"
     ]
 
 

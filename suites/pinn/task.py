@@ -247,15 +247,15 @@ class PINNTask:
 
     def zero_loss(self) -> float:
         """See `bench.task.Scaled`; of the network's own output, before units and transforms."""
-        last = self.net.linears[-1]
-        kept = [parameter.detach().clone() for parameter in (last.weight, last.bias)]
+        last = list(self.net.linears[-1].parameters())
+        kept = [parameter.detach().clone() for parameter in last]
         try:
-            last.weight.data.zero_()
-            last.bias.data.zero_()
+            for parameter in last:
+                parameter.data.zero_()
             return float(self.loss.weighted(self.evaluation(training=False).detach()))
         finally:
-            last.weight.data.copy_(kept[0])
-            last.bias.data.copy_(kept[1])
+            for parameter, before in zip(last, kept, strict=True):
+                parameter.data.copy_(before)
 
     def diagnose(self) -> Diagnosis:
         """Gradient size, signal in each hidden layer, spread of the prediction."""

@@ -65,7 +65,7 @@ def test_forces_that_vanish_are_called_collapsed(dtype: str, factor: float) -> N
     assert diagnosis.measurements["collapsed"] is True
     assert diagnosis.measurements["force_spread"] < 1e-6
     (text,) = (text for text in diagnosis.warnings if text.startswith("collapsed"))
-    assert "lsuv" in text
+    assert "featurewise" in text
     assert not any("no better" in text for text in diagnosis.warnings)
 
 

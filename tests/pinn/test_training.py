@@ -81,11 +81,11 @@ def test_an_integrated_relu_collapses_under_glorot(tmp_path: Path) -> None:
     assert record.diagnostics["collapsed"] is True
     assert record.diagnostics["hidden_signal"][-1] < 1e-6
     (warning,) = (text for text in record.warnings if text.startswith("collapsed"))
-    assert "lsuv" in warning
+    assert "featurewise" in warning
 
 
-def test_an_integrated_relu_trains_under_lsuv(tmp_path: Path) -> None:
-    record = run(tmp_path, "advection-1d", "irelu+lsuv", model="fnn:40x6", steps=200)
+def test_an_integrated_relu_trains_under_featurewise(tmp_path: Path) -> None:
+    record = run(tmp_path, "advection-1d", "irelu+featurewise", model="fnn:40x6", steps=200)
     assert record.status == "done"
     assert record.diagnostics["collapsed"] is False
     assert not any(text.startswith("collapsed") for text in record.warnings)
@@ -316,4 +316,4 @@ def test_a_layer_without_gradient_is_called_collapsed() -> None:
 def test_a_start_that_overflows_says_why_the_run_diverged(tmp_path: Path) -> None:
     record = run(tmp_path, "diffusion-sorption-1d", "irelu", model="fnn:40x6")
     assert record.status == "diverged"
-    assert any(text.startswith("exploded") and "lsuv" in text for text in record.warnings)
+    assert any(text.startswith("exploded") and "featurewise" in text for text in record.warnings)
