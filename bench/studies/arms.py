@@ -56,8 +56,7 @@ def under_initializations(
 ) -> tuple[list[str], Pairs]:
     """Activations, and none, under the published initialisation and under others.
 
-    They are compared under equal ones, each with itself as published, and under each other one
-    with the published network.
+    They are compared under equal ones, and each with itself as published.
 
     Returns:
         Arms, and the pairs to compare.
@@ -67,7 +66,6 @@ def under_initializations(
     for start in initializations:
         pairs += [(joined(a, start), start) for a in activations]
         pairs += [(joined(a, start), joined(a)) for a in arms]
-        pairs += [(joined(a, start), BASELINE) for a in activations]
     return [joined(a, start) for start in ("", *initializations) for a in arms], pairs
 
 

@@ -20,6 +20,7 @@ from bench.spec.code_digest import Program, Unit, code_digests
 from bench.spec.spec import Spec
 from bench.spec.training import SCHEDULES
 from bench.store.environment import provenance
+from bench.techniques.offset import NO_OFFSET
 from suites.molecular.models.catalogue import ARCHITECTURES
 from suites.molecular.problems.catalogue import PROBLEMS
 from suites.molecular.protocols import PROTOCOLS
@@ -409,8 +410,8 @@ IRRELEVANT: Mapping[str, tuple[str, str, str]] = {
     "a comment in speed": ("bench/training/stock_speed.py", "", "# measured again\n"),
     "a docstring of a loss": (
         "suites/pinn/loss.py",
-        "every term in the new unit.",
-        "all terms in the new unit.",
+        "every term in the loss's unit.",
+        "all terms in the loss's unit.",
     ),
     "a message": ("suites/pinn/loss.py", "so its labels cannot be", "so labels cannot be"),
     "an annotation": (
@@ -807,7 +808,11 @@ TECHNIQUES = [(axis, token) for axis, registry in AXES.items() for token in regi
 @pytest.mark.parametrize(("axis", "token"), TECHNIQUES)
 def test_a_technique_is_reached(axis: str, token: str) -> None:
     target = AXES[axis].choices[token].target
-    found = closure(pinn_specs.specify(arm=token))
+    # A protocol's own offset is in no spec.
+    spec = pinn_specs.specify(arm=token)
+    if token == NO_OFFSET:
+        spec = molecular_specs.specify("schnet:8x2", token)
+    found = closure(spec)
     assert (unit(target) in found) == target.startswith("bench.")
     of_axis = {unit(choice.target) for choice in AXES[axis]._builtin.values()}
     # What batch norm and the engine ask for by its kind, and what LSUV begins with.
