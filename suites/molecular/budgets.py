@@ -36,7 +36,7 @@ def _smoke(architecture: Architecture, share: float) -> Budget:
 
 def _quick(architecture: Architecture, share: float) -> Budget:
     steps = round(share * architecture.quick_steps)
-    return Budget(architecture.quick, steps, epochs=0, frames=(50_000, 500, 500), evaluations=10)
+    return Budget(architecture.quick, steps, epochs=0, frames=(50_000, 1000, 1000), evaluations=5)
 
 
 #: Of the steps of ``quick``.
@@ -46,7 +46,7 @@ _SHORT_SHARE = 0.2
 def _short(architecture: Architecture, share: float) -> Budget:
     steps = round(_SHORT_SHARE * share * architecture.quick_steps)
     quick = _quick(architecture, share)
-    return replace(quick, steps=steps, frames=(50_000, 200, 200), evaluations=5)
+    return replace(quick, steps=steps, frames=(50_000, 50, 50), evaluations=2)
 
 
 def _paper(architecture: Architecture, share: float) -> Budget:

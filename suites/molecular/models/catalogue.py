@@ -49,7 +49,7 @@ class Architecture:
         paper: Size under the budget ``paper``: the one in arXiv 2310.01649 if there is one, else
             that of the library's configuration.
         quick_steps: Steps under the budget ``quick``. The cost of a step differs by a factor of
-            ten; on ethanol the steps take a minute or two on one core.
+            ten; on ethanol a run takes 60 to 90 seconds on one core under protocol ``standard``.
         quick: Size under the budget ``quick``.
         replaced: Beginnings of the paths of modules whose activation arXiv 2310.01649 replaced;
             empty: all.
@@ -90,7 +90,7 @@ PAINN = Architecture(
     normalization="denorm",
     builder="suites.molecular.models.potential:build_painn",
     paper=Size(128, 3, n_rbf=20, cutoff=5.0),
-    quick_steps=3000,
+    quick_steps=2000,
 )
 
 SO3NET = Architecture(
@@ -99,7 +99,7 @@ SO3NET = Architecture(
     normalization="denorm",
     builder="suites.molecular.models.potential:build_so3net",
     paper=Size(128, 3, n_rbf=20, cutoff=5.0),
-    quick_steps=700,
+    quick_steps=300,
     quick=_SMALLER,
 )
 
@@ -109,7 +109,7 @@ FIELD_SCHNET = Architecture(
     normalization="denorm",
     builder="suites.molecular.models.potential:build_field_schnet",
     paper=Size(128, 5, n_rbf=20, cutoff=5.0, n_filters=128),
-    quick_steps=1500,
+    quick_steps=1300,
     unnormalized=("filter_network", "dipole_interaction"),
 )
 
@@ -142,7 +142,7 @@ DIMENET = Architecture(
     normalization="denorm",
     builder="suites.molecular.models.potential:build_dimenet",
     paper=Size(128, 4, n_rbf=6, cutoff=6.0),
-    quick_steps=2000,
+    quick_steps=1000,
     quick=Size(32, 2, n_rbf=6, cutoff=5.0),
     replaced=_READ_OUT,
 )

@@ -36,7 +36,7 @@ OXIDES = Problem(
     find=lambda options: SHIPPED / "oxides.xyz.gz",
     gap=0,
     rescale="rescale=1e4",
-    quick_share=0.25,
+    quick_share=0.2,
     energy_unit="eV",
     sequential=False,
 )
