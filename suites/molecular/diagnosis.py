@@ -18,6 +18,7 @@ from bench.training.learned import learned_parameters
 from bench.training.optimization import Optimization
 from suites.molecular.averaging import Averaging
 from suites.molecular.data.frames import Frames
+from suites.molecular.metrics import BATCH_STATISTICS
 from suites.molecular.models.catalogue import Model
 from suites.molecular.models.hooks import ForwardTrace, activation_sites
 from suites.molecular.models.potential import ENERGY, FORCES, predict_energies
@@ -26,6 +27,9 @@ from suites.molecular.models.potential import ENERGY, FORCES, predict_energies
 _VANISHED = 1e-5
 #: Forces whose error is this fraction of that of zero forces have learnt nothing.
 _NO_BETTER = 0.98
+#: A force error under running statistics that is this many times that under batch statistics is in
+#: good part the difference between them.
+_MISMATCHED = 2.0
 #: Forces in training that other frames change by less than this fraction are their own.
 _COUPLED = 0.01
 
@@ -50,6 +54,9 @@ class Examined(Protocol):
 
     def predict(self, part: str) -> tuple[np.ndarray, np.ndarray]:
         """Predicted energies and forces of a part of the split."""
+
+    def under_batch_statistics(self) -> dict[str, float]:
+        """Test errors with batch norm as in training; empty without batch norm."""
 
     def trivial(self) -> dict[str, float]:
         """Errors of a prediction that has learnt nothing."""
@@ -89,6 +96,7 @@ def diagnose(task: Examined) -> Diagnosis:
             *_force_warning(task, spread, error, useless),
             *eps_warning(gradient, eps),
             *_coupling_warning(coupling),
+            *_mismatch_warning(task, forces),
             *_hook_warnings(task),
         ],
     )
@@ -165,6 +173,20 @@ def _coupling_warning(coupling: float | None) -> list[str]:
     return [
         f"batch norm couples the frames of a batch: in training a force is off by {coupling:.0%}"
         " from its own frame's; frozenbn keeps frames apart"
+    ]
+
+
+def _mismatch_warning(task: Examined, forces: np.ndarray) -> list[str]:
+    """A sentence about forces, (atoms, 3), whose error is that of the running statistics."""
+    under = task.under_batch_statistics().get(f"MAE_F{BATCH_STATISTICS}")
+    running = float(np.abs(forces - task.parts["test"].forces).mean())
+    if under is None or not running > _MISMATCHED * under:
+        return []
+    return [
+        "batch norm is scored with other statistics than it was trained with: MAE_F is"
+        f" {running:.3g} under the running ones and {under:.3g} under those of batches"
+        f" {task.unit('MAE_F')}; what removing the norm gains is in part this; frozenbn has one"
+        " kind of statistics"
     ]
 
 

@@ -319,9 +319,9 @@ class MolecularTask:
             metrics[_LOSS_NAMES[name]] = loss
             if name == "val":
                 selection = loss
-        return Evaluation(metrics | self._under_batch_statistics(), selection)
+        return Evaluation(metrics | self.under_batch_statistics(), selection)
 
-    def _under_batch_statistics(self) -> dict[str, float]:
+    def under_batch_statistics(self) -> dict[str, float]:
         """Test errors with batch norm as in training; nothing without batch norm.
 
         What a norm seems to do to the scores is in part that training and scoring differ in its

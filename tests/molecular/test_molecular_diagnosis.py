@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 from molecular_specs import task
+from torch import nn
 
+from suites.molecular import diagnosis
 from suites.molecular.task import MolecularTask
 
 
@@ -86,3 +88,23 @@ def test_what_a_hook_did_not_reach_is_said() -> None:
     assert text.startswith("irelu")
     assert warnings(task("schnet:8x2", "irelu"), "only in the read-out") == []
     assert warnings(task("schnet:8x2"), "only in the read-out") == []
+
+
+def test_scores_that_are_the_running_statistics_fault_are_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(diagnosis, "_MISMATCHED", 1.2)
+    built = task("cgcnn:8x2", "baseline", "--ema", "0")
+    for _ in range(3):
+        built.step()
+    with torch.no_grad():
+        built.trace.linears[-1].weight.mul_(1e4)  # so that an error is the prediction's
+    assert warnings(built, "other statistics") == []
+    norms = [module for module in built.net.modules() if isinstance(module, nn.BatchNorm1d)]
+    for norm in norms:
+        norm.running_var.div_(1e4)  # the weights, and so the scores as in training, stay
+    (text,) = warnings(built, "other statistics")
+    metrics = built.evaluate().metrics
+    for name in ("MAE_F", "MAE_F_batch_statistics"):
+        assert f"{metrics[name]:.3g}" in text
+    assert warnings(task("cgcnn:8x2", "frozenbn"), "other statistics") == []

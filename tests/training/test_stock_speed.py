@@ -124,7 +124,7 @@ def test_a_step_of_the_pinn_suite_is_stocks_to_rounding(
 def test_what_deepxde_itself_evaluates_is_compared_as_well(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    command = "speed pinn --problem advection-1d --model fnn-bn:8x2 --initial 50"
+    command = "speed pinn --problem advection-1d --model fnn-bn-published:8x2 --initial 50"
     assert main([*command.split(), *["--rounds", "1", "--steps", "1", "--device", "cpu"]]) == 0
     assert "deepxde eager" in capsys.readouterr().out
 
