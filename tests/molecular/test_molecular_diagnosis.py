@@ -7,6 +7,7 @@ import pytest
 import torch
 from molecular_specs import task
 
+from suites.molecular.models.potential import predict_energies
 from suites.molecular.task import MolecularTask
 
 
@@ -86,3 +87,41 @@ def test_what_a_hook_did_not_reach_is_said() -> None:
     assert text.startswith("irelu")
     assert warnings(task("schnet:8x2", "irelu"), "only in the read-out") == []
     assert warnings(task("schnet:8x2"), "only in the read-out") == []
+
+
+def test_forces_worth_nothing_after_training_are_called_collapsed() -> None:
+    built = task("schnet:8x2")
+    built.step()
+    diagnosis = built.diagnose()
+    assert diagnosis.measurements["collapsed"] is True
+    assert any(t.startswith("collapsed: the forces are no better") for t in diagnosis.warnings)
+
+
+def test_featurewise_says_which_layers_it_leaves() -> None:
+    built = task("schnet:8x2", "irelu+featurewise")
+    (text,) = warnings(built, "linear layers")
+    assert text.startswith("featurewise sets 6 of 12 linear layers")
+    found = built.description["initialization"]
+    assert (found["layers"], found["left"]) == (6, 6)
+    assert warnings(task("schnet:8x2", "irelu"), "linear layers") == []
+
+
+@pytest.mark.parametrize("model", ["schnet:8x2", "painn:8x2", "cgcnn:8x2", "forcenet:8x2"])
+def test_featurewise_sets_the_inputs_of_a_potential_s_activations(model: str) -> None:
+    built = task(model, "irelu+featurewise=0.9,0.3")
+    layer = next(s for s in built.trace.linears if type(s.activation).__name__ == "IReLU")
+    found: list[torch.Tensor] = []
+    layer.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
+    with torch.no_grad():
+        predict_energies(built.net, built.probe())
+        pre = torch.nn.functional.linear(found[0], layer.weight, layer.bias).flatten(0, -2)
+    assert pre.mean(dim=0).tolist() == pytest.approx([0.9] * pre.shape[1], abs=1e-6)
+    assert pre.std(dim=0, correction=0).tolist() == pytest.approx([0.3] * pre.shape[1], abs=1e-6)
+
+
+def test_the_loss_of_energies_and_forces_of_zero() -> None:
+    built = task("schnet:8x2", "baseline", "--ema", "0")
+    with torch.no_grad():
+        for parameter in built.trace.linears[-1].parameters():
+            parameter.zero_()
+    assert built.zero_loss() == pytest.approx(float(built.losses(built.probe())["loss"]))
