@@ -27,7 +27,7 @@ WHERE = $(if $(MACHINE),--machine "$(MACHINE)") $(if $(BRANCH),--branch "$(BRANC
 .PHONY: bench test test-all lint format docs notebooks venv clean track compare nightly accept
 
 bench: $(READY)
-	$(RUN) -m bench.suite pinn --arm irelu --arm irelu+lsuv
+	$(RUN) -m bench.suite pinn --arm irelu --arm irelu+featurewise
 
 PYTEST = $(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 

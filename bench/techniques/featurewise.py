@@ -38,7 +38,7 @@ OUTPUT_STD = 0.5
 #: A feature that varies by fewer units of rounding than this is constant over the data.
 _ROUNDING = 10
 #: How far a neighbour is, in distances of rows, where the slope is measured in single precision.
-_NEAR = 1e-2
+_NEAR = 1e-3
 
 Forward = Callable[[], object]
 
@@ -386,8 +386,9 @@ def _measured_slope(
 ) -> float | None:
     """Slope of the correlation map from the first pre-activation to what the output layer gets.
 
-    Each row goes a short way in the direction between two others. The first layer is linear, so that
-    its output moves as it does when the inputs move. ``None`` where the layers are not each other's inputs.
+    Each row goes a short way in the direction between two others. The first layer is linear, so
+    that its output moves as it does when the inputs move. ``None`` where the layers are not each
+    other's inputs.
     """
     if not _chain(sites, layers):
         return None
