@@ -43,7 +43,7 @@ help:
 	@echo "$$HELP"
 
 bench: $(READY)
-	$(RUN) -m bench.suite pinn --budget short --arm irelu --arm irelu+lsuv
+	$(RUN) -m bench.suite pinn --budget short --arm irelu --arm irelu+featurewise
 
 PYTEST = $(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 

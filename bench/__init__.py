@@ -4,7 +4,7 @@ The front door in Python::
 
     import bench
 
-    results = bench.run("pinn", problems=["advection-1d"], arms=["irelu+lsuv"], seeds=3)
+    results = bench.run("pinn", problems=["advection-1d"], arms=["irelu+featurewise"], seeds=3)
     results.frame()
     results.compare("baseline")
     bench.study("separate", suite="pinn").report("separate.html")

@@ -81,6 +81,35 @@ def test_equal_values_are_one_arm(spellings: list[str], name: str) -> None:
     assert [str(arm) for arm in arms] == [f"irelu+{name}+lsuv"]
 
 
+@pytest.mark.parametrize(
+    ("spellings", "name"),
+    [
+        (["1,0.4", "1.0,0.40", "+1,4e-1", "1e0,.4"], "featurewise=1,0.4"),
+        (["0,1", "-0,1", "0.0,1e+0"], "featurewise=0,1"),
+        (["-1.25,1e1", "-125e-2,10.0"], "featurewise=-1.25,10"),
+    ],
+)
+def test_equal_means_and_deviations_are_one_arm(spellings: list[str], name: str) -> None:
+    arms = {Arm.parse(f"featurewise={spelling}+irelu") for spelling in spellings}
+    assert [str(arm) for arm in arms] == [f"irelu+{name}"]
+    assert Arm.parse(f"irelu+{name}") in arms
+
+
+@pytest.mark.parametrize(
+    "value", ["", "1", "1,0", "1,-1", "1,0.4,2", "a,b", "nan,1", "0,inf", "1;2", "1000,1", ","]
+)
+def test_a_mean_and_a_deviation_that_cannot_be_are_refused(value: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        Arm.parse(f"irelu+featurewise={value}")
+    text = str(raised.value)
+    assert repr(value) in text and "featurewise=1,0.4" in text and "\n" not in text
+
+
+def test_a_misspelt_name_with_a_value_gets_the_nearest() -> None:
+    with pytest.raises(BadInput, match=r"'featurewis'; did you mean 'featurewise'\?"):
+        Arm.parse("featurewis=1,0.4")
+
+
 @pytest.mark.parametrize("value", [1 / 3, 123456789.123, 5e-324, 1.7976931348623157e308, 1e16])
 def test_a_value_is_not_rounded(value: float) -> None:
     arm = Arm.parse(f"rescale={value!r}")

@@ -50,7 +50,7 @@ def add_command(commands: Any, suite: Suite) -> None:
 
 _EXAMPLES = """examples:
   %(prog)s --arm irelu
-  %(prog)s --problem {problem} --arm irelu+lsuv --arm lsuv --seeds 5
+  %(prog)s --problem {problem} --arm irelu+featurewise --arm featurewise --seeds 5
   %(prog)s --activation mine:Snake --steps 500 --jobs 1
 """
 

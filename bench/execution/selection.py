@@ -68,7 +68,7 @@ class Selection(Seeds, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ()
     arms: Annotated[
         tuple[str, ...],
-        Doc("techniques joined by +, for instance irelu+lsuv", "ARM", flag="arm"),
+        Doc("techniques joined by +, for instance irelu+featurewise", "ARM", flag="arm"),
     ] = ()
     no_baseline: Annotated[bool, Doc("do not add the baseline")] = False
     models: Annotated[

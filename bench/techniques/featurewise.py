@@ -37,8 +37,8 @@ from bench.text.errors import BadInput
 OUTPUT_STD = 0.5
 #: A feature that varies by fewer units of rounding than this is constant over the data.
 _ROUNDING = 10
-#: How far a row goes towards another where the slope is measured, in the network's own precision.
-_NEAR = 1e-2
+#: How far a neighbour is, in distances of rows, where the slope is measured in single precision.
+_NEAR = 1e-3
 
 Forward = Callable[[], object]
 
@@ -386,18 +386,21 @@ def _measured_slope(
 ) -> float | None:
     """Slope of the correlation map from the first pre-activation to what the output layer gets.
 
-    Each row goes a short way towards another. The first layer is linear, so that its output moves
-    as it does when the inputs move. ``None`` where the layers are not each other's inputs.
+    Each row goes a short way in the direction between two others. The first layer is linear, so
+    that its output moves as it does when the inputs move. ``None`` where the layers are not each
+    other's inputs.
     """
     if not _chain(sites, layers):
         return None
     first, last = sites[0], layers[-1]
-    moved = False
+    moved, order = False, Generator().manual_seed(0)
     seen: list[Tensor] = []
 
     def start(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
-        others = output[torch.randperm(len(output), generator=Generator().manual_seed(0))]
-        changed = output + _NEAR * (others - output) if moved else output
+        changed = output
+        if moved:
+            one, other = (output[torch.randperm(len(output), generator=order)] for _ in range(2))
+            changed = output + _NEAR * (one - other)
         seen.append(changed.to(torch.float64, copy=True))
         return changed
 

@@ -56,7 +56,7 @@ _BISECTIONS = 9
 #: Random networks that are measured; of wide ones fewer, which differ less from each other.
 _MOST_DRAWS, _LEAST_DRAWS, _FEATURES = 32, 4, 1280
 _ROWS = 128
-#: How far a row goes towards another: close enough for a slope, far enough for rounding.
+#: How far a neighbour is, in distances of rows: enough for rounding, little enough for a slope.
 _NEAR = 1e-4
 
 Function = Callable[[Tensor], Tensor]
@@ -222,8 +222,10 @@ class _Chains:
         draws = min(_MOST_DRAWS, max(_LEAST_DRAWS, _FEATURES // max(widths)))
         shape = (draws, _ROWS, inputs)
         rows = 2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1
-        # A row and its neighbour, on the line to the next row.
-        self._rows = torch.cat([rows, rows + _NEAR * (rows.roll(1, dims=1) - rows)], dim=1)
+        # The direction of a neighbour is that between two other rows: what does not depend on the
+        # row itself leaves no weight on those at the edge, where an activation may be flat.
+        directions = rows.roll(1, dims=1) - rows.roll(2, dims=1)
+        self._rows = torch.cat([rows, rows + _NEAR * directions], dim=1)
         sizes = [inputs, *widths]
         self._weights = [
             torch.randn((draws, i, o), generator=generator, dtype=torch.float64)

@@ -73,7 +73,7 @@ PARTS: Mapping[str, Part] = {
     "separate": Part(
         "molecular",
         [*SEPARATE, "frozenbn"],
-        _TWO_MODELS,
+        _NORMALIZED,
         _TWO_MOLECULES,
         factors=["denorm", "rescale"],
     ),

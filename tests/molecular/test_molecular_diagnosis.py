@@ -9,6 +9,7 @@ from molecular_specs import task
 from torch import nn
 
 from suites.molecular import diagnosis
+from suites.molecular.models.potential import predict_energies
 from suites.molecular.task import MolecularTask
 
 
@@ -108,3 +109,41 @@ def test_scores_that_are_the_running_statistics_fault_are_said(
     for name in ("MAE_F", "MAE_F_batch_statistics"):
         assert f"{metrics[name]:.3g}" in text
     assert warnings(task("cgcnn:8x2", "frozenbn"), "other statistics") == []
+
+
+def test_forces_worth_nothing_after_training_are_called_collapsed() -> None:
+    built = task("schnet:8x2")
+    built.step()
+    diagnosis = built.diagnose()
+    assert diagnosis.measurements["collapsed"] is True
+    assert any(t.startswith("collapsed: the forces are no better") for t in diagnosis.warnings)
+
+
+def test_featurewise_says_which_layers_it_leaves() -> None:
+    built = task("schnet:8x2", "irelu+featurewise")
+    (text,) = warnings(built, "linear layers")
+    assert text.startswith("featurewise sets 6 of 12 linear layers")
+    found = built.description["initialization"]
+    assert (found["layers"], found["left"]) == (6, 6)
+    assert warnings(task("schnet:8x2", "irelu"), "linear layers") == []
+
+
+@pytest.mark.parametrize("model", ["schnet:8x2", "painn:8x2", "cgcnn:8x2", "forcenet:8x2"])
+def test_featurewise_sets_the_inputs_of_a_potential_s_activations(model: str) -> None:
+    built = task(model, "irelu+featurewise=0.9,0.3")
+    layer = next(s for s in built.trace.linears if type(s.activation).__name__ == "IReLU")
+    found: list[torch.Tensor] = []
+    layer.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
+    with torch.no_grad():
+        predict_energies(built.net, built.probe())
+        pre = torch.nn.functional.linear(found[0], layer.weight, layer.bias).flatten(0, -2)
+    assert pre.mean(dim=0).tolist() == pytest.approx([0.9] * pre.shape[1], abs=1e-6)
+    assert pre.std(dim=0, correction=0).tolist() == pytest.approx([0.3] * pre.shape[1], abs=1e-6)
+
+
+def test_the_loss_of_energies_and_forces_of_zero() -> None:
+    built = task("schnet:8x2", "baseline", "--ema", "0")
+    with torch.no_grad():
+        for parameter in built.trace.linears[-1].parameters():
+            parameter.zero_()
+    assert built.zero_loss() == pytest.approx(float(built.losses(built.probe())["loss"]))

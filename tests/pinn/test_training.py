@@ -16,6 +16,7 @@ import pinn_specs
 import pytest
 import torch
 
+from bench.cli.show import describe
 from bench.store.record import Record
 from bench.store.store import Store
 from bench.store.weights import load_weights
@@ -93,6 +94,44 @@ def test_an_integrated_relu_trains_under_featurewise(tmp_path: Path) -> None:
     assert losses[-1] < 0.2 * losses[0]
     assert len(record.diagnostics["hidden_signal"]) == 6
     assert min(record.diagnostics["hidden_signal"]) > 1e-2
+
+
+def test_a_start_that_leaves_all_signal_to_a_few_rows_is_said(tmp_path: Path) -> None:
+    concentrated = run(tmp_path, "advection-1d", "irelu+lsuv", model="fnn:40x6", steps=5)
+    (text,) = (text for text in concentrated.warnings if text.startswith("concentrated"))
+    assert "try the initialisation featurewise" in text
+    spread = run(tmp_path, "advection-1d", "irelu+featurewise", model="fnn:40x6", steps=5)
+    assert not any(text.startswith("concentrated") for text in spread.warnings)
+    shares = [
+        record.diagnostics["start"]["concentration"]["energy_in_1_percent"]
+        for record in (spread, concentrated)
+    ]
+    assert shares[0] < 0.2 and shares[1] > 0.5
+    lines = describe(spread)
+    assert any("rows hold" in line for line in lines)
+    assert any("pre-activations of IReLU: 1 ±" in line for line in lines)
+    found = spread.task["initialization"]
+    assert found["slope"] > 1 and found["layers"] == 7
+
+
+def test_no_better_than_the_best_constant_is_a_collapse_once_it_was_trained() -> None:
+    built = build(specify("advection-1d"), CPU)
+    assert built.diagnose().measurements["collapsed"] is False  # nothing was learnt yet
+    built.step()
+    diagnosis = built.diagnose()
+    assert diagnosis.measurements["collapsed"] is True
+    assert any("no better than the best constant (skill" in text for text in diagnosis.warnings)
+
+
+def test_the_loss_of_a_network_of_output_zero_changes_nothing() -> None:
+    built = build(specify("advection-1d"), CPU)
+    before = built.weights()
+    found = built.zero_loss()
+    assert all(torch.equal(value, before[name]) for name, value in built.weights().items())
+    with torch.no_grad():
+        for parameter in built.net.linears[-1].parameters():
+            parameter.zero_()
+    assert found == built.evaluate().metrics["loss"] > 0
 
 
 def test_a_network_that_has_died_at_its_relu_is_called_collapsed() -> None:

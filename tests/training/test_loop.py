@@ -151,6 +151,37 @@ def test_a_run_whose_last_step_destroys_the_network_has_diverged() -> None:
     assert reason and "step 10" in reason
 
 
+class _ScaledRegression(Regression):
+    """Implements `bench.task.Scaled`."""
+
+    def zero_loss(self) -> float:
+        return 2.0
+
+
+@pytest.mark.parametrize(
+    ("factors", "status"),
+    [
+        ((1e14, 1e12), "diverged"),  # fell, and is worth nothing at the end
+        ((1e14, 1.0), "done"),
+        ((1e14, 1e17), "diverged"),
+        ((1.0, 1e4), "done"),
+    ],
+)
+def test_a_divergence_is_judged_against_a_zero_network_and_not_the_first_loss(
+    factors: tuple[float, float], status: str
+) -> None:
+    first, later = factors
+    training = Training(steps=200, lr=1e-9, evaluations=1)
+    task = _ScaledRegression(
+        training, loss_of=lambda step, loss: loss * (first if step < 60 else later)
+    )
+    run = Trainer(task, training, CPU, lambda state: None, lambda *what: None)
+    found, reason = run.run()
+    assert found == status, reason
+    assert run.log.start["zero_loss"] == 2.0
+    assert (reason is None) == (status == "done")
+
+
 # Interruption and resumption.
 
 
