@@ -99,7 +99,7 @@ def test_scores_that_are_the_running_statistics_fault_are_said(
     for _ in range(3):
         built.step()
     with torch.no_grad():
-        built.trace.linears[-1].weight.mul_(1e4)  # so that an error is the prediction's
+        built.trace.linears[-1].weight.mul_(1e5)  # so that an error is the prediction's
     assert warnings(built, "other statistics") == []
     norms = [module for module in built.net.modules() if isinstance(module, nn.BatchNorm1d)]
     for norm in norms:
