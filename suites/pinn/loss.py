@@ -72,7 +72,7 @@ class Loss:
 def loss_weights(
     problem: Problem, terms: Sequence[Term], conditions: Sequence[Any], scales: Sequence[Scale]
 ) -> list[float]:
-    """1/S_k² for each equation and 1/C_i² for each condition: every term in the loss's unit.
+    """1/S_k² for each equation and 1/C_i² for each condition: every term in the new unit.
 
     Args:
         problem: Declares S_k.

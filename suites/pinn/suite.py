@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from bench.arm import BASELINE, Arm, definition_versions, technique_definitions
+from bench.arm import BASELINE, LATER_AXES, Arm, definition_versions, technique_definitions
 from bench.spec.options import Options
 from bench.spec.spec import Spec
 from bench.spec.training import Training
@@ -200,7 +200,7 @@ class PINNSuite:
             found.append(f"{name}.build_together")
         if definition := problem_definition(spec.problem):
             found.append(definition)
-        return [*found, *technique_definitions(spec.axes)]
+        return [*found, *technique_definitions({**LATER_AXES, **spec.axes})]
 
     def versions(self, spec: Spec) -> Mapping[str, int]:
         """See `bench.task.Suite.versions`."""

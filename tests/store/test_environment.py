@@ -28,6 +28,7 @@ def test_the_code_is_that_of_harness_suite_and_names() -> None:
         "bench.techniques.initializers:glorot_normal",
         "bench.techniques.integrated:IReLU",
         "bench.techniques.norm_layers:none",
+        "bench.techniques.offset:nothing",
         "bench.techniques.rescaling:constant",
         "bench.training.group:Group",
         "bench.training.optimization:cosine",
