@@ -2,8 +2,8 @@ r"""An activation of your own: a function without arguments that returns a modul
 
 In this folder:
 
-    python -m bench.suite pinn --problem advection-1d --arm lsuv \
-        --arm activation=activation:Snake+lsuv
+    python -m bench.suite pinn --problem advection-1d --arm featurewise \
+        --arm activation=activation:Snake+featurewise
 """
 
 import torch

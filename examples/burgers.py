@@ -2,7 +2,7 @@
 
 In this folder:
 
-    python -m bench.suite pinn --problem burgers:problem --arm irelu+lsuv
+    python -m bench.suite pinn --problem burgers:problem --arm irelu+featurewise
 """
 
 import deepxde as dde

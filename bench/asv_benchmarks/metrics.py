@@ -82,8 +82,13 @@ class PINN(Trained):
         ),
         cases(
             ["fnn baseline"],
-            ["fnn irelu+lsuv"],
-            ["fnn isilu+lsuv", "fnn rescale", "fnn-bn baseline", "fnn-bn irelu+denorm+lsuv"],
+            ["fnn irelu+featurewise"],
+            [
+                "fnn isilu+featurewise",
+                "fnn rescale",
+                "fnn-bn baseline",
+                "fnn-bn irelu+denorm+featurewise",
+            ],
         ),
     ]
     training = ("--steps", "100", "--lr", "6e-3", "--dtype", "float64")
