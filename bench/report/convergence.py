@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from bench.arm import BASELINE
 from bench.report.results import Case, Results
 from bench.text.formatting import number
 
@@ -14,20 +13,20 @@ CONVERGED = 0.9
 
 
 def unconverged(results: Results) -> dict[Case, float]:
-    """The cases whose reference has learned too little, with its median skill over the seeds.
+    """The cases where something that arms are compared with has learned too little.
 
-    The reference is the baseline, or where a study has none the best of those that arms are
-    compared with.
+    Returns:
+        Of each case the lowest skill of the references, each the median over its seeds.
     """
     references = {comparison.reference for comparison in results.comparisons}
-    references = {BASELINE} & references or references
     found: dict[Case, float] = {}
     for case in results.cases:
         skills = results.columns[case.problem].skills
         medians = [results.median(case, name, skills[0]) for name in references] if skills else []
-        best = max((median for median in medians if median is not None), default=math.inf)
-        if math.isfinite(best) and best < CONVERGED:  # what diverged is said elsewhere
-            found[case] = best
+        # What diverged is said elsewhere.
+        known = [median for median in medians if median is not None and math.isfinite(median)]
+        if known and min(known) < CONVERGED:
+            found[case] = min(known)
     return found
 
 

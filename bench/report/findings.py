@@ -111,8 +111,8 @@ def _early(results: Results) -> list[str]:
         return []
     where = ", ".join(map(results.title, found))
     return [
-        f"On {where} the runs are not converged: what arms are compared with has a skill below"
-        f" {CONVERGED:g} (0: the best constant prediction; 1: exact), so the comparison there is of"
+        f"On {where} the runs are not converged: something that arms are compared with has a skill"
+        f" below {CONVERGED:g} (0: the best constant prediction; 1: exact), so that comparison is of"
         " the beginning of training, and a longer run may reverse it."
     ]
 
@@ -135,7 +135,7 @@ def _unseen(results: Results) -> list[str]:
 
 
 def _lost(results: Results) -> list[str]:
-    """Warnings about arms whose runs diverged, or whose networks carry no signal."""
+    """Warnings about arms whose runs diverged or collapsed: see `Results.collapsed`."""
     counts = []
     for variant in results.variants:
         total = sum(len(results.of(case, variant)) for case in results.cases)

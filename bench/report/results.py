@@ -329,13 +329,19 @@ class Results:
         """Main effects and interactions on the main error, over `factorial_errors`."""
         errors = list(self.factorial_errors.values())
         terms = factorial(self.plan.factors, errors) if errors else []
-        cells = [(case, cell) for case in self.factorial_errors for cell in self.plan.cells]
-        if not any(self.unseen(case, cell) for case, cell in cells):
+        if not self.factorial_unseen:
             return terms
         return [
             term._replace(effect=term.effect._replace(verdict="undecided", seeds_needed=None))
             for term in terms
         ]
+
+    @property
+    def factorial_unseen(self) -> list[str]:
+        """The combinations with a run that was trained on another residual than that of what is
+        scored: nothing is claimed of a factorial with one."""
+        cells = self.plan.cells if self.plan.factors else []
+        return [c for c in cells if any(self.unseen(case, c) for case in self.factorial_errors)]
 
     def unseen(self, case: Case, variant: str) -> list[str]:
         """How far the residual in training is from the scored function's, in words, of each run in
@@ -344,7 +350,8 @@ class Results:
         return [said for said in found if said is not None]
 
     def collapsed(self, case: Case, variant: str) -> int:
-        """Number of networks that carry no signal, according to their diagnosis."""
+        """Number of networks that carry no signal, or are no better than the best constant or than
+        zero forces, according to their diagnosis."""
         return sum(bool(r.diagnostics.get("collapsed")) for r in self.of(case, variant).values())
 
     def diverged(self, case: Case, variant: str) -> int:

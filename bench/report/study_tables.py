@@ -91,16 +91,24 @@ def _effect_row(comparison: Comparison) -> list[Cell]:
 def factorial_table(results: Results, suite: Suite) -> Table:
     """Main effects and interactions."""
     del suite
-    rows: list[list[Cell]] = [
-        [
-            " × ".join(term.factors),
-            "main effect" if len(term.factors) == 1 else "interaction",
-            *term.effect.ratios,
-            term.effect.verdict if len(term.factors) == 1 else _interaction(term.effect),
-            term.diverged,
-        ]
-        for term in results.factorial
-    ]
+    unseen = results.factorial_unseen
+    rows: list[list[Cell]] = []
+    for term in results.factorial:
+        main = len(term.factors) == 1
+        verdict = term.effect.verdict if main else _interaction(term.effect)
+        rows.append(
+            [
+                " × ".join(term.factors),
+                "main effect" if main else "interaction",
+                *term.effect.ratios,
+                "no claim" if unseen else verdict,
+                term.diverged,
+            ]
+        )
+    reason = (
+        f" No claim: the residual of {', '.join(unseen)} in training is not that of the function"
+        " which is scored."
+    )
     cases = ", ".join(map(results.title, results.factorial_errors))
     return Table(
         "factorial",
@@ -110,7 +118,8 @@ def factorial_table(results: Results, suite: Suite) -> Table:
         "A main effect is the error ratio of a factor averaged over the others' levels; an"
         " interaction is by how much the ratio of one changes when the other is on (1: they"
         " multiply). A diverged run is entered with the worst error of its problem, which is a"
-        f" guess, so that nothing is claimed where there is one. Over {cases}.",
+        f" guess, so that nothing is claimed where there is one. Over {cases}."
+        + (reason if unseen else ""),
     )
 
 

@@ -217,8 +217,7 @@ class Trainer:
             start = self.examine()
             self.log.start = {**start.measurements, "warnings": list(start.warnings)}
             if isinstance(self.task, Scaled):
-                with self._apart():
-                    self.log.start["zero_loss"] = _finite(self.task.zero_loss())
+                self.log.start["zero_loss"] = self._zero_loss(self.task)
 
     def follow(self, block: Block) -> None:
         """Take a block of steps that was done into account."""
@@ -289,10 +288,24 @@ class Trainer:
             return None
         return f"the loss grew from {first:.3g} to {least:.3g} by step {self.log.step}"
 
+    def _zero_loss(self, task: Scaled) -> float | None:
+        """The loss of a network of output 0; ``None`` where the equations have none there."""
+        with self._apart():
+            try:
+                return _finite(task.zero_loss())
+            except RAISED:  # a user's equations may refuse a solution of 0
+                return None
+
     def _scale(self) -> float | None:
-        """The loss of a network of output 0; where that is 0 or unknown, the first loss."""
-        scales = (self.log.start.get("zero_loss"), self.log.losses["loss"][0])
-        return next((scale for scale in scales if scale is not None and scale > 0), None)
+        """The loss of a network of output 0; where that is 0 or unknown, the first loss.
+
+        It is no less than 1, the size of what a network gives before it has learnt anything, nor
+        than the first loss where that is less: 0 may be all but the solution.
+        """
+        zero, first = self.log.start.get("zero_loss"), self.log.losses["loss"][0]
+        if not zero:
+            return first or None
+        return max(zero, 0.0 if first is None else min(first, 1.0))
 
     def _evaluate(self) -> None:
         start = time.perf_counter()

@@ -126,8 +126,9 @@ def _residual_ratio(task: Examined) -> float | None:
     finite.
     """
     with training_mode(task.net):
-        training = task.evaluation(training=True).detach()
+        # First what is scored: training moves the statistics of batch norm.
         scored = task.evaluation(training=False).detach()
+        training = task.evaluation(training=True).detach()
     found = [
         ratio_of(float(training[k]), float(scored[k]))
         for k, term in enumerate(task.loss.terms)

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 _GRID = 16_384
 _MOST_INITIAL = 1_000_000
 _MOST_SEEDS = 128
-#: The normalisations that have never stood after the activation. All others were moved before it
-#: once, but for the model that is as published: in this suite that is one version more.
+#: The normalisations that have never stood after the activation. Where the others stand is the
+#: model's since they were moved before it: in this suite that is one version more.
 _NEVER_LAST = ("denorm", "pointwise-batchnorm")
 
 
@@ -211,7 +211,7 @@ class PINNSuite:
             problem=get_problem(spec.problem).version,
             protocol=get_protocol(protocol_name(spec)).version,
         )
-        if spec.axes["normalization"] in _NEVER_LAST or architecture.norm_last:
+        if spec.axes["normalization"] in _NEVER_LAST:
             return found
         return {**found, "normalization": found.get("normalization", 1) + 1}
 

@@ -80,7 +80,8 @@ UNBOUNDED_FEATURES = wrap(unbounded_data, **DECAY, input_transform=own_features)
 
 
 def test_the_domain_is_mapped_to_the_unit_box() -> None:
-    scaling = scaling_of(standard("diffusion-sorption-1d").data.geom, "sorption")
+    data = standard("diffusion-sorption-1d").data
+    scaling = scaling_of(data.geom, "sorption", torch.as_tensor(data.train_x))
     corners = torch.tensor([[0.0, 0.0], [1.0, 500.0], [0.25, 250.0]], dtype=torch.float64)
     wanted = torch.tensor([[-1.0, -1.0], [1.0, 1.0], [-0.5, 0.0]], dtype=torch.float64)
     torch.testing.assert_close(scaling.double()(corners), wanted, rtol=0, atol=1e-15)

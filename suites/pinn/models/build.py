@@ -53,7 +53,7 @@ def build_network(
     if features is not points:
         net.apply_feature_transform(problem.input_transform)
     elif domain is not None:
-        net.apply_feature_transform(scaling_of(domain, problem.name).to(points.device))
+        net.apply_feature_transform(scaling_of(domain, problem.name, points).to(points.device))
     net.initialized = set_first_weights(
         net, list(net.linears), lambda: net(points), axes["initialization"], seed
     )

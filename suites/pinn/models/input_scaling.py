@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from bench.text.errors import BadInput
 from suites.pinn.backend import dde
 
+#: Of coordinates in single precision.
+_ROUNDING = 1e-4
+
 
 class InputScaling(nn.Module):
     """ξ_j = factor_j·(x_j − centre_j), which maps the box [lower, upper] to [−1, 1].
@@ -39,17 +42,25 @@ class InputScaling(nn.Module):
         return (inputs - self.centre) * self.factor
 
 
-def scaling_of(geometry: Any, problem: str) -> InputScaling:
+def scaling_of(geometry: Any, problem: str, points: Tensor) -> InputScaling:
     """The scaling of a domain: of its bounding box, and of its span of time.
 
     Args:
         geometry: A geometry of DeepXDE, with time or without.
         problem: Name of the problem, for messages.
+        points: Training points, shape ``(n, n_inputs)``, which the bounds must hold.
 
     Raises:
-        BadInput: The domain has no finite bounds, or no extent in one direction.
+        BadInput: The domain has no finite bounds or no extent in one direction, or its points lie
+            outside of them (the bounding box of DeepXDE's `Ellipse` is not that of the ellipse).
     """
+    advice = "give the problem an input_transform, or take --protocol paper"
     timed = hasattr(geometry, "timedomain")
+    if not hasattr(geometry.geometry if timed else geometry, "bbox"):
+        raise BadInput(
+            f"problem {problem!r}: its {type(geometry).__name__} has no bbox, so its inputs cannot"
+            f" be scaled to [-1, 1]; {advice}"
+        )
     boxes = [geometry.geometry.bbox, geometry.timedomain.bbox] if timed else [geometry.bbox]
     lower, upper = (
         np.concatenate([np.ravel(np.asarray(box[side], dtype=np.float64)) for box in boxes])
@@ -58,6 +69,14 @@ def scaling_of(geometry: Any, problem: str) -> InputScaling:
     if not (np.isfinite(lower).all() and np.isfinite(upper).all() and (lower < upper).all()):
         raise BadInput(
             f"problem {problem!r}: its domain from {lower.tolist()} to {upper.tolist()} cannot be"
-            " scaled to [-1, 1]; give the problem an input_transform, or take --protocol paper"
+            f" scaled to [-1, 1]; {advice}"
         )
-    return InputScaling(lower, upper)
+    scaling = InputScaling(lower, upper).to(points.device)
+    farthest = float(scaling(points).abs().max())
+    if farthest > 1 + _ROUNDING:
+        raise BadInput(
+            f"problem {problem!r}: points lie outside the bounds {lower.tolist()} to"
+            f" {upper.tolist()} of its {type(geometry).__name__}, at {farthest:.3g} instead of 1 at"
+            f" most, so its inputs cannot be scaled to [-1, 1]; {advice}"
+        )
+    return scaling
