@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bench.task import Task
 
+#: Of each suite, where they are not the defaults.
+_OPTIONS = {"pinn": {"compile": "off"}}
 #: The harness's context of a task stays open until the process ends.
 _open = contextlib.ExitStack()
 atexit.register(_open.close)
@@ -18,6 +20,9 @@ atexit.register(_open.close)
 @functools.cache
 def built(suite_name: str, problem: str, network: str, device: str, dtype: str = "float32") -> Task:
     """A task of budget ``quick``, ready to train.
+
+    A PINN's steps are not compiled: that takes longer than all that is measured, and hides the
+    operators that are counted.
 
     asv sets a benchmark up before each single sample, so a task is kept for the process.
 
@@ -49,7 +54,7 @@ def built(suite_name: str, problem: str, network: str, device: str, dtype: str =
             device=device,
             dtype=dtype,
             training=TrainingOptions(),
-            options=suite.options(),
+            options=suite.options(**_OPTIONS.get(suite_name, {})),
         )
     )
     where = torch.device(device)

@@ -112,8 +112,8 @@ def _early(results: Results) -> list[str]:
     where = ", ".join(map(results.title, found))
     return [
         f"On {where} the runs are not converged: something that arms are compared with has a skill"
-        f" below {CONVERGED:g} (0: the best constant prediction; 1: exact), so that comparison is of"
-        " the beginning of training, and a longer run may reverse it."
+        f" below {CONVERGED:g} (0: the best constant prediction; 1: exact), so that comparison is"
+        " of the beginning of training, and a longer run may reverse it."
     ]
 
 

@@ -31,25 +31,32 @@ _THREE = ["irelu", *_SEPARATE]
 _INTEGRATED = integrated((), ("featurewise",))
 _INITIALIZED = under_initializations(["irelu", "ielu", "isilu"], ["lsuv", "featurewise"])
 _CELLS = [BASELINE, "irelu+rescale=1e2", "irelu", "rescale=1e2"]
+#: The weights between the terms of a system that C brings, without its change of units.
+_CONTROL = "rescale-weights=1e2"
+_CONTROLS = ["frozenbn", _CONTROL]
 
 PARTS: Mapping[str, Part] = {
     "paper": Part(
         "pinn",
-        [*_CELLS, *(f"{arm} {_PAPER}" for arm in _CELLS)],
+        [f"{arm}{protocol}" for protocol in ("", f" {_PAPER}") for arm in (*_CELLS, _CONTROL)],
         compare=[
-            *((arm, BASELINE) for arm in _CELLS[1:]),
-            *((f"{arm} {_PAPER}", f"{BASELINE} {_PAPER}") for arm in _CELLS[1:]),
+            (f"{one}{protocol}", f"{other}{protocol}")
+            for protocol in ("", f" {_PAPER}")
+            for one, other in (
+                *((arm, BASELINE) for arm in _CELLS[1:]),
+                ("rescale=1e2", _CONTROL),
+            )
         ],
     ),
     "denormalization": Part("pinn", [BASELINE, "denorm", "frozenbn"], _NORMALIZED),
     "label-rescaling": Part("pinn", _CONTROLLED[0], compare=_CONTROLLED[1]),
     "separate": Part(
-        "pinn", [*combinations(_SEPARATE), "frozenbn"], _NORMALIZED, factors=_SEPARATE
+        "pinn", [*combinations(_SEPARATE), *_CONTROLS], _NORMALIZED, factors=_SEPARATE
     ),
     "integrated-activations": Part("pinn", _INTEGRATED[0], compare=_INTEGRATED[1]),
     "initialization": Part(
         "pinn", _INITIALIZED[0], compare=_INITIALIZED[1], factors=["irelu", "featurewise"]
     ),
     "units": Part("pinn", _SCALED[0], compare=_SCALED[1]),
-    "factorial": Part("pinn", [*combinations(_THREE), "frozenbn"], _NORMALIZED, factors=_THREE),
+    "factorial": Part("pinn", [*combinations(_THREE), *_CONTROLS], _NORMALIZED, factors=_THREE),
 }

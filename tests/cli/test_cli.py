@@ -236,7 +236,7 @@ def test_the_table_has_a_row_an_arm(session: Session) -> None:
     rows = [line.split() for line in session.second.stdout.splitlines()]
     cells = {row[0]: row for row in rows if row}
     for arm in ("baseline", "denorm", "sin"):
-        assert cells[arm][-1] == "done"
+        assert "done" in " ".join(cells[arm][-2:])
     assert "L2RE" in cells["arm"] and "ms/step" in cells["arm"]
     record = session.records[2]
     L2RE = float(cells["sin"][1])

@@ -292,8 +292,11 @@ def test_a_unit_that_the_file_names_itself_is_the_same_run(tmp_path: Path) -> No
     assert trained(tmp_path, "--energy-unit", "kcal/mol") == trained(tmp_path)
 
 
-def test_the_bare_rescale_is_the_problem_s(tmp_path: Path) -> None:
-    record = trained(tmp_path, "--arm", "rescale", "--no-baseline")
+def test_the_bare_rescale_is_as_published_under_the_paper_s_protocol(tmp_path: Path) -> None:
+    standard = trained(tmp_path / "standard", "--arm", "rescale", "--no-baseline")
+    assert standard.spec.axes["rescaling"] == "rescale=auto"
+    paper = ["--protocol", "paper"]
+    record = trained(tmp_path / "paper", "--arm", "rescale", "--no-baseline", *paper)
     assert record.spec.axes["rescaling"] == "rescale=1e6"
     assert record.task["scale"]["factor"] == 1e6
 

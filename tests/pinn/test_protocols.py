@@ -76,6 +76,22 @@ UNBOUNDED = wrap(unbounded_data, **DECAY)
 UNBOUNDED_FEATURES = wrap(unbounded_data, **DECAY, input_transform=own_features)
 
 
+def untrue_data() -> Any:
+    data = decay_data()
+    data.geom.geometry.bbox = (np.array([-3.0]), np.array([2.0]))
+    return data
+
+
+def boundless_data() -> Any:
+    data = decay_data()
+    del data.geom.geometry.bbox
+    return data
+
+
+UNTRUE = wrap(untrue_data, **DECAY)
+BOUNDLESS = wrap(boundless_data, **DECAY)
+
+
 # --- scaling ------------------------------------------------------------------------------------
 
 
@@ -176,6 +192,14 @@ def test_a_domain_without_bounds_is_refused() -> None:
         standard(__name__ + ":UNBOUNDED")
     standard(__name__ + ":UNBOUNDED_FEATURES")
     pinn_specs.task(__name__ + ":UNBOUNDED")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("UNTRUE", "points lie outside the bounds"), ("BOUNDLESS", "has no bbox")]
+)
+def test_bounds_that_are_not_the_points_are_refused(name: str, words: str) -> None:
+    with pytest.raises(BadInput, match=f"{words}.*input_transform.*--protocol paper"):
+        standard(f"{__name__}:{name}")
 
 
 def test_a_loaded_network_takes_physical_coordinates() -> None:

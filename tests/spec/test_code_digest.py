@@ -410,8 +410,8 @@ IRRELEVANT: Mapping[str, tuple[str, str, str]] = {
     "a comment in speed": ("bench/training/stock_speed.py", "", "# measured again\n"),
     "a docstring of a loss": (
         "suites/pinn/loss.py",
-        "every term in the loss's unit.",
-        "all terms in the loss's unit.",
+        "every term in the new unit.",
+        "all terms in the new unit.",
     ),
     "a message": ("suites/pinn/loss.py", "so its labels cannot be", "so labels cannot be"),
     "an annotation": (

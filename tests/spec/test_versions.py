@@ -171,8 +171,8 @@ def test_every_other_version_is_1_today() -> None:
         ("fnn-bn", "denorm", {"model": 2}),
         ("fnn-bn", "frozenbn", {"model": 2, "normalization": 2}),
         ("fnn-ln", "baseline", {"normalization": 2}),
-        ("fnn-bn-published", "baseline", {}),
-        ("fnn-bn-published", "frozenbn", {}),
+        ("fnn-bn-published", "baseline", {"normalization": 2}),
+        ("fnn-bn-published", "frozenbn", {"normalization": 2}),
     ],
 )
 def test_a_norm_that_has_moved_before_the_activation_is_another(

@@ -30,6 +30,7 @@ def test_the_code_is_that_of_harness_suite_and_names() -> None:
         "bench.techniques.norm_layers:none",
         "bench.techniques.offset:nothing",
         "bench.techniques.rescaling:constant",
+        "suites.pinn.protocols:PAPER",
         "bench.training.group:Group",
         "bench.training.optimization:cosine",
         "suites.pinn.models.catalogue:FNN",

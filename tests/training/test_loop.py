@@ -182,6 +182,19 @@ def test_a_divergence_is_judged_against_a_zero_network_and_not_the_first_loss(
     assert (reason is None) == (status == "done")
 
 
+@pytest.mark.parametrize("zero", [1e-13, 0.0, float("nan"), "refused"])
+def test_a_problem_that_0_nearly_solves_is_not_diverged_by_that(zero: float | str) -> None:
+    class Nearly(Regression):
+        def zero_loss(self) -> float:
+            if isinstance(zero, str):
+                raise ValueError("u must be positive")
+            return zero
+
+    training = Training(steps=200, lr=1e-2, evaluations=1)
+    run = Trainer(Nearly(training), training, CPU, lambda state: None, lambda *what: None)
+    assert run.run() == ("done", None)
+
+
 # Interruption and resumption.
 
 
