@@ -229,7 +229,10 @@ def _collapse(
 def _no_skill(axes: Mapping[str, str], skill: float) -> list[str]:
     if not skill <= _NO_SKILL:
         return []
-    return [f"collapsed: no better than the best constant (skill {skill:.2g}); {_cure(axes)}"]
+    return [
+        f"collapsed: no better than the best constant (skill {skill:.2g}); train longer (--steps), or"
+        f" {_cure(axes)}"
+    ]
 
 
 def _explosion(axes: Mapping[str, str], signals: Sequence[float]) -> list[str]:
