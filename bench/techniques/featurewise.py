@@ -78,9 +78,10 @@ class Featurewise:
 
     Attributes:
         report: After a call, JSON values for the record: ``pre_activations`` (of each activation
-            its ``mean`` and ``std``, and by the rule the ``slope`` of random networks of that
-            shape), ``layers`` that were set and those ``left``, ``constant_features``, and the
-            ``slope`` that this network has on its data (``None`` where its layers are no chain).
+            its ``mean`` and ``std``, and by the rule the ``slope`` of random chains as deep and
+            wide as the longest path through it), ``layers`` that were set and those ``left``,
+            ``constant_features``, and the ``slope`` that this network has on its data (``None``
+            where its layers are no chain).
     """
 
     def __init__(self, given: tuple[float, float] | None = None) -> None:
@@ -107,7 +108,7 @@ class Featurewise:
                     "featurewise sets linear layers that have a bias and an activation behind them,"
                     " and this network has none"
                 )
-            wanted = [self._wanted(site, sites) for site in sites]
+            wanted = self._wanted(sites, layers, forward)
             output = layers[-1] if all(site.layer is not layers[-1] for site in sites) else None
             if output is not None and output.bias is None:
                 output = None
@@ -134,11 +135,20 @@ class Featurewise:
             "slope": slope,
         }
 
-    def _wanted(self, site: Site, sites: Sequence[Site]) -> PreActivation:
+    def _wanted(
+        self, sites: Sequence[Site], layers: Sequence[nn.Linear], forward: Forward
+    ) -> list[PreActivation]:
+        """By the rule, of a chain as deep and wide as the longest path through each site."""
         if self._given is not None:
-            return self._given
-        shape = sites[0].layer.in_features, tuple(each.layer.out_features for each in sites)
-        return _by_rule(site.activation, *shape)
+            return [self._given] * len(sites)
+        paths = [sites] * len(sites) if _chain(sites, layers) else longest_paths(sites, forward)
+        shapes = [
+            (path[0].layer.in_features, tuple(each.layer.out_features for each in path))
+            for path in paths
+        ]
+        return [
+            _by_rule(site.activation, *shape) for site, shape in zip(sites, shapes, strict=True)
+        ]
 
 
 _RULED: dict[Any, PreActivation] = {}
@@ -234,6 +244,42 @@ def find_sites(layers: Sequence[nn.Linear], forward: Forward) -> list[Site]:
                 " weight and bias by which a mean and a deviation could be set"
             )
     return list(found.values())
+
+
+def longest_paths(sites: Sequence[Site], forward: Forward) -> list[list[Site]]:
+    """The longest path of sites through each, where the output of one depends on the other's.
+
+    Args:
+        sites: In the order of execution; the parameters of their layers require gradients.
+        forward: Runs the network.
+    """
+    outputs: dict[int, Tensor] = {}
+
+    def keep(module: nn.Module, inputs: object, output: Tensor) -> None:
+        outputs.setdefault(id(module), output)
+
+    handles = [site.layer.register_forward_hook(keep) for site in sites]
+    with torch.enable_grad():
+        try:
+            forward()
+        finally:
+            for handle in handles:
+                handle.remove()
+        of_sites = [outputs[id(site.layer)] for site in sites]
+        sums = [output.sum() for output in of_sites]
+    into: list[list[int]] = []
+    onward: list[list[int]] = [[k] for k in range(len(sites))]
+    needs: list[list[int]] = []
+    for k, output in enumerate(of_sites):
+        gradients = torch.autograd.grad(
+            sums[k], [output, *of_sites[:k]], retain_graph=True, allow_unused=True
+        )[1:]
+        needs.append([j for j, gradient in enumerate(gradients) if gradient is not None])
+        into.append([*max((into[j] for j in needs[k]), key=len, default=[]), k])
+    for k in reversed(range(len(sites))):
+        for j in needs[k]:
+            onward[j] = max(onward[j], [j, *onward[k]], key=len)
+    return [[sites[j] for j in [*into[k], *onward[k][1:]]] for k in range(len(sites))]
 
 
 def _within(module: Any) -> Any:

@@ -230,8 +230,8 @@ def _no_skill(axes: Mapping[str, str], skill: float) -> list[str]:
     if not skill <= _NO_SKILL:
         return []
     return [
-        f"collapsed: no better than the best constant (skill {skill:.2g}); train longer (--steps), or"
-        f" {_cure(axes)}"
+        f"collapsed: no better than the best constant (skill {skill:.2g}); train longer (--steps),"
+        f" or {_cure(axes)}"
     ]
 
 

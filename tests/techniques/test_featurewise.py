@@ -11,7 +11,7 @@ from schnetpack.nn import Dense
 from torch import Tensor, nn
 
 from bench.techniques.activation import make_activation
-from bench.techniques.featurewise import OUTPUT_STD, Featurewise, find_sites
+from bench.techniques.featurewise import OUTPUT_STD, Featurewise, find_sites, longest_paths
 from bench.techniques.initialization import INITIALIZATIONS
 from bench.techniques.initializers import initialize
 from bench.techniques.norm_layers import FrozenBatchNorm, LayerNorm, measure_frozen_statistics
@@ -209,6 +209,24 @@ def test_layers_with_an_activation_of_their_own_and_layers_without_one() -> None
         expect(nn.functional.linear(x, hidden.weight, hidden.bias).double(), 0.3, 0.7)
         expect(net(x).double(), 0, OUTPUT_STD)
     assert (chosen.report["layers"], chosen.report["left"], chosen.report["slope"]) == (2, 2, None)
+
+
+def test_a_branch_has_the_depth_of_its_own_path() -> None:
+    """a → b → d and c → d, and e apart: what is summed at the end is on no path together."""
+    a, b, c, d, e = (Dense(4, 4, activation=nn.Tanh()) for _ in range(5))
+    x = torch.randn(10, 4)
+
+    def forward() -> Tensor:
+        total: Tensor = d(b(a(x)) + c(x)) + e(x)
+        return total
+
+    with torch.no_grad():
+        sites = find_sites([a, b, c, d, e], forward)
+        paths = longest_paths(sites, forward)
+    found = {id(s.layer): [one.layer for one in p] for s, p in zip(sites, paths, strict=True)}
+    wanted = {a: [a, b, d], b: [a, b, d], c: [c, d], d: [a, b, d], e: [e]}
+    for layer, path in wanted.items():
+        assert list(map(id, found[id(layer)])) == list(map(id, path))
 
 
 def test_a_network_without_such_a_layer_is_refused_in_words() -> None:
