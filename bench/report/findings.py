@@ -13,7 +13,7 @@ from bench.report.convergence import CONVERGED, clause, unconverged
 from bench.report.results import Case, Comparison, Results
 from bench.statistics.effects import LEAST_FREEDOM, LEAST_SEEDS, ratio
 from bench.store.record import FINAL, Record
-from bench.text.formatting import counted, ratio_text
+from bench.text.formatting import counted, number, ratio_text
 
 #: Comparisons that a headline spells out; of more it gives counts and extremes.
 _SPELLED = 4
@@ -29,8 +29,7 @@ def headline(results: Results) -> str:
     where = f"On {_extent(decided)}"
     if waiting := sum(n for status, n in results.statuses.items() if status not in FINAL):
         where = f"So far ({waiting} runs are missing), on {_extent(decided)}"
-    early = clause({results.title(case): skill for case, skill in unconverged(results).items()})
-    early = early and f" {early[0].upper()}{early[1:]}."
+    early = _early_clause(results)
     if len(decided) <= _SPELLED:
         return f"{where}: {'; '.join(map(_clause, decided))}.{early}"
     outcomes = Counter(comparison.outcome for comparison in decided)
@@ -44,6 +43,16 @@ def headline(results: Results) -> str:
     ]
     most = f" The largest: {'; '.join(extremes)}." if extremes else ""
     return f"{where}, of {len(decided)} comparisons {counts}.{most}{early}"
+
+
+def _early_clause(results: Results) -> str:
+    """A sentence about problems on which a reference is no solution yet; empty if there is none."""
+    found = {results.title(case): skill for case, skill in unconverged(results).items()}
+    if len(found) > _SPELLED:
+        skills = f"{number(min(found.values()))} to {number(max(found.values()))}"
+        return f" Not converged: {len(found)} of {len(results.cases)} problems (skill {skills})."
+    said = clause(found)
+    return said and f" {said[0].upper()}{said[1:]}."
 
 
 def _progress(results: Results) -> str:
