@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,7 +15,19 @@ from bench.report.results import Results as PlanResults
 from bench.statistics.effects import ratio
 from bench.store.record import Record
 
-_CATEGORIES = ("suite", "problem", "model", "arm", *AXES, "budget", "status", "device", "dtype")
+_CATEGORIES = (
+    "suite",
+    "problem",
+    "model",
+    "arm",
+    *AXES,
+    "budget",
+    "status",
+    "device",
+    "dtype",
+    "schedule",
+    "settings",
+)
 
 
 def run_frame(records: Sequence[Record]) -> pd.DataFrame:
@@ -34,6 +47,9 @@ def run_frame(records: Sequence[Record]) -> pd.DataFrame:
             "budget": record.budget,
             "device": spec.device,
             "dtype": spec.dtype,
+            "lr": spec.training.lr,
+            "schedule": spec.training.schedule,
+            "settings": json.dumps(spec.settings, sort_keys=True),
             "status": record.status,
             "reason": record.reason,
             "steps": record.steps_done,

@@ -61,10 +61,11 @@ class Results:
         """A row for each run: what was run, how it ended, times, and every metric at its end.
 
         Returns:
-            Names are categories, numbers have their types. A metric is NaN where it is not finite
-            or was never reached. Metrics and loss terms are in the labels' own units, whatever the
-            rescaling; ``attrs["units"]`` has the unit of each, or a dict of units by problem where
-            they differ.
+            Names are categories, numbers have their types. ``settings`` has the suite's own, among
+            them the protocol, as JSON: runs that differ in them are not of one arm. A metric is
+            NaN where it is not finite or was never reached. Metrics and loss terms are in the
+            labels' own units, whatever the rescaling; ``attrs["units"]`` has the unit of each, or a
+            dict of units by problem where they differ.
         """
         return run_frame(self.records)
 

@@ -84,6 +84,27 @@ def test_curves_are_long(pinn: bench.Results) -> None:
         pinn.curves("L2R")
 
 
+def test_runs_of_two_protocols_are_told_apart_in_a_frame(tmp_path: Path) -> None:
+    found = {}
+    for protocol in ("standard", "paper"):
+        results = bench.run(
+            "pinn",
+            problems=["advection-1d"],
+            models="fnn:4x1",
+            budget="smoke",
+            steps=1,
+            protocol=protocol,
+            device="cpu",
+            jobs=1,
+            store=tmp_path,
+        )
+        row = results.frame().iloc[0]
+        found[protocol] = (row["settings"], row["schedule"])
+    assert json.loads(found["standard"][0])["protocol"] == "standard"
+    assert found["standard"][0] != found["paper"][0]
+    assert [schedule for _, schedule in found.values()] == ["warmup-stable-decay", "constant"]
+
+
 def test_a_comparison_is_that_of_the_report(
     pinn: bench.Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
