@@ -37,6 +37,12 @@ class Doc:
     flag: str = ""
 
 
+def one_of(entries: Mapping[str, Any]) -> Doc:
+    """The documentation of an option that names one of some entries, each with a ``summary``."""
+    said = "; ".join(f"{name}: {entry.summary}" for name, entry in entries.items())
+    return Doc(said, "NAME", tuple(entries))
+
+
 class Declared(typing.NamedTuple):
     """One option of a struct.
 

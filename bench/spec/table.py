@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping
 
+from bench.text.errors import unknown
+
 
 class Table[T](Mapping[str, T]):
     """Definitions by name, each as the reference ``package.module:attribute`` of where it stands.
@@ -23,6 +25,20 @@ class Table[T](Mapping[str, T]):
         module, _, attribute = self.references[name].partition(":")
         found: T = getattr(importlib.import_module(module), attribute)
         return found
+
+    def find(self, kind: str, name: str) -> T:
+        """The definition of that name.
+
+        Args:
+            kind: What the name should be, for the message: ``protocol``.
+            name: The name.
+
+        Raises:
+            BadInput: There is none.
+        """
+        if name not in self.references:
+            raise unknown(kind, name, self.references)
+        return self[name]
 
     def __contains__(self, name: object) -> bool:
         return name in self.references

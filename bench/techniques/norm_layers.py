@@ -58,18 +58,12 @@ class BatchNorm1d(nn.BatchNorm1d):
         return y * self.weight + self.bias if self.affine else y
 
 
-class FrozenBatchNorm(nn.Module):
-    """Batch norm whose statistics are measured once, after initialisation, and then kept.
-
-    The affine parameters are trained. Rows do not influence each other, so derivatives with
-    respect to the input are pointwise, unlike those of `torch.nn.BatchNorm1d` in training mode.
+class _KeptStatistics(nn.Module):
+    """Trained affine parameters, and the statistics of evaluation as buffers.
 
     Args:
         num_features: Size of the last axis.
         eps: Added to the variance, as in `torch.nn.BatchNorm1d`.
-
-    Shape:
-        ``(rows, num_features)`` to the same.
     """
 
     mean: Tensor
@@ -84,15 +78,33 @@ class FrozenBatchNorm(nn.Module):
         self.register_buffer("mean", torch.zeros(num_features))
         self.register_buffer("var", torch.ones(num_features))
 
+    def _normalized(self, x: Tensor, mean: Tensor, var: Tensor) -> Tensor:
+        return (x - mean) * torch.rsqrt(var + self.eps) * self.weight + self.bias
+
+
+class FrozenBatchNorm(_KeptStatistics):
+    """Batch norm whose statistics are measured once, after initialisation, and then kept.
+
+    The affine parameters are trained. Rows do not influence each other, so derivatives with
+    respect to the input are pointwise, unlike those of `torch.nn.BatchNorm1d` in training mode.
+
+    Args:
+        num_features: Size of the last axis.
+        eps: Added to the variance, as in `torch.nn.BatchNorm1d`.
+
+    Shape:
+        ``(rows, num_features)`` to the same.
+    """
+
     def forward(self, x: Tensor) -> Tensor:
         if self.measuring:
             var, mean = torch.var_mean(x.detach(), dim=0, correction=0)
             self.mean.copy_(mean)
             self.var.copy_(var)
-        return (x - self.mean) * torch.rsqrt(self.var + self.eps) * self.weight + self.bias
+        return self._normalized(x, self.mean, self.var)
 
 
-class PointwiseBatchNorm(nn.Module):
+class PointwiseBatchNorm(_KeptStatistics):
     """Batch norm by the statistics of all training rows, constants to a derivative by the input.
 
     They are functions of the network's parameters all the same, and the gradient of a loss goes
@@ -114,18 +126,9 @@ class PointwiseBatchNorm(nn.Module):
         RuntimeError: In training, outside of `measuring` and `statistics_of`.
     """
 
-    mean: Tensor
-    var: Tensor
-
     def __init__(self, num_features: int, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.eps = eps
-        self.measuring = False
+        super().__init__(num_features, eps)
         self.statistics: tuple[Tensor, Tensor] | None = None
-        self.weight = nn.Parameter(torch.ones(num_features))
-        self.bias = nn.Parameter(torch.zeros(num_features))
-        self.register_buffer("mean", torch.zeros(num_features))
-        self.register_buffer("var", torch.ones(num_features))
 
     def forward(self, x: Tensor) -> Tensor:
         if self.measuring:
@@ -136,8 +139,7 @@ class PointwiseBatchNorm(nn.Module):
                 "pointwise batch norm in training needs the statistics of all training rows, and"
                 " this network does not gather them"
             )
-        mean, var = self.statistics or (self.mean, self.var)
-        return (x - mean) * torch.rsqrt(var + self.eps) * self.weight + self.bias
+        return self._normalized(x, *(self.statistics or (self.mean, self.var)))
 
     def keep(self) -> None:
         """Make the statistics that were measured those of evaluation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from bench.spec.options import Doc, Options
+from bench.spec.options import Doc, Options, one_of
 from suites.molecular.data.splits import BLOCKS, KINDS
 from suites.molecular.protocols import ERRORS, PROTOCOLS
 from suites.molecular.units import ENERGY_UNITS, LENGTH_UNITS
@@ -17,14 +17,7 @@ SCOPES = ("published", "all")
 class MolecularOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options of a run of this suite, beside arms, model, budget and training."""
 
-    protocol: Annotated[
-        str,
-        Doc(
-            "; ".join(f"{name}: {protocol.summary}" for name, protocol in PROTOCOLS.items()),
-            "NAME",
-            tuple(PROTOCOLS),
-        ),
-    ] = "standard"
+    protocol: Annotated[str, one_of(PROTOCOLS)] = "standard"
     scope: Annotated[
         str,
         Doc(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.spec.table import Table
-from bench.text.errors import unknown
 
 #: ε of a loss.
 ERRORS = ("MAE", "MSE")
@@ -96,6 +95,4 @@ def get_protocol(name: str) -> Protocol:
     Raises:
         BadInput: There is none.
     """
-    if name not in PROTOCOLS:
-        raise unknown("protocol", name, PROTOCOLS)
-    return PROTOCOLS[name]
+    return PROTOCOLS.find("protocol", name)

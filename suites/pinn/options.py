@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from bench.arm import BASELINE
-from bench.spec.options import Doc, Options
+from bench.spec.options import Doc, Options, one_of
 from suites.pinn.protocols import PROTOCOLS
 
 #: Which evaluation of the loss; ``auto``: the fastest that gives DeepXDE's losses and gradients.
@@ -19,14 +19,7 @@ COMPILE = ("auto", "on", "off")
 class PINNOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options of a run of this suite, beside arms, model, budget and training."""
 
-    protocol: Annotated[
-        str,
-        Doc(
-            "; ".join(f"{name}: {protocol.summary}" for name, protocol in PROTOCOLS.items()),
-            "NAME",
-            tuple(PROTOCOLS),
-        ),
-    ] = "standard"
+    protocol: Annotated[str, one_of(PROTOCOLS)] = "standard"
     weights: Annotated[
         tuple[str, ...],
         Doc(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from bench.spec.spec import Spec
 from bench.spec.table import Table
-from bench.text.errors import unknown
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,7 @@ def get_protocol(name: str) -> Protocol:
     Raises:
         BadInput: There is none.
     """
-    if name not in PROTOCOLS:
-        raise unknown("protocol", name, PROTOCOLS)
-    return PROTOCOLS[name]
+    return PROTOCOLS.find("protocol", name)
 
 
 def protocol_name(spec: Spec) -> str:

@@ -11,10 +11,11 @@ from schnetpack.nn import Dense
 from torch import Tensor, nn
 
 from bench.techniques.activation import make_activation
-from bench.techniques.featurewise import OUTPUT_STD, Featurewise, find_sites, longest_paths
+from bench.techniques.featurewise import OUTPUT_STD, Featurewise
 from bench.techniques.initialization import INITIALIZATIONS
 from bench.techniques.initializers import initialize
 from bench.techniques.norm_layers import FrozenBatchNorm, LayerNorm, measure_frozen_statistics
+from bench.techniques.sites import find_sites, longest_paths
 from bench.text.errors import BadInput
 
 WIDTH, DEPTH, ROWS = 40, 6, 512
@@ -67,6 +68,7 @@ def inputs_of(
         net(points() if x is None else x)
     for handle in handles:
         handle.remove()
+    assert len(found) == len(modules) > 0
     return found
 
 
