@@ -7,9 +7,8 @@ import gc
 import multiprocessing
 import os
 import signal
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -18,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from bench.execution.processes import main_module_hidden
 from bench.execution.queue import Waiting
 from bench.execution.reporter import Reporter
 from bench.execution.worker_messages import (
@@ -52,19 +52,6 @@ def _work(*arguments: Any) -> None:
     gc.freeze()  # see `bench.suite.leave`
 
 
-@contextlib.contextmanager
-def _main_module_hidden() -> Iterator[None]:
-    """Processes that are started in the body do not run the caller's script again, which so needs
-    no ``if __name__ == "__main__"``, nor a notebook."""
-    main = sys.modules["__main__"]
-    kept: dict[str, Any] = {k: vars(main)[k] for k in ("__spec__", "__file__") if k in vars(main)}
-    vars(main).update(dict.fromkeys(kept))
-    try:
-        yield
-    finally:
-        vars(main).update(kept)
-
-
 class _Worker:
     """A process of its own, on one core, that runs one unit at a time.
 
@@ -88,7 +75,7 @@ class _Worker:
         # starts it unblocks them.
         resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        with _main_module_hidden():
+        with main_module_hidden():
             self.process.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
