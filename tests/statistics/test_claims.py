@@ -1,0 +1,171 @@
+"""Verdicts: what is claimed, what is not, and how often that is wrong."""
+
+from __future__ import annotations
+
+import math
+
+import claim_simulation as simulation
+import numpy as np
+import pytest
+from claim_simulation import Design
+
+from bench.statistics.claims import ALPHA, Claim, claims, holm
+from bench.statistics.effects import effect
+
+INF = math.inf
+#: Three, five seeds around 0 with mean 0.
+THREE = np.array([-0.02, 0.0, 0.02])
+FIVE = np.array([-0.03, -0.01, 0.0, 0.01, 0.03])
+
+
+def claim(*problems: np.ndarray) -> Claim:
+    return claims([effect(problems)])[0]
+
+
+def test_a_clear_effect_on_all_problems_is_claimed() -> None:
+    assert claim(*[THREE - 0.5] * 5).verdict == "better"
+    assert claim(*[THREE + 0.5] * 5).verdict == "worse"
+    assert claim(FIVE - 0.5).outcomes == ("better",)
+
+
+def test_an_arm_that_diverges_on_a_whole_problem_is_not_better() -> None:
+    """Four problems at ×0.82 and one on which every seed diverges was “better ×0.834”."""
+    found = claim(*[0.1 * THREE + math.log(0.82)] * 4, np.full(3, INF))
+    assert found.verdict == "mixed"
+    assert found.outcomes == ("better",) * 4 + ("diverges",)
+    assert claim(*[np.full(3, INF)] * 3).verdict == "worse"
+
+
+def test_a_stray_divergence_does_not_spoil_an_arm() -> None:
+    problems = [FIVE - 0.5 for _ in range(5)]
+    problems[0] = np.array([*FIVE[:4] - 0.5, INF])
+    assert claim(*problems).verdict == "better"
+
+
+def test_where_the_reference_diverges_the_arm_is_better() -> None:
+    assert claim(*[np.full(5, -INF)] * 3).verdict == "better"
+    assert claim(*[FIVE - 0.5] * 2, np.full(5, -INF)).verdict == "better"
+    both = claim(*[np.full(5, math.nan)] * 3)
+    assert (both.verdict, set(both.outcomes)) == ("undecided", {"undecided"})
+
+
+def test_better_over_problems_needs_no_inferior_problem() -> None:
+    noisy = np.array([-0.6, -0.1, 0.2, 0.5, 1.0])  # estimate 0.2, undecided
+    assert claim(*[FIVE - 2] * 8, noisy).verdict == "mixed"
+    fine = claim(*[FIVE - 2] * 8, noisy - 0.2)
+    assert fine.verdict == "better"
+    assert fine.outcomes[-1] == "undecided"
+    assert claim(*[FIVE - 1] * 3, *[FIVE + 1] * 3).verdict == "mixed"
+
+
+def test_equal_arms_are_equivalent_once_that_is_sure() -> None:
+    assert claim(*[FIVE] * 5).verdict == "equivalent"
+    assert claim(*[FIVE + 0.03] * 5).verdict == "equivalent"  # surely 3 % worse: within 10 %
+    assert claim(*[30 * FIVE] * 5).verdict == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("problems", "seeds", "enough"),
+    [(1, 4, False), (1, 5, True), (2, 4, False), (2, 5, True), (3, 2, False), (3, 3, True)],
+)
+def test_with_too_few_seeds_nothing_is_claimed(problems: int, seeds: int, enough: bool) -> None:
+    clear = [-1 + 0.01 * np.arange(seeds) for _ in range(problems)]
+    found = claim(*clear)
+    assert (found.enough, found.verdict == "better") == (enough, enough)
+    # A run that diverged does not make up for a seed.
+    assert not claim(*clear[:-1], clear[-1][:2], *clear[:3]).enough
+
+
+def test_with_three_seeds_the_declared_comparison_alone_may_claim() -> None:
+    clear = effect([THREE - 0.5] * 5)
+    first, second = claims([clear, clear])
+    assert (first.verdict, first.exploratory) == ("better", False)
+    assert (second.verdict, second.exploratory) == ("undecided", True)
+    nothing_yet = effect([])
+    assert claims([nothing_yet, clear, clear])[1].verdict == "better"
+
+
+def test_a_family_is_corrected_for_its_size() -> None:
+    clear = effect([FIVE - 0.5] * 5)
+    assert [one.verdict for one in claims([clear] * 20)] == ["better"] * 20
+    borderline = effect([6 * FIVE - 0.09] * 5)
+    assert ALPHA / 20 < borderline.p < ALPHA
+    assert claims([borderline])[0].verdict == "better"
+    null = [effect([40 * FIVE] * 5)] * 19
+    assert claims([borderline, *null])[0].verdict == "undecided"
+
+
+def test_holm_s_adjustment_is_that_of_the_textbook() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_the_arm_and_the_reference_change_places() -> None:
+    rng = np.random.default_rng(1)
+    opposite = {"better": "worse", "worse": "better"}
+    for shift in (-0.5, -0.1, 0, 0.1, 0.5):
+        problems = [rng.normal(shift, 0.1, 5) for _ in range(4)]
+        one, other = claim(*problems), claim(*[-values for values in problems])
+        assert one.p == pytest.approx(other.p)
+        # "better" also needs that no problem is inferior, so it may become "mixed".
+        assert other.verdict in (opposite.get(one.verdict, one.verdict), "mixed")
+
+
+@pytest.mark.parametrize("problems", [1, 3])
+def test_as_many_seeds_as_needed_mostly_decide(problems: int) -> None:
+    rng = np.random.default_rng(6)
+    strata = [0.5 + np.array([-1.26, -0.6, 0.0, 0.6, 1.26]) for _ in range(problems)]
+    first = claim(*strata)
+    assert first.verdict == "undecided"
+    assert first.seeds_needed is not None
+    again = [claim(*rng.normal(0.5, 1, (problems, first.seeds_needed))) for _ in range(200)]
+    assert 0.7 <= np.mean([one.verdict == "worse" for one in again]) <= 0.9
+
+
+def test_no_number_of_seeds_is_named_that_nobody_would_run_or_without_an_effect() -> None:
+    assert claim(*[1e-3 + np.array([-1.0, 0.0, 1.0])] * 3).seeds_needed is None
+    assert claim(*[np.array([-1.0, 0.0, 1.0])] * 3).seeds_needed is None
+    assert claim(*[THREE - 0.001] * 4, np.full(3, INF)).seeds_needed is None
+
+
+# Simulations: `claim_simulation` has all designs.
+
+
+@pytest.mark.parametrize("draw", ["normal", "t₂", "15 % outliers", "10 % diverged"])
+@pytest.mark.parametrize("design", [Design(5, 3, False), Design(1, 5, True), Design(20, 3, False)])
+def test_the_interval_covers_the_truth(design: Design, draw: str) -> None:
+    for _, spread in simulation.spreads(design.problems):
+        rng = np.random.default_rng(4)
+        found = simulation.coverage(rng, design, simulation.DRAWS[draw], spread, 250)
+        assert found >= 0.91  # 93 % less the error of 250 studies
+
+
+@pytest.mark.parametrize("draw", ["normal", "10 % diverged"])
+def test_of_twenty_equal_arms_hardly_one_is_claimed(draw: str) -> None:
+    """It was 27 % of studies."""
+    for _, spread in simulation.spreads(5):
+        rng = np.random.default_rng(5)
+        design = Design(5, 5, True)
+        assert simulation.wrong(rng, design, simulation.DRAWS[draw], spread, 40, 20) <= 0.05
+
+
+def test_looking_again_after_every_seed_costs_little() -> None:
+    rng = np.random.default_rng(8)
+    wrong = 0
+    for _ in range(150):
+        values = rng.standard_normal((5, 12))
+        looks = [claim(*values[:, :seeds]).verdict for seeds in range(3, 13)]
+        wrong += any(verdict in ("better", "worse") for verdict in looks)
+    assert wrong / 150 <= 0.06
+
+
+def test_where_problems_differ_an_arm_that_harms_some_is_seldom_called_better() -> None:
+    """True effects N(0, 0.3) around 0 made 43 % of studies of 5 × 3 claim something."""
+    rng = np.random.default_rng(9)
+    wrong = []
+    for _ in range(400):
+        means = rng.normal(0, 0.3, (5, 1))
+        said = claim(*(means + rng.normal(0, 0.1, (5, 3)))).verdict
+        wrong.append(said == "better" and means.max() > math.log(1.1))
+    assert np.mean(wrong) <= 0.03
