@@ -96,6 +96,26 @@ FAULTS: Mapping[str, Callable[[Any], object]] = {
     "killed": lambda device: os.kill(os.getpid(), signal.SIGKILL),
 }
 
+
+def _fill() -> None:
+    """Take memory without end."""
+    held = []
+    while True:
+        held.append(bytearray(50_000_000))
+
+
+def _refuse() -> None:
+    raise RuntimeError("no such thing")
+
+
+#: What building a task may do.
+BUILD_FAULTS: Mapping[str, Callable[[], object]] = {
+    "hang-build": lambda: time.sleep(1000),
+    "fill-build": _fill,
+    "raise-build": _refuse,
+    "print-build": lambda: print("chatter"),
+}
+
 #: Factors on the loss from step 60 on.
 LOSSES = {"nan": float("nan"), "inf": float("inf"), "explode": 1e12}
 
@@ -108,7 +128,7 @@ class ToyOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True)
         str | None,
         Doc(
             "what raises: build, step, evaluate; or die, where it is irelu's; or one of FAULTS and"
-            " LOSSES, or hang-build, of seed 1",
+            " LOSSES, or of BUILD_FAULTS, of seed 1",
             "NAME",
         ),
     ] = None
@@ -163,8 +183,8 @@ class LoneSuite:
                 )
 
         fault = spec.settings["fail"] if spec.seed == 1 else None
-        if fault == "hang-build":
-            time.sleep(1000)
+        if fault in BUILD_FAULTS:
+            BUILD_FAULTS[fault]()
         if journal := os.environ.get("TOY_JOURNAL"):
             with Path(journal).open("a") as file:
                 file.write(f"{spec.hash} {os.getpid()}\n")

@@ -14,8 +14,9 @@ from bench.api.frames import comparison_frame, curve_frame, run_frame
 from bench.execution.find_or_run import find_or_run, trained
 from bench.execution.options import ExecutionOptions, device_name
 from bench.plugins import load_suite
+from bench.report.answer import lines
 from bench.report.document import write_html
-from bench.report.findings import headline, limits
+from bench.report.findings import limits
 from bench.report.results import Results as PlanResults
 from bench.store.record import decode
 from bench.store.store import DEFAULT_OUT, Store
@@ -165,7 +166,7 @@ class StudyResults:
     @property
     def answer(self) -> str:
         """What the study found, and what limits it, in sentences."""
-        return "\n\n".join("\n".join([headline(part), *limits(part)]) for part in self.parts)
+        return "\n\n".join("\n".join([*lines(part), *limits(part)]) for part in self.parts)
 
     def frame(self) -> pd.DataFrame:
         """A row for each run; see `bench.Results.frame`."""

@@ -19,8 +19,9 @@ from markupsafe import Markup
 
 from bench.files.atomic import write_atomically
 from bench.plugins import load_suite
+from bench.report.answer import MOST_LISTED, headline, ranking
 from bench.report.figures.style import Palette
-from bench.report.findings import headline, limits
+from bench.report.findings import limits
 from bench.report.pictures import (
     Picture,
     curve_pictures,
@@ -30,6 +31,7 @@ from bench.report.pictures import (
     pareto_picture,
     prediction_pictures,
 )
+from bench.report.ratios import Lost
 from bench.report.results import Results
 from bench.report.shortening import MOST_CASES, MOST_CELLS, shortened, shown_of
 from bench.report.study_tables import SUMMARIES, study_tables
@@ -41,7 +43,9 @@ from bench.text.errors import BadInput
 
 #: What of a record's environment makes two runs comparable.
 _ENVIRONMENT = ("cpu", "gpu", "cores", "platform", "python", "versions", "commit", "dirty", "jobs")
-_VERDICTS = ("better", "worse", "undecided", "help each other", "hinder each other")
+#: With which a script begins.
+_STRICT = '"use strict";\n'
+_VERDICTS = ("better", "worse", "undecided", "no claim", "help each other", "hinder each other")
 
 
 def write_html(results: Results, store: Store, path: Path | None) -> Path:
@@ -75,12 +79,15 @@ def html(results: Results, store: Store) -> str:
     tables = {name: shortened(table, results.plan, store) for name, table in whole.items()}
     drawn = shown_of("problems in figures", min(len(results.cases), MOST_CASES), len(results.cases))
     palette = Palette(results.variants)
+    ranked = ranking(results)
     places = {name: _place(record) for name, record in results.records.items()}
-    script = _resource("page.js")
+    script = _resource("page.js") + _resource("save.js").removeprefix(_STRICT)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _template().render(
         plan=results.plan,
         headline=headline(results),
+        ranking=ranked[:MOST_LISTED],
+        unlisted=len(ranked) - MOST_LISTED,
         limits=[*limits(results), *filter(None, [drawn.strip()])],
         first=effects_picture(results),
         factorial=factorial_picture(results),
@@ -116,8 +123,9 @@ def _verdict_class(cell: Cell) -> str:
 
 def _sort_key(cell: Cell) -> str:
     """The key that sorts a column: numbers by value, missing cells last."""
-    if isinstance(cell, float | int):
-        return "" if math.isnan(cell) else repr(float(cell)).replace("inf", "1e999")
+    number = cell.rank if isinstance(cell, Lost) else cell
+    if isinstance(number, float | int):
+        return "" if math.isnan(number) else repr(float(number)).replace("inf", "1e999")
     return "" if cell is None else str(cell)
 
 

@@ -1,4 +1,4 @@
-"""What a study found, in sentences: an answer with its uncertainty, and what limits it."""
+"""What limits a study's answer, in sentences."""
 
 from __future__ import annotations
 
@@ -9,95 +9,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.report.convergence import CONVERGED, clause, unconverged
+from bench.report.convergence import CONVERGED, LEARNED_NOTHING, learned_nothing, unconverged
+from bench.report.ratios import Lost, ratio_or_lost
 from bench.report.results import Case, Comparison, Results
-from bench.statistics.effects import LEAST_FREEDOM, LEAST_SEEDS, ratio
+from bench.statistics.effects import LEAST_FREEDOM, LEAST_SEEDS
 from bench.store.record import FINAL, Record
-from bench.text.formatting import counted, number, ratio_text
+from bench.text.formatting import counted, times_text
 
-#: Comparisons that a headline spells out; of more it gives counts and extremes.
-_SPELLED = 4
 #: Error ratios of two problems that are said to differ are this much apart.
 _MUCH = 3.0
-
-
-def headline(results: Results) -> str:
-    """The answer in one sentence, with its uncertainty."""
-    decided = [c for c in results.comparisons if c.effect.pairs]
-    if not decided:
-        return f"No answer yet: no two runs of any comparison have ended ({_progress(results)})."
-    where = f"On {_extent(decided)}"
-    if waiting := sum(n for status, n in results.statuses.items() if status not in FINAL):
-        where = f"So far ({waiting} runs are missing), on {_extent(decided)}"
-    early = _early_clause(results)
-    if len(decided) <= _SPELLED:
-        return f"{where}: {'; '.join(map(_clause, decided))}.{early}"
-    outcomes = Counter(comparison.outcome for comparison in decided)
-    counts = ", ".join(
-        f"{outcomes[o]} {o}" for o in ("better", "worse", "undecided", "no claim") if outcomes[o]
-    )
-    extremes = [
-        _clause(chosen(of_verdict, key=lambda c: c.effect.estimate))
-        for verdict, chosen in (("better", min), ("worse", max))
-        if (of_verdict := [c for c in decided if c.effect.verdict == verdict])
-    ]
-    most = f" The largest: {'; '.join(extremes)}." if extremes else ""
-    return f"{where}, of {len(decided)} comparisons {counts}.{most}{early}"
-
-
-def _early_clause(results: Results) -> str:
-    """A sentence about problems on which a reference is no solution yet; empty if there is none."""
-    found = {results.title(case): skill for case, skill in unconverged(results).items()}
-    if len(found) > _SPELLED:
-        skills = f"{number(min(found.values()))} to {number(max(found.values()))}"
-        return f" Not converged: {len(found)} of {len(results.cases)} problems (skill {skills})."
-    said = clause(found)
-    return said and f" {said[0].upper()}{said[1:]}."
-
-
-def _progress(results: Results) -> str:
-    return ", ".join(f"{count} {status}" for status, count in sorted(results.statuses.items()))
-
-
-def _extent(comparisons: Sequence[Comparison]) -> str:
-    """The problems, models and seeds that the comparisons are made on, for people."""
-    cases = {case for comparison in comparisons for case in comparison.by_case}
-    problems = {case.problem for case in cases}
-    models = {case.model for case in cases}
-    counts = {len(r) for comparison in comparisons for r in comparison.by_case.values()}
-    parts = [counted(len(problems), "problem")]
-    if len(models) > 1:
-        parts.append(counted(len(models), "model"))
-    least, most = min(counts), max(counts)
-    parts.append(counted(most, "seed") if least == most else f"{least} to {most} seeds")
-    return " × ".join(parts)
-
-
-def _clause(comparison: Comparison) -> str:
-    """``denorm has 0.31 times the L2RE of baseline (95 % interval 0.25 to 0.4): better``."""
-    found = comparison.effect
-    estimate, low, high = map(ratio_text, found.ratios)
-    text = f"{comparison.variant} has {estimate} times the {comparison.metric}"
-    text += f" of {comparison.reference}"
-    if not math.isnan(found.low):
-        text += f" (95 % interval {low} to {high})"
-    return f"{text}, {counted(found.pairs, 'pair')}: {_verdict(comparison)}"
-
-
-def _verdict(comparison: Comparison) -> str:
-    found = comparison.effect
-    if comparison.unseen:
-        return f"no claim, since {' and '.join(comparison.unseen)} did not see the equation"
-    if found.verdict != "undecided":
-        return found.verdict
-    if found.seeds_needed is not None:
-        return f"undecided, about {found.seeds_needed} seeds would decide"
-    return "undecided" if found.enough else "undecided, too few seeds for a claim"
 
 
 def limits(results: Results) -> list[str]:
     """What a reader must know before believing the answer, each in a sentence."""
     return [
+        *_learned_nothing(results),
         *_early(results),
         *_unseen(results),
         *_lost(results),
@@ -110,6 +36,19 @@ def limits(results: Results) -> list[str]:
         *_multiplicity(results),
         *_few_seeds(results),
         *_mixture(list(results.records.values())),
+    ]
+
+
+def _learned_nothing(results: Results) -> list[str]:
+    """A warning about references that are no better than the best constant or zero forces."""
+    found: dict[str, dict[str, None]] = {}
+    for comparison in results.comparisons:
+        for case in learned_nothing(results, comparison):
+            found.setdefault(comparison.reference, {})[case] = None
+    return [
+        f"{reference} learned nothing on {', '.join(cases)} (skill at most {LEARNED_NOTHING:g}, or"
+        " collapsed): there, an arm is compared with no network that could be used."
+        for reference, cases in found.items()
     ]
 
 
@@ -229,10 +168,16 @@ def _spread(results: Results) -> list[str]:
         if low < high and high - low > math.log(_MUCH):
             said.append(
                 f"{comparison.variant} against {comparison.reference} differs between problems:"
-                f" ×{ratio_text(ratio(low))} on {results.title(least)},"
-                f" ×{ratio_text(ratio(high))} on {results.title(most)}."
+                f" {_on(comparison, least, low, results)}, {_on(comparison, most, high, results)}."
             )
     return said
+
+
+def _on(comparison: Comparison, case: Case, log_ratio: float, results: Results) -> str:
+    """``×0.5 on advection-1d``, or how many runs diverged there."""
+    found = ratio_or_lost(log_ratio, comparison, case)
+    text = found if isinstance(found, Lost) else times_text(found)
+    return f"{text} on {results.title(case)}"
 
 
 def _disagreement(results: Results) -> list[str]:

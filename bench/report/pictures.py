@@ -18,12 +18,13 @@ from bench.report.figures.parity import parity
 from bench.report.figures.style import Palette
 from bench.report.histories import Curve, curve, loss_curve
 from bench.report.illustrations import illustrations
-from bench.report.results import Case, Results
+from bench.report.ratios import Lost, diverged_text, main_ratio, ratio_or_lost
+from bench.report.results import Case, Comparison, Results
 from bench.report.shortening import MOST_ARMS, MOST_CASES, MOST_COMPARISONS, shown_of
 from bench.statistics.effects import ratio
 from bench.store.store import Store
 from bench.task import Field, Illustration, Parity
-from bench.text.formatting import ratio_text
+from bench.text.formatting import times_text
 
 #: Arms whose predictions are drawn at most, and outputs of a problem.
 _MOST_PREDICTED, _MOST_OUTPUTS = 5, 2
@@ -46,17 +47,7 @@ class Picture:
 
 def effects_picture(results: Results) -> Picture | None:
     """The effect of each comparison."""
-    rows = [
-        EffectRow(
-            c.variant,
-            c.reference,
-            *c.effect.ratios,
-            c.effect.verdict,
-            f"{c.effect.diverged} diverged" if c.effect.diverged else "",
-        )
-        for c in results.comparisons
-        if c.effect.pairs
-    ]
+    rows = [_effect_row(c) for c in results.comparisons if c.effect.pairs]
     if not rows:
         return None
     shown = rows[:MOST_COMPARISONS]
@@ -66,6 +57,19 @@ def effects_picture(results: Results) -> Picture | None:
         "Error of an arm over its reference's: interquartile mean over problems and seeds, and its"
         " 95 % interval. Filled: the interval excludes 1, and there are enough seeds for a claim."
         " Left of the line is better." + shown_of("comparisons", len(shown), len(rows)),
+    )
+
+
+def _effect_row(comparison: Comparison) -> EffectRow:
+    found = main_ratio(comparison)
+    lost = found if isinstance(found, Lost) else ""
+    return EffectRow(
+        comparison.variant,
+        comparison.reference,
+        *comparison.effect.ratios,
+        comparison.effect.verdict,
+        "" if lost else diverged_text(comparison),
+        lost,
     )
 
 
@@ -111,11 +115,12 @@ def heat_map_picture(results: Results) -> Picture | None:
             middle = float(np.median(np.nan_to_num(comparison.by_case[case], nan=0.0)))
             if not math.isnan(middle):  # half of either sign
                 logs[row, column] = middle
-                texts[row][column] = f"×{ratio_text(ratio(middle))}"
+                found = ratio_or_lost(middle, comparison, case)
+                texts[row][column] = (
+                    _in_cell(found) if isinstance(found, Lost) else times_text(found)
+                )
     references = {comparison.reference for comparison in comparisons}
-    names = [
-        c.variant if len(references) == 1 else f"{c.variant} vs {c.reference}" for c in comparisons
-    ]
+    names = [c.variant if len(references) == 1 else c.name for c in comparisons]
     ratios = np.array([[ratio(value) for value in row] for row in logs])
     of = f" of {references.pop()}" if len(references) == 1 else " of its reference"
     return Picture(
@@ -124,6 +129,11 @@ def heat_map_picture(results: Results) -> Picture | None:
         f"Median over the seeds of the error ({results.main_metric}) over that{of}."
         + shown_of("comparisons", len(comparisons), len(every)),
     )
+
+
+def _in_cell(lost: Lost) -> str:
+    """In lines that a cell has room for."""
+    return lost.replace(", ", "\n").replace(": ", ":\n").replace(" diverged", "\ndiverged")
 
 
 def curve_pictures(results: Results, palette: Palette) -> Iterator[Picture]:

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -42,6 +42,7 @@ class Comparison:
         noops: Cases where both are the same run; they are left out.
         unseen: Those of the two that have a run whose residual in training is not that of the
             function which is scored: nothing is claimed then, whatever the figures are.
+        lost: Of each case, in how many of the pairs the variant diverged, and the reference.
     """
 
     variant: str
@@ -51,6 +52,12 @@ class Comparison:
     by_case: Mapping[Case, np.ndarray]
     noops: Sequence[Case]
     unseen: Sequence[str] = ()
+    lost: Mapping[Case, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """``irelu vs baseline``."""
+        return f"{self.variant} vs {self.reference}"
 
     @property
     def outcome(self) -> str:
@@ -65,7 +72,7 @@ class Results:
     """Records of a plan.
 
     Args:
-        plan: The plan.
+        plan: The plan, its arms called by their short names.
         records: The records that exist, by the hash of their spec.
     """
 
@@ -89,7 +96,7 @@ class Results:
                 record = store.read(name, decode)
                 if record is not None:
                     found[name] = record
-        return cls(plan, found)
+        return cls(plan.renamed(), found)
 
     @property
     def columns(self) -> Mapping[str, Columns]:
@@ -255,10 +262,22 @@ class Results:
 
         A run that diverged counts as infinitely wrong; if both diverged the value is nan.
         """
+        pairs = self._pairs(case, variant, reference, metric)
+        return np.array([_log_ratio(ours, theirs) for ours, theirs in pairs], dtype=float)
+
+    def _pairs(
+        self, case: Case, variant: str, reference: str, metric: str
+    ) -> list[tuple[float, float]]:
+        """The two errors of each seed that has both, in one version of all definitions."""
         ours, theirs = (self.values(case, name, metric) for name in (variant, reference))
         both = sorted(ours.keys() & theirs.keys())
         seeds = [seed for seed in both if self._comparable(case, (variant, reference), seed)]
-        return np.array([_log_ratio(ours[seed], theirs[seed]) for seed in seeds], dtype=float)
+        return [(ours[seed], theirs[seed]) for seed in seeds]
+
+    def _lost(self, case: Case, variant: str, reference: str, metric: str) -> tuple[int, int]:
+        """In how many of `_pairs` the variant diverged, and the reference."""
+        pairs = self._pairs(case, variant, reference, metric)
+        return sum(math.isinf(o) for o, _ in pairs), sum(math.isinf(t) for _, t in pairs)
 
     @cached_property
     def _has_versions(self) -> bool:
@@ -295,7 +314,8 @@ class Results:
         if unseen:
             found = found._replace(verdict="undecided", seeds_needed=None)
         main = metric or self.main_metric
-        return Comparison(variant, reference, main, found, by_case, noops, unseen)
+        lost = {case: self._lost(case, *pair, metric or self.metric(case)) for case in by_case}
+        return Comparison(variant, reference, main, found, by_case, noops, unseen, lost)
 
     @cached_property
     def comparisons(self) -> list[Comparison]:

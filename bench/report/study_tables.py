@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Callable, Iterable
 
+from bench.report.convergence import learned_nothing
+from bench.report.ratios import compact, interval, main_ratio
 from bench.report.results import Comparison, Results
 from bench.report.start import measured_slope, signal_at_start
 from bench.report.tabulation import Cell, Table
@@ -13,7 +14,6 @@ from bench.statistics.effects import Effect
 from bench.store.gc_pause import uncollected
 from bench.store.record import Record
 from bench.task import PublishedFigures, Suite
-from bench.text.formatting import ratio_text
 
 #: Builders by the name of their table; one that has no rows is left out of a report.
 Builder = Callable[[Results, Suite], Table]
@@ -28,26 +28,17 @@ def study_tables(results: Results, suite: Suite, names: Iterable[str]) -> dict[s
     return {table.name: table for table in built if table.rows}
 
 
-def _ratio_cell(found: Effect) -> str:
-    """``0.31 [0.25, 0.4]``."""
-    if not found.pairs:
-        return "–"
-    estimate, low, high = map(ratio_text, found.ratios)
-    if math.isnan(found.low) or math.isnan(found.high):
-        return estimate
-    return f"{estimate} [{low}, {high}]"
-
-
 def effects_table(results: Results, suite: Suite) -> Table:
     """Each comparison in the main error."""
     del suite
-    rows: list[list[Cell]] = [_effect_row(comparison) for comparison in results.comparisons]
+    rows = [_effect_row(results, comparison) for comparison in results.comparisons]
+    noted = any(row[-1] for row in rows)
     return Table(
         "effects",
         f"Error ratios ({results.main_metric})",
         [
-            "arm",
-            "reference",
+            "comparison",
+            "verdict",
             "error ratio",
             "low",
             "high",
@@ -57,34 +48,37 @@ def effects_table(results: Results, suite: Suite) -> Table:
             "diverged",
             "pairs",
             "problems",
-            "verdict",
             "seeds needed",
+            *(["note"] if noted else []),
         ],
-        rows,
+        rows if noted else [row[:-1] for row in rows],
         "Interquartile mean over pairs of equal problem, model and seed, with a 95 % interval from"
-        " a stratified bootstrap over seeds; below 1 the arm's error is smaller. diverged: pairs in"
-        " which the arm has no network and the reference has. problems: with each model, those on"
-        " which the two differ. seeds needed: per problem, for a decision in four of five such"
-        " studies if the estimate is true.",
+        " a stratified bootstrap over seeds; below 1 the arm's error is smaller. Where diverged"
+        " runs outweigh, their number stands for the ratio. diverged: pairs in which the arm has no"
+        " network and the reference has. problems: with each model, those on which the two differ."
+        " seeds needed: per problem, for a decision in four of five such studies if the estimate is"
+        " true.",
     )
 
 
-def _effect_row(comparison: Comparison) -> list[Cell]:
+def _effect_row(results: Results, comparison: Comparison) -> list[Cell]:
     found = comparison.effect
+    head: list[Cell] = [comparison.name, comparison.outcome]
     if not found.pairs:
-        return [comparison.variant, comparison.reference, *[None] * 9, comparison.outcome, None]
+        return [*head, *[None] * 10, ""]
+    nothing = learned_nothing(results, comparison)
     return [
-        comparison.variant,
-        comparison.reference,
-        *found.ratios,
+        *head,
+        main_ratio(comparison),
+        *interval(comparison),
         found.wins,
         found.ties,
         found.losses,
         found.diverged,
         found.pairs,
         found.problems,
-        comparison.outcome,
         found.seeds_needed,
+        f"the reference learned nothing on {', '.join(nothing)}" if nothing else "",
     ]
 
 
@@ -92,6 +86,7 @@ def factorial_table(results: Results, suite: Suite) -> Table:
     """Main effects and interactions."""
     del suite
     unseen = results.factorial_unseen
+    runs = sum(errors.size for errors in results.factorial_errors.values())
     rows: list[list[Cell]] = []
     for term in results.factorial:
         main = len(term.factors) == 1
@@ -99,10 +94,10 @@ def factorial_table(results: Results, suite: Suite) -> Table:
         rows.append(
             [
                 " × ".join(term.factors),
+                "no claim" if unseen else verdict,
                 "main effect" if main else "interaction",
                 *term.effect.ratios,
-                "no claim" if unseen else verdict,
-                term.diverged,
+                f"{term.diverged} of {runs}" if term.diverged else "",
             ]
         )
     reason = (
@@ -113,7 +108,7 @@ def factorial_table(results: Results, suite: Suite) -> Table:
     return Table(
         "factorial",
         f"Main effects and interactions ({results.main_metric})",
-        ["factor", "kind", "ratio", "low", "high", "verdict", "diverged"],
+        ["factor", "verdict", "kind", "ratio", "low", "high", "diverged"],
         rows,
         "A main effect is the error ratio of a factor averaged over the others' levels; an"
         " interaction is by how much the ratio of one changes when the other is on (1: they"
@@ -136,7 +131,7 @@ def metrics_table(results: Results, suite: Suite) -> Table:
     for metric in results.errors_shown:
         of_metric = [results.compare(*pair, metric) for pair in results.plan.comparisons]
         if any(comparison.effect.pairs for comparison in of_metric):
-            rows.append([metric, *(_ratio_cell(comparison.effect) for comparison in of_metric)])
+            rows.append([metric, *map(compact, of_metric)])
     return Table(
         "metrics",
         "Ratios in every metric",
@@ -145,6 +140,13 @@ def metrics_table(results: Results, suite: Suite) -> Table:
         "As above, over the problems that have the metric. Loss terms are on the training points: a"
         " network that has collapsed can have a small one.",
     )
+
+
+def names_table(results: Results, suite: Suite) -> Table:
+    """The arms that have short names."""
+    del suite
+    rows: list[list[Cell]] = [[name, arm] for name, arm in results.plan.names.items()]
+    return Table("names", "Short names of arms", ["name", "arm"], rows)
 
 
 def errors_table(results: Results, suite: Suite) -> Table:
@@ -343,6 +345,7 @@ def runs_table(results: Results, suite: Suite) -> Table:
 
 #: The tables that `study_tables` can have.
 BUILDERS: tuple[Builder, ...] = (
+    names_table,
     effects_table,
     factorial_table,
     metrics_table,

@@ -182,7 +182,7 @@ def _final(record: Record, name: str, missing: float = math.inf) -> float:
 
 
 def _change(runs: Sequence[Record], baseline: dict[int, Record], name: str) -> str:
-    """Geometric mean over paired seeds of the error over the baseline's."""
+    """Geometric mean over paired seeds of the error over the baseline's, or how many diverged."""
     ratios = []
     for run in runs:
         if run.seed not in baseline or conflict(run.spec, baseline[run.seed].spec):
@@ -190,6 +190,8 @@ def _change(runs: Sequence[Record], baseline: dict[int, Record], name: str) -> s
         mine, other = _final(run, name), _final(baseline[run.seed], name)
         if math.isfinite(mine) and math.isfinite(other) and mine > 0 and other > 0:
             ratios.append(mine / other)
+    if lost := sum(run.status == "diverged" for run in runs):
+        return f"{lost} of {len(runs)} diverged"
     if len(ratios) < len(runs) or not ratios:
         return "–"
     return f"×{number(statistics.geometric_mean(ratios))}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import textwrap
 
-from bench.report.findings import headline, limits
+from bench.report.answer import headline
+from bench.report.findings import limits
+from bench.report.ratios import Lost, interval, main_ratio
 from bench.report.results import Comparison, Results
 from bench.report.tables import print_table, render_console
 from bench.report.tabulation import Cell, Table
-from bench.text.formatting import ratio_text
+from bench.text.formatting import ratio_text, times_text
 
 #: Of text: longer lines are hard to read, however wide the terminal is.
 _WIDEST = 100
@@ -21,9 +23,13 @@ def print_findings(results: Results) -> None:
     print("\n" + textwrap.fill(results.plan.question, width))
     print("\n" + textwrap.fill(headline(results), width) + "\n")
     if results.comparisons:
-        header = ["comparison", results.main_metric, "95 %", "wins/ties/losses", "verdict"]
+        header = ["comparison", "verdict", results.main_metric, "95 %", "wins/ties/losses"]
         rows = [_row(comparison) for comparison in results.comparisons]
         print_table(Table("comparisons", "Comparisons", header, rows), console)
+    for name, arm in results.plan.names.items():
+        print(
+            textwrap.fill(f"{name} is {arm}", width, initial_indent="  ", subsequent_indent="    ")
+        )
     for text in limits(results):
         print(textwrap.fill(text, width, initial_indent="  ", subsequent_indent="    "))
     print()
@@ -31,7 +37,14 @@ def print_findings(results: Results) -> None:
 
 def _row(comparison: Comparison) -> list[Cell]:
     found = comparison.effect
-    estimate, low, high = map(ratio_text, found.ratios)
-    figures = [f"×{estimate}", f"{low} … {high}", f"{found.wins}/{found.ties}/{found.losses}"]
-    name = f"{comparison.variant} vs {comparison.reference}"
-    return [name, *(figures if found.pairs else [""] * len(figures)), comparison.outcome]
+    if not found.pairs:
+        return [comparison.name, comparison.outcome, "", "", ""]
+    middle = main_ratio(comparison)
+    low, high = interval(comparison)
+    return [
+        comparison.name,
+        comparison.outcome,
+        middle if isinstance(middle, Lost) else times_text(middle),
+        "" if low is None or high is None else f"{ratio_text(low)} … {ratio_text(high)}",
+        f"{found.wins}/{found.ties}/{found.losses}",
+    ]

@@ -11,6 +11,7 @@ from itertools import product
 import msgspec
 
 from bench.arm import BASELINE, Arm
+from bench.studies.names import checked_names
 from bench.text.errors import BadInput, unknown
 
 
@@ -58,6 +59,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         compare: Pairs (variant, reference); if empty, each variant with the first.
         factors: Techniques or options whose effects and interactions are estimated: all
             combinations of them are among the arms.
+        names: Short names of arms, for tables and figures: ``{Snake = "activation=mine:Snake"}``.
     """
 
     suite: str
@@ -67,6 +69,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: str = ""
     compare: list[tuple[str, str]] = []
     factors: list[str] = []
+    names: dict[str, str] = {}
 
     def variants(self) -> list[Variant]:
         """The variants, each once."""
@@ -82,12 +85,18 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ]
         return list(dict.fromkeys(pairs))
 
+    def named(self) -> dict[str, str]:
+        """The arm of each short name, in canonical spelling; refuses what `checked_names` does."""
+        arms = [str(variant) for variant in self.variants()]
+        names = {name: str(Variant.parse(text)) for name, text in self.names.items()}
+        return checked_names(names, arms, self.suite)
+
     def check(self) -> None:
         """Refuse a part that cannot be compared.
 
         Raises:
-            BadInput: There are fewer than two variants, a pair names one that is not run, or a
-                combination of the factors is missing.
+            BadInput: There are fewer than two variants, a pair names one that is not run, a
+                combination of the factors is missing, or a short name is wrong.
         """
         names = [str(variant) for variant in self.variants()]
         if len(names) < 2:
@@ -99,6 +108,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if pair[0] == pair[1]:
                 raise BadInput(f"compare of the part on {self.suite!r}: {pair[0]!r} with itself")
         factorial_cells(self.variants(), self.factors)
+        self.named()
 
 
 class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,46 +2,72 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from bench.plugins import load_suite
 from bench.spec.spec import Spec
 from bench.store.gc_pause import uncollected
 from bench.store.record import FINAL, Record, decode_result
 from bench.store.store import Store
+from bench.studies.measurement import measure_all
 from bench.studies.plan import Plan
 from bench.text.formatting import counted
 
-#: Steps that are done before the timed ones, and those.
-_WARM_UP, _TIMED = 3, 7
 #: Importing torch and a suite's library, once a process.
 _START_S = 10.0
+#: Problems and models that a line names.
+_SPELLED = 3
+
+
+class Estimate(NamedTuple):
+    """How long runs will take.
+
+    Attributes:
+        seconds: Those whose length is known, side by side.
+        known: Number of runs whose length is known.
+        unknown: The runs of unknown length, by the reason why it is unknown.
+    """
+
+    seconds: float
+    known: int
+    unknown: Mapping[str, Sequence[Spec]]
+
+    def text(self) -> str:
+        """``about 12 min``, or ``at least 12 min, and 3 runs of unknown length``."""
+        count = sum(map(len, self.unknown.values()))
+        if not count:
+            return f"about {duration(self.seconds)}"
+        if not self.known:
+            return "of unknown length"
+        return f"at least {duration(self.seconds)}, and {counted(count, 'run')} of unknown length"
+
+    def reasons(self) -> list[str]:
+        """A line for each reason."""
+        return [
+            f"unknown, because {why}: {_named(specs)}, {counted(len(specs), 'run')}"
+            for why, specs in self.unknown.items()
+        ]
 
 
 def estimate(
     specs: Sequence[Spec], records: Iterable[Record], jobs: int, tell: Callable[[str], None]
-) -> float:
-    """Seconds that runs will take, `jobs` side by side.
+) -> Estimate:
+    """How long runs will take, `jobs` side by side.
 
     A run is expected to last as long as finished runs of the same problem, model and techniques
-    with the same settings. Where there is none, a task is built and stepped a few times. That is
-    done once for all activations, rescalings and initialisations, which rarely decide how long a
-    step lasts.
+    with the same settings. Where there is none, a task is built and stepped a few times in a
+    process of its own (`bench.studies.measurement`). That is done once for all activations,
+    rescalings and initialisations, which rarely decide how long a step lasts.
 
     Args:
         specs: The specs of the runs, each once.
         records: Records of finished runs, from which the time is known.
         jobs: How many runs train side by side.
         tell: Is called with a message when something must be measured.
-
-    Returns:
-        The estimate; infinite where a problem cannot be built.
     """
     known: dict[bytes, list[float]] = {}
     for record in records:
@@ -49,55 +75,24 @@ def estimate(
             timing = record.timing
             total = timing.build_s + timing.train_s + timing.evaluate_s
             known.setdefault(_kind(record.spec, exact=True), []).append(total)
-    measured: dict[bytes, float] = {}
+    found = [known.get(_kind(spec, exact=True)) for spec in specs]
+    lacking = [spec for spec, times in zip(specs, found, strict=True) if not times]
+    kinds: dict[bytes, Spec] = {}
+    for spec in lacking:
+        kinds.setdefault(_kind(spec, exact=False), spec)
+    if kinds:
+        tell("measuring a few steps of each problem and model, to say how long it will take")
+    measured = measure_all(kinds)
     lasting: list[float] = []
-    for spec in specs:
-        if found := known.get(_kind(spec, exact=True)):
-            lasting.append(statistics.median(found))
-            continue
-        kind = _kind(spec, exact=False)
-        if kind not in measured:
-            if not measured:
-                tell(
-                    "measuring a few steps of each problem and model, to say how long it will take"
-                )
-            measured[kind] = measure(spec)
-        lasting.append(measured[kind])
-    if not lasting:
-        return 0.0
-    return max(sum(lasting) / max(jobs, 1), *lasting) + _START_S
-
-
-def measure(spec: Spec) -> float:
-    """Seconds that a run takes, estimated from a few steps and an evaluation on its device.
-
-    The steps are not compiled, so a run that is compiled takes less.
-    """
-    import torch
-
-    from bench.spec.randomness import global_streams
-    from bench.training.device import StepTimer, deterministic
-
-    device = torch.device(spec.device)
-    training = spec.training
-    few = msgspec.structs.replace(training, steps=_WARM_UP + _TIMED, lbfgs_steps=0)
-    short = msgspec.structs.replace(spec, training=few)
-    try:
-        with deterministic(device), global_streams(spec.seed, device):
-            start = time.perf_counter()
-            task = load_suite(spec.suite).build(short, device)
-            built = time.perf_counter()
-            task.evaluate()
-            evaluated = time.perf_counter()
-            timer = StepTimer(device)
-            for _ in range(_WARM_UP + _TIMED):
-                with timer.step():
-                    task.step()
-            step = statistics.median(timer.flush()[_WARM_UP:])
-    except Exception:  # whatever a user's technique raises: the run itself will say it
-        return math.inf
-    evaluations = (training.evaluations + 1) * (evaluated - built)
-    return built - start + evaluations + training.total_steps * step
+    unknown: dict[str, list[Spec]] = {}
+    for spec, times in zip(specs, found, strict=True):
+        seconds = statistics.median(times) if times else measured[_kind(spec, exact=False)]
+        if isinstance(seconds, str):
+            unknown.setdefault(seconds, []).append(spec)
+        else:
+            lasting.append(seconds)
+    together = max(sum(lasting) / max(jobs, 1), *lasting) + _START_S if lasting else 0.0
+    return Estimate(together, len(lasting), unknown)
 
 
 def say_how_long(plan: Plan, store: Store, jobs: int, rerun: bool) -> None:
@@ -117,22 +112,31 @@ def say_how_long(plan: Plan, store: Store, jobs: int, rerun: bool) -> None:
     if not missing:
         print(f"bench: {head}: all {len(distinct)} runs are in {store.root}", file=sys.stderr)
         return
-    seconds = estimate(
+    found_out = estimate(
         missing,
         store.records(decode_result),
         jobs,
         lambda text: print(f"bench: {text}", file=sys.stderr),
     )
     print(
-        f"bench: {head}: {len(distinct)} runs, {len(missing)} to do, about"
-        f" {duration(seconds)} with {jobs} at a time",
+        f"bench: {head}: {len(distinct)} runs, {len(missing)} to do, {found_out.text()}"
+        f" with {jobs} at a time",
         file=sys.stderr,
-        flush=True,
     )
+    for line in found_out.reasons():
+        print(f"bench: {line}", file=sys.stderr)
+    sys.stderr.flush()
 
 
 def _finished(record: Record | None) -> bool:
     return record is not None and record.status in FINAL
+
+
+def _named(specs: Sequence[Spec]) -> str:
+    """The problems and models of runs, for people: the first few, and how many more."""
+    names = list(dict.fromkeys(f"{spec.problem} with {spec.model}" for spec in specs))
+    more = f" and {len(names) - _SPELLED} more" if len(names) > _SPELLED else ""
+    return ", ".join(names[:_SPELLED]) + more
 
 
 def _shape(plan: Plan) -> str:
@@ -142,9 +146,7 @@ def _shape(plan: Plan) -> str:
 
 
 def duration(seconds: float) -> str:
-    """For people: ``40 s``, ``12 min``, ``3.5 h``, ``2.1 days``; ``unknown`` if infinite."""
-    if not math.isfinite(seconds):
-        return "unknown"
+    """For people: ``40 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
     for unit, size, least in (("days", 86_400, 2 * 86_400), ("h", 3600, 5400), ("min", 60, 90)):
         if seconds >= least:
             amount = seconds / size

@@ -66,6 +66,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         cells: The variant of each combination of the factors, the last factor fastest.
         columns: The metrics of each problem.
         runs: One at each place.
+        names: The arm of each short name.
     """
 
     schema: int
@@ -80,6 +81,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cells: list[str]
     columns: dict[str, Columns]
     runs: list[PlannedRun]
+    names: dict[str, str] = {}
 
     @property
     def key(self) -> str:
@@ -97,6 +99,31 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def variants(self) -> list[str]:
         """Names of the variants, in order."""
         return list(dict.fromkeys(run.spec.arm for run in self.runs))
+
+    def renamed(self) -> Plan:
+        """This plan with the short names of its arms, as reports show them.
+
+        The runs keep their hashes, which have no name of an arm in them.
+        """
+        short = {arm: name for name, arm in self.names.items()}
+        if not short:
+            return self
+
+        def of(arm: str) -> str:
+            return short.get(arm, arm)
+
+        return msgspec.structs.replace(
+            self,
+            comparisons=[(of(one), of(other)) for one, other in self.comparisons],
+            factors=[of(factor) for factor in self.factors],
+            cells=[of(cell) for cell in self.cells],
+            runs=[
+                msgspec.structs.replace(
+                    run, spec=msgspec.structs.replace(run.spec, arm=of(run.spec.arm))
+                )
+                for run in self.runs
+            ],
+        )
 
     def extended(self, old: Plan) -> Plan:
         """This plan with the runs of an old one of the same key.
@@ -178,6 +205,7 @@ def make_plan(study: Study, part: Part, suite: Suite, asked: Asked, command: str
         cells=list(factorial_cells(variants, part.factors).values()),
         columns=columns_of(suite, problems),
         runs=_sorted(_distinct(runs), names),
+        names=part.named(),
     )
 
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from bench.report.figures import style
 from bench.report.figures.scale import finite_positive, log_axis
 from bench.report.figures.style import Canvas, render, text_width, wrap
-from bench.text.formatting import ratio_text
+from bench.text.formatting import ratio_text, times_text
 
 _COLOURS = {"better": style.BETTER, "worse": style.WORSE}
 _MARKERS = {"better": "o", "worse": "s"}
@@ -32,6 +32,7 @@ class EffectRow:
         high: Upper end.
         verdict: ``better``, ``worse`` or ``undecided``.
         note: Shown beside the numbers.
+        lost: Shown instead of the numbers, where diverged runs leave no ratio.
     """
 
     label: str
@@ -41,6 +42,7 @@ class EffectRow:
     high: float
     verdict: str
     note: str = ""
+    lost: str = ""
 
 
 def _names(row: EffectRow) -> list[str]:
@@ -117,9 +119,11 @@ def _limits(rows: Sequence[EffectRow]) -> tuple[float, float]:
 
 
 def _numbers(row: EffectRow) -> str:
+    if row.lost:
+        return row.lost
     if math.isnan(row.ratio):
         return "–"
-    text = f"×{ratio_text(row.ratio)}"
+    text = times_text(row.ratio)
     if math.isnan(row.low) or math.isnan(row.high):
         return text
     return f"{text} [{ratio_text(row.low)}, {ratio_text(row.high)}]"
