@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from bench.report.convergence import clause, learned_nothing, unconverged
 from bench.report.ratios import Lost, diverged_text, interval, main_ratio
 from bench.report.results import Comparison, Results
+from bench.statistics.claims import LEAST_SEEDS_ALONE
 from bench.store.record import FINAL
 from bench.text.formatting import counted, number, ratio_text
 
@@ -18,7 +19,7 @@ _SPELLED = 4
 #: Comparisons that an answer lists.
 MOST_LISTED = 12
 #: Outcomes in the order of a ranking.
-_RANKS = ("better", "undecided", "worse", "no claim")
+_RANKS = ("better", "equivalent", "mixed", "undecided", "worse", "no claim")
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def headline(results: Results) -> str:
 
 
 def ranking(results: Results) -> list[Finding]:
-    """Every comparison that has a pair: what is better first, by its ratio, then what is undecided,
-    worse, or makes no claim."""
+    """Every comparison that has a pair, by verdict and then by its ratio: what is better first,
+    what makes no claim last."""
 
     def place(comparison: Comparison) -> tuple[int, float]:
         estimate = comparison.effect.estimate
@@ -86,19 +87,28 @@ def figures(comparison: Comparison) -> str:
     text = f"{ratio_text(found)} times the {comparison.metric}"
     low, high = interval(comparison)
     if low is not None and high is not None:
-        text += f" (95 % interval {ratio_text(low)} to {ratio_text(high)})"
+        text += f" (95 % interval {ratio_text(low)} to {ratio_text(high)}"
+        like = interval(comparison, like=True)
+        if like[0] is not None and like[1] is not None:
+            text += f"; for problems like these {ratio_text(like[0])} to {ratio_text(like[1])}"
+        text += ")"
     text += f", {counted(comparison.effect.pairs, 'pair')}"
     diverged = diverged_text(comparison)
     return f"{text}, {diverged}" if diverged else text
 
 
 def remarks(results: Results, comparison: Comparison) -> list[str]:
-    """Why a comparison makes no claim, and what its reference has learned too little of."""
+    """On how many problems it is what, why it makes no claim, and what its reference has learned
+    too little of."""
     said = []
-    found = comparison.effect
+    found = comparison.claim
     if comparison.unseen:
         said.append(f"{' and '.join(comparison.unseen)} did not see the equation")
-    elif found.verdict == "undecided":
+    elif found.exploratory:
+        said.append(f"exploratory: several comparisons need {LEAST_SEEDS_ALONE} seeds to claim")
+    elif found.enough and len(found.outcomes) > 1:
+        said.append(on_problems(comparison))
+    if found.verdict == "undecided" and not found.exploratory and not comparison.unseen:
         if found.seeds_needed is not None:
             said.append(f"about {found.seeds_needed} seeds would decide")
         elif not found.enough:
@@ -106,6 +116,13 @@ def remarks(results: Results, comparison: Comparison) -> list[str]:
     if nothing := learned_nothing(results, comparison):
         said.append(f"{comparison.reference} learned nothing on {_some(nothing)}")
     return said
+
+
+def on_problems(comparison: Comparison) -> str:
+    """``better on 3, undecided on 1, diverges on 1``."""
+    found = comparison.claim.outcomes
+    words = ("better", "undecided", "worse", "diverges")
+    return ", ".join(f"{word} on {found.count(word)}" for word in words if word in found)
 
 
 def _decided(results: Results) -> list[Comparison]:

@@ -7,12 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
-
 from bench.report.convergence import CONVERGED, LEARNED_NOTHING, learned_nothing, unconverged
-from bench.report.ratios import Lost, ratio_or_lost
-from bench.report.results import Case, Comparison, Results
-from bench.statistics.effects import LEAST_FREEDOM, LEAST_SEEDS
+from bench.report.results import Case, Results
+from bench.statistics.claims import ALPHA, LEAST_SEEDS, LEAST_SEEDS_ALONE
+from bench.statistics.effects import ratio
 from bench.store.record import FINAL, Record
 from bench.text.formatting import counted, times_text
 
@@ -32,7 +30,6 @@ def limits(results: Results) -> list[str]:
         *_noops(results),
         *_same_runs(results),
         *_spread(results),
-        *_disagreement(results),
         *_multiplicity(results),
         *_few_seeds(results),
         *_mixture(list(results.records.values())),
@@ -96,8 +93,8 @@ def _lost(results: Results) -> list[str]:
     if not counts:
         return []
     return [
-        "Runs without a usable network stay in the comparison: those that diverged rank last, those"
-        f" that collapsed count with their error. {'; '.join(counts)}."
+        "Runs without a usable network: those that diverged are counted apart from the ratios,"
+        f" those that collapsed count with their error. {'; '.join(counts)}."
     ]
 
 
@@ -160,43 +157,18 @@ def _spread(results: Results) -> list[str]:
     """Warnings where one number stands for cases that differ much."""
     said = []
     for comparison in results.comparisons:
-        middles = {case: float(np.median(r)) for case, r in comparison.by_case.items()}
-        if comparison.effect.verdict == "undecided" or len(middles) < 2:
+        middles = {case: one.estimate for case, one in comparison.on.items() if one.counts}
+        if comparison.claim.verdict == "undecided" or len(middles) < 2:
             continue
         least, most = min(middles, key=middles.__getitem__), max(middles, key=middles.__getitem__)
-        low, high = middles[least], middles[most]
-        if low < high and high - low > math.log(_MUCH):
+        if middles[most] - middles[least] > math.log(_MUCH):
+            each = ", ".join(
+                f"{times_text(ratio(middles[case]))} on {results.title(case)}"
+                for case in (least, most)
+            )
             said.append(
                 f"{comparison.variant} against {comparison.reference} differs between problems:"
-                f" {_on(comparison, least, low, results)}, {_on(comparison, most, high, results)}."
-            )
-    return said
-
-
-def _on(comparison: Comparison, case: Case, log_ratio: float, results: Results) -> str:
-    """``×0.5 on advection-1d``, or how many runs diverged there."""
-    found = ratio_or_lost(log_ratio, comparison, case)
-    text = found if isinstance(found, Lost) else times_text(found)
-    return f"{text} on {results.title(case)}"
-
-
-def _disagreement(results: Results) -> list[str]:
-    """Warnings where one number hides that cases disagree."""
-    said = []
-    for comparison in results.comparisons:
-        if comparison.effect.verdict == "undecided":
-            continue
-        sign = 1 if comparison.effect.verdict == "worse" else -1
-        against = [
-            case
-            for case, ratios in comparison.by_case.items()
-            if len(ratios) > 1 and all(value * sign < 0 for value in ratios)
-        ]
-        if against:
-            said.append(
-                f"{comparison.variant} is {comparison.effect.verdict} than {comparison.reference}"
-                f" as a whole, but the other way round for every seed of"
-                f" {', '.join(map(results.title, against))}."
+                f" {each}."
             )
     return said
 
@@ -206,20 +178,29 @@ def _multiplicity(results: Results) -> list[str]:
     if count < 2:
         return []
     return [
-        f"The intervals of the {count} comparisons are not corrected for their number: were there"
-        f" no difference at all, about {0.05 * count:.2g} of them would exclude 1."
+        f"The verdicts of the {count} comparisons are corrected for their number (Holm, at"
+        f" {ALPHA:.0%}), so an interval may exclude 1 and nothing be claimed. The intervals are not"
+        f" corrected: were there no difference at all, about {0.05 * count:.2g} of them would"
+        " exclude 1."
     ]
 
 
 def _few_seeds(results: Results) -> list[str]:
-    few = sum(c.effect.pairs > 0 and not c.effect.enough for c in results.comparisons)
-    if not few:
-        return []
-    return [
-        f"{counted(few, 'comparison')} with too few seeds (a claim needs {LEAST_SEEDS} on each"
-        f" problem, and {LEAST_FREEDOM} more pairs than problems): no claim is made, whatever the"
-        " figures are."
-    ]
+    compared = [c for c in results.comparisons if c.effect.pairs]
+    few = sum(not c.claim.enough for c in compared if not c.unseen)
+    said = []
+    if few:
+        said.append(
+            f"{counted(few, 'comparison')} with too few seeds (a claim needs {LEAST_SEEDS} on each"
+            f" of at least three problems, {LEAST_SEEDS_ALONE} where there are fewer problems): no"
+            " claim is made, whatever the figures are."
+        )
+    if exploratory := [c.name for c in compared if c.claim.exploratory]:
+        said.append(
+            f"Exploratory: {', '.join(exploratory)}. Several comparisons make claims only with"
+            f" {LEAST_SEEDS_ALONE} seeds on each problem; with fewer the first one alone does."
+        )
+    return said
 
 
 def _differ_in_code(records: Sequence[Record]) -> bool:

@@ -18,10 +18,9 @@ from bench.report.figures.parity import parity
 from bench.report.figures.style import Palette
 from bench.report.histories import Curve, curve, loss_curve
 from bench.report.illustrations import illustrations
-from bench.report.ratios import Lost, diverged_text, main_ratio, ratio_or_lost
+from bench.report.ratios import Lost, case_ratio, diverged_text, main_ratio
 from bench.report.results import Case, Comparison, Results
 from bench.report.shortening import MOST_ARMS, MOST_CASES, MOST_COMPARISONS, shown_of
-from bench.statistics.effects import ratio
 from bench.store.store import Store
 from bench.task import Field, Illustration, Parity
 from bench.text.formatting import times_text
@@ -54,8 +53,8 @@ def effects_picture(results: Results) -> Picture | None:
     return Picture(
         "Effect of each technique",
         effects(shown, results.main_metric, "effects"),
-        "Error of an arm over its reference's: interquartile mean over problems and seeds, and its"
-        " 95 % interval. Filled: the interval excludes 1, and there are enough seeds for a claim."
+        "Error of an arm over its reference's: geometric mean over the problems, and its 95 %"
+        " interval for other seeds on these. Filled: a claim."
         " Left of the line is better." + shown_of("comparisons", len(shown), len(rows)),
     )
 
@@ -63,11 +62,14 @@ def effects_picture(results: Results) -> Picture | None:
 def _effect_row(comparison: Comparison) -> EffectRow:
     found = main_ratio(comparison)
     lost = found if isinstance(found, Lost) else ""
+    _, low, high = comparison.effect.ratios
     return EffectRow(
         comparison.variant,
         comparison.reference,
-        *comparison.effect.ratios,
-        comparison.effect.verdict,
+        found.rank if isinstance(found, Lost) else found,
+        low,
+        high,
+        comparison.claim.verdict,
         "" if lost else diverged_text(comparison),
         lost,
     )
@@ -80,7 +82,7 @@ def factorial_picture(results: Results) -> Picture | None:
             " × ".join(term.factors),
             "without it" if len(term.factors) == 1 else "no interaction",
             *term.effect.ratios,
-            term.effect.verdict,
+            term.verdict,
         )
         for term in results.factorial
     ]
@@ -103,7 +105,7 @@ def heat_map_picture(results: Results) -> Picture | None:
     cases = [case for case in drawn if any(case in c.by_case for c in comparisons)]
     if not cases:
         return None
-    logs = np.full((len(cases), len(comparisons)), np.nan)
+    ratios = np.full((len(cases), len(comparisons)), np.nan)
     texts = [["–"] * len(comparisons) for _ in cases]
     for column, comparison in enumerate(comparisons):
         for row, case in enumerate(cases):
@@ -111,22 +113,21 @@ def heat_map_picture(results: Results) -> Picture | None:
                 texts[row][column] = "no-op"
             if case not in comparison.by_case:
                 continue
-            # Where both diverged, neither is better.
-            middle = float(np.median(np.nan_to_num(comparison.by_case[case], nan=0.0)))
-            if not math.isnan(middle):  # half of either sign
-                logs[row, column] = middle
-                found = ratio_or_lost(middle, comparison, case)
-                texts[row][column] = (
-                    _in_cell(found) if isinstance(found, Lost) else times_text(found)
-                )
+            found = case_ratio(comparison, case)
+            if isinstance(found, Lost):
+                ratios[row, column] = found.rank
+                texts[row][column] = _in_cell(found)
+            else:
+                ratios[row, column] = found
+                texts[row][column] = times_text(found)
     references = {comparison.reference for comparison in comparisons}
     names = [c.variant if len(references) == 1 else c.name for c in comparisons]
-    ratios = np.array([[ratio(value) for value in row] for row in logs])
     of = f" of {references.pop()}" if len(references) == 1 else " of its reference"
     return Picture(
         "Problem by problem",
         heat_map([results.title(case) for case in cases], names, ratios, texts, "heat-map"),
-        f"Median over the seeds of the error ({results.main_metric}) over that{of}."
+        f"Error ({results.main_metric}) over that{of}: geometric mean over the seeds in which"
+        " neither diverged, or how many did where that is at least half."
         + shown_of("comparisons", len(comparisons), len(every)),
     )
 

@@ -41,30 +41,33 @@ def diverged_text(comparison: Comparison, case: Case | None = None) -> str:
     return ", ".join(said)
 
 
-def ratio_or_lost(
-    log_ratio: float, comparison: Comparison, case: Case | None = None
-) -> float | Lost:
-    """The ratio, or, where it is none because of diverged runs, how many these are.
+def main_ratio(comparison: Comparison) -> float | Lost:
+    """Over the cases on which neither side diverges; if there is none, how many runs diverged."""
+    estimate = comparison.effect.estimate
+    return ratio(estimate) if not math.isnan(estimate) else _lost_of(comparison, None)
+
+
+def case_ratio(comparison: Comparison, case: Case) -> float | Lost:
+    """Of one case; where one side diverges, how many of its runs do."""
+    found = comparison.on[case]
+    return ratio(found.estimate) if found.counts else _lost_of(comparison, case)
+
+
+def _lost_of(comparison: Comparison, case: Case | None) -> Lost:
+    ours, theirs = _lost(comparison, case)
+    return Lost(diverged_text(comparison, case), 0.0 if theirs and not ours else math.inf)
+
+
+def interval(comparison: Comparison, like: bool = False) -> tuple[float | None, float | None]:
+    """The ends of the 95 % interval; ``None`` if there is none, or no ratio that it is of.
 
     Args:
-        log_ratio: Natural logarithm of the ratio; infinite or nan if diverged runs outweigh.
-        comparison: What it is of.
-        case: The case that it is of, or all.
+        comparison: The comparison.
+        like: For problems like these, and not for these.
     """
-    if not math.isfinite(log_ratio) and (text := diverged_text(comparison, case)):
-        ours, theirs = _lost(comparison, case)
-        return Lost(text, 0.0 if theirs and not ours else math.inf)
-    return ratio(log_ratio)
-
-
-def main_ratio(comparison: Comparison) -> float | Lost:
-    """Of all cases and seeds of a comparison."""
-    return ratio_or_lost(comparison.effect.estimate, comparison)
-
-
-def interval(comparison: Comparison) -> tuple[float | None, float | None]:
-    """The ends of the 95 % interval; ``None`` if there is none, or no ratio that it is of."""
-    _, low, high = comparison.effect.ratios
+    found = comparison.effect
+    ends = (found.like_low, found.like_high) if like else (found.low, found.high)
+    low, high = map(ratio, ends)
     if isinstance(main_ratio(comparison), Lost) or math.isnan(low) or math.isnan(high):
         return None, None
     return low, high

@@ -6,14 +6,17 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from bench.spec.versions import differs, newest_versions
-from bench.statistics.effects import Effect, Summary, Term, effect, factorial, summarize
+from bench.statistics.claims import Claim, claims
+from bench.statistics.effects import Effect, OnProblem, effect
+from bench.statistics.factorials import Term, factorial
+from bench.statistics.summaries import Summary, summarize
 from bench.store.gc_pause import uncollected
 from bench.store.record import FINAL, Record, decode_drawn, decode_result
 from bench.store.store import Store
@@ -38,6 +41,7 @@ class Comparison:
         reference: Name of what it is compared with.
         metric: An error, of which less is better.
         effect: The effect over all cases and seeds that have both.
+        claim: What may be claimed of it, alone or in the family of the plan's comparisons.
         by_case: Log ratios of each case, one value for each seed.
         noops: Cases where both are the same run; they are left out.
         unseen: Those of the two that have a run whose residual in training is not that of the
@@ -49,6 +53,7 @@ class Comparison:
     reference: str
     metric: str
     effect: Effect
+    claim: Claim
     by_case: Mapping[Case, np.ndarray]
     noops: Sequence[Case]
     unseen: Sequence[str] = ()
@@ -63,8 +68,13 @@ class Comparison:
     def outcome(self) -> str:
         """The verdict, or why there is none."""
         if self.effect.pairs:
-            return "no claim" if self.unseen else self.effect.verdict
+            return "no claim" if self.unseen else self.claim.verdict
         return "no-op" if self.noops else "no pairs yet"
+
+    @property
+    def on(self) -> dict[Case, OnProblem]:
+        """The effect on each case."""
+        return dict(zip(self.by_case, self.effect.on, strict=True))
 
 
 @dataclass(frozen=True)
@@ -260,7 +270,7 @@ class Results:
         Seeds are left out whose two runs use a definition in different versions.
 
 
-        A run that diverged counts as infinitely wrong; if both diverged the value is nan.
+        Infinite if one run diverged; if both did the value is nan.
         """
         pairs = self._pairs(case, variant, reference, metric)
         return np.array([_log_ratio(ours, theirs) for ours, theirs in pairs], dtype=float)
@@ -311,16 +321,17 @@ class Results:
         found = effect(list(by_case.values()))
         pair = (variant, reference)
         unseen = [name for name in pair if any(self.unseen(case, name) for case in by_case)]
-        if unseen:
-            found = found._replace(verdict="undecided", seeds_needed=None)
+        claim = _claims([found], [unseen])[0]
         main = metric or self.main_metric
         lost = {case: self._lost(case, *pair, metric or self.metric(case)) for case in by_case}
-        return Comparison(variant, reference, main, found, by_case, noops, unseen, lost)
+        return Comparison(variant, reference, main, found, claim, by_case, noops, unseen, lost)
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
-        """The comparisons of the plan, in the main metric."""
-        return [self.compare(*pair) for pair in self.plan.comparisons]
+        """The comparisons of the plan, in the main metric, whose claims are made together."""
+        found = [self.compare(*pair) for pair in self.plan.comparisons]
+        said = _claims([c.effect for c in found], [c.unseen for c in found])
+        return [replace(c, claim=claim) for c, claim in zip(found, said, strict=True)]
 
     @cached_property
     def factorial_errors(self) -> dict[Case, np.ndarray]:
@@ -351,10 +362,7 @@ class Results:
         terms = factorial(self.plan.factors, errors) if errors else []
         if not self.factorial_unseen:
             return terms
-        return [
-            term._replace(effect=term.effect._replace(verdict="undecided", seeds_needed=None))
-            for term in terms
-        ]
+        return [term._replace(verdict="undecided") for term in terms]
 
     @property
     def factorial_unseen(self) -> list[str]:
@@ -377,6 +385,13 @@ class Results:
     def diverged(self, case: Case, variant: str) -> int:
         """Number of runs that diverged."""
         return sum(r.status == "diverged" for r in self.of(case, variant).values())
+
+
+def _claims(effects: Sequence[Effect], unseen: Sequence[Sequence[str]]) -> list[Claim]:
+    """Claims of a family, to which a comparison with a run that did not see its equation does not
+    belong."""
+    nothing = effect([])
+    return claims([nothing if who else of for of, who in zip(effects, unseen, strict=True)])
 
 
 def _log(value: float) -> float:

@@ -10,7 +10,7 @@ from bench.report.ratios import compact, interval, main_ratio
 from bench.report.results import Comparison, Results
 from bench.report.start import measured_slope, signal_at_start
 from bench.report.tabulation import Cell, Table
-from bench.statistics.effects import Effect
+from bench.statistics.claims import Verdict
 from bench.store.gc_pause import uncollected
 from bench.store.record import Record
 from bench.task import PublishedFigures, Suite
@@ -42,42 +42,50 @@ def effects_table(results: Results, suite: Suite) -> Table:
             "error ratio",
             "low",
             "high",
+            "low (problems like these)",
+            "high (problems like these)",
+            "problems",
+            "better on",
+            "worse on",
+            "diverges on",
             "wins",
             "ties",
             "losses",
             "diverged",
             "pairs",
-            "problems",
             "seeds needed",
             *(["note"] if noted else []),
         ],
         rows if noted else [row[:-1] for row in rows],
-        "Interquartile mean over pairs of equal problem, model and seed, with a 95 % interval from"
-        " a stratified bootstrap over seeds; below 1 the arm's error is smaller. Where diverged"
-        " runs outweigh, their number stands for the ratio. diverged: pairs in which the arm has no"
-        " network and the reference has. problems: with each model, those on which the two differ."
-        " seeds needed: per problem, for a decision in four of five such studies if the estimate is"
-        " true.",
+        "error ratio: geometric mean over the problems, with each model, of the arm's error over"
+        " its reference's; below 1 the arm's error is smaller. Problems on which at least half of the"
+        " seeds of one side diverge are left out of it, and counted instead. low, high: 95 %"
+        " interval for other seeds on these problems, and for other problems like these, which"
+        " fails where one problem in ten is of another kind. diverged: pairs in which the arm has"
+        " no network and the reference has. problems: those on which the two differ. seeds needed: per"
+        " problem, for a claim in four of five such studies if the estimate is true.",
     )
 
 
 def _effect_row(results: Results, comparison: Comparison) -> list[Cell]:
-    found = comparison.effect
+    found, claim = comparison.effect, comparison.claim
     head: list[Cell] = [comparison.name, comparison.outcome]
     if not found.pairs:
-        return [*head, *[None] * 10, ""]
+        return [*head, *[None] * 15, ""]
     nothing = learned_nothing(results, comparison)
     return [
         *head,
         main_ratio(comparison),
         *interval(comparison),
+        *interval(comparison, like=True),
+        found.problems,
+        *(claim.outcomes.count(word) for word in ("better", "worse", "diverges")),
         found.wins,
         found.ties,
         found.losses,
         found.diverged,
         found.pairs,
-        found.problems,
-        found.seeds_needed,
+        claim.seeds_needed,
         f"the reference learned nothing on {', '.join(nothing)}" if nothing else "",
     ]
 
@@ -90,7 +98,7 @@ def factorial_table(results: Results, suite: Suite) -> Table:
     rows: list[list[Cell]] = []
     for term in results.factorial:
         main = len(term.factors) == 1
-        verdict = term.effect.verdict if main else _interaction(term.effect)
+        verdict = term.verdict if main else _interaction(term.verdict)
         rows.append(
             [
                 " × ".join(term.factors),
@@ -118,10 +126,8 @@ def factorial_table(results: Results, suite: Suite) -> Table:
     )
 
 
-def _interaction(found: Effect) -> str:
-    return {"better": "help each other", "worse": "hinder each other"}.get(
-        found.verdict, found.verdict
-    )
+def _interaction(verdict: Verdict) -> str:
+    return {"better": "help each other", "worse": "hinder each other"}.get(verdict, verdict)
 
 
 def metrics_table(results: Results, suite: Suite) -> Table:

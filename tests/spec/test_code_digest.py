@@ -421,7 +421,7 @@ IRRELEVANT: Mapping[str, tuple[str, str, str]] = {
     ),
     "a report": ("bench/report/tables.py", "_WIDTH = 200", "_WIDTH = 201"),
     "a command": ("bench/cli/show.py", "width = max(", "width = min("),
-    "statistics": ("bench/statistics/effects.py", "return count // 4", "return count // 5"),
+    "statistics": ("bench/statistics/claims.py", "ALPHA = 0.01", "ALPHA = 0.02"),
     "the store": ("bench/store/store.py", "_MOST_BYTES = 256_000_000", "_MOST_BYTES = 1"),
     "claims": ("bench/store/leases.py", "LEASE_S = 60.0", "LEASE_S = 61.0"),
     "the pool": ("bench/execution/pool.py", "_ENDING_S = 5.0", "_ENDING_S = 6.0"),
