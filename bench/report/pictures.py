@@ -112,13 +112,12 @@ def heat_map_picture(results: Results) -> Picture | None:
             if case not in comparison.by_case:
                 continue
             # Where both diverged, neither is better.
-            middle = float(np.median(np.nan_to_num(comparison.by_case[case], nan=0.0)))
-            if not math.isnan(middle):  # half of either sign
-                logs[row, column] = middle
-                found = ratio_or_lost(middle, comparison, case)
-                texts[row][column] = (
-                    _in_cell(found) if isinstance(found, Lost) else times_text(found)
-                )
+            ratios = comparison.by_case[case]
+            with np.errstate(invalid="ignore"):  # half of either sign has no middle
+                middle = float(np.median(np.where(np.isnan(ratios), 0.0, ratios)))
+            logs[row, column] = middle
+            found = ratio_or_lost(middle, comparison, case)
+            texts[row][column] = _in_cell(found) if isinstance(found, Lost) else times_text(found)
     references = {comparison.reference for comparison in comparisons}
     names = [c.variant if len(references) == 1 else c.name for c in comparisons]
     ratios = np.array([[ratio(value) for value in row] for row in logs])

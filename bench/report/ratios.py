@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from bench.report.results import Case, Comparison
 from bench.statistics.effects import ratio
 from bench.text.formatting import ratio_text
@@ -47,11 +49,15 @@ def ratio_or_lost(
     """The ratio, or, where it is none because of diverged runs, how many these are.
 
     Args:
-        log_ratio: Natural logarithm of the ratio; infinite or nan if diverged runs outweigh.
+        log_ratio: Natural logarithm of the ratio; infinite or nan if diverged runs outweigh, and 0
+            if both diverged in every pair.
         comparison: What it is of.
         case: The case that it is of, or all.
     """
-    if not math.isfinite(log_ratio) and (text := diverged_text(comparison, case)):
+    cases = comparison.by_case if case is None else [case]
+    some = any(np.isfinite(comparison.by_case[one]).any() for one in cases)
+    none = not (some and math.isfinite(log_ratio))
+    if none and (text := diverged_text(comparison, case)):
         ours, theirs = _lost(comparison, case)
         return Lost(text, 0.0 if theirs and not ours else math.inf)
     return ratio(log_ratio)
