@@ -16,6 +16,8 @@ from bench.text.formatting import counted, number, ratio_text
 
 #: Problems that a sentence names; of more it gives a count and extremes.
 _SPELLED = 4
+#: Problems that a line of the ranking names; of more it gives their number.
+_NAMED = 2
 #: Comparisons that an answer lists.
 MOST_LISTED = 12
 #: Outcomes in the order of a ranking.
@@ -114,7 +116,10 @@ def remarks(results: Results, comparison: Comparison) -> list[str]:
         elif not found.enough:
             said.append("too few seeds for a claim")
     if nothing := learned_nothing(results, comparison):
-        said.append(f"{comparison.reference} learned nothing on {_some(nothing)}")
+        where = ", ".join(nothing)
+        if len(nothing) > _NAMED:
+            where = f"{len(nothing)} of {len(comparison.by_case)} problems"
+        said.append(f"{comparison.reference} learned nothing on {where}")
     return said
 
 
@@ -127,11 +132,6 @@ def on_problems(comparison: Comparison) -> str:
 
 def _decided(results: Results) -> list[Comparison]:
     return [comparison for comparison in results.comparisons if comparison.effect.pairs]
-
-
-def _some(cases: Sequence[str]) -> str:
-    more = len(cases) - _SPELLED
-    return ", ".join(cases[:_SPELLED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _nothing_clause(results: Results, decided: Sequence[Comparison]) -> str:

@@ -118,6 +118,8 @@ def _svg(picture: Picture) -> Markup:
 
 
 def _verdict_class(cell: Cell) -> str:
+    if isinstance(cell, Lost):
+        return "lost"
     return str(cell).split()[0] if cell in _VERDICTS else ""
 
 
@@ -125,7 +127,7 @@ def _sort_key(cell: Cell) -> str:
     """The key that sorts a column: numbers by value, missing cells last."""
     number = cell.rank if isinstance(cell, Lost) else cell
     if isinstance(number, float | int):
-        return "" if math.isnan(number) else repr(float(number)).replace("inf", "1e999")
+        return "" if math.isnan(number) else repr(number).replace("inf", "1e999")
     return "" if cell is None else str(cell)
 
 

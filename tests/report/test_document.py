@@ -14,7 +14,7 @@ import pytest
 from sample_study import ARMS, PROBLEMS, constant, plan, records, results
 
 from bench.report import document, pictures
-from bench.report.findings import headline
+from bench.report.answer import headline, ranking
 from bench.report.results import Results
 from bench.store.store import Store
 from bench.task import Field, Illustration, Parity
@@ -93,6 +93,34 @@ def test_the_first_screen_has_question_answer_and_figure(text: str, factorial: R
     assert factorial.plan.question in head
     assert headline(factorial) in head
     assert head.count("<svg") == 1
+    found = re.findall(r"<li><b class=\"\w*\">([\w ]+)</b> (.*?):", head)
+    assert found == [(f.verdict, f.comparison) for f in ranking(factorial)]
+
+
+def test_whatever_can_be_saved_has_a_name_of_its_own(text: str) -> None:
+    page = Page(text)
+    for tag in ("figure", "table"):
+        names = [element["data-name"] for element in page.of(tag)]
+        assert names and all(names)
+        assert len(set(names)) == len(names)
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    # Its colours are those of paper: each variable that a figure uses has one there.
+    used = set(re.findall(r"var\((--[\w-]+)", "".join(re.findall(r"<svg.*?</svg>", text))))
+    (paper,) = re.findall(r":root, #paper \{(.*?)\}", text, re.DOTALL)
+    assert used and used <= set(re.findall(r"(--[\w-]+):", paper))
+    assert 'id="paper"' in text
+    assert script.count('"use strict"') == 1
+    assert "innerHTML" not in script and "eval(" not in script
+
+
+def test_short_names_have_one_legend(tmp_path: Path) -> None:
+    arm = "activation=mine:Snake"
+    made = plan(["baseline", arm], problems=PROBLEMS[:1], names={"Snake": arm})
+    found = records(made, constant({"baseline": 0.4, arm: 0.2}))
+    text = document.html(Results(made.renamed(), found), Store(tmp_path))
+    page = text[: text.index('id="run-table"')]  # whose commands have the arm as it is
+    assert page.count(arm) == 1
+    assert f"<dt>Snake</dt><dd>{arm}</dd>" in text
 
 
 def test_all_sections_are_there(text: str) -> None:
@@ -196,7 +224,7 @@ def test_predictions_of_the_best_arms_are_drawn(
     found = Results(small, records(small, errors))
     text = document.html(found, Store(tmp_path))
     section = text[text.index('<section id="predictions">') : text.index('<section id="values">')]
-    assert section.count("<figure>") == 2
+    assert section.count("<figure ") == 2
     assert "irelu+lsuv" in section
     assert len(ARMS) == 4
     assert ">irelu<" not in section  # it has no network to draw

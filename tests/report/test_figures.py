@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -10,6 +11,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_svg import RendererSVG
+from matplotlib.figure import Figure
 
 from bench.report.figures.curves import Panel, Series, curves
 from bench.report.figures.effects import EffectRow, effects
@@ -17,7 +20,7 @@ from bench.report.figures.fields import fields
 from bench.report.figures.heat_map import heat_map
 from bench.report.figures.pareto import Point, pareto
 from bench.report.figures.parity import parity
-from bench.report.figures.style import INK, MUTED, Palette, wrap
+from bench.report.figures.style import INK, MUTED, Palette, drawing, render, wrap
 
 _ARMS = ("baseline", "irelu", "irelu+lsuv", "denorm+rescale", "act=my$m:A_b^c$")
 _HOSTILE = ("<script>", "a&b", "$x_1$", "_hidden", "\\frac")
@@ -219,6 +222,44 @@ def test_effects_says_the_numbers() -> None:
     texts = _texts(_drawn(_effects))
     assert {"×0.480 [0.310, 0.740]", "×∞ [2.00, ∞]", "×0.900", "–", "2 diverged"} <= set(texts)
     assert {"← better", "worse →", "error ratio, L2RE"} <= set(texts)
+
+
+def test_lost_effects_say_why() -> None:
+    row = EffectRow("a", "b", _INF, _INF, _INF, "worse", lost="9 of 9 diverged")
+    texts = _texts(effects([row], "L2RE", "s"))
+    assert "9 of 9 diverged" in texts
+    assert not any("∞" in text for text in texts)
+
+
+@pytest.mark.parametrize("count", [1, 3, 12, 30])
+@pytest.mark.parametrize(
+    "name",
+    ["irelu", "activation=mine.own.activations:Snake+featurewise+denorm+rescale", "x" * 70],
+)
+def test_labels_of_a_heat_map_are_whole(
+    count: int, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No text reaches beyond the figure, and all characters are there."""
+    figures: list[Figure] = []
+
+    def keep(figure: Figure, title: str, slug: str) -> str:
+        figures.append(figure)
+        return render(figure, title, slug)
+
+    monkeypatch.setattr("bench.report.figures.heat_map.render", keep)
+    columns = [f"{name}{k:02}" for k in range(count)]
+    cells = [["1 of 3\ndiverged"] * count] * 2
+    svg = heat_map(["a" * 60, "b"], columns, np.ones((2, count)), cells, "s")
+    texts = "".join(_texts(svg))
+    assert all(column in texts for column in columns)
+    (figure,) = figures
+    with drawing():
+        width, height = figure.bbox.width, figure.bbox.height
+        renderer = RendererSVG(width, height, io.StringIO())
+        for text in figure.texts:
+            box = text.get_window_extent(renderer)
+            assert box.x0 >= 0 and box.y0 >= 0, text
+            assert box.x1 <= width and box.y1 <= height, text
 
 
 def test_wide_effects_have_few_ticks() -> None:

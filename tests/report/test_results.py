@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 from sample_study import ARMS, PROBLEMS, constant, plan, records, results
 
-from bench.report.findings import headline, limits
+from bench.report.answer import MOST_LISTED, headline, lines, ranking
+from bench.report.findings import limits
 from bench.report.histories import curve, loss_curve
+from bench.report.pictures import effects_picture, heat_map_picture
+from bench.report.ratios import main_ratio
 from bench.report.results import Case, Results
 from bench.report.study_tables import NAMES, study_tables
 from bench.report.tabulation import render
+from bench.report.terminal import print_findings
+from bench.store.store import Store
+from bench.studies.plan import save
+from bench.task import Columns
+from bench.text.formatting import times_text
 from suites.pinn.suite import SUITE
 
 CASE = Case(PROBLEMS[0], "fnn:40x6")
@@ -42,7 +51,7 @@ def test_a_run_that_did_not_see_its_equation_supports_no_claim() -> None:
         assert comparison.effect.ratios == claimed.effect.ratios  # the figures stay
         assert (comparison.effect.verdict, comparison.outcome) == ("undecided", "no claim")
         assert comparison.effect.seeds_needed is None
-    assert "no claim, since baseline did not see the equation" in headline(found)
+    assert all("baseline did not see the equation" in f.remarks for f in ranking(found))
     (said,) = [text for text in limits(found) if text.startswith("No comparison with baseline")]
     assert "3e-31 at the start" in said
     # What has no such run on either side is claimed.
@@ -133,7 +142,7 @@ def test_runs_that_are_missing_make_no_pairs() -> None:
     assert found.comparisons[0].effect.pairs == 3
     assert found.statuses == {"done": 30, "waiting": 6}
     assert "So far (6 runs are missing)" in headline(found)
-    assert "on 3 problems × 1 to 2 seeds:" in headline(found)
+    assert "on 3 problems × 1 to 2 seeds, of 3" in headline(found)
     assert any("left out: 6 waiting" in text for text in limits(found))
 
 
@@ -169,21 +178,64 @@ def test_the_factorial_is_over_cases_with_a_run_for_each_cell() -> None:
 # What is said.
 
 
-def test_the_headline_names_each_comparison_with_its_uncertainty() -> None:
-    text = headline(results(PLAIN))
-    assert text.startswith("On 3 problems × 3 seeds: irelu has 0.")
-    assert "times the L2RE of baseline (95 % interval" in text
-    assert text.count("interval") == 3
-    assert ": better;" in text
-    assert "undecided" in text
-    assert text.count("\n") == 0
+def test_the_answer_is_ranked_with_the_verdict_first() -> None:
+    found = results(PLAIN)
+    first, *ranked = lines(found)
+    assert first.startswith("On 3 problems × 3 seeds, of 3 comparisons 1 better, ")
+    assert [line.split(":")[0] for line in ranked] == ["better", "undecided", "worse"]
+    assert ranked[0].startswith("better: irelu vs baseline, 0.")
+    assert "times the L2RE (95 % interval" in ranked[0]
+    assert ranked[0].endswith(", 9 pairs")
+    assert not any("\n" in line for line in lines(found))
 
 
-def test_a_headline_of_many_comparisons_counts_them() -> None:
+def test_within_a_verdict_the_smallest_ratio_comes_first() -> None:
+    errors = constant({"baseline": 0.4, "irelu": 0.2, "lsuv": 0.1, "irelu+lsuv": 0.3})
+    names = [found.comparison for found in ranking(results(errors))]
+    assert names == ["lsuv vs baseline", "irelu vs baseline", "irelu+lsuv vs baseline"]
+
+
+def test_an_answer_of_many_comparisons_says_how_many_more_there_are() -> None:
     pairs = [(one, other) for one in ARMS for other in ARMS if one != other]
-    text = headline(results(PLAIN, plan(comparisons=pairs)))
-    assert "of 12 comparisons" in text
-    assert "The largest: irelu has" in text
+    found = lines(results(PLAIN, plan(comparisons=[*pairs, pairs[0]])))
+    assert "of 13 comparisons" in found[0]
+    assert len(found) == 1 + MOST_LISTED + 1
+    assert found[-1] == "and 1 more comparison"
+
+
+def test_a_reference_that_learned_nothing_is_flagged_in_the_answer() -> None:
+    """However large the arm's gain over it is."""
+    errors = {"baseline": 0.95, "irelu": 0.2, "lsuv": 0.4, "irelu+lsuv": 0.6}
+    found = results(constant(errors, 0.01), plan(comparisons=[("irelu", "baseline")]))
+    (finding,) = ranking(found)
+    assert finding.verdict == "better"
+    assert "baseline learned nothing on 3 of 3 problems" in finding.remarks
+    assert "In 1 of 1 the reference learned nothing on some problem." in headline(found)
+    said = [text for text in limits(found) if text.startswith("baseline learned nothing on")]
+    assert all(f"{problem} (skill " in said[0] for problem in PROBLEMS)
+    table = study_tables(found, SUITE, ["effects"])["effects"]
+    assert "learned nothing" in str(table.rows[0][-1])
+    able = constant({**errors, "baseline": 0.4})
+    assert "nothing" not in "".join(lines(results(able)) + limits(results(able)))
+
+
+def test_a_reference_whose_forces_are_no_better_than_zero_learned_nothing() -> None:
+    """Potentials have no skill: their diagnosis says it."""
+    bare = Columns(["L2RE"], [], [], [])
+    made = plan(ARMS[:2], problems=PROBLEMS[:1], columns={PROBLEMS[0]: bare})
+    there = records(made, PLAIN)
+
+    def remarks(collapsed: int) -> str:
+        found = {
+            name: msgspec.structs.replace(record, diagnostics={"collapsed": True})
+            if record.arm == "baseline" and record.seed < collapsed
+            else record
+            for name, record in there.items()
+        }
+        return "; ".join(ranking(Results(made, found))[0].remarks)
+
+    assert "learned nothing" not in remarks(1)
+    assert "baseline learned nothing on advection-1d (2 of 3 collapsed)" in remarks(2)
 
 
 def test_without_pairs_there_is_no_answer() -> None:
@@ -352,10 +404,11 @@ def test_every_table_renders_in_every_format() -> None:
 
 def test_the_tables_say_what_the_results_are() -> None:
     tables = study_tables(results(DIVERGING), SUITE, NAMES)
+    assert list(tables["effects"].header[:3]) == ["comparison", "verdict", "error ratio"]
     row = dict(zip(tables["effects"].header, tables["effects"].rows[0], strict=True))
-    assert row["arm"] == "irelu"
-    assert row["error ratio"] == math.inf
-    assert (row["losses"], row["diverged"], row["verdict"]) == (9, 9, "worse")
+    assert (row["comparison"], row["verdict"]) == ("irelu vs baseline", "worse")
+    assert (row["error ratio"], row["low"], row["high"]) == ("9 of 9 diverged", None, None)
+    assert (row["losses"], row["diverged"]) == (9, 9)
     (irelu,) = [
         dict(zip(tables["errors"].header, row, strict=True))
         for row in tables["errors"].rows
@@ -365,3 +418,85 @@ def test_the_tables_say_what_the_results_are() -> None:
     runs = tables["runs"]
     assert len(runs.rows) == len(plan().runs)
     assert runs.rows[0][-1] == plan().runs[0].command
+
+
+def _texts(found: Results, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """All that says ratios: tables in each format, the answer, the terminal, figures."""
+    tables = study_tables(found, SUITE, ["effects", "metrics"])
+    texts = {
+        f"{kind} {name}": render([table], kind)
+        for name, table in tables.items()
+        for kind in ("md", "csv", "latex")
+    }
+    print_findings(found)
+    texts |= {"terminal": capsys.readouterr().out, "answer": "\n".join(lines(found))}
+    for picture in (effects_picture(found), heat_map_picture(found)):
+        assert picture is not None
+        texts[picture.title] = picture.svg
+    return texts
+
+
+@pytest.mark.parametrize(
+    ("arm", "reference", "said"),
+    [
+        (None, 0.4, "9 of 9 diverged"),
+        (0.4, None, "reference: 9 of 9 diverged"),
+        (None, None, "9 of 9 diverged, reference: 9 of 9"),
+    ],
+)
+def test_where_runs_diverged_their_number_stands_for_the_ratio(
+    arm: float | None,
+    reference: float | None,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made = plan(["baseline", "irelu"])
+    found = results(constant({"baseline": reference, "irelu": arm}), made)
+    for where, text in _texts(found, capsys).items():
+        assert "∞" not in text and r"\infty" not in text, where
+        assert "[0" not in text and "×0" not in text.replace("×0.", ""), where
+        assert "1.00 [" not in text and "×1.00" not in text, where
+        if where == "Problem by problem":
+            assert ">3 of 3<" in text and ">diverged<" in text
+        else:
+            assert said in text, where
+    assert found.comparisons[0].effect.diverged == (9 if reference and not arm else 0)
+
+
+def test_an_error_of_zero_is_no_divergence() -> None:
+    found = results(constant({"baseline": 0.4, "irelu": 0.0}), plan(["baseline", "irelu"]))
+    assert main_ratio(found.comparisons[0]) == 0
+    assert "diverged" not in "".join(lines(found))
+
+
+def test_a_ratio_of_runs_that_went_astray_has_no_digits() -> None:
+    found = results(constant({"baseline": 0.4, "irelu": 4e17}), plan(["baseline", "irelu"]))
+    assert ">1e6 times the L2RE (95 % interval >1e6 to >1e6)" in lines(found)[1]
+    assert [times_text(value) for value in (0.5, 1e18, 1e-18, 0.0)] == [
+        "×0.500",
+        ">×1e6",
+        "<×1e-6",
+        "×0",
+    ]
+
+
+def test_short_names_are_shown_and_change_no_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arm = "activation=mine:Snake"
+    made = plan(["baseline", arm], names={"Snake": arm}, factors=[arm], cells=["baseline", arm])
+    store = Store(tmp_path)
+    store.prepare()
+    there = records(made, constant({"baseline": 0.4, arm: 0.2}))
+    for record in there.values():
+        store.write(record)
+    found = Results.read(save(made, store), store)
+    assert [spec.hash for spec in found.plan.specs] == [spec.hash for spec in made.specs]
+    assert len(found.records) == len(made.runs)
+    texts = _texts(found, capsys)
+    assert all("Snake" in text for text in texts.values())
+    assert [where for where, text in texts.items() if arm in text] == ["terminal"]
+    assert f"Snake is {arm}" in texts["terminal"]
+    (row,) = study_tables(found, SUITE, ["names"])["names"].rows
+    assert row == ["Snake", arm]
+    assert found.factorial[0].factors == ("Snake",)

@@ -71,7 +71,7 @@ def test_a_diverged_run_counts_as_infinitely_wrong_and_is_counted() -> None:
     runs += [of("irelu", 0, 0.01), of("irelu", 1, 0.05), of("irelu", 2, None, "diverged")]
     line = row(printed(runs), "irelu")
     # The median is the middle one of the three, the largest is none, and there is no ratio.
-    assert line[1:6] == ["5.00e-2", "1.00e-2", "…", "–", "–"]
+    assert line[1:9] == ["5.00e-2", "1.00e-2", "…", "–", "1", "of", "3", "diverged"]
     assert line[-4:] == ["1", "diverged,", "2", "done"]
 
 

@@ -140,6 +140,32 @@ def test_a_name_that_is_no_study_is_refused(tmp_path: Path, name: str, says: str
         get_study(name)
 
 
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ('{Best = "lsuvv"}', "did you mean 'lsuv'"),
+        ('{Best = "irelu"}', "unknown arm in names of the part on 'pinn': 'irelu'"),
+        ('{lsuv = "baseline"}', "'lsuv' is itself an arm"),
+        ('{irelu = "lsuv"}', "'irelu' is itself an arm"),
+        ('{A = "lsuv", B = "lsuv"}', "'lsuv' has two, 'A' and 'B'"),
+        ('{" A" = "lsuv"}', "without blanks"),
+        ('{"" = "lsuv"}', "without blanks"),
+        (f'{{{"x" * 41} = "lsuv"}}', "41 characters"),
+        ("{A = 3}", "names"),
+        ('["A"]', "names"),
+    ],
+)
+def test_a_wrong_name_is_refused(tmp_path: Path, names: str, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        get_study(written(tmp_path, f"{GOOD}\nnames = {names}\n"))
+
+
+def test_names_are_of_arms_however_these_are_spelled(tmp_path: Path) -> None:
+    names = '{Best = "lsuv+irelu --eps 1e-14", Short = "lsuv"}'
+    (part,) = get_study(written(tmp_path, f"{GOOD}\nnames = {names}\n")).on("pinn")
+    assert part.named() == {"Best": "irelu+lsuv --eps 1e-14", "Short": "lsuv"}
+
+
 def test_two_parts_on_one_suite_are_refused(tmp_path: Path) -> None:
     part = GOOD[GOOD.index("[[part]]") :]
     with pytest.raises(BadInput, match="one \\[\\[part\\]\\] for each suite"):
