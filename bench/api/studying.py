@@ -58,7 +58,7 @@ def study(
         suite: One suite; without it, all suites of the study.
         problems: Problems instead of the study's.
         models: Networks instead of the study's.
-        seeds: A number of seeds, which are counted from 0, or a list of seeds; by default four.
+        seeds: A number of seeds, which are counted from 0, or a list of seeds; by default five.
             More seeds extend a study that was run.
         budget: How long to train: ``smoke``, ``short``, ``quick`` or ``paper``.
         store: The folder that keeps the results; by default ``bench-results``.

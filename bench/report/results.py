@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,8 @@ from bench.store.store import Store
 from bench.studies.plan import Plan, PlannedRun
 from bench.task import Columns
 from bench.training.residual_ratio import unseen_equation
+
+_SMALLEST = sys.float_info.min
 
 
 class Case(NamedTuple):
@@ -395,10 +398,8 @@ def _claims(effects: Sequence[Effect], unseen: Sequence[Sequence[str]]) -> list[
 
 
 def _log(value: float) -> float:
-    """Natural logarithm; −inf of 0."""
-    if value <= 0:
-        return -math.inf
-    return math.log(value) if math.isfinite(value) else math.inf
+    """Natural logarithm; of 0, that of the smallest number: infinity is for runs that diverged."""
+    return math.log(max(value, _SMALLEST)) if math.isfinite(value) else math.inf
 
 
 def _log_ratio(one: float, other: float) -> float:

@@ -58,12 +58,12 @@ def effects_table(results: Results, suite: Suite) -> Table:
         ],
         rows if noted else [row[:-1] for row in rows],
         "error ratio: geometric mean over the problems, with each model, of the arm's error over"
-        " its reference's; below 1 the arm's error is smaller. Problems on which at least half of the"
-        " seeds of one side diverge are left out of it, and counted instead. low, high: 95 %"
+        " its reference's; below 1 the arm's error is smaller. Problems on which at least half of"
+        " the seeds of one side diverge are left out of it, and counted instead. low, high: 95 %"
         " interval for other seeds on these problems, and for other problems like these, which"
         " fails where one problem in ten is of another kind. diverged: pairs in which the arm has"
-        " no network and the reference has. problems: those on which the two differ. seeds needed: per"
-        " problem, for a claim in four of five such studies if the estimate is true.",
+        " no network and the reference has. problems: those on which the two differ. seeds needed:"
+        " per problem, for a claim in four of five such studies if the estimate is true.",
     )
 
 

@@ -37,10 +37,11 @@ class Claim(NamedTuple):
 
     Attributes:
         verdict: ``better``: the interval over the problems excludes 1, and on no problem is the
-            arm inferior (its estimate above `MARGIN`, significantly worse, or diverging).
-            ``worse``: the interval excludes 1, or the arm diverges on every problem, and on none
-            is it better. ``equivalent``: the interval is within `MARGIN`. ``mixed``: better on some
-            problems or as a whole, and worse, inferior or diverging on others.
+            arm inferior (its estimate above `MARGIN`, significantly worse, or diverging); or the
+            reference diverges on every problem. ``worse``: the interval excludes 1, or the arm
+            diverges on every problem, and on none is it better. ``equivalent``: the interval, and
+            each problem's estimate, is within `MARGIN`. ``mixed``: better on some problems or as a
+            whole, and worse, inferior or diverging on others.
         outcomes: The verdict on each problem of the effect. ``diverges``: at least half of the
             arm's seeds do, and not of the reference's.
         p: p value over the problems, adjusted for the family.
@@ -71,11 +72,12 @@ def claims(effects: Sequence[Effect]) -> list[Claim]:
     compared = [found for found in effects if found.pairs]
     family = len(compared) > 1 and all(_fewest(e) >= LEAST_SEEDS_ALONE for e in compared)
     adjusted = holm([found.p for found in effects]) if family else [e.p for e in effects]
+    size = len(compared) if family else 1
     said, declared = [], True
     for found, p in zip(effects, adjusted, strict=True):
         exploratory = len(compared) > 1 and not family and not declared
         declared = declared and not found.pairs
-        said.append(_claim(found, p, exploratory))
+        said.append(_claim(found, p, size, exploratory))
     return said
 
 
@@ -101,21 +103,22 @@ def _enough(found: Effect) -> bool:
     return _fewest(found) >= (LEAST_SEEDS if several else LEAST_SEEDS_ALONE)
 
 
-def _claim(found: Effect, p: float, exploratory: bool) -> Claim:
+def _claim(found: Effect, p: float, size: int, exploratory: bool) -> Claim:
     enough = _enough(found)
     if not enough or exploratory:
         outcomes: tuple[Outcome, ...] = tuple("undecided" for _ in found.on)
         needed = None if exploratory else _seeds_needed(found)
         return Claim("undecided", outcomes, p, enough, exploratory, needed)
-    outcomes = _outcomes(found.on)
+    outcomes = _outcomes(found.on, size)
     verdict = _verdict(found, p, outcomes)
     needed = _seeds_needed(found) if verdict == "undecided" else None
     return Claim(verdict, outcomes, p, enough, False, needed)
 
 
-def _outcomes(problems: Sequence[OnProblem]) -> tuple[Outcome, ...]:
-    """The verdict on each problem, with p values adjusted for the number of problems."""
-    adjusted = holm([one.p if one.counts else 1.0 for one in problems])
+def _outcomes(problems: Sequence[OnProblem], size: int) -> tuple[Outcome, ...]:
+    """The verdict on each problem, with p values adjusted for the number of problems and for the
+    size of the family."""
+    adjusted = holm([min(1.0, size * one.p) if one.counts else 1.0 for one in problems])
     return tuple(_outcome(one, p) for one, p in zip(problems, adjusted, strict=True))
 
 
@@ -144,7 +147,8 @@ def _verdict(found: Effect, p: float, outcomes: Sequence[Outcome]) -> Verdict:
         return "mixed" if "better" in outcomes else "worse"
     if {"better", "worse"} <= set(outcomes):
         return "mixed"
-    return "better" if set(outcomes) == {"better"} else "undecided"
+    rescued = all(one.reference_diverges and not one.diverges for one in found.on)
+    return "better" if rescued else "undecided"
 
 
 def _equivalent(found: Effect) -> bool:

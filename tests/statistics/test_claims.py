@@ -142,11 +142,12 @@ def test_the_interval_covers_the_truth(design: Design, draw: str) -> None:
 
 
 @pytest.mark.parametrize("draw", ["normal", "10 % diverged"])
-def test_of_twenty_equal_arms_hardly_one_is_claimed(draw: str) -> None:
+@pytest.mark.parametrize("problems", [1, 5])
+def test_of_twenty_equal_arms_hardly_one_is_claimed(problems: int, draw: str) -> None:
     """It was 27 % of studies."""
-    for _, spread in simulation.spreads(5):
+    for _, spread in simulation.spreads(problems):
         rng = np.random.default_rng(5)
-        design = Design(5, 5, True)
+        design = Design(problems, 5, True)
         assert simulation.wrong(rng, design, simulation.DRAWS[draw], spread, 40, 20) <= 0.05
 
 

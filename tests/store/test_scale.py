@@ -14,7 +14,6 @@ from make_store import make_store
 from sample_records import record
 from sample_study import constant, results
 from sample_study import plan as sample_plan
-from scipy import stats
 
 from bench.report import pictures
 from bench.report.document import html
@@ -22,7 +21,6 @@ from bench.report.results import Results
 from bench.report.shortening import MOST_CELLS, shortened
 from bench.report.tabulation import Table
 from bench.spec.spec import Spec
-from bench.statistics import effects as statistics
 from bench.store.record import Metric, Record, decode, decode_drawn, decode_result, encode
 from bench.store.store import Decode, Store
 from bench.studies.plan import plans
@@ -189,34 +187,3 @@ def test_curves_of_many_arms_are_of_the_first_and_the_best(monkeypatch: pytest.M
     first = next(iter(pictures.curve_pictures(found, pictures.Palette(found.variants))))
     assert "Shown are 2 of 4 arms, the first and those of the least median error." in first.caption
     assert "irelu+lsuv" in first.svg and ">lsuv<" not in first.svg
-
-
-@pytest.mark.parametrize("sizes", [(2,), (5, 1, 7), (1, 30, 400, 400)])
-def test_the_resamples_are_those_of_scipy(sizes: tuple[int, ...]) -> None:
-    rng = np.random.default_rng(3)
-    strata = [np.round(rng.normal(size=size), 1) for size in sizes]
-    varied = [values for values in strata if len(values) > 1]
-    fixed = [values for values in strata if len(values) == 1]
-
-    def of_union(*samples: np.ndarray, axis: int) -> np.ndarray:
-        constant = [np.broadcast_to(v, (*samples[0].shape[:-1], 1)) for v in fixed]
-        return statistics.iqm(np.concatenate([*samples, *constant], axis=-1), axis)
-
-    there = stats.bootstrap(
-        varied,
-        of_union,
-        n_resamples=statistics._RESAMPLES,
-        method="percentile",
-        batch=max(1, statistics._BATCH_VALUES // sum(map(len, varied))),
-        rng=np.random.default_rng(0),
-    ).bootstrap_distribution
-    here = statistics._resampled(strata, statistics._quarter, 0)
-    assert here.tolist() == there.tolist()
-
-
-def test_thousands_of_values_are_resampled_less_often() -> None:
-    values = np.random.default_rng(4).normal(size=20_000)
-    here = statistics._resampled([values], statistics._but_middle, 0)
-    assert len(here) == statistics._LEAST_RESAMPLES
-    # The standard error of a normal sample's median.
-    assert float(here.std()) == pytest.approx(np.sqrt(np.pi / 2 / len(values)), rel=0.15)
