@@ -16,8 +16,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from bench.arm import Arm
 from bench.spec.randomness import torch_generator
 from bench.techniques.activation import make_activation
-from bench.techniques.networks import drawing_modules
-from bench.testing.calculus import (
+from bench.techniques.calculus import (
     NAMES,
     central_difference,
     derivatives,
@@ -25,6 +24,7 @@ from bench.testing.calculus import (
     residual_loss,
     slope_along,
 )
+from bench.techniques.networks import drawing_modules
 from bench.testing.contract import contract_of
 from bench.testing.devices import devices
 from bench.text.errors import typed
