@@ -88,10 +88,10 @@ def _made(token: str, factory: Callable[..., object], width: int | None) -> torc
         raise _of_several_widths(token, "takes the width")
     required = [] if by_width else required_arguments(factory)
     if isinstance(factory, type) and required:
-        close = nearest(required[0], WIDTH_NAMES)
+        needed = ", ".join(map(repr, required)) + nearest(required[0], WIDTH_NAMES)
         raise BadInput(
-            f"activation {token!r} needs {', '.join(map(repr, required))}{close}: it is made without"
-            f" arguments, or with the width, called one of {', '.join(WIDTH_NAMES)}"
+            f"activation {token!r} needs {needed}: it is made without arguments, or with the width,"
+            f" called one of {', '.join(WIDTH_NAMES)}"
         )
     not_a_factory = BadInput(
         f"activation {token!r} is a function of a tensor, and must be what makes a"

@@ -25,9 +25,10 @@ from bench.techniques.calculus import (
     slope_along,
 )
 from bench.techniques.networks import drawing_modules
+from bench.techniques.trial import check_derivatives
 from bench.testing.contract import contract_of
 from bench.testing.devices import devices
-from bench.text.errors import typed
+from bench.text.errors import BadInput, typed
 
 _EVERY_DTYPE = pytest.mark.parametrize("dtype", ["float32", "float64"])
 #: Nearer to a kink than this nothing is compared.
@@ -131,6 +132,15 @@ class ActivationContract:
                 f" {_where(found[order], error)} by automatic differentiation, and"
                 f" {_where(expected, error)} by finite differences of its {NAMES[order - 1]}"
             )
+
+    def test_derivatives_are_right_in_a_wide_layer(self, token: str) -> None:
+        """Also by parameters, and where each neuron has its own; as before any run."""
+        with drawing_modules(0):
+            module = make_activation(token, 6)
+        try:
+            check_derivatives(token, module, 6, self.highest)
+        except BadInput as error:
+            raise AssertionError(str(error)) from error
 
     @_EVERY_DTYPE
     def test_is_finite_far_out(self, token: str, dtype: str) -> None:
@@ -256,7 +266,7 @@ class ActivationContract:
         """A network of one hidden layer, and points at which no kink is near; float64."""
         with drawing_modules(0):
             first = nn.Linear(2, 4)
-            net = nn.Sequential(first, make_activation(token), nn.Linear(4, 1)).double()
+            net = nn.Sequential(first, make_activation(token, 4), nn.Linear(4, 1)).double()
             x = 3 * torch.randn(500, 2, dtype=torch.float64)
         with torch.no_grad():
             far = self._smooth(first(x)).all(dim=1)
@@ -294,8 +304,9 @@ def activation_contract(
     """Tests of an activation: ``TestSnake = activation_contract("mine:Snake")``.
 
     It maps each element by itself, keeps shape, dtype and device, leaves its input alone, draws
-    nothing, is continuous and one function in training and evaluation. Its derivatives are those of
-    its values by finite differences, finite up to |x| = 1e4 in float32 and float64, and the same in
+    nothing, is continuous and one function in training and evaluation. One that takes the width has
+    the width 1 here, except where a layer is asked for. Its derivatives are those of its values by
+    finite differences, finite up to |x| = 1e4 in float32 and float64, and the same in
     forward mode, batched and traced. A loss on derivatives has its gradient by every parameter, and
     copies and states are whole.
 

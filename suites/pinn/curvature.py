@@ -89,9 +89,10 @@ def _is_flat(net: FNN, points: Tensor) -> bool:
         with training_mode(net), torch.enable_grad():
             net.eval()
             x = features.detach().requires_grad_()
-            weight = torch.linspace(1, 2, len(net.linears[-1].bias), device=x.device).to(x.dtype)
+            y = net(x)
+            weight = torch.linspace(1, 2, y.shape[1], dtype=y.dtype, device=y.device)
             (first,) = torch.autograd.grad(
-                (net(x) * weight).sum(), x, create_graph=True, materialize_grads=True
+                (y * weight).sum(), x, create_graph=True, materialize_grads=True
             )
             if not first.requires_grad:
                 return True

@@ -108,7 +108,7 @@ def _gradient_rms(task: Examined) -> tuple[float, dict[str, float]]:
 
 def _term_gradient_norms(task: Examined) -> dict[str, float]:
     """Norm of the gradient of each loss term before its weight, by which weights can be judged."""
-    parameters = list(task.net.parameters())
+    parameters = [parameter for parameter in task.net.parameters() if parameter.requires_grad]
     with training_mode(task.net):
         values = task.evaluation(training=True)
         found = {}

@@ -70,8 +70,8 @@ def replace_activations(model: nn.Module, token: str, within: Sequence[str] = ()
         site.activation = activation
 
 
-def width_of(site: nn.Module) -> int | None:
-    """Size of the last axis of what the activation of a site gets; ``None`` if there are several."""
+def width_of(site: Any) -> int | None:
+    """Size of the last axis of what a site's activation gets; ``None`` if there are several."""
     found: int | None = site.width if isinstance(site, Nonlinearity) else site.out_features
     return found
 
