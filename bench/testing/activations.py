@@ -61,7 +61,7 @@ class ActivationContract:
         layouts = [whole, whole[0, 0], whole[:0], whole[None], whole.t(), whole[::2, 1::2]]
         layouts.append(whole[:1].expand(3, 6))
         for device in devices():
-            module = make_activation(token).to(device, whole.dtype)
+            module = _of_any_shape(token).to(device, whole.dtype)
             for x in (layout.to(device) for layout in layouts):
                 with torch.no_grad():
                     found, copied = module(x), module(x.contiguous())
@@ -146,7 +146,7 @@ class ActivationContract:
     def test_is_finite_far_out(self, token: str, dtype: str) -> None:
         far = [-1e4, -1e3, -90.0, 90.0, 1e3, 1e4]
         x = torch.tensor(far, dtype=getattr(torch, dtype))
-        module = make_activation(token).to(x.dtype)
+        module = _of_any_shape(token).to(x.dtype)
         for order, values in enumerate(_differentiated(token, module, x, self.highest)):
             bad = ~values.isfinite()
             assert not bad.any(), (
@@ -305,7 +305,7 @@ def activation_contract(
 
     It maps each element by itself, keeps shape, dtype and device, leaves its input alone, draws
     nothing, is continuous and one function in training and evaluation. One that takes the width has
-    the width 1 here, except where a layer is asked for. Its derivatives are those of its values by
+    the width 1 here, except in a layer. Its derivatives are those of its values by
     finite differences, finite up to |x| = 1e4 in float32 and float64, and the same in
     forward mode, batched and traced. A loss on derivatives has its gradient by every parameter, and
     copies and states are whole.
@@ -358,7 +358,25 @@ _OWNER = {
 
 def _double(token: str, seed: int = 0) -> nn.Module:
     with drawing_modules(seed):
-        return make_activation(token).double()
+        return _of_any_shape(token).double()
+
+
+class _OneFeature(nn.Module):
+    """An activation with parameters for every feature: of tensors of any shape, one number a row."""
+
+    def __init__(self, activation: nn.Module) -> None:
+        super().__init__()
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.activation(x.unsqueeze(-1))
+        return found.squeeze(-1)
+
+
+def _of_any_shape(token: str) -> nn.Module:
+    module = make_activation(token)
+    by_feature = any(parameter.ndim for parameter in module.parameters())
+    return _OneFeature(module) if by_feature else module
 
 
 def _differentiated(token: str, module: nn.Module, x: Tensor, order: int) -> list[Tensor]:

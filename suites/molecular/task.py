@@ -244,7 +244,11 @@ class MolecularTask:
             terms = self.optimization.step(lambda: self.losses(batch))
         else:
             terms = self.optimization.step(lambda: self._losses_in_parts(rows))
-        self.averaging.update()
+        try:
+            self.averaging.update()
+        except RuntimeError:  # there is a parameter that was not there when the average began
+            check_owned(self.net, self.optimization.parameters)
+            raise
         return terms
 
     def most_parts(self) -> int:
