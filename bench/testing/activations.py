@@ -15,7 +15,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from bench.arm import Arm
 from bench.spec.randomness import torch_generator
-from bench.techniques.activation import make_activation
+from bench.techniques.activation import make_activation, make_activations
 from bench.techniques.calculus import (
     NAMES,
     central_difference,
@@ -48,7 +48,7 @@ class ActivationContract:
         assert make_activation(token).training, f"activation {token!r} is made in evaluation mode"
 
     def test_every_layer_has_its_own(self, token: str) -> None:
-        first, second = make_activation(token), make_activation(token)
+        first, second = make_activations(token, [1, 1])
         shared = {id(p) for p in first.parameters()} & {id(p) for p in second.parameters()}
         names = [name for name, p in first.named_parameters() if id(p) in shared]
         assert not names, (
@@ -362,7 +362,7 @@ def _double(token: str, seed: int = 0) -> nn.Module:
 
 
 class _OneFeature(nn.Module):
-    """An activation with parameters for every feature: of tensors of any shape, one number a row."""
+    """One with parameters for every feature, of tensors of any shape: each number is a row."""
 
     def __init__(self, activation: nn.Module) -> None:
         super().__init__()
