@@ -28,7 +28,10 @@ AXES: dict[str, Registry] = {
 def _try_activation(token: str) -> None:
     import torch
 
-    module = make_activation(token)
+    from bench.techniques.trial import check_derivatives
+
+    width = 2
+    module = make_activation(token, width)
     at = torch.linspace(-1, 1, 6).reshape(3, 2).requires_grad_()
     # As of the next layer: with it a derivative has a gradient even where the activation is linear.
     weight = torch.ones(3, 2, requires_grad=True)
@@ -36,6 +39,7 @@ def _try_activation(token: str) -> None:
     (slope,) = torch.autograd.grad((weight * module(at.clone())).sum(), at, create_graph=True)
     # A residual or a force is a first derivative, and its loss needs the gradients of that.
     slope.sum().backward()
+    check_derivatives(token, make_activation(token, width), width)
 
 
 def _try_initialization(token: str) -> None:
@@ -157,13 +161,13 @@ class Arm:
         return replace(self, **{axis: _canonical(choice)})
 
     def check_own(self) -> None:
-        """Try the user's own objects that the arm refers to, before anything is run.
+        """Try the objects of the arm that are not built in, before anything is run.
 
         Raises:
             BadInput: One does not import, or is not what its axis needs.
         """
         for axis, choice in self.choices().items():
-            if is_reference(choice):
+            if AXES[axis].reference(choice) is not None:
                 with users_code(f"{axis} {choice!r} cannot be used"):
                     _TRIALS[axis](choice)
 

@@ -307,7 +307,7 @@ class Good(torch.nn.Module):
 class Widens(torch.nn.Module):
     def forward(self, x): return torch.cat([x, x], -1)
 class NeedsArgument(torch.nn.Module):
-    def __init__(self, width): super().__init__()
+    def __init__(self, frequency): super().__init__()
 class Raises(torch.nn.Module):
     def forward(self, x): raise RuntimeError("cannot do this\\nat all")
 class Tuple(torch.nn.Module):
@@ -404,7 +404,7 @@ def test_a_rescaling_that_returns_no_scale(own: str) -> None:
 @pytest.mark.parametrize(
     ("axis", "name", "reason"),
     [
-        ("activation", "NeedsArgument", "TypeError"),
+        ("activation", "NeedsArgument", "needs 'frequency': it is made without arguments, or with"),
         ("activation", "Raises", "RuntimeError: cannot do this"),
         ("activation", "Tuple", "tuple"),
         ("normalization", "Good", "TypeError"),

@@ -29,7 +29,14 @@ from bench.techniques.pre_activations import (
     by_measurement,
     relative_distance,
 )
-from bench.techniques.sites import Forward, Site, find_sites, is_chain, longest_paths
+from bench.techniques.sites import (
+    Forward,
+    Site,
+    acts_by_feature,
+    find_sites,
+    is_chain,
+    longest_paths,
+)
 from bench.text.errors import BadInput
 
 #: Deviation of the network's output. With labels of deviation 1 the first error is then that of a
@@ -130,25 +137,66 @@ class Featurewise:
             for path in paths
         ]
         return [
-            _by_rule(site.activation, *shape) for site, shape in zip(sites, shapes, strict=True)
+            _by_rule(site.activation, site.layer.out_features, *shape)
+            for site, shape in zip(sites, shapes, strict=True)
         ]
 
 
 _RULED: dict[Any, PreActivation] = {}
 
 
-def _by_rule(activation: Function, inputs: int, widths: tuple[int, ...]) -> PreActivation:
-    """See `by_measurement`; equal activations are measured once a process."""
+def _by_rule(
+    activation: Function, width: int, inputs: int, widths: tuple[int, ...]
+) -> PreActivation:
+    """See `by_measurement`; equal activations are measured once a process.
+
+    Args:
+        activation: Of features that are `width` in number.
+        width: Of the layer before it.
+        inputs: Of the whole path.
+        widths: Of all layers of the path.
+    """
     key: Any = (activation, inputs, widths)
     function = activation
     if isinstance(activation, nn.Module):
         module = copy.deepcopy(activation).double().cpu().eval()
         state = {name: tensor.tolist() for name, tensor in module.state_dict().items()}
         key = (type(module), repr(module), repr(state), inputs, widths)
-        function = module
+        function = of_one_feature(module, width)
     if key not in _RULED:
         _RULED[key] = by_measurement(function, inputs, widths)
     return _RULED[key]
+
+
+def of_one_feature(module: nn.Module, width: int) -> Function:
+    """An activation as a function of a tensor of any shape.
+
+    That is what it is, but for one with parameters for every feature, which must be equal.
+
+    Args:
+        module: In float64, on the CPU.
+        width: Size of the last axis of what it gets.
+
+    Raises:
+        BadInput: Its features begin with different parameters: no one mean and deviation follow.
+    """
+    if not acts_by_feature(module, width) or all(p.numel() == 1 for p in module.parameters()):
+        return module
+    with torch.no_grad():
+        columns = module(torch.linspace(-3, 3, 61, dtype=torch.float64)[:, None].repeat(1, width))
+    if not torch.allclose(columns, columns[:, :1].expand_as(columns), rtol=1e-9, atol=1e-12):
+        raise BadInput(
+            f"featurewise: the features of {_name(module)} begin with different parameters, so no"
+            " one mean and deviation follow; give them, featurewise=MEAN,STD"
+        )
+
+    def function(x: Tensor) -> Tensor:
+        flat = x.reshape(-1)
+        rows = nn.functional.pad(flat, (0, -len(flat) % width)).reshape(-1, width)
+        found: Tensor = module(rows)
+        return found.reshape(-1)[: len(flat)].reshape(x.shape)
+
+    return function
 
 
 def _name(activation: Function) -> str:

@@ -48,9 +48,12 @@ def make_normalization(token: str, num_features: int) -> torch.nn.Module:
 
     Raises:
         BadInput: The token is unknown, it names something that is no factory of modules, or the
-            module changes the shape or the dtype of its input.
+            module changes the shape or the dtype of its input, or makes parameters in its forward
+            pass.
     """
     import torch
+
+    from bench.techniques.registered import check_registered
 
     factory = NORMALIZATIONS.get(token)
     if isinstance(factory, torch.nn.Module):
@@ -64,8 +67,12 @@ def make_normalization(token: str, num_features: int) -> torch.nn.Module:
             f"normalization {token!r} returned {type(module).__name__}, not a torch.nn.Module"
         )
     probe = torch.zeros(3, num_features, dtype=next(module.parameters(), torch.zeros(1)).dtype)
-    with torch.no_grad():
-        found = module.eval()(probe)
+    found = check_registered(
+        f"normalization {token!r}",
+        module.eval(),
+        lambda: module(probe),
+        "make it in __init__, which gets the number of features",
+    )
     shape, wanted = tuple(found.shape), tuple(probe.shape)
     if shape != wanted:
         raise BadInput(f"normalization {token!r} maps the shape {wanted} to {shape}")

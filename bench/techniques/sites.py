@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +61,7 @@ def find_sites(layers: Sequence[nn.Linear], forward: Forward) -> list[Site]:
         activation = _within(module)
         if id(layer) in found or isinstance(module, nn.Identity | nn.Sequential):
             return
-        if _is_elementwise(activation):
+        if _is_elementwise(activation) or acts_by_feature(activation, layer.out_features):
             found[id(layer)] = Site(layer, activation, norm)
         elif norm is None:
             waiting[inputs[0].data_ptr()] = (layer, module, inputs[0])
@@ -174,6 +174,37 @@ def _is_elementwise(function: Function) -> bool:
         and torch.allclose(whole, turned.T)
         and torch.allclose(whole[1:3], part)
     )
+
+
+def acts_by_feature(function: Function, width: int) -> bool:
+    """Whether a function of rows of `width` features maps each element alone, and is not affine.
+
+    Such a function has parameters for every feature: an activation has, and so has a norm's scale,
+    which is affine.
+    """
+    x, dtype_of = _rows(width), next(_parameters(function), torch.zeros(()))
+    x = x.to(dtype_of.device, dtype_of.dtype)
+    changed = x.clone()
+    changed[2, width // 2] += 1.5
+    try:
+        before, after, twice = function(x.clone()), function(changed), function(2 * x - changed)
+    except (RuntimeError, ValueError, TypeError, IndexError):
+        return False
+    if before.shape != x.shape:
+        return False
+    differs = (after - before).abs() > 1e-6 * before.abs().max()
+    differs[2, width // 2] = False
+    second = (after - 2 * before + twice)[2, width // 2].abs()
+    return not bool(differs.any()) and bool(second > 1e-4 * before.abs().max())
+
+
+def _rows(width: int) -> Tensor:
+    return torch.linspace(-2, 2, 5 * width, dtype=torch.float64).reshape(5, width)
+
+
+def _parameters(function: Function) -> Iterator[Tensor]:
+    if isinstance(function, nn.Module):
+        yield from function.parameters()
 
 
 def is_chain(sites: Sequence[Site], layers: Sequence[nn.Linear]) -> bool:

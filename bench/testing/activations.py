@@ -15,9 +15,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from bench.arm import Arm
 from bench.spec.randomness import torch_generator
-from bench.techniques.activation import make_activation
-from bench.techniques.networks import drawing_modules
-from bench.testing.calculus import (
+from bench.techniques.activation import make_activation, make_activations
+from bench.techniques.calculus import (
     NAMES,
     central_difference,
     derivatives,
@@ -25,9 +24,11 @@ from bench.testing.calculus import (
     residual_loss,
     slope_along,
 )
+from bench.techniques.networks import drawing_modules
+from bench.techniques.trial import check_derivatives
 from bench.testing.contract import contract_of
 from bench.testing.devices import devices
-from bench.text.errors import typed
+from bench.text.errors import BadInput, typed
 
 _EVERY_DTYPE = pytest.mark.parametrize("dtype", ["float32", "float64"])
 #: Nearer to a kink than this nothing is compared.
@@ -47,7 +48,7 @@ class ActivationContract:
         assert make_activation(token).training, f"activation {token!r} is made in evaluation mode"
 
     def test_every_layer_has_its_own(self, token: str) -> None:
-        first, second = make_activation(token), make_activation(token)
+        first, second = make_activations(token, [1, 1])
         shared = {id(p) for p in first.parameters()} & {id(p) for p in second.parameters()}
         names = [name for name, p in first.named_parameters() if id(p) in shared]
         assert not names, (
@@ -60,7 +61,7 @@ class ActivationContract:
         layouts = [whole, whole[0, 0], whole[:0], whole[None], whole.t(), whole[::2, 1::2]]
         layouts.append(whole[:1].expand(3, 6))
         for device in devices():
-            module = make_activation(token).to(device, whole.dtype)
+            module = _of_any_shape(token).to(device, whole.dtype)
             for x in (layout.to(device) for layout in layouts):
                 with torch.no_grad():
                     found, copied = module(x), module(x.contiguous())
@@ -132,11 +133,20 @@ class ActivationContract:
                 f" {_where(expected, error)} by finite differences of its {NAMES[order - 1]}"
             )
 
+    def test_derivatives_are_right_in_a_wide_layer(self, token: str) -> None:
+        """Also by parameters, and where each neuron has its own; as before any run."""
+        with drawing_modules(0):
+            module = make_activation(token, 6)
+        try:
+            check_derivatives(token, module, 6, self.highest)
+        except BadInput as error:
+            raise AssertionError(str(error)) from error
+
     @_EVERY_DTYPE
     def test_is_finite_far_out(self, token: str, dtype: str) -> None:
         far = [-1e4, -1e3, -90.0, 90.0, 1e3, 1e4]
         x = torch.tensor(far, dtype=getattr(torch, dtype))
-        module = make_activation(token).to(x.dtype)
+        module = _of_any_shape(token).to(x.dtype)
         for order, values in enumerate(_differentiated(token, module, x, self.highest)):
             bad = ~values.isfinite()
             assert not bad.any(), (
@@ -256,7 +266,7 @@ class ActivationContract:
         """A network of one hidden layer, and points at which no kink is near; float64."""
         with drawing_modules(0):
             first = nn.Linear(2, 4)
-            net = nn.Sequential(first, make_activation(token), nn.Linear(4, 1)).double()
+            net = nn.Sequential(first, make_activation(token, 4), nn.Linear(4, 1)).double()
             x = 3 * torch.randn(500, 2, dtype=torch.float64)
         with torch.no_grad():
             far = self._smooth(first(x)).all(dim=1)
@@ -294,8 +304,9 @@ def activation_contract(
     """Tests of an activation: ``TestSnake = activation_contract("mine:Snake")``.
 
     It maps each element by itself, keeps shape, dtype and device, leaves its input alone, draws
-    nothing, is continuous and one function in training and evaluation. Its derivatives are those of
-    its values by finite differences, finite up to |x| = 1e4 in float32 and float64, and the same in
+    nothing, is continuous and one function in training and evaluation. One that takes the width has
+    the width 1 here, except in a layer. Its derivatives are those of its values by
+    finite differences, finite up to |x| = 1e4 in float32 and float64, and the same in
     forward mode, batched and traced. A loss on derivatives has its gradient by every parameter, and
     copies and states are whole.
 
@@ -347,7 +358,25 @@ _OWNER = {
 
 def _double(token: str, seed: int = 0) -> nn.Module:
     with drawing_modules(seed):
-        return make_activation(token).double()
+        return _of_any_shape(token).double()
+
+
+class _OneFeature(nn.Module):
+    """One with parameters for every feature, of tensors of any shape: each number is a row."""
+
+    def __init__(self, activation: nn.Module) -> None:
+        super().__init__()
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.activation(x.unsqueeze(-1))
+        return found.squeeze(-1)
+
+
+def _of_any_shape(token: str) -> nn.Module:
+    module = make_activation(token)
+    by_feature = any(parameter.ndim for parameter in module.parameters())
+    return _OneFeature(module) if by_feature else module
 
 
 def _differentiated(token: str, module: nn.Module, x: Tensor, order: int) -> list[Tensor]:

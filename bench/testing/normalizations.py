@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from bench.arm import Arm
 from bench.spec.randomness import torch_generator
+from bench.techniques.calculus import residual_loss, slope_along
 from bench.techniques.norm_layers import measure_frozen_statistics
 from bench.techniques.normalization import make_normalization
-from bench.testing.calculus import residual_loss, slope_along
 from bench.testing.contract import contract_of
 from bench.testing.devices import devices
 from bench.text.errors import typed

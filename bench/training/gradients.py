@@ -35,9 +35,11 @@ def gradient_rms(
 
     Args:
         loss: The loss with its graph.
-        parameters: All trained parameters. One that the loss does not depend on counts as 0.
+        parameters: All parameters. One that the loss does not depend on counts as 0, and one that
+            is frozen not at all.
         weights: Parameters, by name, whose gradients are also wanted one by one.
     """
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]
     found = torch.autograd.grad(loss, parameters, allow_unused=True)
     gradients = {
         id(parameter): torch.zeros_like(parameter) if gradient is None else gradient

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bench.spec.spec import Spec
 from bench.task import Diagnosis
+from bench.techniques.trial import is_piecewise_linear
 from bench.training.concentration import signal_over_rows
 from bench.training.gradients import eps_warning, gradient_rms, training_mode
 from bench.training.learned import learned_parameters
@@ -20,7 +21,13 @@ from suites.molecular.averaging import Averaging
 from suites.molecular.data.frames import Frames
 from suites.molecular.metrics import BATCH_STATISTICS
 from suites.molecular.models.catalogue import Model
-from suites.molecular.models.hooks import ForwardTrace, activation_sites
+from suites.molecular.models.hooks import (
+    ForwardTrace,
+    activation_name,
+    activation_sites,
+    own_activation,
+    width_of,
+)
 from suites.molecular.models.potential import ENERGY, FORCES, predict_energies
 
 #: Predicted forces that vary less than this fraction of the true ones are none.
@@ -98,6 +105,7 @@ def diagnose(task: Examined) -> Diagnosis:
             *_coupling_warning(coupling),
             *_mismatch_warning(task, forces),
             *_hook_warnings(task),
+            *_flat_warning(task),
         ],
     )
 
@@ -187,6 +195,23 @@ def _mismatch_warning(task: Examined, forces: np.ndarray) -> list[str]:
         f" {running:.3g} under the running ones and {under:.3g} under those of batches"
         f" {task.unit('MAE_F')}; what removing the norm gains is in part this; frozenbn has one"
         " kind of statistics"
+    ]
+
+
+def _flat_warning(task: Examined) -> list[str]:
+    """A sentence if activations have no second derivative, which forces are trained through."""
+    sites = activation_sites(task.net).values()
+    flat = [
+        activation_name(site.activation)
+        for site in sites
+        if is_piecewise_linear(own_activation(site), width_of(site) or 1)
+    ]
+    if not flat:
+        return []
+    return [
+        f"activation {', '.join(dict.fromkeys(flat))} is piecewise linear at {len(flat)} of"
+        f" {len(sites)} places: its second derivative is 0, so that forces jump where a neuron"
+        " switches, and their loss has no gradient through its slopes; take a smooth activation"
     ]
 
 

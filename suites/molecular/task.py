@@ -21,6 +21,7 @@ from bench.techniques.offset import label_choices
 from bench.text.errors import BadInput
 from bench.training.gradients import training_mode
 from bench.training.optimization import Optimization
+from bench.training.ownership import check_owned
 from suites.molecular.averaging import Averaging
 from suites.molecular.data.batches import Batches, FrameTensors
 from suites.molecular.data.frames import Frames
@@ -123,7 +124,8 @@ class MolecularTask:
         self.net = self._network()
         self.averaging = Averaging(self.net, spec.settings["ema"])
         self._parts = 1
-        self.optimization = Optimization(list(self.net.parameters()), spec.training)
+        trained = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
+        self.optimization = Optimization(trained, spec.training)
 
     def _tensors(self, frames: Frames) -> FrameTensors:
         """The frames with their labels in the network's unit, computed in float64."""
@@ -242,7 +244,11 @@ class MolecularTask:
             terms = self.optimization.step(lambda: self.losses(batch))
         else:
             terms = self.optimization.step(lambda: self._losses_in_parts(rows))
-        self.averaging.update()
+        try:
+            self.averaging.update()
+        except RuntimeError:  # there is a parameter that was not there when the average began
+            check_owned(self.net, self.optimization.parameters)
+            raise
         return terms
 
     def most_parts(self) -> int:
@@ -319,6 +325,7 @@ class MolecularTask:
             metrics[_LOSS_NAMES[name]] = loss
             if name == "val":
                 selection = loss
+        check_owned(self.net, self.optimization.parameters)
         return Evaluation(metrics | self.under_batch_statistics(), selection)
 
     def under_batch_statistics(self) -> dict[str, float]:

@@ -9,9 +9,12 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from bench.spec.spec import Spec
+from bench.techniques.activation import ACTIVATIONS, make_activation
+from bench.techniques.trial import check_derivatives
 from bench.text.errors import typed
 from bench.training.stock_speed import TOLERANCE, relative_difference
 from suites.pinn.backend import set_dtype
+from suites.pinn.curvature import highest_order
 from suites.pinn.engine.gradients import StepComputation
 from suites.pinn.engine.stock import StockEvaluation
 from suites.pinn.task import PINNTask, build
@@ -74,12 +77,16 @@ def build_checked(spec: Spec, device: torch.device) -> PINNTask:
     """The task of a spec. Its engine is compared with DeepXDE on request, and if the task has parts
     of a user's own, which no test of this package has seen.
 
-    If the fast engine gets a user's own part wrong, DeepXDE trains it, and the record says so.
+    If the fast engine gets a user's own part wrong, or cannot be compared, DeepXDE trains it as it
+    would without this package, and the record says so.
 
     Raises:
         EngineDiffers: The check was requested, and failed.
+        BadInput: The third derivative of an activation that is not built in is wrong, and the
+            equations have second ones.
     """
     task = build(spec, device)
+    _check_third_derivative(task)
     insist = "engine" in spec.checks
     if task.evaluation.path == StockEvaluation.path or not (insist or spec.sources):
         return task
@@ -88,10 +95,12 @@ def build_checked(spec: Spec, device: torch.device) -> PINNTask:
     except Exception as error:  # a user's own may not work in double precision
         if insist:
             raise
+        set_dtype(spec.dtype)
+        task = _by_deepxde(spec, device)
         task.notes["check"] = f"not possible: {typed(error)}"
         task.warnings.append(
             "the fast engine could not be compared with DeepXDE in double precision"
-            f" ({type(error).__name__}); --engine deepxde trains without it"
+            f" ({typed(error)}), so this run is trained by DeepXDE itself"
         )
         return task
     finally:
@@ -100,7 +109,20 @@ def build_checked(spec: Spec, device: torch.device) -> PINNTask:
         said = f"the fast engine differs from DeepXDE by {difference:.0e} in double precision"
         if insist:
             raise EngineDiffers(f"{said}; --engine deepxde trains without it")
-        task = build(replace(spec, settings={**spec.settings, "engine": "deepxde"}), device)
+        task = _by_deepxde(spec, device)
         task.warnings.append(f"{said}, so this run is trained by DeepXDE itself")
     task.notes["difference_from_deepxde"] = difference
     return task
+
+
+def _by_deepxde(spec: Spec, device: torch.device) -> PINNTask:
+    return build(replace(spec, settings={**spec.settings, "engine": "deepxde"}), device)
+
+
+def _check_third_derivative(task: PINNTask) -> None:
+    """Of an activation that is not built in; those below are tried before any run begins."""
+    token = task.spec.axes["activation"]
+    if ACTIVATIONS.reference(token) is None or highest_order(task.data, task.net, task.device) < 2:
+        return
+    width = task.net.width
+    check_derivatives(token, make_activation(token, width), width, highest=3)

@@ -17,6 +17,7 @@ from bench.training.gradients import eps_warning, gradient_rms, training_mode
 from bench.training.learned import learned_parameters
 from bench.training.optimization import Optimization
 from bench.training.residual_ratio import RESIDUAL_RATIO, ratio_of
+from suites.pinn.curvature import curvature_warning
 from suites.pinn.engine.stock import LossEvaluation
 from suites.pinn.loss import Loss
 from suites.pinn.metrics import Score
@@ -91,6 +92,7 @@ def diagnose(task: Examined) -> Diagnosis:
             *eps_warning(gradient, task.spec.training.eps),
             *_coupling_warning(coupling),
             *_sampler_warning(task),
+            *curvature_warning(task.data, task.net, task.device),
             *_truth_warnings(task, prediction),
             *_supervision_warning(task),
         ],
@@ -106,7 +108,7 @@ def _gradient_rms(task: Examined) -> tuple[float, dict[str, float]]:
 
 def _term_gradient_norms(task: Examined) -> dict[str, float]:
     """Norm of the gradient of each loss term before its weight, by which weights can be judged."""
-    parameters = list(task.net.parameters())
+    parameters = [parameter for parameter in task.net.parameters() if parameter.requires_grad]
     with training_mode(task.net):
         values = task.evaluation(training=True)
         found = {}

@@ -16,6 +16,7 @@ from bench.spec.spec import Spec
 from bench.task import Diagnosis, Evaluation
 from bench.techniques.offset import NO_OFFSET, label_choices, label_scale
 from bench.training.optimization import Optimization
+from bench.training.ownership import check_owned
 from suites.pinn.backend import quiet, set_dtype
 from suites.pinn.diagnosis import diagnose
 from suites.pinn.engine.choose import choose_evaluation, is_compiled
@@ -125,6 +126,7 @@ class PINNTask:
         self.score: Score | None = None
         if truth is not None:
             self.score = Score(truth, problem.outputs, supervised, dtype)
+        check_owned(self.net, self.parameters.parameters)
 
     def _make_loss(self, dtype: torch.dtype) -> Loss:
         """The terms, and their weights in the units of the labels."""
@@ -243,6 +245,7 @@ class PINNTask:
         }
         if self.score is not None:
             metrics |= self.score.errors(self.predict())
+        check_owned(self.net, self.parameters.parameters)
         return Evaluation(metrics, total)
 
     def zero_loss(self) -> float:

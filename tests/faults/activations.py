@@ -122,6 +122,26 @@ class Strided(nn.Module):
         return torch.tanh(x) if x.is_contiguous() else torch.sin(x)
 
 
+class _Detached(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = torch.tanh(x)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        return gradient * (1 - y.detach() ** 2)
+
+
+class SecondDetached(nn.Module):
+    """Its derivative is a constant to the next."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _Detached.apply(x)
+
+
 class Random(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.tanh(x) * (1 + 0.1 * torch.rand_like(x))
@@ -231,3 +251,72 @@ class Forgetful(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.tanh(self.slope * x)
+
+
+class PerNeuron(nn.Module):
+    """What users write who want a parameter a neuron: no fault."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.sin(self.a * x) ** 2 / self.a
+
+
+class Uneven(PerNeuron):
+    """The neurons are not alike."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.a.data = torch.linspace(0.5, 1.5, width)
+
+
+class TooLate(nn.Module):
+    """Makes its parameter when it meets the first input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not hasattr(self, "a"):
+            self.a = nn.Parameter(torch.ones(x.shape[-1]))
+        return torch.tanh(self.a * x)
+
+
+class Anew(Snake):
+    """Replaces its parameter at every call."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.a = nn.Parameter(self.a.detach().clone())
+        return super().forward(x)
+
+
+class InAList(nn.Module):
+    """Its parameter is in a plain list, where torch does not look."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slopes = [nn.Parameter(torch.ones(()))]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.slopes[0] * x)
+
+
+class InTraining(nn.Module):
+    """Makes its parameter at its hundredth call, when training has begun."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        if self.calls == 100:
+            self.a = nn.Parameter(torch.ones(()))
+        return torch.tanh(x)
+
+
+_MODULE = Snake()
+
+
+def one_module() -> nn.Module:
+    """The same module at every call."""
+    return _MODULE

@@ -21,6 +21,10 @@ TestContract = activation_contract(
     *ACTIVATIONS.names(), "steep_activations:elu", "steep_activations:ielu", compiles=True
 )
 
+TestWithParametersOfItsOwn = activation_contract(
+    "faults.activations:Snake", "faults.activations:PerNeuron", "faults.activations:Uneven"
+)
+
 mp = mpmath.mp.clone()
 mp.dps = 40
 

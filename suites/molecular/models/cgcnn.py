@@ -39,9 +39,9 @@ class CGCNNInteraction(nn.Module):
         super().__init__()
         self.linear = Dense(2 * n_atom_basis + n_rbf, 2 * n_atom_basis)
         self.norm = normalization(2 * n_atom_basis)
-        self.message_nonlinearity = Nonlinearity(functional.softplus)
+        self.message_nonlinearity = Nonlinearity(functional.softplus, n_atom_basis)
         self.layer_norm = nn.LayerNorm(n_atom_basis)
-        self.update_nonlinearity = Nonlinearity(functional.softplus)
+        self.update_nonlinearity = Nonlinearity(functional.softplus, n_atom_basis)
 
     def forward(self, x: Tensor, e_ij: Tensor, idx_i: Tensor, idx_j: Tensor) -> Tensor:
         """New features of the atoms.

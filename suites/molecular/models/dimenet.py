@@ -218,7 +218,7 @@ class DimeNetPlusPlus(nn.Module):
             num_spherical, num_radial, cutoff, library.Envelope(envelope_exponent)
         )
         self.embedding = library.EmbeddingBlock(
-            num_radial, hidden_channels, act=Nonlinearity(functional.silu)
+            num_radial, hidden_channels, act=Nonlinearity(functional.silu, hidden_channels)
         )
         # The library's ends at element 94; this size is SchNetPack's.
         self.embedding.emb = nn.Embedding(100, hidden_channels)
@@ -232,7 +232,8 @@ class DimeNetPlusPlus(nn.Module):
                 num_radial,
                 num_before_skip,
                 num_after_skip,
-                act=Nonlinearity(functional.silu),
+                # For features of messages and of triplets, which are not equally many.
+                act=Nonlinearity(functional.silu, width=None),
             )
             for _ in range(num_blocks)
         )
@@ -299,7 +300,7 @@ class DimeNetReadout(nn.Module):
                 out_emb_channels,
                 out_channels=1,
                 num_layers=num_output_layers,
-                act=Nonlinearity(functional.silu),
+                act=Nonlinearity(functional.silu, out_emb_channels),
                 output_initializer=output_initializer,
             )
             for _ in range(num_blocks + 1)

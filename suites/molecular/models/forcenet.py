@@ -57,7 +57,7 @@ def normalized_mlp(
     network = nn.Sequential()
     network.add_module("hidden", Dense(n_in, n_in))
     network.add_module("norm", normalization(n_in))
-    network.add_module("nonlinearity", Nonlinearity(functional.silu))
+    network.add_module("nonlinearity", Nonlinearity(functional.silu, n_in))
     network.add_module("linear", last(n_in, n_out))
     return network
 

@@ -9,7 +9,7 @@ from typing import Any
 from schnetpack.nn import Dense
 from torch import Tensor, nn
 
-from bench.techniques.activation import make_activation
+from bench.techniques.activation import make_activations
 from bench.techniques.norm_layers import FrozenBatchNorm
 from bench.techniques.normalization import make_normalization
 from suites.molecular.models.nonlinearity import Nonlinearity
@@ -57,11 +57,29 @@ def replace_activations(model: nn.Module, token: str, within: Sequence[str] = ()
         within: Beginnings of the paths of the sites to change; empty: all.
 
     Raises:
-        BadInput: The token names nothing that can be used.
+        BadInput: The token names nothing that can be used, or something that takes the width, and
+            a site has several.
     """
-    for path, module in activation_sites(model).items():
-        if not within or path.startswith(tuple(within)):
-            module.activation = make_activation(token)
+    sites = [
+        module
+        for path, module in activation_sites(model).items()
+        if not within or path.startswith(tuple(within))
+    ]
+    made = make_activations(token, [width_of(site) for site in sites])
+    for site, activation in zip(sites, made, strict=True):
+        site.activation = activation
+
+
+def width_of(site: Any) -> int | None:
+    """Size of the last axis of what a site's activation gets; ``None`` if there are several."""
+    found: int | None = site.width if isinstance(site, Nonlinearity) else site.out_features
+    return found
+
+
+def own_activation(site: Any) -> Any:
+    """The activation of a site without the normalisation before it."""
+    activation = site.activation
+    return activation.activation if isinstance(activation, Normalized) else activation
 
 
 def insert_normalization(model: nn.Module, token: str, excluded: Sequence[str]) -> None:

@@ -15,10 +15,13 @@ class Nonlinearity(nn.Module):
 
     Args:
         activation: A function or a module.
+        width: Size of the last axis of what it is applied to; ``None`` if that is not always the
+            same.
     """
 
-    def __init__(self, activation: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, activation: Callable[[Tensor], Tensor], width: int | None) -> None:
         super().__init__()
+        self.width = width
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.techniques.activation import make_activation
+from bench.techniques.activation import make_activations
 from bench.techniques.norm_layers import measuring, pointwise_norms, statistics_of
 from bench.techniques.normalization import make_normalization
 from bench.techniques.rescaling import Scale
@@ -59,7 +59,7 @@ class FNN(dde.nn.NN):
         dtype = dde.config.real(torch)
         self.linears = nn.ModuleList(nn.Linear(i, o, dtype=dtype) for i, o in pairwise(sizes))
         self.activations = nn.ModuleList(
-            make_activation(activation).to(dtype) for _ in range(depth)
+            module.to(dtype) for module in make_activations(activation, [width] * depth)
         )
         self.norms = nn.ModuleList(
             make_normalization(normalization, width).to(dtype) for _ in range(depth)

@@ -97,12 +97,22 @@ def test_one_that_the_engine_gets_wrong_is_trained_by_deepxde_and_says_so(
     assert any("so this run is trained by DeepXDE itself" in warning for warning in warnings)
 
 
-def test_one_that_cannot_be_checked_says_so(
+def test_one_that_cannot_be_checked_is_trained_by_deepxde_and_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], own_module: Callable[[str, str], None]
 ) -> None:
     own_module("single", MEAN.format(mean=""))
     command = [*SMOKE.split(), "--no-baseline", "--activation", "single:Only32"]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
-    engine, _ = engine_of(capsys)
-    assert engine["path"] == "taylor"
+    engine, warnings = engine_of(capsys)
+    assert engine["path"] == "deepxde"
     assert engine["check"].startswith("not possible: AssertionError: only single precision")
+    assert any("only single precision), so this run is trained" in warning for warning in warnings)
+
+
+def test_what_deepxde_refuses_fails_with_its_message(tmp_path: Path) -> None:
+    """No run is `done` by the fast engine where the comparison raises: here in DeepXDE's own."""
+    arm = "activation=faults.activations:SecondDetached"
+    record = pinn_specs.run(tmp_path, "diffusion-sorption-1d", arm)
+    assert record.status == "failed"
+    assert record.reason is not None
+    assert record.reason.startswith("RuntimeError: The differentiated Tensor at index 0 appears")
