@@ -66,22 +66,18 @@ class Bonds:
     """
 
     def __init__(self, atoms: Atoms) -> None:
-        first, second, vectors = neighbor_list("ijD", atoms, BONDED * covalent_radii[atoms.numbers])
+        radii = covalent_radii[atoms.numbers]
+        first, second, vectors = neighbor_list("ijD", atoms, BONDED * radii)
         # Of an atom and its own image the length is the cell's.
         once = first < second
         self._pairs = first[once], second[once]
         start = atoms.positions[second[once]] - atoms.positions[first[once]]
         self._images = vectors[once] - start
         self._lengths = np.linalg.norm(vectors[once], axis=1)
-        usual = (
-            covalent_radii[atoms.numbers[first[once]]] + covalent_radii[atoms.numbers[second[once]]]
-        )
+        usual = radii[first[once]] + radii[second[once]]
         self._shortest = np.minimum(self._lengths, usual) - MARGIN
         self._longest = np.maximum(self._lengths, usual) + MARGIN
         self._symbols = atoms.get_chemical_symbols()
-
-    def __len__(self) -> int:
-        return len(self._lengths)
 
     def broken(self, positions: np.ndarray) -> str | None:
         """A bond that has left its range by more than `MARGIN`, in words; ``None``: none has.

@@ -226,10 +226,8 @@ class MolecularTask:
     def _notes(self) -> list[str]:
         """What a reader of the scores must know."""
         notes = [self._statistics_note()] if self._running_norms() else []
-        stressed = sum(
-            int(part.stressed.sum()) for part in (self.training_frames, self.parts["test"])
-        )
-        if stressed and not self.loss.has_stress:
+        frames = (self.training_frames, self.parts["test"])
+        if any(part.stressed.any() for part in frames) and not self.loss.has_stress:
             notes.append(UNUSED_STRESS)
         if self._md_steps:
             notes.append(
@@ -255,7 +253,7 @@ class MolecularTask:
         )
 
     def trivial(self) -> dict[str, float]:
-        """Test errors of the mean training energy per composition, of zero forces and zero stress."""
+        """Test errors of the mean training energy per composition, of no force and no stress."""
         test = self.parts["test"]
         reference = label_scale("offset", "rescale=1", self.training_frames)
         found = {

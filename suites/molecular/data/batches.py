@@ -86,7 +86,8 @@ class FrameTensors:
         Its keys are those of `schnetpack.properties`: per frame ``idx`` (n,), ``n_atoms`` (n,),
         ``energy`` (n,), ``cell`` (n, 3, 3), ``pbc`` (3n,); per atom ``Z``, ``R``, ``forces`` and
         ``idx_m``; per pair ``idx_i``, ``idx_j`` (of the batch's atoms) and ``offsets``; with labels
-        of it also ``stress`` (n, 3, 3). The loader's ``_idx_i_local`` and ``_idx_j_local``, which no model reads, are left out.
+        of it also ``stress`` (n, 3, 3). The loader's ``_idx_i_local`` and ``_idx_j_local``, which
+        no model reads, are left out.
 
         All tensors are new: they may be changed in place.
         """
