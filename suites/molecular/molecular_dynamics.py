@@ -14,7 +14,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 from ase.data import covalent_radii
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary
 from ase.md.verlet import VelocityVerlet
 from ase.neighborlist import neighbor_list
 
@@ -123,7 +123,9 @@ def simulate(
     atoms.set_constraint()
     atoms.calc = calculator
     bonds = Bonds(atoms)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=TEMPERATURE, rng=random)
+    # ASE's function of this name has changed between the versions that are allowed.
+    widths = np.sqrt(atoms.get_masses() * units.kB * TEMPERATURE)
+    atoms.set_momenta(random.standard_normal((len(atoms), 3)) * widths[:, None])
     if len(atoms) > 1:
         Stationary(atoms)
     energies = [atoms.get_total_energy() / len(atoms)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import ase.io
@@ -19,7 +20,7 @@ from suites.molecular.data.ase_file import read_ase
 TRUE = np.stack([voigt_6_to_full_3x3_stress(a.calc.results["stress"]) for a in strained_cells(3)])
 
 
-def written(path: Path, key: str, values: object) -> Path:
+def written(path: Path, key: str, values: Iterable[object]) -> Path:
     """Three frames with their stresses under another key."""
     frames = strained_cells(3)
     for atoms, value in zip(frames, values, strict=True):
@@ -29,10 +30,17 @@ def written(path: Path, key: str, values: object) -> Path:
     return path
 
 
+def stresses(path: Path, *units: str | None, **named: str) -> np.ndarray:
+    """The stresses that are read of a file."""
+    found = read_ase(path, *units, **named).stresses  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
 def test_the_stress_of_a_calculator(tmp_path: Path) -> None:
     for name, form in (("a.extxyz", "extxyz"), ("a.traj", "traj"), ("a.db", "db")):
         ase.io.write(tmp_path / name, strained_cells(3), format=form)
-        found = read_ase(tmp_path / name, "eV").stresses
+        found = stresses(tmp_path / name, "eV")
         np.testing.assert_allclose(found, TRUE, atol=1e-7, err_msg=name)
 
 
@@ -40,19 +48,19 @@ def test_the_stress_of_a_calculator(tmp_path: Path) -> None:
 def test_a_virial_is_minus_the_volume_times_the_stress(tmp_path: Path, key: str) -> None:
     volumes = np.array([a.get_volume() for a in strained_cells(3)])[:, None, None]
     path = written(tmp_path / "a.extxyz", key, -volumes * TRUE)
-    np.testing.assert_allclose(read_ase(path, "eV").stresses, TRUE, atol=1e-7)
+    np.testing.assert_allclose(stresses(path, "eV"), TRUE, atol=1e-7)
 
 
 def test_six_numbers_are_in_voigts_order(tmp_path: Path) -> None:
     values = [full_3x3_to_voigt_6_stress(s) for s in TRUE]
     path = written(tmp_path / "a.extxyz", "REF_stress", values)
-    np.testing.assert_allclose(read_ase(path, "eV").stresses, TRUE, atol=1e-7)
+    np.testing.assert_allclose(stresses(path, "eV"), TRUE, atol=1e-7)
 
 
 def test_a_key_of_ones_own(tmp_path: Path) -> None:
     path = written(tmp_path / "a.extxyz", "sigma", TRUE)
     assert read_ase(path, "eV").stresses is None
-    found = read_ase(path, "eV", stress_key="sigma").stresses
+    found = stresses(path, "eV", stress_key="sigma")
     np.testing.assert_allclose(found, TRUE, atol=1e-7)
     with pytest.raises(BadInput, match=r"'tau'.*sigma"):
         read_ase(path, "eV", stress_key="tau")
@@ -61,18 +69,18 @@ def test_a_key_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("unit", "size"), [("GPa", 1.0), ("kbar", 0.1)])
 def test_the_unit(tmp_path: Path, unit: str, size: float) -> None:
     path = written(tmp_path / "a.extxyz", "REF_stress", TRUE / (units.GPa * size))
-    np.testing.assert_allclose(read_ase(path, "eV", stress_unit=unit).stresses, TRUE, atol=1e-7)
-    in_kcal = read_ase(path, "kcal/mol", stress_unit=unit).stresses
+    np.testing.assert_allclose(stresses(path, "eV", stress_unit=unit), TRUE, atol=1e-7)
+    in_kcal = stresses(path, "kcal/mol", stress_unit=unit)
     np.testing.assert_allclose(in_kcal, TRUE / (units.kcal / units.mol), atol=1e-6)
 
 
 def test_lengths_in_bohr(tmp_path: Path) -> None:
     path = written(tmp_path / "a.extxyz", "REF_stress", TRUE)
-    found = read_ase(path, "Hartree", "Bohr").stresses
+    found = stresses(path, "Hartree", "Bohr")
     np.testing.assert_allclose(found, TRUE / units.Bohr**3, atol=1e-6)
     volumes = np.array([a.get_volume() for a in strained_cells(3)])[:, None, None]
     path = written(tmp_path / "b.extxyz", "virial", -volumes * TRUE)
-    virial = read_ase(path, "Hartree", "Bohr").stresses
+    virial = stresses(path, "Hartree", "Bohr")
     np.testing.assert_allclose(virial, found, atol=1e-6)
 
 
@@ -99,7 +107,7 @@ def test_stress_and_virial_that_contradict_each_other_are_refused(tmp_path: Path
     ase.io.write(path, frames, format="extxyz")
     with pytest.raises(BadInput, match=r"frame 0: 'stress' and 'virial' contradict"):
         read_ase(path, "eV")
-    np.testing.assert_allclose(read_ase(path, "eV", stress_key="stress").stresses, TRUE, atol=1e-7)
+    np.testing.assert_allclose(stresses(path, "eV", stress_key="stress"), TRUE, atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +141,7 @@ def test_a_schnetpack_databases_own_unit(tmp_path: Path) -> None:
             }
         return tmp_path / name
 
-    found = read_ase(database("a.db", "GPa"), None).stresses
+    found = stresses(database("a.db", "GPa"), None)
     np.testing.assert_allclose(found, TRUE, atol=1e-9)
     with pytest.raises(BadInput, match=r"'Pa/m'.*--stress-unit"):
         read_ase(database("b.db", "Pa/m"), None)
@@ -152,6 +160,5 @@ def test_single_point_calculators_of_one_frame_keep_their_stress(tmp_path: Path)
     stress = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
     atoms.calc = SinglePointCalculator(atoms, **{**atoms.calc.results, "stress": stress})
     ase.io.write(tmp_path / "a.extxyz", atoms, format="extxyz")
-    found = read_ase(tmp_path / "a.extxyz", "eV").stresses
-    assert found is not None
+    found = stresses(tmp_path / "a.extxyz", "eV")
     assert found[0].tolist() == [[1.0, 6.0, 5.0], [6.0, 2.0, 4.0], [5.0, 4.0, 3.0]]
