@@ -53,6 +53,7 @@ from suites.molecular.problems.catalogue import DataOptions, get_problem, load_f
 from suites.molecular.protocols import get_protocol
 from suites.molecular.simulated import simulate_from_frames
 from suites.molecular.stress import STRESS, predict_with_stress
+from suites.molecular.stress_check import factor_warning
 
 #: Frames of the batch that initialisations and the diagnosis look at.
 _PROBE = 50
@@ -397,8 +398,7 @@ class MolecularTask:
         metrics |= self.under_batch_statistics()
         if self._md_steps:
             # Of an early state it would cost as much and tell nothing.
-            ended = self.optimization.steps_done >= self.spec.training.total_steps
-            self._trajectories = self._simulate() if ended else []
+            self._trajectories = self._simulate() if self._ended() else []
             metrics |= molecular_dynamics.scores(self._trajectories)
         return Evaluation(metrics, selection)
 
@@ -454,7 +454,21 @@ class MolecularTask:
         """Gradient size, coupling of frames, what the hooks changed."""
         found = diagnose(self)
         broken = molecular_dynamics.warnings(self._trajectories, self._md_steps)
-        return Diagnosis(found.measurements, [*found.warnings, *broken])
+        return Diagnosis(found.measurements, [*found.warnings, *self._stress_warnings(), *broken])
+
+    def _stress_warnings(self) -> list[str]:
+        """See `factor_warning`; of a potential that has learnt from energies and forces alone."""
+        test = self.parts["test"]
+        if test.stresses is None or self.loss.has_stress or not self._ended():
+            return []
+        predicted = self._all_predicted("test")[2]
+        if predicted is None:
+            return []
+        return factor_warning(test.stresses[test.stressed], predicted[test.stressed])
+
+    def _ended(self) -> bool:
+        """Whether the last step is done."""
+        return self.optimization.steps_done >= self.spec.training.total_steps
 
     def state_dict(self) -> dict[str, Any]:
         """Network, average, optimiser and place in the data."""

@@ -30,6 +30,7 @@ from suites.molecular.calculator import PotentialCalculator
 from suites.molecular.models.catalogue import ARCHITECTURES, Model, Size
 from suites.molecular.models.potential import ENERGY, FORCES, build_potential
 from suites.molecular.stress import STRESS, predict_with_stress
+from suites.molecular.stress_check import factor_warning
 from suites.molecular.testing.geometries import BRASS, METHANOL, batch_of, rattled
 from suites.molecular.testing.subjects import draw_weights
 from suites.molecular.trained import potential as trained_potential
@@ -295,3 +296,36 @@ def test_atoms_and_cell_relax_together(calculator: PotentialCalculator) -> None:
     assert np.abs(atoms.get_stress()).max() < len(atoms) * fmax / atoms.get_volume()
     # EMT's own lattice constant is 3.59 Å.
     assert atoms.get_volume() == pytest.approx(3.59**3, rel=0.05)
+
+
+# --- another unit or sign ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("factor", "said"), [(1 / units.GPa, "160"), (-1.0, "-1."), (1.0, "")])
+def test_stresses_that_are_not_those_of_the_energies_are_a_warning(
+    factor: float, said: str, tmp_path: Path
+) -> None:
+    frames = strained_cells(60)
+    for atoms in frames:
+        atoms.calc.results["stress"] = factor * atoms.calc.results["stress"]
+    path = tmp_path / "cu.extxyz"
+    ase.io.write(path, frames, format="extxyz")
+    record = run(tmp_path, "schnet:16x2", "baseline", *OWN, problem=str(path))
+    found = [text for text in record.warnings if text.startswith("the stresses of the test")]
+    assert len(found) == bool(said)
+    if said:
+        # The potential has not seen a stress, and its own is not exact.
+        value = float(found[0].split("are ")[1].split(" times")[0])
+        assert value == pytest.approx(factor, rel=0.5)
+
+
+def test_a_factor_needs_a_correlation() -> None:
+    random = np.random.default_rng(0)
+    labels, other = random.normal(size=(2, 20, 3, 3))
+    # A common pressure is no sign of a common cause.
+    pressure = 100 * np.eye(3)
+    assert factor_warning(labels + pressure, -other - pressure) == []
+    assert factor_warning(labels, np.full_like(labels, np.nan)) == []
+    assert factor_warning(labels[:4], -labels[:4]) == []
+    (text,) = factor_warning(160 * labels, labels + 0.1 * other)
+    assert "correlation 0.99" in text or "correlation 1.00" in text
