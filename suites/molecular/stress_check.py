@@ -1,4 +1,4 @@
-"""Whether a file's stresses are those of its energies, by a potential that has learnt the forces."""
+"""Whether stresses of a file are those of its energies, by a potential that has learnt forces."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 #: Frames that a factor can be read from.
 _FEWEST = 5
 #: Least correlation of labels and predictions that makes a factor one of units or of sign.
-_CORRELATED = 0.9
+_CORRELATED = 0.8
 #: Range of factors that training may leave. Units differ by more: GPa by 160, kbar by 1600.
 _SIMILAR = (0.2, 5.0)
 
@@ -27,16 +27,14 @@ def factor_warning(labels: np.ndarray, predicted: np.ndarray) -> list[str]:
     if len(labels) < _FEWEST or not np.isfinite(predicted).all():
         return []
     true, mine = (stress - stress.mean(axis=0) for stress in (labels, predicted))
-    product, own, other = (
-        float(np.sum(a * b)) for a, b in ((true, mine), (mine, mine), (true, true))
-    )
+    product, own, other = float((true * mine).sum()), float((mine**2).sum()), float((true**2).sum())
     if not own or not other:
         return []
     factor, correlation = product / own, product / np.sqrt(own * other)
     if abs(correlation) < _CORRELATED or _SIMILAR[0] <= factor <= _SIMILAR[1]:
         return []
     return [
-        f"the stresses of the test frames are {factor:.3g} times those of the energies"
+        f"the stresses of the training frames are {factor:.3g} times those of the energies"
         f" (correlation {correlation:.2f}): if they have another unit, give it by --stress-unit;"
         " the sign is that of (1/V) dE/dstrain"
     ]

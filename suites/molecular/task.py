@@ -458,13 +458,13 @@ class MolecularTask:
 
     def _stress_warnings(self) -> list[str]:
         """See `factor_warning`; of a potential that has learnt from energies and forces alone."""
-        test = self.parts["test"]
-        if test.stresses is None or self.loss.has_stress or not self._ended():
+        frames = self.parts["train"]
+        if frames.stresses is None or self.loss.has_stress or not self._ended():
             return []
-        predicted = self._all_predicted("test")[2]
+        predicted = self._all_predicted("train")[2]
         if predicted is None:
             return []
-        return factor_warning(test.stresses[test.stressed], predicted[test.stressed])
+        return factor_warning(frames.stresses[frames.stressed], predicted[frames.stressed])
 
     def _ended(self) -> bool:
         """Whether the last step is done."""

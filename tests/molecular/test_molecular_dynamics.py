@@ -18,6 +18,7 @@ from bench.spec.randomness import numpy_generator
 from bench.suite import main
 from bench.text.errors import BadInput
 from suites.molecular.calculator import PotentialCalculator
+from suites.molecular.export import ExportedPotential
 from suites.molecular.molecular_dynamics import (
     FEWEST_STEPS,
     LARGEST_GAIN,
@@ -27,6 +28,7 @@ from suites.molecular.molecular_dynamics import (
     scores,
     simulate,
 )
+from suites.molecular.simulated import simulate_from_frames, structures
 
 LEARNING = ("--steps", "60", "--lr", "1e-2", "--ema", "0.9", "--evaluations", "2")
 
@@ -221,18 +223,27 @@ def test_an_untrained_potential_is_found_to_break(tmp_path: Path) -> None:
     assert any("4 of 4 trajectories broke within 300 steps" in text for text in record.warnings)
 
 
-def test_arms_start_from_the_same_frames_and_velocities() -> None:
-    from suites.molecular.simulated import structures
-
+def test_structures_of_frames_are_the_frames() -> None:
     built = task("schnet:8x1", "baseline")
     found = structures(built.parts["test"])
     assert len(found) == len(built.parts["test"])
-    for atoms, energy in zip(found, built.parts["test"].energies, strict=True):
-        assert len(atoms) == 9
-        assert np.isfinite(energy)
+    assert {str(atoms.symbols) for atoms in found} == {str(found[0].symbols)}
     np.testing.assert_array_equal(
         np.concatenate([atoms.positions for atoms in found]), built.parts["test"].positions
     )
+
+
+def test_frames_with_an_element_outside_the_training_start_nothing() -> None:
+    built = task("schnet:8x1", "baseline")
+
+    def knowing(*elements: int) -> ExportedPotential:
+        return ExportedPotential(
+            built.net.eval(), built.scale, "kcal/mol", elements, 5.0, built.dtype, "ethanol"
+        )
+
+    test = built.parts["test"]
+    assert simulate_from_frames(knowing(1, 8), test, FEWEST_STEPS, 0, "cpu") == []
+    assert len(simulate_from_frames(knowing(1, 6, 8), test, FEWEST_STEPS, 0, "cpu")) == 4
 
 
 def test_the_option_changes_the_runs_name_only_if_given() -> None:
