@@ -355,7 +355,8 @@ def metric_units() -> Iterator[str]:
     """The metrics of potentials with their units."""
     from suites.molecular.metrics import unit_of
 
-    plain = ["MAE_E", "RMSE_E", "MAE_E_atom", "RMSE_E_atom", "MAE_F", "RMSE_F", "EFwT", "cos_F"]
+    plain = ["MAE_E", "RMSE_E", "MAE_E_atom", "RMSE_E_atom", "MAE_F", "RMSE_F"]
+    plain += ["MAE_stress", "RMSE_stress", "EFwT", "cos_F"]
     yield from _table(
         ("metric", "unit of labels in kcal/mol", "unit of labels in eV"),
         [(f"`{m}`", unit_of(m, "kcal/mol"), unit_of(m, "eV")) for m in plain],

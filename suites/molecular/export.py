@@ -22,10 +22,11 @@ from bench.store.weights import load_weights
 from bench.task import TrainedRun
 from bench.techniques.offset import NO_OFFSET
 from bench.text.errors import BadInput
+from suites.molecular.compositions import Compositions
 from suites.molecular.labels import TOTAL_ENERGY_KCAL_MOL, LabelScale
 from suites.molecular.models.catalogue import Size, parse_model
+from suites.molecular.models.of_spec import spec_model
 from suites.molecular.models.potential import build_potential
-from suites.molecular.task import spec_model
 from suites.molecular.units import convert
 
 #: Of the files that are written.
@@ -63,6 +64,7 @@ class ExportedPotential:
         cutoff: Cutoff in Å.
         dtype: The network's dtype.
         title: Problem, model and run, for people.
+        compositions: Of the training frames; ``None``: an older file, which does not say.
     """
 
     net: NeuralNetworkPotential
@@ -72,6 +74,7 @@ class ExportedPotential:
     cutoff: float
     dtype: torch.dtype
     title: str
+    compositions: Compositions | None = None
 
 
 def export_runs(runs: Sequence[TrainedRun], directory: Path) -> None:
@@ -134,6 +137,8 @@ def described(run: TrainedRun) -> dict[str, Any]:
         "scale": scale.describe(),
         "energy_unit": run.task["energy_unit"],
         "elements": run.task["elements"],
+        # Runs from before it was recorded have none.
+        **({"compositions": found} if (found := run.task.get("compositions")) else {}),
     }
 
 
@@ -213,4 +218,5 @@ def rebuilt(content: Mapping[str, Any]) -> ExportedPotential:
         cutoff=size.cutoff,
         dtype=dtype,
         title=f"{content['problem']} {content['model']}, run {content['run']}",
+        compositions=Compositions.read(found) if (found := content.get("compositions")) else None,
     )

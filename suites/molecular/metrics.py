@@ -1,10 +1,10 @@
-"""Errors of energies and forces, and their units."""
+"""Errors of energies, forces and stresses, and their units."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from suites.molecular.units import convert
+from suites.molecular.units import convert, in_ev, pressure_in_ev
 
 #: What follows the unit of energy in the unit of an error.
 _PER = {
@@ -14,6 +14,8 @@ _PER = {
     "RMSE_E_atom": "/atom",
     "MAE_F": "/Å",
     "RMSE_F": "/Å",
+    "MAE_stress": "/Å³",
+    "RMSE_stress": "/Å³",
 }
 
 #: What follows the name of an error under the statistics of a batch instead of the running ones.
@@ -21,6 +23,8 @@ BATCH_STATISTICS = "_batch_statistics"
 #: The errors that are also given so.
 UNDER_BATCH_STATISTICS = ("MAE_E", "MAE_E_atom", "MAE_F", "RMSE_E", "RMSE_F")
 
+#: What follows the name of a stress's error in GPa.
+_GPA = "_GPa"
 #: Metrics without a unit.
 _SHARES = ("EFwT", "cos_F")
 
@@ -90,8 +94,39 @@ def force_and_energy_errors(
     return metrics
 
 
+def stress_errors(
+    stresses: np.ndarray, predicted_stresses: np.ndarray, energy_unit: str
+) -> dict[str, float]:
+    """``MAE_stress`` and ``RMSE_stress`` over the nine components of at least one frame's stress.
+
+    Nine and not Voigt's six, so that a rotation does not change them (RMSE). Each also with
+    ``_kcal`` or ``_eV`` attached like the errors of `force_and_energy_errors`, and with ``_GPa``.
+
+    Args:
+        stresses: (frames, 3, 3), in `energy_unit` / Å³.
+        predicted_stresses: The same shape and unit; where it is not finite, the errors are nan.
+        energy_unit: One of `suites.molecular.units.ENERGY_UNITS`.
+
+    Raises:
+        BadInput: The unit is unknown.
+        ValueError: The shapes differ.
+    """
+    if stresses.shape != predicted_stresses.shape:
+        raise ValueError(f"the shapes {stresses.shape} and {predicted_stresses.shape} differ")
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = _finite_or_nan(predicted_stresses) - stresses
+        own = {
+            "MAE_stress": float(np.mean(np.abs(error))),
+            "RMSE_stress": float(np.sqrt(np.mean(error**2))),
+        }
+    factors = {s: convert(energy_unit, unit) for s, unit in _other_units(energy_unit).items()}
+    factors[_GPA.removeprefix("_")] = in_ev(energy_unit) / pressure_in_ev("GPa")
+    others = {f"{k}_{suffix}": v * by for suffix, by in factors.items() for k, v in own.items()}
+    return own | others
+
+
 def unit_of(metric: str, energy_unit: str) -> str:
-    """Unit of a metric of `force_and_energy_errors`, ``"1"`` if it has none.
+    """Unit of a metric of this module, ``"1"`` if it has none.
 
     Args:
         metric: Its name; ``train_`` and ``val_`` before it are ignored, and
@@ -106,6 +141,7 @@ def unit_of(metric: str, energy_unit: str) -> str:
         units[name] = energy_unit + per
         for suffix, unit in _other_units(energy_unit).items():
             units[f"{name}_{suffix}"] = unit + per
+    units |= {f"{name}{_GPA}": "GPa" for name, per in _PER.items() if per == "/Å³"}
     own = metric.removesuffix(BATCH_STATISTICS)
     return units[own.removeprefix("train_").removeprefix("val_")]
 

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from bench.spec.options import Doc, Options, one_of
 from suites.molecular.data.splits import BLOCKS, KINDS
+from suites.molecular.data.stresses import NO_STRESS
 from suites.molecular.protocols import ERRORS, PROTOCOLS
-from suites.molecular.units import ENERGY_UNITS, LENGTH_UNITS
+from suites.molecular.units import ENERGY_UNITS, LENGTH_UNITS, PRESSURE_UNITS
 
 #: Where an arm's activation goes.
 SCOPES = ("published", "all")
@@ -69,6 +70,31 @@ class MolecularOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
     ] = None
     forces_key: Annotated[
         str | None, Doc("where an own file has its forces; without it forces", "NAME")
+    ] = None
+    stress_weight: Annotated[
+        float | None,
+        Doc("weight of the stresses' error in the loss, beside the protocol's; without it 0", "W"),
+    ] = None
+    stress_key: Annotated[
+        str | None,
+        Doc(
+            "where an own file has its stresses, or virials if the name says so; without it found"
+            f" by itself; {NO_STRESS}: leave them out",
+            "NAME",
+        ),
+    ] = None
+    stress_unit: Annotated[
+        str | None,
+        Doc(
+            "unit of an own file's stresses; without it the unit that the file states, or that of"
+            " its energies per cubed length",
+            "UNIT",
+            PRESSURE_UNITS,
+        ),
+    ] = None
+    md: Annotated[
+        int | None,
+        Doc("molecular dynamics of the trained potential from test frames: steps of 0.5 fs", "N"),
     ] = None
     export: Annotated[
         Path | None, Doc("write each trained potential for suites.molecular.calculator", "DIR")

@@ -5,6 +5,7 @@ Imports neither torch nor SchNetPack until a task is built.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 #: Options about an own file, named as the fields of `DataOptions`.
 _FILE_OPTIONS = ("energy_unit", "length_unit", "energy_key", "forces_key")
+_STRESS_OPTIONS = ("stress_key", "stress_unit")
 #: The normalisation that a network trained on batches cannot have.
 _OF_ALL_ROWS = "pointwise-batchnorm"
 
@@ -132,10 +134,14 @@ class MolecularSuite:
         protocol = get_protocol(options.protocol)
         if options.download and options.data_root is None:
             raise BadInput("--download needs --data-root DIR, where the file is to be kept")
-        file = {name: getattr(options, name) for name in _FILE_OPTIONS}
+        file = {name: getattr(options, name) for name in (*_FILE_OPTIONS, *_STRESS_OPTIONS)}
         frames = load_frames(
             problem, DataOptions(options.data_root, download=options.download, **file)
         )
+        for name in _STRESS_OPTIONS:
+            if file[name] is None:
+                # Runs from before the option existed keep their names.
+                del file[name]
         # The unit in force: what a file says itself may be said again without another run.
         file["energy_unit"] = frames.energy_unit
         split = _split_settings(problem, frames, budget, request)
@@ -157,6 +163,8 @@ class MolecularSuite:
             "total_energies": protocol.total_energies and problem.valence_only,
             "data": frames.digest,
             "split": split,
+            **_stress_weight(options, frames, split, request.seed),
+            **_dynamics(options),
         }
 
     def definitions(self, spec: Spec) -> Sequence[str]:
@@ -242,8 +250,9 @@ class MolecularSuite:
         del problem
         main = ["MAE_F", "MAE_E", "EFwT", "cos_F"]
         further = ["RMSE_F", "RMSE_E", "MAE_F_eV", "MAE_E_eV", "MAE_F_kcal", "MAE_E_kcal"]
+        further += ["MAE_stress", "MAE_stress_GPa", "MD_drift", "MD_stable_steps", "MD_broken"]
         further += ["MAE_E_atom", "val_MAE_F", "val_MAE_E", "train_MAE_F"]
-        return Columns(main, further, ["EFwT", "cos_F"])
+        return Columns(main, further, ["EFwT", "cos_F", "MD_stable_steps"])
 
 
 def _check_folder(path: Path) -> None:
@@ -281,6 +290,37 @@ def _split_settings(
     # Refuses more frames than there are.
     split_frames(len(frames), seed=request.seed, **settings)
     return settings
+
+
+def _stress_weight(
+    options: MolecularOptions, frames: Frames, split: Mapping[str, Any], seed: int
+) -> dict[str, float]:
+    """The weight of stresses in the loss, if there is one, which the training frames can follow."""
+    weight = options.stress_weight
+    if weight is None:
+        return {}
+    if not 0 <= weight < math.inf:
+        raise BadInput(f"--stress-weight must be a finite number of at least 0, got {weight}")
+    if not weight:
+        return {}
+    if not frames.stressed[split_frames(len(frames), seed=seed, **split).train].any():
+        raise BadInput(
+            f"--stress-weight {weight:g}: no training frame of {frames.source} has a stress or"
+            " virial and is periodic along all three lattice vectors; the nearest is"
+            " --stress-weight 0"
+        )
+    return {"stress_weight": weight}
+
+
+def _dynamics(options: MolecularOptions) -> dict[str, int]:
+    """The steps of the molecular dynamics test, if one is asked for."""
+    if options.md is None:
+        return {}
+    # Imported here because it starts ASE.
+    from suites.molecular.molecular_dynamics import require_steps
+
+    require_steps(options.md)
+    return {"md": options.md}
 
 
 def _training(

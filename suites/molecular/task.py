@@ -22,36 +22,48 @@ from bench.text.errors import BadInput
 from bench.training.gradients import training_mode
 from bench.training.optimization import Optimization
 from bench.training.ownership import check_owned
+from suites.molecular import molecular_dynamics
 from suites.molecular.averaging import Averaging
+from suites.molecular.compositions import Compositions
 from suites.molecular.data.batches import Batches, FrameTensors
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.neighbors import neighbor_pairs
 from suites.molecular.data.splits import Split, split_frames
 from suites.molecular.diagnosis import diagnose
+from suites.molecular.export import ExportedPotential
 from suites.molecular.labels import label_scale, with_total_energies
-from suites.molecular.loss import EnergyForceLoss
+from suites.molecular.loss import WHOLE, EnergyForceLoss, Share
 from suites.molecular.metrics import (
     BATCH_STATISTICS,
     UNDER_BATCH_STATISTICS,
     force_and_energy_errors,
+    stress_errors,
     unit_of,
 )
-from suites.molecular.models.catalogue import OWN_INITIALIZATION, Model, Size, parse_model
+from suites.molecular.models.catalogue import OWN_INITIALIZATION
 from suites.molecular.models.hooks import trace_forward
+from suites.molecular.models.of_spec import spec_model
 from suites.molecular.models.potential import (
     ENERGY,
     FORCES,
     build_potential,
     predict_energies,
 )
+from suites.molecular.molecular_dynamics import TEMPERATURE, TIME_STEP, TRAJECTORIES, Trajectory
 from suites.molecular.problems.catalogue import DataOptions, get_problem, load_frames
 from suites.molecular.protocols import get_protocol
+from suites.molecular.simulated import simulate_from_frames
+from suites.molecular.stress import STRESS, predict_with_stress
+from suites.molecular.stress_check import factor_warning
 
 #: Frames of the batch that initialisations and the diagnosis look at.
 _PROBE = 50
 #: Frames of an evaluation's batch: what fits a core's cache, and what keeps a GPU busy.
 _ROWS = {"cpu": 50, "cuda": 400}
 _LOSS_NAMES = {"train": "loss", "val": "heldout_loss", "test": "test_loss"}
+UNUSED_STRESS = (
+    "the frames have stresses: they are scored, and not trained on without --stress-weight W"
+)
 #: Training frames that are scored at most.
 _TRAINING_SCORED = 200
 
@@ -75,12 +87,6 @@ def build(spec: Spec, device: torch.device) -> MolecularTask:
     return MolecularTask(
         spec, device, frames, split_frames(len(frames), seed=spec.seed, **settings["split"])
     )
-
-
-def spec_model(spec: Spec) -> Model:
-    """The model of a spec, with its whole size."""
-    protocol = get_protocol(spec.settings["protocol"])
-    return parse_model(spec.model, Size(**spec.settings["size"]), protocol.offset)
 
 
 class MolecularTask:
@@ -114,21 +120,38 @@ class MolecularTask:
         self.scale = label_scale(
             *label_choices(spec.axes, self.protocol.offset), self.training_frames
         )
-        self.training = self._tensors(self.training_frames)
+        stress_weight = spec.settings.get("stress_weight", 0.0)
+        self.training = self._tensors(self.training_frames, stress_weight > 0)
         self._scored = {name: self._tensors(part) for name, part in self.parts.items()}
         self._batches = Batches(len(self.training), spec.settings["batch"], spec.seed)
         error = spec.settings.get("loss", self.protocol.error)
         self.loss = EnergyForceLoss(
-            self.protocol, error, self.scale.factor, self.scale.unit, self.energy_unit
+            self.protocol,
+            error,
+            self.scale.factor,
+            self.scale.unit,
+            self.energy_unit,
+            stress_weight,
         )
         self.net = self._network()
         self.averaging = Averaging(self.net, spec.settings["ema"])
         self._parts = 1
+        self._md_steps = int(spec.settings.get("md", 0))
+        self._trajectories: list[Trajectory] = []
         trained = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
         self.optimization = Optimization(trained, spec.training)
 
-    def _tensors(self, frames: Frames) -> FrameTensors:
-        """The frames with their labels in the network's unit, computed in float64."""
+    def _tensors(self, frames: Frames, stressed: bool = False) -> FrameTensors:
+        """The frames with their labels in the network's unit, computed in float64.
+
+        Args:
+            frames: The frames.
+            stressed: With their stresses, of which there must be one.
+        """
+        stresses = None
+        if stressed:
+            assert frames.stresses is not None
+            stresses = frames.stresses / self.scale.factor
         return FrameTensors(
             frames,
             neighbor_pairs(frames, self.model.size.cutoff),
@@ -136,6 +159,7 @@ class MolecularTask:
             frames.forces / self.scale.factor,
             self.device,
             self.dtype,
+            stresses,
         )
 
     def _network(self) -> NeuralNetworkPotential:
@@ -175,7 +199,11 @@ class MolecularTask:
 
     def unit(self, metric: str) -> str:
         """Unit of a metric or loss term."""
-        return self.loss.unit(metric) or unit_of(metric, self.energy_unit)
+        return (
+            self.loss.unit(metric)
+            or molecular_dynamics.UNITS.get(metric)
+            or unit_of(metric, self.energy_unit)
+        )
 
     @property
     def description(self) -> Mapping[str, Any]:
@@ -194,8 +222,23 @@ class MolecularTask:
             "elements": self.elements,
             "scale": self.scale.describe(),
             "trivial": self.trivial(),
-            **({"notes": [self._statistics_note()]} if self._running_norms() else {}),
+            "compositions": Compositions.of(self.training_frames).describe(),
+            **({"notes": notes} if (notes := self._notes()) else {}),
         }
+
+    def _notes(self) -> list[str]:
+        """What a reader of the scores must know."""
+        notes = [self._statistics_note()] if self._running_norms() else []
+        frames = (self.training_frames, self.parts["test"])
+        if any(part.stressed.any() for part in frames) and not self.loss.has_stress:
+            notes.append(UNUSED_STRESS)
+        if self._md_steps:
+            notes.append(
+                f"MD_...: {self._md_steps} steps of {TIME_STEP:g} fs at constant energy from"
+                f" {min(TRAJECTORIES, len(self.parts['test']))} test frames at {TEMPERATURE:g} K;"
+                f" MD_stable_steps is {self._md_steps} where nothing broke"
+            )
+        return notes
 
     def _running_norms(self) -> list[nn.BatchNorm1d]:
         """The norms of the scored network that are scored by running statistics."""
@@ -213,27 +256,33 @@ class MolecularTask:
         )
 
     def trivial(self) -> dict[str, float]:
-        """Test errors of the mean training energy per composition, and of zero forces."""
+        """Test errors of the mean training energy per composition, of no force and no stress."""
         test = self.parts["test"]
         reference = label_scale("offset", "rescale=1", self.training_frames)
-        return {
+        found = {
             "MAE_E": float(np.abs(test.energies - reference.reference(test)).mean()),
             "MAE_F": float(np.abs(test.forces).mean()),
         }
+        if test.stresses is not None and test.stressed.any():
+            found["MAE_stress"] = float(np.abs(test.stresses[test.stressed]).mean())
+        return found
 
-    def losses(
-        self, batch: dict[str, Tensor], share: tuple[float, float] = (1.0, 1.0)
-    ) -> dict[str, Tensor]:
+    def losses(self, batch: dict[str, Tensor], share: Share = WHOLE) -> dict[str, Tensor]:
         """Loss terms in the labels' unit, and ``loss`` with its graph, in the network's.
 
         Args:
             batch: Frames.
-            share: What fraction of the frames and of the atoms of a batch they are, by which the
-                energy's and the forces' terms are multiplied.
+            share: What part of a batch they are, by which the terms are multiplied.
         """
         energies, forces = batch[ENERGY], batch[FORCES]
-        predicted = self.net(batch)
-        return self.loss(predicted[ENERGY] - energies, predicted[FORCES] - forces, share)
+        stresses = None
+        if self.loss.has_stress:
+            labels = batch[STRESS]
+            predicted = predict_with_stress(self.net, batch)
+            stresses = predicted[STRESS], labels
+        else:
+            predicted = self.net(batch)
+        return self.loss(predicted[ENERGY] - energies, predicted[FORCES] - forces, share, stresses)
 
     def step(self) -> Mapping[str, Tensor]:
         """One optimisation step; see `bench.task.Task.step`."""
@@ -266,11 +315,17 @@ class MolecularTask:
         """As `losses` of the frames `rows`, part by part; ``loss`` has the whole gradient."""
         parameters = self.optimization.parameters
         atoms = int(self.training_frames.n_atoms[rows].sum())
+        stressed = self.training_frames.stressed
+        with_stress = max(1, int(stressed[rows].sum()))
         total: dict[str, Tensor] = {}
         gradient = [torch.zeros_like(parameter) for parameter in parameters]
         for some in np.array_split(rows, self._parts):
             batch = self.training.batch(some)
-            share = len(some) / len(rows), len(batch[FORCES]) / atoms
+            share = Share(
+                len(some) / len(rows),
+                len(batch[FORCES]) / atoms,
+                int(stressed[some].sum()) / with_stress,
+            )
             terms = self.losses(batch, share)
             found = torch.autograd.grad(terms["loss"], parameters, allow_unused=True)
             for whole, part in zip(gradient, found, strict=True):
@@ -288,29 +343,45 @@ class MolecularTask:
 
         In the labels' unit, float64.
         """
+        return self._all_predicted(part)[:2]
+
+    def _all_predicted(self, part: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """As `predict`, and the stresses (frames, 3, 3) if a frame has a label of it."""
         count = len(self._scored[part])
         batches = min(-(-count // _ROWS[self.device.type]) * self._parts, count)
         self.averaging.scored.eval()
         return self._predicted(part, np.array_split(np.arange(count), batches))
 
-    def _predicted(self, part: str, batches: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """As `predict`, of frames batch by batch, by the scored network in the mode it is in."""
+    def _predicted(
+        self, part: str, batches: Sequence[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """As `_all_predicted`, of frames batch by batch, by the scored network in its mode."""
         net, tensors = self.averaging.scored, self._scored[part]
-        energies, forces = [], []
+        stressed = self.parts[part].stressed.any()
+        energies, forces, stresses = [], [], []
         for rows in batches:
-            found = net(tensors.batch(rows))
+            batch = tensors.batch(rows)
+            if stressed:
+                found = predict_with_stress(net, batch)
+                stresses.append(found[STRESS].detach().double().cpu())
+            else:
+                found = net(batch)
             energies.append(found[ENERGY].detach().double().cpu())
             forces.append(found[FORCES].detach().double().cpu())
         frames = self.parts[part].select(np.concatenate(batches))
         factor, reference = self.scale.factor, self.scale.reference(frames)
-        return torch.cat(energies).numpy() * factor + reference, torch.cat(forces).numpy() * factor
+        return (
+            torch.cat(energies).numpy() * factor + reference,
+            torch.cat(forces).numpy() * factor,
+            torch.cat(stresses).numpy() * factor if stressed else None,
+        )
 
     def evaluate(self) -> Evaluation:
         """Errors on test, validation and some training frames."""
         metrics: dict[str, float] = {}
         selection = float("nan")
         for name, part in self.parts.items():
-            energies, forces = self.predict(name)
+            energies, forces, stresses = self._all_predicted(name)
             prefix = "" if name == "test" else f"{name}_"
             errors = force_and_energy_errors(
                 part.energies,
@@ -320,13 +391,38 @@ class MolecularTask:
                 part.n_atoms,
                 self.energy_unit,
             )
+            of_stress = None
+            if stresses is not None and part.stresses is not None:
+                true, predicted = part.stresses[part.stressed], stresses[part.stressed]
+                errors |= stress_errors(true, predicted, self.energy_unit)
+                of_stress = predicted - true
             metrics |= {f"{prefix}{metric}": value for metric, value in errors.items()}
-            loss = self.loss.of_errors(energies - part.energies, forces - part.forces)
+            loss = self.loss.of_errors(energies - part.energies, forces - part.forces, of_stress)
             metrics[_LOSS_NAMES[name]] = loss
             if name == "val":
                 selection = loss
         check_owned(self.net, self.optimization.parameters)
-        return Evaluation(metrics | self.under_batch_statistics(), selection)
+        metrics |= self.under_batch_statistics()
+        if self._md_steps:
+            # Of an early state it would cost as much and tell nothing.
+            self._trajectories = self._simulate() if self._ended() else []
+            metrics |= molecular_dynamics.scores(self._trajectories)
+        return Evaluation(metrics, selection)
+
+    def _simulate(self) -> list[Trajectory]:
+        """Molecular dynamics of the scored network, in evaluation mode, from test frames."""
+        potential = ExportedPotential(
+            net=self.averaging.scored.eval(),
+            scale=self.scale,
+            energy_unit=self.energy_unit,
+            elements=self.elements,
+            cutoff=self.model.size.cutoff,
+            dtype=self.dtype,
+            title=self.spec.title,
+        )
+        return simulate_from_frames(
+            potential, self.parts["test"], self._md_steps, self.spec.seed, str(self.device)
+        )
 
     def under_batch_statistics(self) -> dict[str, float]:
         """Test errors with batch norm as in training; nothing without batch norm.
@@ -344,7 +440,9 @@ class MolecularTask:
             net.eval()
             for norm in norms:
                 norm.train()
-            energies, forces = self._predicted("test", np.array_split(order, self._test_batches()))
+            energies, forces, _ = self._predicted(
+                "test", np.array_split(order, self._test_batches())
+            )
         frames = test.select(order)
         errors = force_and_energy_errors(
             frames.energies, energies, frames.forces, forces, frames.n_atoms, self.energy_unit
@@ -354,11 +452,30 @@ class MolecularTask:
     def zero_loss(self) -> float:
         """See `bench.task.Scaled`: of energies and forces of 0, in the network's unit."""
         batch = self.probe()
-        return float(self.loss(-batch[ENERGY], -batch[FORCES], (1.0, 1.0))["loss"])
+        stresses = None
+        if self.loss.has_stress:
+            stresses = torch.zeros_like(batch[STRESS]), batch[STRESS]
+        return float(self.loss(-batch[ENERGY], -batch[FORCES], WHOLE, stresses)["loss"])
 
     def diagnose(self) -> Diagnosis:
         """Gradient size, coupling of frames, what the hooks changed."""
-        return diagnose(self)
+        found = diagnose(self)
+        broken = molecular_dynamics.warnings(self._trajectories, self._md_steps)
+        return Diagnosis(found.measurements, [*found.warnings, *self._stress_warnings(), *broken])
+
+    def _stress_warnings(self) -> list[str]:
+        """See `factor_warning`; of a potential that has learnt from energies and forces alone."""
+        frames = self.parts["train"]
+        if frames.stresses is None or self.loss.has_stress or not self._ended():
+            return []
+        predicted = self._all_predicted("train")[2]
+        if predicted is None:
+            return []
+        return factor_warning(frames.stresses[frames.stressed], predicted[frames.stressed])
+
+    def _ended(self) -> bool:
+        """Whether the last step is done."""
+        return self.optimization.steps_done >= self.spec.training.total_steps
 
     def state_dict(self) -> dict[str, Any]:
         """Network, average, optimiser and place in the data."""

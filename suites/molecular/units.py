@@ -8,6 +8,8 @@ from bench.text.errors import unknown
 
 #: Names of the units that labels may have.
 ENERGY_UNITS = ("eV", "meV", "kcal/mol", "kJ/mol", "Hartree", "Rydberg")
+#: Names of the units of pressure that stresses may have, beside an energy per cubed length.
+PRESSURE_UNITS = ("eV/Ang^3", "GPa", "kbar")
 #: Names of the units that positions may have.
 LENGTH_UNITS = ("Ang", "Bohr", "nm")
 
@@ -51,6 +53,20 @@ def in_angstrom(unit: str) -> float:
     if unit not in LENGTH_UNITS:
         raise unknown("unit of length", unit, LENGTH_UNITS)
     return float(dict(zip(LENGTH_UNITS, (1.0, units.Bohr, units.nm), strict=True))[unit])
+
+
+def pressure_in_ev(unit: str) -> float:
+    """One `unit` of pressure in eV/Å³.
+
+    Raises:
+        BadInput: The unit is none of those known, with the nearest match.
+    """
+    from ase import units
+
+    if unit not in PRESSURE_UNITS:
+        raise unknown("unit of stress", unit, PRESSURE_UNITS)
+    values = (1.0, units.GPa, 0.1 * units.GPa)
+    return float(dict(zip(PRESSURE_UNITS, values, strict=True))[unit])
 
 
 def energy_unit(text: str) -> str:

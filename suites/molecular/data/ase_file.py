@@ -25,6 +25,7 @@ from bench.files.untrusted import gib, require_file, shortened
 from bench.text.errors import BadInput
 from suites.molecular import units
 from suites.molecular.data.frames import MAX_BYTES, Frames, content_digest
+from suites.molecular.data.stresses import read_stresses, stated_unit
 
 #: ASE's names of the formats that are read beside its databases: of those with energies and
 #: forces, the ones that lie in one file and are read without another program's library.
@@ -107,6 +108,8 @@ def read_ase(
     *,
     energy_key: str = "energy",
     forces_key: str = "forces",
+    stress_key: str | None = None,
+    stress_unit: str | None = None,
 ) -> Frames:
     """Frames of an ASE-readable file, positions in Å, energies in the file's unit.
 
@@ -123,6 +126,8 @@ def read_ase(
             MD17 never is: it keeps the random order of the published file.
         energy_key: Name of the energies.
         forces_key: Name of the forces.
+        stress_key: Name of the stresses, see `read_stresses`; they may be missing.
+        stress_unit: Their unit, likewise.
 
     Raises:
         BadInput: The file cannot be read, has none of `FORMATS`, or is larger than `MAX_BYTES`. Or
@@ -144,7 +149,18 @@ def read_ase(
     # Only `schnetpack.datasets.rMD17` writes these, the five published splits.
     splits = metadata.get("splits")
     shuffled = isinstance(splits, dict) and "known" in splits
-    return _assemble(path, frames, scale, sequential and not shuffled, energy_key, forces_key)
+    if own and stress_unit is None:
+        stress_unit = stated_unit(path, metadata["_property_unit_dict"], stress_key)
+    return _assemble(
+        path,
+        frames,
+        scale,
+        sequential and not shuffled,
+        energy_key,
+        forces_key,
+        stress_key,
+        stress_unit,
+    )
 
 
 def _guarded[T](path: Path, read: Callable[[], T]) -> T:
@@ -426,6 +442,8 @@ def _assemble(
     sequential: bool,
     energy_key: str,
     forces_key: str,
+    stress_key: str | None,
+    stress_unit: str | None,
 ) -> Frames:
     if not raw:
         raise BadInput(f"{path}: no frames")
@@ -437,6 +455,16 @@ def _assemble(
     pbc = np.array([frame.pbc for frame in raw], dtype=bool)
     cells = np.array([frame.cell for frame in raw], dtype=np.float64) * scale.length
     sizes = [len(frame.numbers) for frame in raw]
+    stresses = read_stresses(
+        path,
+        [frame.labels for frame in raw],
+        cells,
+        pbc,
+        energy_unit=scale.energy,
+        length=scale.length,
+        key=stress_key,
+        unit=stress_unit,
+    )
     return Frames(
         numbers=np.concatenate([frame.numbers for frame in raw]).astype(np.int64),
         positions=np.concatenate([frame.positions for frame in raw]) * scale.length,
@@ -449,6 +477,7 @@ def _assemble(
         sequential=sequential,
         source=str(path),
         digest=content_digest(path),
+        stresses=stresses,
     ).check()
 
 

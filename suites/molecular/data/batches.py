@@ -23,6 +23,8 @@ class FrameTensors:
         forces: (atoms, 3) float64, the labels in that unit per Å.
         device: Device of the tensors.
         dtype: Type of the floating-point tensors.
+        stresses: (frames, 3, 3) float64, the labels in that unit per Å³, NaN where there is none;
+            ``None``: batches have no ``stress``.
 
     Raises:
         ValueError: The labels or the pairs do not belong to as many frames or atoms.
@@ -36,6 +38,7 @@ class FrameTensors:
         forces: np.ndarray,
         device: torch.device,
         dtype: torch.dtype,
+        stresses: np.ndarray | None = None,
     ) -> None:
         expected = ((len(frames),), frames.positions.shape, frames.first.shape)
         if (energies.shape, forces.shape, pairs.first.shape) != expected:
@@ -58,6 +61,8 @@ class FrameTensors:
             structure.cell: loaded(frames.cells, dtype),
             structure.pbc: loaded(frames.pbc, torch.bool),
         }
+        if stresses is not None:
+            self._per_frame[structure.stress] = loaded(stresses, dtype)
         per_atom = {
             structure.forces: loaded(forces, dtype),
             structure.Z: loaded(frames.numbers, torch.int64),
@@ -80,8 +85,9 @@ class FrameTensors:
 
         Its keys are those of `schnetpack.properties`: per frame ``idx`` (n,), ``n_atoms`` (n,),
         ``energy`` (n,), ``cell`` (n, 3, 3), ``pbc`` (3n,); per atom ``Z``, ``R``, ``forces`` and
-        ``idx_m``; per pair ``idx_i``, ``idx_j`` (of the batch's atoms) and ``offsets``. The
-        loader's ``_idx_i_local`` and ``_idx_j_local``, which no model reads, are left out.
+        ``idx_m``; per pair ``idx_i``, ``idx_j`` (of the batch's atoms) and ``offsets``; with labels
+        of it also ``stress`` (n, 3, 3). The loader's ``_idx_i_local`` and ``_idx_j_local``, which
+        no model reads, are left out.
 
         All tensors are new: they may be changed in place.
         """

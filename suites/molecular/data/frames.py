@@ -39,6 +39,8 @@ class Frames:
             time are alike.
         source: Where the frames come from, for the record.
         digest: Digest of the source's content, 16 hexadecimal digits.
+        stresses: (frames, 3, 3) float64, σ = (1/V) ∂E/∂ε, in `energy_unit` / Å³; NaN for a frame
+            without one. ``None``: no frame has one.
     """
 
     numbers: np.ndarray
@@ -52,6 +54,7 @@ class Frames:
     sequential: bool
     source: str
     digest: str
+    stresses: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.energies)
@@ -69,6 +72,13 @@ class Frames:
             return False
         rows = self.numbers.reshape(len(self), -1)
         return bool((rows == rows[0]).all())
+
+    @property
+    def stressed(self) -> np.ndarray:
+        """(frames,) bool, the frames that have a stress."""
+        if self.stresses is None:
+            return np.zeros(len(self), dtype=bool)
+        return np.asarray(np.isfinite(self.stresses).all(axis=(1, 2)))
 
     def composition(self) -> tuple[np.ndarray, np.ndarray]:
         """The elements, (elements,) int64, and the number of atoms of each, (frames, elements)."""
@@ -92,6 +102,7 @@ class Frames:
             sequential=False,
             source=self.source,
             digest=self.digest,
+            stresses=None if self.stresses is None else self.stresses[rows],
         )
 
     def check(self) -> Frames:
@@ -113,6 +124,8 @@ class Frames:
             "cells": (count, 3, 3),
             "pbc": (count, 3),
         }
+        if self.stresses is not None:
+            shapes["stresses"] = (count, 3, 3)
         for name, shape in shapes.items():
             found = getattr(self, name).shape
             if found != shape:

@@ -95,7 +95,7 @@ def _read(path: Path, options: DataOptions, sequential: bool, modified: int) -> 
     if path.suffix == ".npz":
         from suites.molecular.data.md17 import read_npz
 
-        for option in ("length_unit", "energy_key", "forces_key"):
+        for option in ("length_unit", "energy_key", "forces_key", "stress_key", "stress_unit"):
             if getattr(options, option) is not None:
                 name = option.replace("_", "-")
                 raise BadInput(f"--{name}: {path.name} is an npz file, whose keys and Å are fixed")
@@ -109,4 +109,6 @@ def _read(path: Path, options: DataOptions, sequential: bool, modified: int) -> 
         sequential,
         energy_key=options.energy_key or "energy",
         forces_key=options.forces_key or "forces",
+        stress_key=options.stress_key,
+        stress_unit=options.stress_unit,
     )

@@ -17,6 +17,8 @@ class DataOptions:
         length_unit: Likewise; Å where neither this nor the file says.
         energy_key: Name of an own file's energies, ``energy`` if not given.
         forces_key: Likewise, ``forces``.
+        stress_key: Name of an own file's stresses, see `suites.molecular.data.stresses`.
+        stress_unit: Their unit; without it the energy's per cubed unit of length.
         download: Whether a missing file of MD17 may be downloaded.
     """
 
@@ -25,6 +27,8 @@ class DataOptions:
     length_unit: str | None = None
     energy_key: str | None = None
     forces_key: str | None = None
+    stress_key: str | None = None
+    stress_unit: str | None = None
     download: bool = False
 
 

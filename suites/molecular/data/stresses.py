@@ -1,0 +1,175 @@
+"""Stresses of an ASE-readable file, by the conventions of its keys.
+
+A stress is σ = (1/V) ∂E/∂ε of a strain ε of atoms and cell, as in ASE: negative where the cell
+wants to expand. A virial is −V·σ, an energy (G. Csányi et al., QUIP's and GAP's convention).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.files.untrusted import shortened
+from bench.text.errors import BadInput
+from suites.molecular import units
+
+#: Names of stresses and of virials that are found by themselves, the first one first.
+STRESS_KEYS = ("stress", "REF_stress", "ref_stress", "dft_stress", "DFT_stress")
+VIRIAL_KEYS = (
+    "virial",
+    "virials",
+    "REF_virial",
+    "REF_virials",
+    "ref_virial",
+    "ref_virials",
+    "dft_virial",
+    "DFT_virial",
+)
+#: As a key: leave all stresses out.
+NO_STRESS = "none"
+
+#: Largest antisymmetric part, and largest difference of a stress from the virial of its frame, as
+#: a part of the largest component. Files round to a few digits.
+_TOLERANCE = 1e-2
+
+
+def read_stresses(
+    path: Path,
+    labels: Sequence[Mapping[str, Any]],
+    cells: np.ndarray,
+    pbc: np.ndarray,
+    *,
+    energy_unit: str,
+    length: float,
+    key: str | None = None,
+    unit: str | None = None,
+) -> np.ndarray | None:
+    """The frames' stresses in `energy_unit` / Å³, ``None`` if no frame has one.
+
+    Six values are in Voigt's order xx, yy, zz, yz, xz, xy; nine are the matrix.
+
+    Args:
+        path: The file, for messages.
+        labels: What each frame has beside its geometry, by key.
+        cells: (frames, 3, 3) lattice vectors in Å.
+        pbc: (frames, 3).
+        energy_unit: Of the energies. A virial has this unit.
+        length: The file's unit of length, in Å.
+        key: Where the stress is, a virial if the name says ``virial``; without it one of
+            `STRESS_KEYS`, else of `VIRIAL_KEYS`; `NO_STRESS`: nowhere.
+        unit: Of stresses, one of `suites.molecular.units.PRESSURE_UNITS`; without it the energy's
+            per cubed unit of length.
+
+    Returns:
+        (frames, 3, 3) float64, symmetric. NaN for a frame that has none, or that is not periodic
+        along all three lattice vectors: it has no volume.
+
+    Raises:
+        BadInput: No frame has `key`. Or a stress has another shape, is not finite or not
+            symmetric, or contradicts the virial of its frame.
+    """
+    if key == NO_STRESS:
+        return None
+    if key is not None and not any(key in frame for frame in labels):
+        there = shortened(", ".join(sorted({str(name) for frame in labels for name in frame})))
+        raise BadInput(f"{path}: --stress-key {key!r}: no frame has it; they have {there}")
+    per_volume = 1.0 / length**3
+    if unit is not None:
+        per_volume = units.pressure_in_ev(unit) / units.in_ev(energy_unit)
+    found = np.full((len(labels), 3, 3), np.nan)
+    for index, frame in enumerate(labels):
+        volume = abs(np.linalg.det(cells[index]))
+        if not pbc[index].all() or volume == 0:
+            continue
+        where = f"{path}: frame {index}"
+        ways = []
+        for name in _present(frame, key):
+            value = _matrix(where, name, frame[name])
+            ways.append((name, -value / volume if is_virial(name) else value * per_volume))
+        if ways:
+            found[index] = _agreed(where, ways)
+    return found if np.isfinite(found).any() else None
+
+
+def is_virial(key: str) -> bool:
+    """Whether a key names a virial and not a stress."""
+    return "virial" in key.lower()
+
+
+def _present(frame: Mapping[str, Any], key: str | None) -> list[str]:
+    """The keys that a frame has: of those that are looked for, the first of each kind."""
+    if key is not None:
+        return [key] if key in frame else []
+    kinds = (STRESS_KEYS, VIRIAL_KEYS)
+    there = [[name for name in kind if name in frame] for kind in kinds]
+    return [names[0] for names in there if names]
+
+
+def _matrix(where: str, key: str, value: Any) -> np.ndarray:
+    """A value of a file as a symmetric (3, 3) matrix."""
+    # Imported here because the command line, which need not start ASE, imports this module.
+    from ase.stress import voigt_6_to_full_3x3_stress
+
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu" or array.size not in (6, 9):
+        raise BadInput(
+            f"{where}: {key!r} must be 6 numbers (xx, yy, zz, yz, xz, xy) or a 3×3 matrix, got"
+            f" {shortened(array.dtype)} of the shape {array.shape}"
+        )
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        raise BadInput(f"{where}: {key!r} is not finite")
+    if array.size == 6:
+        return np.asarray(voigt_6_to_full_3x3_stress(array.ravel()))
+    full = array.reshape(3, 3)
+    if np.abs(full - full.T).max() > _TOLERANCE * np.abs(full).max():
+        raise BadInput(
+            f"{where}: {key!r} is not symmetric ({shortened(full.tolist())}); leave stresses out"
+            f" by --stress-key {NO_STRESS}"
+        )
+    return (full + full.T) / 2
+
+
+def _agreed(where: str, ways: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
+    """The stress of a frame that has it once, or as stress and virial."""
+    (first, stress), *others = ways
+    for name, other in others:
+        largest = np.abs([stress, other]).max()
+        if np.abs(stress - other).max() > _TOLERANCE * largest:
+            raise BadInput(
+                f"{where}: {first!r} and {name!r} contradict each other: pressures of"
+                f" {-np.trace(stress) / 3:.4g} and {-np.trace(other) / 3:.4g} in the energy's unit"
+                f" per Å³; choose by --stress-key {first}, {name} or {NO_STRESS}"
+            )
+    return stress
+
+
+def stated_unit(path: Path, stated: Mapping[str, Any], key: str | None) -> str | None:
+    """The unit of stresses that a SchNetPack database states.
+
+    Args:
+        path: The file, for messages.
+        stated: Unit of each property, as in the database's metadata.
+        key: See `read_stresses`.
+
+    Returns:
+        One of `suites.molecular.units.PRESSURE_UNITS`; ``None`` if the database has no stress.
+
+    Raises:
+        BadInput: The unit is another one.
+    """
+    names = [name for name in STRESS_KEYS if name in stated] if key is None else [key]
+    if not names or names[0] not in stated or is_virial(names[0]):
+        return None
+    text = str(stated[names[0]])
+    plain = "".join(text.split()).replace("**", "^").replace("/Ang/Ang/Ang", "/Ang^3")
+    if plain not in units.PRESSURE_UNITS:
+        raise BadInput(
+            f"{path}: stresses ({names[0]!r}) are in {shortened(text)!r} by its metadata (read are:"
+            f" {', '.join(units.PRESSURE_UNITS)}); give the unit by --stress-unit, or leave them"
+            f" out by --stress-key {NO_STRESS}"
+        )
+    return plain

@@ -1,0 +1,50 @@
+"""The molecular dynamics test of a run, ``--md``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms
+
+from bench.spec.randomness import numpy_generator
+from suites.molecular.calculator import PotentialCalculator
+from suites.molecular.data.frames import Frames
+from suites.molecular.export import ExportedPotential
+from suites.molecular.molecular_dynamics import TRAJECTORIES, Trajectory, molecular_dynamics
+
+
+def simulate_from_frames(
+    potential: ExportedPotential, frames: Frames, steps: int, seed: int, device: str
+) -> list[Trajectory]:
+    """Trajectories from at most `TRAJECTORIES` frames, drawn from the stream ``md``.
+
+    Arms of one seed start from the same frames with the same velocities.
+
+    Args:
+        potential: What is tested.
+        frames: To draw from. Those with an element that the training lacked are left out.
+        steps: Of each trajectory.
+        seed: Of the run.
+        device: On which the network computes.
+    """
+    elements, counts = frames.composition()
+    strange = ~np.isin(elements, list(potential.elements))
+    known = np.flatnonzero(~counts[:, strange].any(axis=1))
+    count = min(TRAJECTORIES, len(known))
+    rows = np.sort(numpy_generator(seed, "md").choice(known, count, replace=False))
+    calculator = PotentialCalculator(potential, device)
+    return molecular_dynamics(structures(frames.select(rows)), calculator, steps, seed)
+
+
+def structures(frames: Frames) -> Sequence[Atoms]:
+    """The frames as ASE's structures, without labels."""
+    return [
+        Atoms(
+            frames.numbers[start:end],
+            frames.positions[start:end],
+            cell=frames.cells[k],
+            pbc=frames.pbc[k],
+        )
+        for k, (start, end) in enumerate(zip(frames.first[:-1], frames.first[1:], strict=True))
+    ]

@@ -1,0 +1,164 @@
+"""Stresses in files: keys, conventions, units, and what cannot be one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
+from molecular_specs import specify
+from strained import strained_cells, write_strained
+
+from bench.text.errors import BadInput
+from suites.molecular.data.ase_file import read_ase
+
+TRUE = np.stack([voigt_6_to_full_3x3_stress(a.calc.results["stress"]) for a in strained_cells(3)])
+
+
+def written(path: Path, key: str, values: Iterable[object]) -> Path:
+    """Three frames with their stresses under another key."""
+    frames = strained_cells(3)
+    for atoms, value in zip(frames, values, strict=True):
+        del atoms.calc.results["stress"]
+        atoms.info[key] = value
+    ase.io.write(path, frames, format="extxyz")
+    return path
+
+
+def stresses(path: Path, *units: str | None, **named: str) -> np.ndarray:
+    """The stresses that are read of a file."""
+    found = read_ase(path, *units, **named).stresses  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
+def test_the_stress_of_a_calculator(tmp_path: Path) -> None:
+    for name, form in (("a.extxyz", "extxyz"), ("a.traj", "traj"), ("a.db", "db")):
+        ase.io.write(tmp_path / name, strained_cells(3), format=form)
+        found = stresses(tmp_path / name, "eV")
+        np.testing.assert_allclose(found, TRUE, atol=1e-7, err_msg=name)
+
+
+@pytest.mark.parametrize("key", ["virial", "virials", "REF_virial", "dft_virial"])
+def test_a_virial_is_minus_the_volume_times_the_stress(tmp_path: Path, key: str) -> None:
+    volumes = np.array([a.get_volume() for a in strained_cells(3)])[:, None, None]
+    path = written(tmp_path / "a.extxyz", key, -volumes * TRUE)
+    np.testing.assert_allclose(stresses(path, "eV"), TRUE, atol=1e-7)
+
+
+def test_six_numbers_are_in_voigts_order(tmp_path: Path) -> None:
+    values = [full_3x3_to_voigt_6_stress(s) for s in TRUE]
+    path = written(tmp_path / "a.extxyz", "REF_stress", values)
+    np.testing.assert_allclose(stresses(path, "eV"), TRUE, atol=1e-7)
+
+
+def test_a_key_of_ones_own(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.extxyz", "sigma", TRUE)
+    assert read_ase(path, "eV").stresses is None
+    found = stresses(path, "eV", stress_key="sigma")
+    np.testing.assert_allclose(found, TRUE, atol=1e-7)
+    with pytest.raises(BadInput, match=r"'tau'.*sigma"):
+        read_ase(path, "eV", stress_key="tau")
+
+
+@pytest.mark.parametrize(("unit", "size"), [("GPa", 1.0), ("kbar", 0.1)])
+def test_the_unit(tmp_path: Path, unit: str, size: float) -> None:
+    path = written(tmp_path / "a.extxyz", "REF_stress", TRUE / (units.GPa * size))
+    np.testing.assert_allclose(stresses(path, "eV", stress_unit=unit), TRUE, atol=1e-7)
+    in_kcal = stresses(path, "kcal/mol", stress_unit=unit)
+    np.testing.assert_allclose(in_kcal, TRUE / (units.kcal / units.mol), atol=1e-6)
+
+
+def test_lengths_in_bohr(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.extxyz", "REF_stress", TRUE)
+    found = stresses(path, "Hartree", "Bohr")
+    np.testing.assert_allclose(found, TRUE / units.Bohr**3, atol=1e-6)
+    volumes = np.array([a.get_volume() for a in strained_cells(3)])[:, None, None]
+    path = written(tmp_path / "b.extxyz", "virial", -volumes * TRUE)
+    virial = stresses(path, "Hartree", "Bohr")
+    np.testing.assert_allclose(virial, found, atol=1e-6)
+
+
+def test_frames_without_volume_or_stress_have_none(tmp_path: Path) -> None:
+    frames = strained_cells(3)
+    frames[0].pbc = [True, True, False]
+    del frames[1].calc.results["stress"]
+    ase.io.write(tmp_path / "a.extxyz", frames, format="extxyz")
+    found = read_ase(tmp_path / "a.extxyz", "eV")
+    assert found.stressed.tolist() == [False, False, True]
+    assert found.select(np.array([2, 0])).stressed.tolist() == [True, False]
+
+
+def test_none_leaves_stresses_out(tmp_path: Path) -> None:
+    path = write_strained(tmp_path / "a.extxyz", 3)
+    assert read_ase(path, "eV", stress_key="none").stresses is None
+
+
+def test_stress_and_virial_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    frames = strained_cells(3)
+    for atoms, stress in zip(frames, TRUE, strict=True):
+        atoms.info["virial"] = atoms.get_volume() * stress
+    path = tmp_path / "a.extxyz"
+    ase.io.write(path, frames, format="extxyz")
+    with pytest.raises(BadInput, match=r"frame 0: 'stress' and 'virial' contradict"):
+        read_ase(path, "eV")
+    np.testing.assert_allclose(stresses(path, "eV", stress_key="stress"), TRUE, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ([1.0, 2.0, 3.0], "6 numbers"),
+        ([[0.1, 0.2, 0.0], [-0.2, 0.1, 0.0], [0.0, 0.0, 0.1]], "not symmetric"),
+        ([np.nan] * 6, "not finite"),
+        ("large", "6 numbers"),
+    ],
+)
+def test_what_is_no_stress_is_refused(tmp_path: Path, value: object, text: str) -> None:
+    path = written(tmp_path / "a.extxyz", "REF_stress", [value] * 3)
+    with pytest.raises(BadInput, match=rf"frame 0: 'REF_stress'.*{text}"):
+        read_ase(path, "eV")
+
+
+def test_a_schnetpack_databases_own_unit(tmp_path: Path) -> None:
+    from ase.db import connect
+
+    def database(name: str, unit: str) -> Path:
+        with connect(tmp_path / name) as db:
+            for atoms, stress in zip(strained_cells(3), TRUE, strict=True):
+                results = atoms.calc.results
+                data = {"energy": np.array([results["energy"]]), "forces": results["forces"]}
+                bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
+                db.write(bare, data={**data, "stress": (stress / units.GPa)[None]})
+            db.metadata = {
+                "_property_unit_dict": {"energy": "eV", "forces": "eV/Ang", "stress": unit},
+                "_distance_unit": "Ang",
+            }
+        return tmp_path / name
+
+    found = stresses(database("a.db", "GPa"), None)
+    np.testing.assert_allclose(found, TRUE, atol=1e-9)
+    with pytest.raises(BadInput, match=r"'Pa/m'.*--stress-unit"):
+        read_ase(database("b.db", "Pa/m"), None)
+
+
+def test_the_key_is_part_of_a_runs_name(tmp_path: Path) -> None:
+    path = str(write_strained(tmp_path / "a.extxyz", 40))
+    own = ("--energy-unit", "eV", "--split", "random")
+    plain = specify("schnet:8x2", "baseline", *own, problem=path)
+    without = specify("schnet:8x2", "baseline", *own, "--stress-key", "none", problem=path)
+    assert plain.hash != without.hash
+
+
+def test_single_point_calculators_of_one_frame_keep_their_stress(tmp_path: Path) -> None:
+    atoms = strained_cells(1)[0]
+    stress = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    atoms.calc = SinglePointCalculator(atoms, **{**atoms.calc.results, "stress": stress})
+    ase.io.write(tmp_path / "a.extxyz", atoms, format="extxyz")
+    found = stresses(tmp_path / "a.extxyz", "eV")
+    assert found[0].tolist() == [[1.0, 6.0, 5.0], [6.0, 2.0, 4.0], [5.0, 4.0, 3.0]]
