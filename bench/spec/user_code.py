@@ -44,7 +44,7 @@ def spelled_as_reference(text: str) -> str | None:
     return meant if is_reference(meant) and attribute != "py" else "package.module:attribute"
 
 
-def _see_working_directory() -> None:
+def see_working_directory() -> None:
     """Let a user's modules be found where the command was given.
 
     A folder may have a ``bench`` of its own: then this package goes first, for the processes that
@@ -61,7 +61,7 @@ def _see_working_directory() -> None:
 
 def _module(reference: str) -> ModuleType:
     name = reference.partition(":")[0]
-    _see_working_directory()
+    see_working_directory()
     with users_code(f"cannot import {name!r} of {reference!r}"):
         return importlib.import_module(name)
 
@@ -159,7 +159,7 @@ def imported_names(reference: str, digest: str) -> tuple[str, ...]:
         digest: Its `source_digest`, for which the answer is kept.
     """
     del digest
-    _see_working_directory()
+    see_working_directory()
     name = reference.partition(":")[0]
     path = find_source(name)
     if path is None:
