@@ -130,10 +130,23 @@ def source_digest(reference: str) -> str:
     if _is_installed(path) and (listed := _listed(module.__name__.partition(".")[0])):
         digest.update(listed.encode())
         return digest.hexdigest()[:16]
-    for source in sorted(_sources(path, module.__name__) if file else ()):
+    for source in sorted(source_files(reference)):
         digest.update(source.name.encode())
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def source_files(reference: str) -> set[Path]:
+    """The files behind a reference that `source_digest` reads: none of an installed package, whose
+    files were listed when it was installed."""
+    module = _module(reference)
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return set()
+    path = Path(file).resolve()
+    if _is_installed(path) and _listed(module.__name__.partition(".")[0]):
+        return set()
+    return _sources(path, module.__name__)
 
 
 def check_sources(sources: Mapping[str, str]) -> None:

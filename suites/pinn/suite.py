@@ -18,7 +18,6 @@ from bench.spec.training import Training
 from bench.task import Batch, Columns, Request, Task, TrainedRun
 from bench.text.errors import BadInput, unknown
 from suites.pinn.budgets import BUDGETS, SUMMARIES, Budget
-from suites.pinn.inspection.kept import inspect_problem
 from suites.pinn.models.catalogue import ARCHITECTURES, MODELS, parse_model
 from suites.pinn.options import PINNOptions, PINNSpeedOptions
 from suites.pinn.problems.catalogue import (
@@ -87,6 +86,8 @@ class PINNSuite:
         Raises:
             BadInput: A name, a size, an option or a data file is wrong.
         """
+        from suites.pinn.inspection.kept import inspect_problem
+
         options: PINNOptions = request.options
         # Before its module is imported here: it may be anything.
         inspected = inspect_problem(request.problem, options.data_root, options.sample or 0)

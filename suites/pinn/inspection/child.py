@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
-from bench.arm import BASELINE, Arm
 from bench.spec.randomness import global_numpy_stream
 from bench.spec.source_files import find_source
-from bench.techniques.offset import NO_OFFSET, label_choices, label_scale
-from bench.techniques.rescaling import LabelStatistics
+from bench.spec.user_code import source_files
 from bench.text.errors import BadInput, typed
 from suites.pinn.backend import quiet, set_dtype
 from suites.pinn.inspection.content import built, held
@@ -23,9 +20,8 @@ from suites.pinn.inspection.files import ABSENT, is_cache
 from suites.pinn.inspection.opened import Opened
 from suites.pinn.inspection.place import place_of
 from suites.pinn.inspection.points import check_points
-from suites.pinn.inspection.shapes import check_network, check_truth, errors_of
-from suites.pinn.models.build import build_network
-from suites.pinn.models.catalogue import parse_model
+from suites.pinn.inspection.shapes import check_truth
+from suites.pinn.inspection.start import faults
 from suites.pinn.problems.catalogue import get_problem, problem_reference
 from suites.pinn.problems.problem import Problem
 from suites.pinn.problems.truth import Truth
@@ -69,8 +65,13 @@ def look(name: str, data_root: str | None, sample: int) -> dict[str, Any]:
             except Exception:
                 raise error from None
     files = opened.files()
-    own = {path: digest for path, digest in files.items() if not is_cache(path)}
-    read = sorted((Path(p).name, digest) for p, digest in own.items() if digest != ABSENT)
+    # A spec has the digest of these already.
+    sources = source_files(str(problem_reference(name)))
+    read = sorted(
+        (Path(path).name, digest)
+        for path, digest in files.items()
+        if digest != ABSENT and not is_cache(path) and Path(path).resolve() not in sources
+    )
     content = json.dumps([found["content"], read], sort_keys=True)
     return {
         "digest": hashlib.sha256(content.encode()).hexdigest()[:16],
@@ -105,10 +106,7 @@ def _looked_at(
     check_points(problem, data)
     if truth is not None:
         check_truth(problem, truth, np.asarray(data.train_x).shape[1])
-    unfit = {}
-    for inputs, domain in (("raw", None), ("scaled", data.geom)):
-        if fault := _at_the_start(problem, data, domain):
-            unfit[inputs] = fault
+    unfit = faults(problem, data)
     again = _in_users_code(name, build)
     made, other = (_content(problem, one) for one in (first, again))
     changed = [key for key, value in made.built.items() if other.built.get(key) != value]
@@ -143,31 +141,3 @@ def _in_users_code(name: str, build: Callable[[], _Build]) -> _Build:
 
 def _content(problem: Problem, build: _Build) -> _Content:
     return _Content(built(problem, *build), held(problem, build.data))
-
-
-def _at_the_start(problem: Problem, data: Any, domain: Any | None) -> str | None:
-    """What is not finite with the baseline's network before the first step, if anything is.
-
-    Args:
-        problem: The problem.
-        data: Its data.
-        domain: See `build_network`.
-    """
-    model = parse_model("fnn")
-    axes = Arm.parse(BASELINE).on(model.choices)
-    unit = label_scale(*label_choices(axes, NO_OFFSET), LabelStatistics.of(np.zeros(0), "1"))
-    points = torch.as_tensor(data.train_x)
-    try:
-        net = build_network(model, axes, problem, points, [unit] * len(problem.outputs), domain, 0)
-    except BadInput as error:  # a domain that cannot be scaled
-        return str(error)
-    check_network(problem, points, net)
-    for term, errors in errors_of(problem, data, net):
-        if not bool(errors.square().mean().isfinite()):
-            wrong = int((~errors.isfinite()).sum())
-            return (
-                f"problem {problem.name!r}: the loss term {term.name!r} is not finite before the"
-                f" first step with the baseline's network: {wrong} of {errors.numel()} errors are"
-                " NaN or infinite"
-            )
-    return None

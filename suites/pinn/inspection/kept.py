@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from bench.execution.limited_child import ChildFailed, limited_call
 from bench.files.atomic import write_atomically
 from bench.spec.source_files import find_source
 from bench.spec.spec import Spec
@@ -140,6 +139,8 @@ def check_unchanged(spec: Spec) -> None:
 
 
 def _kept_or_new(key: str, name: str, root: str | None, sample: int) -> Inspection:
+    from bench.execution.limited_child import ChildFailed, limited_call
+
     kept = _read(key)
     for one in kept:
         if one.all_seen and not one.changed:

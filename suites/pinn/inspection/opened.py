@@ -71,7 +71,12 @@ class Opened:
         found = {}
         for name in sorted(self._paths):
             path = _source_of(name)
-            if self._is_own(path) and (digest := file_digest(path)) is not None:
+            # The import system asks each folder of its path whether it is an archive.
+            if (
+                path not in sys.path
+                and self._is_own(path)
+                and (digest := file_digest(path)) is not None
+            ):
                 found[path] = digest
         return found
 
