@@ -175,7 +175,7 @@ def _parts(value: Any) -> Iterable[tuple[str, Any]]:
     if isinstance(value, set | frozenset):
         return [("all", sorted(map(repr, value)))] if all(map(_is_scalar, value)) else []
     if isinstance(value, type):
-        return sorted(vars(value).items()) if _is_users_class(value) else []
+        return _of_class(value) if _is_users_class(value) else []
     if isinstance(value, (types.ModuleType, *_GENERATORS)):
         return []
     return _of_object(value)
@@ -202,6 +202,15 @@ def _of_object(value: Any) -> list[tuple[str, Any]]:
     parts = sorted((str(name), part) for name, part in found.items())
     kinds = [kind for kind in type(value).__mro__ if _is_users_class(kind)]
     return parts + [(kind.__qualname__, kind) for kind in kinds]
+
+
+def _of_class(kind: type) -> list[tuple[str, Any]]:
+    """Methods and attributes, but not its name and its documentation."""
+    return sorted(
+        (name, part)
+        for name, part in vars(kind).items()
+        if not name.startswith("__") or isinstance(part, types.FunctionType)
+    )
 
 
 def _is_users_class(kind: type) -> bool:
