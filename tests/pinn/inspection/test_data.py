@@ -276,3 +276,45 @@ def test_a_module_that_hangs_or_ends_is_refused(
         pinn_specs.specify(f"{name}:problem")
     assert time.monotonic() - start < 30
     assert name not in sys.modules
+
+
+START = """
+import deepxde as dde
+import numpy as np
+import torch
+
+from suites.pinn import wrap
+
+def factory():
+    g = dde.geometry.Interval(0, 1e4)
+    return dde.data.PDE(
+        g, lambda x, y: {residual}, [dde.icbc.DirichletBC(g, {function}, lambda x, on: on)],
+        num_domain=10, num_boundary=4, train_distribution="pseudo",
+    )
+
+problem = wrap(factory, name="own", outputs=["u"], losses=["Lf", "LBC"])
+"""
+
+
+@pytest.mark.parametrize("protocol", ["standard", "paper"])
+def test_a_loss_that_is_not_finite_at_the_start_is_refused(
+    protocol: str, own_module: Callable[[str, str], None]
+) -> None:
+    name = f"nan_{protocol}"
+    source = START.format(residual="dde.grad.hessian(y, x)", function="lambda x: np.sqrt(x - 5)")
+    own_module(name, source)
+    with pytest.raises(BadInput, match=r"'LBC' is not finite before the first step.* NaN"):
+        pinn_specs.specify(f"{name}:problem", protocol=protocol)
+
+
+def test_an_arm_that_overflows_is_not_the_problem_s_fault(
+    tmp_path: Path, own_module: Callable[[str, str], None]
+) -> None:
+    own_module("overflowing", START.format(residual="y", function="lambda x: 0"))
+    record = pinn_specs.run(
+        tmp_path, "overflowing:problem", "irelu", dtype="float32", model="fnn:40x6", steps=2
+    )
+    baseline = pinn_specs.run(
+        tmp_path, "overflowing:problem", dtype="float32", model="fnn:40x6", steps=2
+    )
+    assert (record.status, baseline.status) == ("diverged", "done"), record.reason
