@@ -44,7 +44,7 @@ def spelled_as_reference(text: str) -> str | None:
     return meant if is_reference(meant) and attribute != "py" else "package.module:attribute"
 
 
-def _see_working_directory() -> None:
+def see_working_directory() -> None:
     """Let a user's modules be found where the command was given.
 
     A folder may have a ``bench`` of its own: then this package goes first, for the processes that
@@ -61,7 +61,7 @@ def _see_working_directory() -> None:
 
 def _module(reference: str) -> ModuleType:
     name = reference.partition(":")[0]
-    _see_working_directory()
+    see_working_directory()
     with users_code(f"cannot import {name!r} of {reference!r}"):
         return importlib.import_module(name)
 
@@ -130,10 +130,23 @@ def source_digest(reference: str) -> str:
     if _is_installed(path) and (listed := _listed(module.__name__.partition(".")[0])):
         digest.update(listed.encode())
         return digest.hexdigest()[:16]
-    for source in sorted(_sources(path, module.__name__) if file else ()):
+    for source in sorted(source_files(reference)):
         digest.update(source.name.encode())
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def source_files(reference: str) -> set[Path]:
+    """The files behind a reference that `source_digest` reads: none of an installed package, whose
+    files were listed when it was installed."""
+    module = _module(reference)
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return set()
+    path = Path(file).resolve()
+    if _is_installed(path) and _listed(module.__name__.partition(".")[0]):
+        return set()
+    return _sources(path, module.__name__)
 
 
 def check_sources(sources: Mapping[str, str]) -> None:
@@ -159,7 +172,7 @@ def imported_names(reference: str, digest: str) -> tuple[str, ...]:
         digest: Its `source_digest`, for which the answer is kept.
     """
     del digest
-    _see_working_directory()
+    see_working_directory()
     name = reference.partition(":")[0]
     path = find_source(name)
     if path is None:

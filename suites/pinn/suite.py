@@ -86,12 +86,16 @@ class PINNSuite:
         Raises:
             BadInput: A name, a size, an option or a data file is wrong.
         """
+        from suites.pinn.inspection.kept import inspect_problem
+
+        options: PINNOptions = request.options
+        # Before its module is imported here: it may be anything.
+        inspected = inspect_problem(request.problem, options.data_root, options.sample or 0)
         problem = get_problem(request.problem)
         model = parse_model(request.model)
         if request.budget not in BUDGETS:
             raise unknown("budget", request.budget, BUDGETS)
         budget = BUDGETS[request.budget](problem, model)
-        options: PINNOptions = request.options
         protocol = get_protocol(options.protocol)
         root = options.data_root
         supervised = _supervised(problem, protocol, budget.supervised, options.supervised)
@@ -103,6 +107,9 @@ class PINNSuite:
         }
         if options.protocol != UNNAMED:
             settings["protocol"] = options.protocol
+        if inspected is not None:
+            inspected.check_fit("scaled" if protocol.scaled_inputs else "raw")
+            settings["problem_data"] = inspected.digest
         labelled: Sequence[int] = range(len(problem.outputs))
         if options.sample is not None and root is None:
             raise BadInput(f"--sample {options.sample} is one of a file: it needs --data-root")

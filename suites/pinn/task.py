@@ -22,6 +22,8 @@ from suites.pinn.diagnosis import diagnose
 from suites.pinn.engine.choose import choose_evaluation, is_compiled
 from suites.pinn.engine.gradients import TrainingGradient, loss_and_terms
 from suites.pinn.engine.parameters import FlatParameters
+from suites.pinn.inspection.kept import check_unchanged
+from suites.pinn.inspection.points import check_points
 from suites.pinn.labels import label_statistics
 from suites.pinn.loss import Loss, loss_weights
 from suites.pinn.metrics import Score
@@ -56,6 +58,10 @@ def build(spec: Spec, device: torch.device) -> PINNTask:
         data = problem.data(truth, points, supervised)
     with quiet(), global_numpy_stream(spec.seed, "held-out points"):
         heldout = problem.data(truth, points, None)
+    # Of this seed: with few points a condition may have some of one seed and none of another.
+    for drawn in (data, heldout):
+        check_points(problem, drawn)
+    check_unchanged(spec)
     return PINNTask(spec, device, problem, truth, supervised, data, heldout)
 
 

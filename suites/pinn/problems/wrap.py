@@ -47,7 +47,7 @@ def wrap(
         exact: The exact solution, from points of shape ``(n, n_inputs)`` to ``(n, n_outputs)``.
             Predictions are compared with it on about 10 000 evenly spaced points of the geometry.
         reference: Instead of `exact`: points and values of a solution, of shapes ``(n, n_inputs)``
-            and ``(n, n_outputs)``.
+            and ``(n, n_outputs)``, all of them finite.
         input_transform: As in ``dde.nn.NN.apply_feature_transform``.
         output_transform: As in ``dde.nn.NN.apply_output_transform``.
         residual_scales: Maps the unit of each output to that of each equation's residual, for
@@ -115,6 +115,12 @@ class _Wrapped(Problem):
         everything = tuple(range(len(self.outputs)))
         if self._reference is not None:
             points, values = (np.asarray(array, dtype=float) for array in self._reference)
+            if points.ndim != 2:
+                raise BadInput(
+                    f"problem {self.name!r}: reference has points of the shape {points.shape}, not"
+                    " (n, inputs)"
+                )
+            values = self._rows(values, len(points), "reference has")
             return Truth(ScatteredReference(points, values, "reference data"), None, everything)
         if self._exact is None:
             return None
@@ -128,7 +134,28 @@ class _Wrapped(Problem):
         """The user's exact solution, shape ``(n, n_outputs)``."""
         assert self._exact is not None
         values = np.asarray(self._exact(points), dtype=float)
-        return values[:, None] if values.ndim == 1 else values
+        return self._rows(values, len(points), "exact returns")
+
+    def _rows(self, values: np.ndarray, rows: int, what: str) -> np.ndarray:
+        """Values of the truth, a row for each point; ``(n,)`` will do for one output.
+
+        Raises:
+            BadInput: They have another shape than ``(rows, outputs)``, or are not finite.
+        """
+        wanted = (rows, len(self.outputs))
+        found = values[:, None] if values.ndim == 1 and len(self.outputs) == 1 else values
+        if found.shape != wanted:
+            hint = ": it is transposed" if found.T.shape == wanted else ""
+            raise BadInput(
+                f"problem {self.name!r}: {what} values of the shape {values.shape} for {rows}"
+                f" points and the outputs {', '.join(self.outputs)}, not {wanted}{hint}"
+            )
+        if count := int((~np.isfinite(found)).sum()):
+            raise BadInput(
+                f"problem {self.name!r}: {what} {count} of {found.size} values that are NaN or"
+                " infinite"
+            )
+        return found
 
     def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:
         """A new problem from the factory, which decides on the points."""
