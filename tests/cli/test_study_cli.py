@@ -312,7 +312,7 @@ def test_a_store_without_a_study_compares_with_the_baseline(
     capsys.readouterr()
     assert main(["report", "--out", "store", "--format", "csv", "--table", "effects"]) == 0
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
-    assert (row["arm"], row["reference"], row["pairs"]) == ("irelu", "baseline", "2")
+    assert (row["comparison"], row["pairs"]) == ("irelu vs baseline", "2")
     assert main(["report", "--out", "store"]) == 0
     assert capsys.readouterr().out == "store/reports/all-lone-quick.html\n"
 

@@ -262,6 +262,12 @@ def test_labels_of_a_heat_map_are_whole(
             assert box.x1 <= width and box.y1 <= height, text
 
 
+def test_no_word_of_a_heat_maps_label_is_broken() -> None:
+    columns = ["initialization=lsuv", "activation=softplus"]
+    texts = _texts(heat_map(["p"], columns, np.ones((1, 2)), [["×1"] * 2], "s"))
+    assert {"initialization=", "lsuv"} <= set(texts) or "initialization=lsuv" in texts
+
+
 def test_wide_effects_have_few_ticks() -> None:
     rows = [EffectRow("a", "b", ratio, ratio / 2, ratio * 2, "worse") for ratio in (1e-3, 1e6)]
     ticks = [text for text in _texts(effects(rows, "L2RE", "s")) if re.fullmatch(r"×[^ ]+", text)]

@@ -208,7 +208,12 @@ def test_an_answer_of_many_comparisons_says_how_many_more_there_are() -> None:
 
 def test_a_reference_that_learned_nothing_is_flagged_in_the_answer() -> None:
     """However large the arm's gain over it is."""
-    errors = {"baseline": 0.95, "irelu": 0.2, "lsuv": 0.4, "irelu+lsuv": 0.6}
+    errors: dict[str, float | str | None] = {
+        "baseline": 0.95,
+        "irelu": 0.2,
+        "lsuv": 0.4,
+        "irelu+lsuv": 0.6,
+    }
     found = results(constant(errors, 0.01), plan(comparisons=[("irelu", "baseline")]))
     (finding,) = ranking(found)
     assert finding.verdict == "better"

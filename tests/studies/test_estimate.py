@@ -100,15 +100,15 @@ def toy_spec(fail: str | None = None, model: str = "net") -> Spec:
 def test_steps_are_measured(toy: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOY_DELAY", "0.01")
     spec = msgspec.to_builtins(toy_spec())
-    assert 3 < measurement.measure(spec) < 12  # 300 steps of 10 ms, and what a busy machine adds
+    assert 3 < measurement.measure(spec) < 30  # 300 steps of 10 ms; a busy machine adds to them
 
 
 def test_slow_steps_are_few(toy: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOY_DELAY", "0.1")
+    monkeypatch.setenv("TOY_DELAY", "0.5")
     monkeypatch.setattr(measurement, "_STEPPING_S", 0.05)
     start = time.perf_counter()
-    assert 30 < measurement.measure(msgspec.to_builtins(toy_spec())) < 60
-    assert time.perf_counter() - start < 0.9  # two steps instead of ten
+    assert measurement.measure(msgspec.to_builtins(toy_spec())) > 150  # 300 steps
+    assert time.perf_counter() - start < 4  # two steps instead of ten
 
 
 def test_a_measurement_harms_nothing_else(
@@ -121,7 +121,7 @@ def test_a_measurement_harms_nothing_else(
     ]
     found = estimate(specs, [], 1, lambda _: None)
     assert found.known == 2
-    assert 0 < found.seconds - START < 60
+    assert found.seconds > START
     assert found.text().startswith("at least ")
     assert found.text().endswith(" s, and 2 runs of unknown length")
     assert found.reasons() == [

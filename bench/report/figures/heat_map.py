@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.report.figures import colour_map, style
-from bench.report.figures.style import Canvas, render, text_width, wrap
+from bench.report.figures.style import Canvas, at_joints, render, text_width, wrap
 
 _CELL_HEIGHT, _WIDEST_CELL, _WIDEST_ROW = 28.0, 92.0, 300.0
 _ANGLE, _SLANTED = 35.0, 150.0
@@ -48,7 +48,10 @@ def heat_map(
     fits = (style.WIDEST - left - beside) / max(len(columns), 1)
     cell = max(min(_WIDEST_CELL, fits), widest_text + 6, 30.0)
     wrapped = [wrap(column, cell - 8) for column in columns]
-    upright = all(len(lines) <= 2 for lines in wrapped)
+    upright = all(
+        len(lines) <= 2 and at_joints(column, lines)
+        for column, lines in zip(columns, wrapped, strict=True)
+    )
     top = 12 + style.LINE * 2 if upright else 8 + style.SIZE + longest * sine
     heights = [max(_CELL_HEIGHT, style.LINE * max(len(lines), tallest_text) + 6) for lines in names]
     width = left + cell * len(columns) + (4 if upright else max(beside - cell / 2, 4))

@@ -36,6 +36,8 @@ _VARIABLES = {
 
 #: Font sizes and the height of a line of text, in px at natural size.
 SIZE, SMALL, LINE = 11.0, 10.0, 14.0
+#: After these a name may be broken.
+_JOINTS = " +=:·,;/_-"
 #: No figure is wider.
 WIDEST = 1000.0
 
@@ -273,6 +275,16 @@ def wrap(text: str, width: float, size: float = SIZE) -> list[str]:
     return [*lines, line.rstrip()]
 
 
+def at_joints(text: str, lines: Sequence[str]) -> bool:
+    """Whether `wrap` has broken no word of a text into its lines."""
+    end = 0
+    for line in lines[:-1]:
+        end = text.index(line, end) + len(line)
+        if line[-1:] not in _JOINTS and text[end] not in _JOINTS:
+            return False
+    return True
+
+
 def _pieces(text: str, width: float, size: float) -> Iterator[str]:
     piece = ""
     for character in text:
@@ -280,7 +292,7 @@ def _pieces(text: str, width: float, size: float) -> Iterator[str]:
             yield piece
             piece = ""
         piece += character
-        if character in " +=:·,;/_-":
+        if character in _JOINTS:
             yield piece
             piece = ""
     if piece:
