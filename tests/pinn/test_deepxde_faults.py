@@ -16,8 +16,8 @@ from suites.pinn.problems.wrap import wrap
 L_SHAPE = [[0, 0], [2, 0], [2, 1], [1, 1], [1, 2], [0, 2]]
 Make = Callable[[], Any]
 
-#: With the area or volume, where there is a formula.
-GEOMETRIES: dict[str, tuple[Make, float | None]] = {
+#: With their areas or volumes.
+GEOMETRIES: dict[str, tuple[Make, float]] = {
     "interval": (lambda: dde.geometry.Interval(-1, 2), 3),
     "rectangle": (lambda: dde.geometry.Rectangle([-1, 0], [1, 3]), 6),
     "disk": (lambda: dde.geometry.Disk([1, 2], 0.7), np.pi * 0.49),
@@ -65,13 +65,13 @@ def precision(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(params=GEOMETRIES)
-def case(request: pytest.FixtureRequest, precision: str) -> tuple[str, Any, float | None]:
+def case(request: pytest.FixtureRequest, precision: str) -> tuple[str, Any, float]:
     """Name, geometry and volume."""
     make, volume = GEOMETRIES[request.param]
     return request.param, make(), volume
 
 
-def test_points_fill_the_geometry_and_its_bounds(case: tuple[str, Any, float | None]) -> None:
+def test_points_fill_the_geometry_and_its_bounds(case: tuple[str, Any, float]) -> None:
     _, geometry, volume = case
     points = geometry.random_points(4000)
     assert points.shape == (4000, geometry.dim)
@@ -92,7 +92,7 @@ def test_points_fill_the_geometry_and_its_bounds(case: tuple[str, Any, float | N
 
 @pytest.mark.parametrize("count", [1, 3, 8, 400])
 def test_boundary_points_are_on_the_boundary_with_outward_normals(
-    case: tuple[str, Any, float | None], count: int
+    case: tuple[str, Any, float], count: int
 ) -> None:
     name, geometry, _ = case
     points = geometry.random_boundary_points(count)
@@ -110,7 +110,7 @@ def test_boundary_points_are_on_the_boundary_with_outward_normals(
     assert geometry.inside(points - 1e-3 * normals).mean() > 0.98 or count < 100
 
 
-def test_the_boundary_is_not_everywhere(case: tuple[str, Any, float | None]) -> None:
+def test_the_boundary_is_not_everywhere(case: tuple[str, Any, float]) -> None:
     _, geometry, _ = case
     points = geometry.random_points(200)
     found = geometry.on_boundary(points)
