@@ -278,7 +278,7 @@ class PINNTask:
         self._keep_statistics()
         # Not views of what several seeds share.
         net = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
-        state = {"net": net, "optimization": self.optimization.state_dict()}
+        state: dict[str, Any] = {"net": net, "optimization": self.optimization.state_dict()}
         if self.resampling.adaptive:
             state["points"] = torch.from_numpy(self.resampling.points().copy())
         return state

