@@ -19,6 +19,7 @@ from suites.pinn.adaptive import (
 )
 from suites.pinn.backend import quiet
 from suites.pinn.options import SAMPLERS
+from suites.pinn.problems.dde_data import other_points
 
 #: Of the points of a new draw; more that are old ones deserve a warning.
 _SAME = 0.5
@@ -130,7 +131,7 @@ class Resampling:
         if same > _SAME:
             self._warn(
                 f"--resample {self._every}: the sampler {self._data.train_distribution!r} draws the"
-                f" same points again, {same:.0%} of them; train_distribution='pseudo' draws others"
+                f" same points again, {same:.0%} of them; {other_points(self._data)} draws others"
             )
 
     def _warn(self, warning: str) -> None:

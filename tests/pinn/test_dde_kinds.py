@@ -132,6 +132,17 @@ def test_losses_and_gradients_are_those_of_a_stock_model(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SUPPORTED)
+def test_a_run_in_single_precision_is_done_and_prints_nothing(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = pinn_specs.run(
+        tmp_path, f"{__name__}:{name}", protocol="standard", dtype="float32", steps=4
+    )
+    assert record.status == "done", record.reason
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", SUPPORTED)
 def test_the_losses_that_are_scored_are_those_that_are_trained_and_of_all_terms(name: str) -> None:
     task = _task(name)
     metrics = task.evaluate().metrics
@@ -176,6 +187,12 @@ def test_points_that_are_drawn_anew_have_their_own_quadrature(name: str) -> None
     assert torch.allclose(task.evaluation(training=False), losses, rtol=1e-10)
 
 
+def test_a_static_mesh_says_what_draws_other_points(tmp_path: Path) -> None:
+    record = pinn_specs.run(tmp_path, f"{__name__}:STATIC", resample=2, steps=6)
+    said = [warning for warning in record.warnings if "meshtype='dynamic'" in warning]
+    assert len(said) == 2 and "100%" in said[0] and "100%" in said[1]
+
+
 AT = np.linspace(0, 1, 7)[:, None]
 REFUSED: dict[str, tuple[Any, str]] = {
     "FUNCTION": (
@@ -203,6 +220,12 @@ REFUSED: dict[str, tuple[Any, str]] = {
 def _trained_order() -> Any:
     geometry = dde.geometry.Interval(0, 1)
     return dde.data.FPDE(geometry, lambda x, y, _: y, dde.Variable(1.5), [], [8], meshtype="static")
+
+
+@pytest.mark.parametrize("name", ["VOLTERRA", "FRACTIONAL"])
+def test_a_residual_that_needs_other_points_is_not_drawn_by(name: str) -> None:
+    with pytest.raises(BadInput, match="--sampler rad.*whose residual at a point needs other"):
+        _task(name, resample=2, sampler="rad")
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -86,7 +86,8 @@ class StockEvaluation:
         # A failure in the middle of a step would leave derivatives of old weights in the cache.
         dde.grad.clear()
         evaluate = self._model.outputs_losses_train if training else self._model.outputs_losses_test
-        losses: Tensor = evaluate(self._inputs, None, self._aux)[1]
+        with quiet():  # a fractional equation says that it makes its matrix
+            losses: Tensor = evaluate(self._inputs, None, self._aux)[1]
         return losses
 
     def describe(self) -> Mapping[str, Any]:
