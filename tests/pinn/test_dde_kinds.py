@@ -224,7 +224,7 @@ def _trained_order() -> Any:
 
 @pytest.mark.parametrize("name", ["VOLTERRA", "FRACTIONAL"])
 def test_a_residual_that_needs_other_points_is_not_drawn_by(name: str) -> None:
-    with pytest.raises(BadInput, match="--sampler rad.*whose residual at a point needs other"):
+    with pytest.raises(BadInput, match=r"--sampler rad.*whose residual at a point needs other"):
         _task(name, resample=2, sampler="rad")
 
 
