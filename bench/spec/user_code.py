@@ -17,7 +17,8 @@ from types import ModuleType
 from typing import Any
 
 from bench.spec.source_files import find_source
-from bench.text.errors import BadInput, typed, unknown
+from bench.spec.user_frames import place_of
+from bench.text.errors import BadInput, nearest, typed, unknown
 from bench.text.stdout import kept_for_results
 
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -62,8 +63,30 @@ def see_working_directory() -> None:
 def _module(reference: str) -> ModuleType:
     name = reference.partition(":")[0]
     see_working_directory()
-    with users_code(f"cannot import {name!r} of {reference!r}"):
-        return importlib.import_module(name)
+    failure = f"cannot import {name!r} of {reference!r}"
+    with users_code(failure):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or f"{name}.".find(f"{error.name}.") != 0:
+                raise  # something that the module imports
+            raise _not_found(failure, error.name) from None
+
+
+def _not_found(failure: str, module: str) -> BadInput:
+    """The error about a module, or a package that it is said to be in, that is not there."""
+    *packages, last = module.split(".")
+    folder = Path.cwd().joinpath(*packages)
+    near = nearest(last, _modules_in(folder))
+    return BadInput(f"{failure}: no module {module!r} in {folder} or on the Python path{near}")
+
+
+def _modules_in(folder: Path) -> list[str]:
+    """Names of the modules and packages in a folder."""
+    if not folder.is_dir():
+        return []
+    packages = [path.parent.name for path in folder.glob("*/__init__.py")]
+    return sorted({path.stem for path in folder.glob("*.py")} - {"__init__"} | set(packages))
 
 
 @contextlib.contextmanager
@@ -74,7 +97,8 @@ def users_code(failure: str) -> Iterator[None]:
         failure: What its failure means, for the message.
 
     Raises:
-        BadInput: It raised anything but a ``KeyboardInterrupt``, which is Ctrl-C.
+        BadInput: It raised anything but a ``KeyboardInterrupt``, which is Ctrl-C. The message names
+            the line of the user's own file.
     """
     try:
         with kept_for_results():
@@ -82,7 +106,9 @@ def users_code(failure: str) -> Iterator[None]:
     except (BadInput, KeyboardInterrupt):
         raise
     except BaseException as error:
-        raise BadInput(f"{failure}: {typed(error)}") from error
+        place = place_of(error)
+        at = f" ({place})" if place else ""
+        raise BadInput(f"{failure}: {typed(error)}{at}") from error
 
 
 def load(reference: str) -> Any:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bench.spec.randomness import global_state, set_global_state
 from bench.spec.training import Training
+from bench.spec.user_frames import is_own, place_of
 from bench.store.record import Metric, Status, Timing
 from bench.task import Batch, Diagnosis, Scaled, Task
 from bench.text.errors import one_line, typed
@@ -130,7 +131,11 @@ def failure(error: BaseException) -> Outcome:
     """The status and reason of a run in which a suite or a user's technique raised."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     status: Status = "out-of-memory" if is_out_of_memory(error) else "failed"
-    return status, f"{type(error).__name__}: {one_line(str(error))} ({last.filename}:{last.lineno})"
+    raised = f"{last.filename}:{last.lineno}"
+    own = place_of(error)
+    if own:
+        raised = own if is_own(last.filename) else f"{own}; raised at {raised}"
+    return status, f"{type(error).__name__}: {one_line(str(error))} ({raised})"
 
 
 class Alone:

@@ -22,6 +22,7 @@ from suites.pinn.engine.stock import LossEvaluation
 from suites.pinn.loss import Loss
 from suites.pinn.metrics import Score
 from suites.pinn.models.network import FNN
+from suites.pinn.problems.dde_data import other_points
 from suites.pinn.problems.problem import Problem
 from suites.pinn.problems.truth import Supervised
 
@@ -261,7 +262,7 @@ def _sampler_warning(task: Examined) -> list[str]:
         return []
     return [
         f"the sampler {task.data.train_distribution!r} hardly depends on the seed: {shared:.0%} of"
-        " the held-out points are training points; use train_distribution='pseudo'"
+        f" the held-out points are training points; use {other_points(task.data)}"
     ]
 
 

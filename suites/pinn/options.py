@@ -16,6 +16,10 @@ ENGINES = ("auto", "deepxde")
 COMPILE = ("auto", "on", "off")
 
 
+#: By what new points are drawn; ``problem``: as the problem draws its first ones.
+SAMPLERS = ("problem", "rad")
+
+
 class PINNOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options of a run of this suite, beside arms, model, budget and training."""
 
@@ -49,6 +53,22 @@ class PINNOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
         int | None,
         Doc("draw new collocation points every N steps; without it never, as published", "N"),
     ] = None
+    sampler: Annotated[
+        str,
+        Doc(
+            "how --resample draws; problem: as the problem does; rad: more of them where the"
+            " residual is large (residual-based adaptive distribution, arXiv 2207.10289)",
+            "NAME",
+            SAMPLERS,
+        ),
+    ] = "problem"
+    rad_k: Annotated[
+        float,
+        Doc("k of --sampler rad: the larger, the more points where the residual is large", "K"),
+    ] = 1.0
+    rad_c: Annotated[
+        float, Doc("c of --sampler rad: the larger, the more evenly points are spread", "C")
+    ] = 1.0
     compile: Annotated[
         str,
         Doc("compile a step; auto: where the run is long enough to pay for it", "WHEN", COMPILE),

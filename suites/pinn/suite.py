@@ -5,6 +5,7 @@ It imports neither torch nor DeepXDE until a task is built.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 _GRID = 16_384
 _MOST_INITIAL = 1_000_000
 _MOST_SEEDS = 128
+#: The options that are settings of a spec where they are given.
+_EXECUTION = ("engine", "compile", "resample", "sampler", "rad_k", "rad_c")
 #: The normalisations that have never stood after the activation. Where the others stand is the
 #: model's since they were moved before it: in this suite that is one version more.
 _NEVER_LAST = ("denorm", "pointwise-batchnorm")
@@ -272,10 +275,18 @@ def _execution(options: PINNOptions) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for option in PINNOptions.declared():
         value = getattr(options, option.name)
-        if option.name in ("engine", "compile", "resample") and value != option.default:
+        if option.name in _EXECUTION and value != option.default:
             found[option.name] = value
     if options.resample is not None and options.resample < 1:
         raise BadInput(f"--resample must be at least 1, got {options.resample}")
+    if options.sampler == "rad" and options.resample is None:
+        raise BadInput("--sampler rad draws new points: it needs --resample N")
+    for name, flag in (("rad_k", "--rad-k"), ("rad_c", "--rad-c")):
+        value = getattr(options, name)
+        if not 0 <= value < math.inf:
+            raise BadInput(f"{flag} must be a number from 0, got {value}")
+        if name in found and options.sampler != "rad":
+            raise BadInput(f"{flag} {value} is of --sampler rad, which was not given")
     if found.get("compile") == "on" and ("resample" in found or found.get("engine") == "deepxde"):
         other = "--resample" if "resample" in found else "--engine deepxde"
         raise BadInput(f"--compile on and {other} exclude each other")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,11 @@ from suites.pinn.models.build import build_network
 from suites.pinn.models.catalogue import parse_model
 from suites.pinn.options import COMPILE, ENGINES
 from suites.pinn.problems.catalogue import get_problem
+from suites.pinn.problems.dde_kinds import check_kind
 from suites.pinn.problems.problem import Points, Problem
 from suites.pinn.problems.truth import Supervised, Truth
 from suites.pinn.protocols import get_protocol, protocol_name
+from suites.pinn.resampling import Resampling
 
 
 def build(spec: Spec, device: torch.device) -> PINNTask:
@@ -58,6 +61,7 @@ def build(spec: Spec, device: torch.device) -> PINNTask:
         data = problem.data(truth, points, supervised)
     with quiet(), global_numpy_stream(spec.seed, "held-out points"):
         heldout = problem.data(truth, points, None)
+    check_kind(data, problem.name)
     # Of this seed: with few points a condition may have some of one seed and none of another.
     for drawn in (data, heldout):
         check_points(problem, drawn)
@@ -128,6 +132,7 @@ class PINNTask:
             problem.name, len(data.bcs), len(self.evaluation(training=False)) - len(data.bcs)
         )
         self.gradient = self._make_gradient()
+        self.resampling = Resampling(spec, data, problem.name)
         self.optimization = Optimization([self.parameters.vector], spec.training)
         self.score: Score | None = None
         if truth is not None:
@@ -195,6 +200,7 @@ class PINNTask:
             ),
             "supervised_points": len(self.supervised.rows) if self.supervised else 0,
             "sampler": self.data.train_distribution,
+            **self.resampling.describe(),
             "scales": {
                 name: scale.describe()
                 for name, scale in zip(self.problem.outputs, self.scales, strict=True)
@@ -221,12 +227,16 @@ class PINNTask:
 
     def _redraw(self, step: int) -> None:
         """New points for the equations, if they are due before that step."""
-        every = self.spec.settings.get("resample")
-        if every and step and step % every == 0:
-            with quiet(), global_numpy_stream(self.spec.seed, f"points of step {step}"):
-                self.data.resample_train_points(pde_points=True, bc_points=False)
-            self.evaluation = self.evaluation.redrawn()
-            self.gradient = self.gradient.with_(compile=False, evaluation=self.evaluation)
+        if self.resampling.due(step):
+            if self.resampling.adaptive:
+                self._keep_statistics()
+            self.resampling.redraw(step, self.net)
+            self._follow_points()
+
+    def _follow_points(self) -> None:
+        """Evaluate the loss on the points that the data have now."""
+        self.evaluation = self.evaluation.redrawn()
+        self.gradient = self.gradient.with_(compile=False, evaluation=self.evaluation)
 
     def predict(self) -> np.ndarray:
         """The network's prediction on the truth's grid, for the outputs that the truth has."""
@@ -269,21 +279,27 @@ class PINNTask:
     def diagnose(self) -> Diagnosis:
         """Gradient size, signal in each hidden layer, spread of the prediction."""
         self._keep_statistics()
-        return diagnose(self)
+        found = diagnose(self)
+        return replace(found, warnings=[*found.warnings, *self.resampling.warnings])
 
     def state_dict(self) -> dict[str, Any]:
-        """Network and optimiser."""
+        """Network and optimiser, and the points where they follow from the network."""
         self._keep_statistics()
         # Not views of what several seeds share.
         net = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
-        return {"net": net, "optimization": self.optimization.state_dict()}
+        state: dict[str, Any] = {"net": net, "optimization": self.optimization.state_dict()}
+        if self.resampling.adaptive:
+            state["points"] = torch.from_numpy(self.resampling.points().copy())
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore `state_dict`'s result."""
         self.net.load_state_dict(state["net"])
         self.optimization.load_state_dict(state["optimization"])
-        if every := self.spec.settings.get("resample"):
-            self._redraw(max(self.optimization.steps_done - 1, 0) // every * every)
+        if not self.resampling.adaptive:
+            self._redraw(self.resampling.last(self.optimization.steps_done))
+        elif self.resampling.restore(state["points"].numpy()):
+            self._follow_points()
 
     def weights(self) -> dict[str, Tensor]:
         """The network's ``state_dict``."""

@@ -41,6 +41,19 @@ class LossEvaluation(Protocol):
         """The same for the points that the data have now."""
 
 
+class _TrainingLosses:
+    """Data whose losses are always those of the training points.
+
+    For an integral or fractional equation ``losses_test`` is of other rows, its conditions are 0.
+    """
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._data, "losses_train" if name == "losses_test" else name)
+
+
 class StockEvaluation:
     """DeepXDE's own evaluation, as `dde.Model.train` does it.
 
@@ -61,7 +74,7 @@ class StockEvaluation:
     ) -> None:
         self.data = data
         self._rest = net, device, reason
-        self._model = dde.Model(data, net)
+        self._model = dde.Model(_TrainingLosses(data), net)
         with quiet():
             self._model.compile("adam", lr=1e-3, verbose=0)
         for condition in data.bcs:
@@ -73,7 +86,8 @@ class StockEvaluation:
         # A failure in the middle of a step would leave derivatives of old weights in the cache.
         dde.grad.clear()
         evaluate = self._model.outputs_losses_train if training else self._model.outputs_losses_test
-        losses: Tensor = evaluate(self._inputs, None, self._aux)[1]
+        with quiet():  # a fractional equation says that it makes its matrix
+            losses: Tensor = evaluate(self._inputs, None, self._aux)[1]
         return losses
 
     def describe(self) -> Mapping[str, Any]:

@@ -52,7 +52,7 @@ def scaling_of(geometry: Any, problem: str, points: Tensor) -> InputScaling:
 
     Raises:
         BadInput: The domain has no finite bounds or no extent in one direction, or its points lie
-            outside of them (the bounding box of DeepXDE's `Ellipse` is not that of the ellipse).
+            outside of them.
     """
     advice = "give the problem an input_transform, or take --protocol paper"
     timed = hasattr(geometry, "timedomain")

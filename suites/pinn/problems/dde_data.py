@@ -35,6 +35,12 @@ def keep_for(condition: Any, points: np.ndarray) -> None:
         kept.append(points)
 
 
+def other_points(data: Any) -> str:
+    """What makes data draw other points every time, as an argument."""
+    static = isinstance(data, dde.data.FPDE) and data.disc.meshtype == "static"
+    return "meshtype='dynamic'" if static else f"train_distribution={SAMPLER!r}"
+
+
 def time_pde(
     geometry: Any,
     pde: Callable[[Tensor, Tensor], Any],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.text.errors import BadInput
+from suites.pinn.problems.dde_kinds import check_kind
 from suites.pinn.problems.problem import TOTALS, Kind, Points, Problem, Term
 from suites.pinn.problems.term_weights import check_weights
 from suites.pinn.problems.truth import Supervised, Truth
@@ -33,7 +34,8 @@ def wrap(
     residual_scales: Callable[[Sequence[float]], Sequence[float]] | None = None,
     loss_weights: Mapping[str, float] | None = None,
 ) -> Problem:
-    """Make a problem of a function that builds a ``dde.data.PDE`` or ``TimePDE``.
+    """Make a problem of a function that builds a ``dde.data.PDE``, ``TimePDE``, ``IDE``, ``FPDE``
+    or ``TimeFPDE``.
 
     Args:
         factory: Builds the data. It is a function, because data have already drawn their points: it
@@ -124,7 +126,7 @@ class _Wrapped(Problem):
             return Truth(ScatteredReference(points, values, "reference data"), None, everything)
         if self._exact is None:
             return None
-        geometry = self._factory().geom
+        geometry = self._made().geom
         points = np.asarray(geometry.uniform_points(_TEST_POINTS, boundary=True), dtype=float)
         values = self._solution(points)
         solution = ScatteredReference(points, values, "exact solution", (0.0,) * len(everything))
@@ -159,7 +161,13 @@ class _Wrapped(Problem):
 
     def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:
         """A new problem from the factory, which decides on the points."""
-        return self._factory()
+        return self._made()
+
+    def _made(self) -> Any:
+        """The user's data, which are of a kind that is known here."""
+        data = self._factory()
+        check_kind(data, self.name)
+        return data
 
     def input_transform(self, inputs: Tensor) -> Tensor:
         """The user's transform, or none."""
