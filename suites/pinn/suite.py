@@ -30,6 +30,7 @@ from suites.pinn.problems.catalogue import (
 from suites.pinn.problems.problem import TOTALS, Problem
 from suites.pinn.problems.term_weights import term_weights
 from suites.pinn.protocols import PROTOCOLS, UNNAMED, Protocol, get_protocol, protocol_name
+from suites.pinn.unknown_names import UNKNOWN, error_name
 
 if TYPE_CHECKING:
     import torch
@@ -87,6 +88,11 @@ class PINNSuite:
             BadInput: A name, a size, an option or a data file is wrong.
         """
         problem = get_problem(request.problem)
+        if request.problem not in BUILT_IN:
+            # Imported here: a built-in problem is specified without torch.
+            from suites.pinn.declared_unknowns import check_unknowns
+
+            check_unknowns(request.problem, problem)
         model = parse_model(request.model)
         if request.budget not in BUDGETS:
             raise unknown("budget", request.budget, BUDGETS)
@@ -232,8 +238,17 @@ class PINNSuite:
         terms = (*found.terms, *found.data_terms(range(len(found.outputs))))
         totals = list(TOTALS.values())
         single = [term.name for term in terms if term.name not in totals]
-        main = ["L2RE", "L2RE_unseen", "skill", "MSE", *totals]
-        return Columns(main, single, scores=["skill"], skills=["skill"])
+        solution = ["L2RE", "L2RE_unseen", "skill", "MSE"]
+        errors = [error_name(unknown) for unknown in found.unknowns]
+        # Without a known solution the error of the unknowns is what arms are compared by.
+        main = [*solution, *errors] if found.has_truth or not errors else [*errors, *solution]
+        return Columns(
+            [*main, *totals],
+            single,
+            scores=["skill"],
+            skills=["skill"],
+            values=[] if problem in BUILT_IN else [UNKNOWN],
+        )
 
 
 def _training(protocol: Protocol, budget: Budget) -> Training:

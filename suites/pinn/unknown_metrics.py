@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from suites.pinn.engine.unknowns import Unknowns
+from suites.pinn.unknown_names import UNKNOWN, error_name
 
 #: An unknown with more elements is reported by its root mean square.
 MOST_ELEMENTS = 16
@@ -29,12 +30,12 @@ def unknown_metrics(unknowns: Unknowns, truths: Mapping[str, ArrayLike]) -> dict
     for name, tensor in unknowns.values.items():
         value = tensor.detach().double().cpu().numpy()
         if value.size == 1:
-            found[f"unknown {name}"] = float(value.item())
+            found[UNKNOWN + name] = float(value.item())
         elif value.size <= MOST_ELEMENTS:
             for index in np.ndindex(value.shape):
-                found[f"unknown {name}[{','.join(map(str, index))}]"] = float(value[index])
+                found[f"{UNKNOWN}{name}[{','.join(map(str, index))}]"] = float(value[index])
         else:
-            found[f"unknown {name} (rms)"] = float(np.sqrt(np.mean(value**2)))
+            found[f"{UNKNOWN}{name} (rms)"] = float(np.sqrt(np.mean(value**2)))
     for name, truth in truths.items():
         if name in unknowns.values:
             value = unknowns.values[name].detach().double().cpu().numpy()
@@ -42,8 +43,3 @@ def unknown_metrics(unknowns: Unknowns, truths: Mapping[str, ArrayLike]) -> dict
             error, size = np.linalg.norm(value - exact), np.linalg.norm(exact)
             found[error_name(name)] = float(error / size if size > 0 else error)
     return found
-
-
-def error_name(unknown: str) -> str:
-    """The metric of an unknown's error."""
-    return f"error {unknown}"

@@ -66,10 +66,21 @@ def find_unknowns(
                     " only real numbers are trained"
                 )
         unknowns = Unknowns([*named, *unnamed], device, dtype)
-        used, left = _reached(stock, unknowns, network)
-    kept = [tensor for tensor in left if any(tensor is other for other in others)]
-    if kept:
-        _refuse_computed(problem, kept[0], held, trial)
+        try:
+            used, left = _reached(stock, unknowns, network)
+        except _Freed as error:
+            _check_computed(problem, others, held)
+            raise BadInput(
+                f"{_problem(problem)}: a part of the loss that depends on {_quoted(named)} is"
+                " computed once and kept (as the values of a DirichletBC are), so training cannot"
+                " change it: compute it inside the equation, or in an OperatorBC"
+            ) from error
+    if any(tensor is other for tensor in left for other in others):
+        _check_computed(problem, others, held)
+        raise BadInput(
+            f"{_problem(problem)}: a tensor of the loss is computed from an unknown once, before"
+            " training, which cannot change it: compute it inside the equation"
+        )
     lost = [one for one in unnamed if one.name not in used]
     for one in lost:
         _say_remade(problem, one.tensor, warnings)
@@ -128,6 +139,10 @@ def _unchanged(net: nn.Module, device: torch.device) -> Iterator[None]:
                 buffer.data.copy_(before[name])
 
 
+class _Freed(Exception):
+    """A part of the graph is that of an earlier evaluation."""
+
+
 def _reached(
     stock: StockEvaluation, unknowns: Unknowns, network: set[int]
 ) -> tuple[set[str], list[Tensor]]:
@@ -136,11 +151,10 @@ def _reached(
     The gradient is taken as in a step, which frees the graph.
 
     Raises:
-        BadInput: A part of the loss is computed once and kept.
+        _Freed: A part of the loss was computed before.
     """
     with unknowns.using():
         loss = stock(training=True).sum()
-    names = {id(value): name for name, value in unknowns.values.items()}
     found = [leaf for leaf in leaves(loss) if id(leaf) not in network]
     if found:
         try:
@@ -148,34 +162,27 @@ def _reached(
         except RuntimeError as error:
             if "second time" not in str(error):
                 raise
-            of_it = ", ".join(repr(names[id(leaf)]) for leaf in found if id(leaf) in names)
-            raise BadInput(
-                f"a part of the loss that depends on an unknown{f' ({of_it})' if of_it else ''} is"
-                " computed once and kept, so training cannot change it: compute it in the equation"
-                " or in an OperatorBC"
-            ) from error
-    # Outside the graph of user's tensors, whose own are only read.
-    used = {names[id(leaf)] for leaf in found if id(leaf) in names}
-    return used, [leaf for leaf in found if id(leaf) not in names]
+            raise _Freed from error
+    own = {id(value) for value in unknowns.values.values()}
+    return unknowns.names_of(found), [leaf for leaf in found if id(leaf) not in own]
 
 
-def _refuse_computed(problem: Any, leaf: Tensor, held: Sequence[Held], trial: Unknowns) -> None:
-    """A tensor that was computed from an unknown before training keeps the unknown's first value.
+def _check_computed(problem: Any, others: Sequence[Tensor], held: Sequence[Held]) -> None:
+    """Refuse a tensor that was computed from one of `others`, whose first value it keeps.
 
     Raises:
-        BadInput: Always.
+        BadInput: With the name of that tensor.
     """
-    computed = [
-        one.name
-        for one in held
-        if not one.tensor.is_leaf and any(leaf is of for of in leaves(one.tensor))
-    ]
-    del trial
-    what = f"{computed[0]!r} is" if computed else "a tensor of the loss is"
-    raise BadInput(
-        f"{_problem(problem)}: {what} computed from an unknown once, before training, which cannot"
-        " change it: compute it inside the equation"
-    )
+    for one in held:
+        if not one.tensor.is_leaf and any(a is b for a in leaves(one.tensor) for b in others):
+            raise BadInput(
+                f"{_problem(problem)}: {one.name!r} is computed from an unknown once, before"
+                " training, which cannot change it: compute it inside the equation"
+            )
+
+
+def _quoted(held: Sequence[Held]) -> str:
+    return ", ".join(repr(one.name) for one in held) or "an unknown"
 
 
 def _say_remade(problem: Any, tensor: Tensor, warnings: list[str]) -> None:

@@ -35,11 +35,8 @@ def held_tensors(roots: Iterable[Any]) -> list[Held]:
     Returns:
         Every tensor under its first name; a second tensor of the same name gets ``_2``, and so on.
     """
-    search = _Search()
-    for root in roots:
-        search.look(root, "", 0)
     found: dict[str, Tensor] = {}
-    for name, tensor in search.found:
+    for name, tensor in _search(roots).found:
         unique, k = name, 1
         while unique in found:
             k += 1
@@ -50,10 +47,19 @@ def held_tensors(roots: Iterable[Any]) -> list[Held]:
 
 def held_values(roots: Iterable[Any]) -> dict[str, Any]:
     """What else stands under plain names: numbers and arrays, by which a message can be clear."""
+    return _search(roots).others
+
+
+def names_in_code(roots: Iterable[Any]) -> set[str]:
+    """The names that the functions look up."""
+    return _search(roots).names
+
+
+def _search(roots: Iterable[Any]) -> _Search:
     search = _Search()
     for root in roots:
         search.look(root, "", 0)
-    return search.others
+    return search
 
 
 class _Search:
@@ -62,6 +68,7 @@ class _Search:
     def __init__(self) -> None:
         self.found: list[tuple[str, Tensor]] = []
         self.others: dict[str, Any] = {}
+        self.names: set[str] = set()
         self._seen: set[int] = set()
 
     def look(self, value: Any, name: str, depth: int) -> None:
@@ -79,6 +86,8 @@ class _Search:
         if depth > _DEPTH or id(value) in self._seen:
             return
         self._seen.add(id(value))
+        if isinstance(value, FunctionType) and not _is_foreign(value.__module__):
+            self.names |= set(_names(value.__code__))
         for part, of_part in _parts(value, name):
             self.look(part, of_part, depth + 1)
 

@@ -80,6 +80,7 @@ class Problem(ABC):
         takes_labels: Whether `data` makes use of supervised points.
         weights: Weights of loss terms under the protocol ``standard``, by name; the others have 1.
             The problem's docstring says where each is from. Metrics are not weighted.
+        has_truth: Whether there is a ground truth of the solution.
         unknowns: True values of the unknowns of an inverse problem, by name, where they are known.
         version: Of the problem's definition. Whoever redefines the problem (its equations,
             conditions, constants, ground truth) raises it, so that runs of the old one are neither
@@ -92,6 +93,7 @@ class Problem(ABC):
     published: PublishedSetup = PublishedSetup()
     file: PDEBenchFile | None = None
     takes_labels: bool = True
+    has_truth: bool = True
     weights: Mapping[str, float] = MappingProxyType({})
     unknowns: Mapping[str, ArrayLike] = MappingProxyType({})
     version: int = 1

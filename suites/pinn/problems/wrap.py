@@ -113,6 +113,7 @@ class _Wrapped(Problem):
         check_weights(weights, self.terms, f"wrap({name!r}): loss_weights")
         self.weights = dict(weights)
         self.unknowns = {unknown: _truth(unknown, unknowns[unknown], name) for unknown in unknowns}
+        self.has_truth = exact is not None or reference is not None
         self._factory = factory
         self._exact = exact
         self._reference = reference
