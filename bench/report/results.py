@@ -15,7 +15,8 @@ import numpy as np
 from bench.spec.versions import differs, newest_versions
 from bench.statistics.effects import Effect, Summary, Term, effect, factorial, summarize
 from bench.store.gc_pause import uncollected
-from bench.store.record import FINAL, Record, decode, decode_drawn, decode_result
+from bench.store.record import FINAL, Record, decode_drawn, decode_result
+from bench.store.record import decode as decode_whole
 from bench.store.store import Store
 from bench.studies.plan import Plan, PlannedRun
 from bench.task import Columns
@@ -85,9 +86,8 @@ class Results:
         found: dict[str, Record] = {}
         with uncollected():
             for name, problem in names.items():
-                record = store.read(
-                    name, _decoder(plan.columns[problem]) if drawn else decode_result
-                )
+                decode = _decoder(plan.columns[problem]) if drawn else decode_result
+                record = store.read(name, decode)
                 if record is not None:
                     found[name] = record
         return cls(plan, found)
@@ -193,10 +193,10 @@ class Results:
         columns = self.columns[case.problem]
         if not columns.values:
             return []
-        records = (
-            record for variant in self.variants for record in self.of(case, variant).values()
+        runs = [self.of(case, variant) for variant in self.variants]
+        return columns.values_of(
+            n for run in runs for record in run.values() for n in record.metrics
         )
-        return columns.values_of(name for record in records for name in record.metrics)
 
     @cached_property
     def errors_shown(self) -> list[str]:
@@ -388,4 +388,4 @@ def _log_ratio(one: float, other: float) -> float:
 
 def _decoder(columns: Columns) -> Callable[[bytes], Record]:
     """Reads what curves are drawn from; the names of `Columns.values` are known from a record."""
-    return decode if columns.values else decode_drawn(columns.main[0])
+    return decode_whole if columns.values else decode_drawn(columns.main[0])

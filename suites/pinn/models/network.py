@@ -102,9 +102,9 @@ class FNN(dde.nn.NN):
         Args:
             within: Makes such a function of a transform.
         """
-        transform = self._input_transform
-        if transform is not None and not isinstance(transform, nn.Module):
-            self._input_transform = within(transform)
+        given: Any = vars(self).get("_input_transform")
+        if given is not None:  # else none, or a module, which is a part of this network
+            self._input_transform = within(given)
         if isinstance(self._output_transform, RescaledOutput):
             self._output_transform.then = within(self._output_transform.then)
 
