@@ -56,6 +56,15 @@ MISSPELT = wrap(of_module, name="misspelt", unknowns={"c": 1.0}, **TERMS)
 MISSHAPEN = wrap(of_module, name="misshapen", unknowns={"C": [1.0, 2.0]}, **TERMS)
 
 
+NO_SOLUTION = wrap(
+    of_module,
+    name="no-solution",
+    outputs=["u"],
+    losses=TERMS["losses"],
+    unknowns={"C": 1.0},
+)
+
+
 # --- two, made inside the factory -----------------------------------------------------------------
 
 

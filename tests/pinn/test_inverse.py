@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,21 @@ import numpy as np
 import pinn_specs
 import pytest
 import torch
+from rich.console import Console
+from torch.fx.experimental.proxy_tensor import make_fx
 
+from bench.cli.show import describe
+from bench.report.tables import print_tables
 from bench.spec.spec import Spec
+from bench.store.record import Record
 from bench.suite import main
 from bench.text.errors import BadInput
 from bench.training.stock_speed import relative_difference
 from suites.pinn.batch import InTurn, build_together
-from suites.pinn.check import difference_from_deepxde, stock_loss_and_gradient
+from suites.pinn.check import build_checked, difference_from_deepxde, stock_loss_and_gradient
 from suites.pinn.engine.gradients import TrainingGradient
 from suites.pinn.engine.unknowns import Held, Unknowns
+from suites.pinn.suite import SUITE
 from suites.pinn.task import PINNTask, build
 from suites.pinn.trained import solution
 from suites.pinn.unknown_metrics import unknown_metrics
@@ -121,8 +128,6 @@ def test_the_fast_engines_are_chosen_for_unknowns_of_equations() -> None:
 
 @pytest.mark.parametrize("name", ["VECTOR", "ANISOTROPIC", "INPUT", "OUTPUT"])
 def test_a_traced_computation_depends_on_the_unknowns(name: str) -> None:
-    from torch.fx.experimental.proxy_tensor import make_fx
-
     built = task(name)
     gradient = built.gradient
     assert isinstance(gradient, TrainingGradient)
@@ -159,6 +164,26 @@ def test_weight_decay_does_not_act_on_unknowns() -> None:
     plain.step(), decayed.step()
     assert values(plain) == values(decayed)
     assert not torch.equal(plain.net.linears[0].weight, decayed.net.linears[0].weight)
+
+
+def test_a_compiled_step_depends_on_the_unknowns() -> None:
+    built = task("MODULE", model="fnn:8x1", compile="on")
+    assert difference_from_deepxde(built) < 1e-10
+    assert built.gradient.how["executed"] == "compiled"
+
+
+@pytest.mark.parametrize("name", ["MODULE", "OUTPUT"])
+def test_new_points_keep_the_unknowns(name: str) -> None:
+    built = trained(task(name, steps=9, resample=3), 7)
+    assert difference_from_deepxde(built) < 1e-10
+
+
+def test_the_check_of_a_users_problem_leaves_the_unknowns_alone() -> None:
+    spec = specify("VECTOR", dtype="float32", check_engine=True)
+    built = build_checked(spec, CPU)
+    assert built.evaluation.path == "taylor"
+    assert built.notes["difference_from_deepxde"] < 1e-10
+    assert values(built) == values(build(spec, CPU))
 
 
 # --- whose they are -------------------------------------------------------------------------------
@@ -253,6 +278,51 @@ def test_an_unknown_of_many_elements_is_its_root_mean_square() -> None:
     found = unknown_metrics(Unknowns([Held("k", value)]), {"k": 2 * value.numpy()})
     root = float(value.double().square().mean().sqrt())
     assert found == {"unknown k (rms)": pytest.approx(root), "error k": pytest.approx(0.5)}
+
+
+@pytest.fixture(scope="module")
+def recovered(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    folder = tmp_path_factory.mktemp("runs")
+    return pinn_specs.run(
+        folder,
+        "inverse_problems:MODULE",
+        model="fnn:16x2",
+        steps=200,
+        lr=0.01,
+        lbfgs_steps=150,
+        evaluations=4,
+    )
+
+
+def test_a_coefficient_is_recovered(recovered: Record) -> None:
+    assert recovered.status == "done"
+    assert recovered.metrics["unknown C"].final == pytest.approx(1.0, rel=0.02)
+    error, solution_error = (recovered.metrics[name].final for name in ("error C", "L2RE"))
+    assert error is not None and error < 0.02
+    assert solution_error is not None and solution_error < 0.02
+    history = recovered.history["unknown C"]
+    assert history[0] == pytest.approx(0.3, rel=1e-6)
+    assert history[-1] == recovered.metrics["unknown C"].final
+    assert recovered.task["unknowns"] == {
+        "C": {"shape": [], "start": pytest.approx(0.3), "truth": 1.0}
+    }
+
+
+def test_values_are_shown_and_errors_compared(recovered: Record) -> None:
+    columns = SUITE.columns("inverse_problems:MODULE")
+    assert columns.main.index("L2RE") < columns.main.index("error C")
+    assert columns.values_of(recovered.metrics) == ["unknown C"]
+    assert not any(name.startswith("unknown") for name in (*columns.main, *columns.further))
+    assert any(line.startswith("unknown C ") for line in describe(recovered))
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_tables([recovered], SUITE.columns, lambda _: {}, console)
+    shown = console.export_text()
+    assert "error C" in shown and "unknown C" in shown
+
+
+def test_without_a_known_solution_arms_are_compared_by_the_unknowns() -> None:
+    assert SUITE.columns("inverse_problems:NO_SOLUTION").main[0] == "error C"
+    assert SUITE.columns("inverse_problems:UNDECLARED").main[0] == "L2RE"
 
 
 # --- errors ---------------------------------------------------------------------------------------

@@ -8,13 +8,14 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 import pytest
-from sample_study import ARMS, PROBLEMS, constant, plan, records, results
+from sample_study import ARMS, COLUMNS, PROBLEMS, constant, plan, records, results
 
 from bench.report.findings import headline, limits
 from bench.report.histories import curve, loss_curve
 from bench.report.results import Case, Results
 from bench.report.study_tables import NAMES, study_tables
 from bench.report.tabulation import render
+from bench.store.record import Metric
 from suites.pinn.suite import SUITE
 
 CASE = Case(PROBLEMS[0], "fnn:40x6")
@@ -365,3 +366,19 @@ def test_the_tables_say_what_the_results_are() -> None:
     runs = tables["runs"]
     assert len(runs.rows) == len(plan().runs)
     assert runs.rows[0][-1] == plan().runs[0].command
+
+
+def test_values_are_listed_and_not_compared() -> None:
+    columns = COLUMNS._replace(values=["unknown "])
+    made = plan(columns=dict.fromkeys(PROBLEMS, columns))
+    found = {
+        name: msgspec.structs.replace(
+            record, metrics={**record.metrics, "unknown C": Metric(final=-0.5, best=-0.5)}
+        )
+        for name, record in records(made, constant(dict.fromkeys(ARMS, 0.1))).items()
+    }
+    of = Results(made, found)
+    assert of.values_shown(of.cases[0]) == ["unknown C"]
+    assert of.metrics == ["L2RE", "skill", "Lf", "unknown C"]
+    assert of.errors_shown == ["L2RE", "Lf"]
+    assert of.median(of.cases[0], "baseline", "unknown C") == -0.5
