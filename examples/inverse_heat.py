@@ -2,8 +2,9 @@
 
 In this folder:
 
-    python -m bench.suite pinn --problem inverse_heat:problem --arm irelu+featurewise \\
-        --steps 2000 --lbfgs-steps 500
+    python -m bench.suite pinn --problem inverse_heat:problem --arm irelu+featurewise
+
+L-BFGS after Adam (``--lbfgs-steps 500``) settles the diffusivity sooner.
 """
 
 import deepxde as dde
