@@ -61,12 +61,20 @@ class Columns(NamedTuple):
         scores: Metrics of both tables of which more is better.
         skills: Those of them that are 1 for the exact answer and 0 for the best constant one. Where
             the first is low at the baseline, a comparison is said to be of unconverged runs.
+        values: Beginnings of the names of metrics that are neither errors nor scores, as what is
+            found of an unknown. They are shown, and nothing is compared by them.
     """
 
     main: Sequence[str]
     further: Sequence[str]
     scores: Sequence[str] = ()
     skills: Sequence[str] = ()
+    values: Sequence[str] = ()
+
+    def values_of(self, metrics: Iterable[str]) -> list[str]:
+        """Those metrics that are `values`, each once."""
+        found = dict.fromkeys(metrics)
+        return [name for name in found if name.startswith(tuple(self.values))]
 
 
 class Task(Protocol):

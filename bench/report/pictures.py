@@ -27,6 +27,8 @@ from bench.text.formatting import times_text
 
 #: Arms whose predictions are drawn at most, and outputs of a problem.
 _MOST_PREDICTED, _MOST_OUTPUTS = 5, 2
+#: Curves of values that are no errors.
+_MOST_VALUES = 8
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,9 @@ def curve_pictures(results: Results, palette: Palette) -> Iterator[Picture]:
                 losses, "loss by time", "loss as minimised", "training seconds", lambda c: c.seconds
             ),
         ]
+        for value in results.values_shown(case)[:_MOST_VALUES]:
+            of_value = {arm: c for arm, records in found.items() if (c := curve(records, value))}
+            panels.append(_panel(of_value, f"{value} by steps", value, "steps", lambda c: c.steps))
         yield Picture(
             results.title(case),
             curves(panels, palette, 2, f"curves-{k}"),

@@ -6,7 +6,7 @@ import math
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from bench.statistics.factorials import Term, factorial
 from bench.statistics.summaries import Summary, summarize
 from bench.store.gc_pause import uncollected
 from bench.store.record import FINAL, Record, decode_drawn, decode_result
+from bench.store.record import decode as decode_whole
 from bench.store.store import Store
 from bench.studies.plan import Plan, PlannedRun
 from bench.task import Columns
@@ -105,7 +106,7 @@ class Results:
         found: dict[str, Record] = {}
         with uncollected():
             for name, problem in names.items():
-                decode = decode_drawn(plan.columns[problem].main[0]) if drawn else decode_result
+                decode = _decoder(plan.columns[problem]) if drawn else decode_result
                 record = store.read(name, decode)
                 if record is not None:
                     found[name] = record
@@ -204,13 +205,25 @@ class Results:
         """The metrics that the suite shows and some record has, each once."""
         asked = [n for c in self.columns.values() for n in (*c.main, *c.further)]
         there = {name for record in self.records.values() for name in record.metrics}
-        return [name for name in dict.fromkeys(asked) if name in there]
+        found = [name for name in dict.fromkeys(asked) if name in there]
+        return [*found, *dict.fromkeys(n for case in self.cases for n in self.values_shown(case))]
+
+    def values_shown(self, case: Case) -> list[str]:
+        """The metrics of a case that are neither errors nor scores; see `bench.task.Columns`."""
+        columns = self.columns[case.problem]
+        if not columns.values:
+            return []
+        runs = [self.of(case, variant) for variant in self.variants]
+        return columns.values_of(
+            n for run in runs for record in run.values() for n in record.metrics
+        )
 
     @cached_property
     def errors_shown(self) -> list[str]:
         """Those of `metrics` of which less is better."""
-        scores = {name for columns in self.columns.values() for name in columns.scores}
-        return [name for name in self.metrics if name not in scores]
+        others = {name for columns in self.columns.values() for name in columns.scores}
+        others |= {name for case in self.cases for name in self.values_shown(case)}
+        return [name for name in self.metrics if name not in others]
 
     @cached_property
     def _units(self) -> dict[str, dict[Case, set[str]]]:
@@ -407,3 +420,8 @@ def _log_ratio(one: float, other: float) -> float:
     if one == other:
         return 0.0 if math.isfinite(one) else math.nan
     return _log(one) - _log(other)
+
+
+def _decoder(columns: Columns) -> Callable[[bytes], Record]:
+    """Reads what curves are drawn from; the names of `Columns.values` are known from a record."""
+    return decode_whole if columns.values else decode_drawn(columns.main[0])

@@ -47,6 +47,7 @@ def print_tables(
         asked = columns(problem)
         main = [name for name in asked.main if name in present] or [asked.main[0]]
         further = [name for name in asked.further if name in present]
+        further += asked.values_of(name for record in of_problem for name in record.metrics)
         columns_of_main = _main_columns(by_arm, main, asked.scores, now)
         arms = _Column("arm", list(by_arm), "left")
         _print_columns(_title(of_problem), arms, columns_of_main, console)

@@ -59,5 +59,7 @@ def unknown(kind: str, value: str, allowed: Iterable[str]) -> BadInput:
 
 def nearest(value: str, allowed: Iterable[str]) -> str:
     """``; did you mean …?`` for a name that resembles one of `allowed`, else nothing."""
-    near = difflib.get_close_matches(value, list(allowed), n=1, cutoff=0.5)
+    names = list(allowed)
+    near = [name for name in names if name.casefold() == value.casefold()]
+    near = near or difflib.get_close_matches(value, names, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -50,16 +50,26 @@ class Optimization:
     Args:
         parameters: The parameters that are trained.
         training: Learning rate, schedule, eps, weight decay and numbers of steps.
+        undecayed: Further parameters that are trained, on which the weight decay does not act: they
+            are no weights of a network, and 0 is no better a value of them than another.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], training: Training) -> None:
-        self.parameters = list(parameters)
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        training: Training,
+        undecayed: Sequence[nn.Parameter] = (),
+    ) -> None:
+        self.parameters = [*parameters, *undecayed]
         self.training = training
         self.steps_done = 0
         self._schedule = SCHEDULES[training.schedule]
         # Without decay AdamW is Adam.
+        groups: list[dict[str, Any]] = [{"params": list(parameters)}]
+        if undecayed:
+            groups.append({"params": list(undecayed), "weight_decay": 0.0})
         self._adam = torch.optim.AdamW(
-            self.parameters,
+            groups,
             lr=training.lr,
             eps=training.eps,
             weight_decay=training.weight_decay,
@@ -98,7 +108,8 @@ class Optimization:
         return self.training.lr * self._schedule(progress)
 
     def _adam_step(self, losses: Callable[[], Losses]) -> Losses:
-        self._adam.param_groups[0]["lr"] = self._rate
+        for group in self._adam.param_groups:
+            group["lr"] = self._rate
         self._adam.zero_grad()
         terms = losses()
         # Only these: points keep their graph for the residual's derivatives, and need no gradient.

@@ -53,6 +53,8 @@ class Batched:
 
     def __init__(self, tasks: Sequence[PINNTask]) -> None:
         self.tasks = tasks
+        if any(task.unknowns for task in tasks):
+            raise Unsupported("each seed has unknowns of its own")
         evaluations = [task.evaluation for task in tasks]
         alike = [e for e in evaluations if isinstance(e, TaylorEvaluation)]
         if len(alike) < len(tasks):

@@ -28,7 +28,7 @@ def loss_and_gradient(gradient: StepComputation, task: PINNTask) -> list[Tensor]
 
 def stock_loss_and_gradient(task: PINNTask) -> list[Tensor]:
     """Loss and gradient by DeepXDE: its ``losses_train``, weighted and added, and autograd."""
-    stock = StockEvaluation(task.data, task.net, task.device)
+    stock = StockEvaluation(task.data, task.net, task.device, unknowns=task.unknowns)
     loss = task.loss.weighted(stock(training=True))
     parameters = task.parameters.parameters
     return [loss.detach(), *torch.autograd.grad(loss, parameters, materialize_grads=True)]

@@ -85,7 +85,7 @@ def _is_flat(net: FNN, points: Tensor) -> bool:
     with torch.no_grad():
         features = points if transforms[0] is None else transforms[0](points)
     try:
-        net._input_transform = net._output_transform = None
+        net._input_transform = net._output_transform = None  # type: ignore[assignment]
         with training_mode(net), torch.enable_grad():
             net.eval()
             x = features.detach().requires_grad_()

@@ -19,6 +19,7 @@ from bench.training.optimization import Optimization
 from bench.training.residual_ratio import RESIDUAL_RATIO, ratio_of
 from suites.pinn.curvature import curvature_warning
 from suites.pinn.engine.stock import LossEvaluation
+from suites.pinn.engine.unknowns import Unknowns
 from suites.pinn.loss import Loss
 from suites.pinn.metrics import Score
 from suites.pinn.models.network import FNN
@@ -52,6 +53,7 @@ class Examined(Protocol):
     data: Any
     heldout_data: Any
     warnings: list[str]
+    unknowns: Unknowns
 
     def predict(self) -> np.ndarray:
         """The prediction on the truth's grid."""
@@ -269,7 +271,8 @@ def _sampler_warning(task: Examined) -> list[str]:
 def _truth_warnings(task: Examined, prediction: np.ndarray | None) -> list[str]:
     score = task.score
     if score is None or prediction is None:
-        return ["no ground truth: only loss terms are reported"]
+        also = " and unknowns" if task.unknowns else ""
+        return [f"no ground truth: only loss terms{also} are reported"]
     if score.truth.reference.error is None:
         return ["the ground truth has no error estimate of its own"]
     texts = []

@@ -31,6 +31,7 @@ from suites.pinn.problems.catalogue import (
 from suites.pinn.problems.problem import TOTALS, Problem
 from suites.pinn.problems.term_weights import term_weights
 from suites.pinn.protocols import PROTOCOLS, UNNAMED, Protocol, get_protocol, protocol_name
+from suites.pinn.unknown_names import UNKNOWN, error_name
 
 if TYPE_CHECKING:
     import torch
@@ -112,6 +113,8 @@ class PINNSuite:
             settings["protocol"] = options.protocol
         if inspected is not None:
             inspected.check_fit("scaled" if protocol.scaled_inputs else "raw")
+            if options.sampler == "rad" and inspected.not_adaptive:
+                raise BadInput(inspected.not_adaptive)
             settings["problem_data"] = inspected.digest
         labelled: Sequence[int] = range(len(problem.outputs))
         if options.sample is not None and root is None:
@@ -242,8 +245,17 @@ class PINNSuite:
         terms = (*found.terms, *found.data_terms(range(len(found.outputs))))
         totals = list(TOTALS.values())
         single = [term.name for term in terms if term.name not in totals]
-        main = ["L2RE", "L2RE_unseen", "skill", "MSE", *totals]
-        return Columns(main, single, scores=["skill"], skills=["skill"])
+        solution = ["L2RE", "L2RE_unseen", "skill", "MSE"]
+        errors = [error_name(unknown) for unknown in found.unknowns]
+        # Without a known solution the error of the unknowns is what arms are compared by.
+        main = [*solution, *errors] if found.has_truth or not errors else [*errors, *solution]
+        return Columns(
+            [*main, *totals],
+            single,
+            scores=["skill"],
+            skills=["skill"],
+            values=[] if problem in BUILT_IN else [UNKNOWN],
+        )
 
 
 def _training(protocol: Protocol, budget: Budget) -> Training:

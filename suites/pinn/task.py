@@ -21,8 +21,10 @@ from bench.training.ownership import check_owned
 from suites.pinn.backend import quiet, set_dtype
 from suites.pinn.diagnosis import diagnose
 from suites.pinn.engine.choose import choose_evaluation, is_compiled
+from suites.pinn.engine.find_unknowns import add_heldout, find_unknowns
 from suites.pinn.engine.gradients import TrainingGradient, loss_and_terms
 from suites.pinn.engine.parameters import FlatParameters
+from suites.pinn.engine.unknowns import PREFIX, Unknowns
 from suites.pinn.inspection.kept import check_unchanged
 from suites.pinn.inspection.points import check_points
 from suites.pinn.labels import label_statistics
@@ -31,12 +33,13 @@ from suites.pinn.metrics import Score
 from suites.pinn.models.build import build_network
 from suites.pinn.models.catalogue import parse_model
 from suites.pinn.options import COMPILE, ENGINES
-from suites.pinn.problems.catalogue import get_problem
+from suites.pinn.problems.catalogue import BUILT_IN, get_problem
 from suites.pinn.problems.dde_kinds import check_kind
 from suites.pinn.problems.problem import Points, Problem
 from suites.pinn.problems.truth import Supervised, Truth
 from suites.pinn.protocols import get_protocol, protocol_name
 from suites.pinn.resampling import Resampling
+from suites.pinn.unknown_metrics import unknown_metrics
 
 
 def build(spec: Spec, device: torch.device) -> PINNTask:
@@ -92,6 +95,10 @@ class PINNTask:
         supervised: The labels that it is given, if any.
         data: ``dde.data.PDE`` with the training points.
         heldout: The same with other points, by which the best state is chosen.
+
+    Attributes:
+        unknowns: Of an inverse problem. They are trained as the network's parameters are, at the
+            same rate, but are none of these: weight decay and initialisation do not act on them.
     """
 
     def __init__(
@@ -124,20 +131,34 @@ class PINNTask:
         model = parse_model(spec.model)
         domain = data.geom if get_protocol(protocol_name(spec)).scaled_inputs else None
         self.net = build_network(model, spec.axes, problem, points, self.scales, domain, spec.seed)
-        self.parameters = FlatParameters(self.net)
+        self.unknowns = self._find_unknowns(dtype)
+        self.parameters = FlatParameters(self.net, self.unknowns.parameters())
         engine = spec.settings.get("engine", ENGINES[0])
-        self.evaluation = choose_evaluation(data, self.net, device, engine)
-        self._heldout = choose_evaluation(heldout, self.net, device, engine)
+        self.evaluation = choose_evaluation(data, self.net, device, engine, self.unknowns)
+        self._heldout = choose_evaluation(heldout, self.net, device, engine, self.unknowns)
         self.loss.check_names(
             problem.name, len(data.bcs), len(self.evaluation(training=False)) - len(data.bcs)
         )
         self.gradient = self._make_gradient()
         self.resampling = Resampling(spec, data, problem.name)
-        self.optimization = Optimization([self.parameters.vector], spec.training)
+        of_net, *of_unknowns = self.parameters.parts
+        self.optimization = Optimization([of_net], spec.training, of_unknowns)
         self.score: Score | None = None
         if truth is not None:
             self.score = Score(truth, problem.outputs, supervised, dtype)
         check_owned(self.net, self.parameters.parameters)
+
+    def _find_unknowns(self, dtype: torch.dtype) -> Unknowns:
+        """The unknowns of the problem, in place wherever its functions compute."""
+        if self.spec.problem in BUILT_IN:  # forward problems, by their tests
+            return Unknowns()
+        unknowns = find_unknowns(
+            self.problem, self.data, self.net, self.device, dtype, self.warnings
+        )
+        add_heldout(unknowns, self.problem, self.heldout_data, self.net)
+        if unknowns:
+            self.net.compute_inside(unknowns.inside)
+        return unknowns
 
     def _make_loss(self, dtype: torch.dtype) -> Loss:
         """The terms, and their weights in the units of the labels."""
@@ -189,6 +210,7 @@ class PINNTask:
             "normalization": type(self.net.norms[0]).__name__,
             **({"initialization": self.net.initialized} if self.net.initialized else {}),
             "parameters": sum(p.numel() for p in self.net.parameters()),
+            **({"unknowns": self._describe_unknowns()} if self.unknowns else {}),
             "rows": len(self.data.train_x),
             "collocation_points": len(self.data.train_x_all),
             "condition_points": dict(
@@ -214,10 +236,22 @@ class PINNTask:
             },
         }
 
+    def _describe_unknowns(self) -> dict[str, Any]:
+        """Shape, declared value and true value of each."""
+        truths = self.problem.unknowns
+        return {
+            name: {
+                "shape": list(start.shape),
+                "start": start.tolist(),
+                **({"truth": np.asarray(truths[name]).tolist()} if name in truths else {}),
+            }
+            for name, start in self.unknowns.start.items()
+        }
+
     def losses(self) -> dict[str, Tensor]:
         """Loss terms by name in the problem's units, and ``loss``, which the parameters' vector
         has a gradient of."""
-        loss, terms = loss_and_terms(self.parameters.vector, self.gradient)
+        loss, terms = loss_and_terms(self.parameters, self.gradient)
         return {"loss": loss, **self.loss.named(terms)}
 
     def step(self) -> Mapping[str, Tensor]:
@@ -230,7 +264,9 @@ class PINNTask:
         if self.resampling.due(step):
             if self.resampling.adaptive:
                 self._keep_statistics()
-            self.resampling.redraw(step, self.net)
+            # The residuals that points are drawn by have the unknowns in them.
+            with self.unknowns.using():
+                self.resampling.redraw(step, self.net)
             self._follow_points()
 
     def _follow_points(self) -> None:
@@ -262,6 +298,7 @@ class PINNTask:
         if self.score is not None:
             metrics |= self.score.errors(self.predict())
         check_owned(self.net, self.parameters.parameters)
+        metrics |= unknown_metrics(self.unknowns, self.problem.unknowns)
         return Evaluation(metrics, total)
 
     def zero_loss(self) -> float:
@@ -283,11 +320,13 @@ class PINNTask:
         return replace(found, warnings=[*found.warnings, *self.resampling.warnings])
 
     def state_dict(self) -> dict[str, Any]:
-        """Network and optimiser, and the points where they follow from the network."""
+        """Network, unknowns and optimiser, and the points where they follow from the network."""
         self._keep_statistics()
         # Not views of what several seeds share.
         net = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
         state: dict[str, Any] = {"net": net, "optimization": self.optimization.state_dict()}
+        if self.unknowns:
+            state["unknowns"] = self.unknowns.state_dict()
         if self.resampling.adaptive:
             state["points"] = torch.from_numpy(self.resampling.points().copy())
         return state
@@ -295,6 +334,8 @@ class PINNTask:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore `state_dict`'s result."""
         self.net.load_state_dict(state["net"])
+        if self.unknowns:
+            self.unknowns.load_state_dict(state["unknowns"])
         self.optimization.load_state_dict(state["optimization"])
         if not self.resampling.adaptive:
             self._redraw(self.resampling.last(self.optimization.steps_done))
@@ -302,6 +343,18 @@ class PINNTask:
             self._follow_points()
 
     def weights(self) -> dict[str, Tensor]:
-        """The network's ``state_dict``."""
+        """The network's ``state_dict``, and each unknown under ``unknowns.NAME``."""
         self._keep_statistics()
-        return {name: tensor.cpu().clone() for name, tensor in self.net.state_dict().items()}
+        found = {**self.net.state_dict(), **self.unknowns.named()}
+        return {name: tensor.detach().cpu().clone() for name, tensor in found.items()}
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Restore the result of `weights`."""
+        of_net, of_unknowns = {}, {}
+        for name, tensor in weights.items():
+            if name.startswith(PREFIX):
+                of_unknowns[name.removeprefix(PREFIX)] = tensor
+            else:
+                of_net[name] = tensor
+        self.net.load_state_dict(of_net)
+        self.unknowns.load_state_dict(of_unknowns)

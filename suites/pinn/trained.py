@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ def trained_task(spec: Spec, weights: Mapping[str, Tensor], device: torch.device
     # Unchecked, and without the labels, which can be most of the points: nothing is trained.
     unlabelled = {**spec.settings, "supervised": {"fraction": 0.0, "most": None}}
     task = build(replace(spec, settings=unlabelled), device)
-    task.net.load_state_dict(weights)
+    task.load_weights(weights)
     # The scales are those of the weights, whether or not they are one without the labels.
     task.net.get_submodule("_output_transform").plain = False
     return task
@@ -43,12 +44,20 @@ class Solution:
         module: The network, which maps ``(n, inputs)`` to ``(n, outputs)`` in the problem's units.
         inputs: Number of its inputs; space first, time last.
         outputs: Names of the outputs.
+        unknowns: The unknowns of an inverse problem by name, as they were found.
     """
 
-    def __init__(self, module: FNN, inputs: int, outputs: Sequence[str]) -> None:
+    def __init__(
+        self,
+        module: FNN,
+        inputs: int,
+        outputs: Sequence[str],
+        unknowns: Mapping[str, np.ndarray] = MappingProxyType({}),
+    ) -> None:
         self.module = module.eval()
         self.inputs = inputs
         self.outputs = tuple(outputs)
+        self.unknowns = dict(unknowns)
 
     def __call__(self, points: ArrayLike) -> np.ndarray:
         """The solution at points.
@@ -78,4 +87,6 @@ class Solution:
 def solution(spec: Spec, weights: Mapping[str, Tensor], device: torch.device) -> Solution:
     """The solution that a run has found; the arguments are those of `trained_task`."""
     task = trained_task(spec, weights, device)
-    return Solution(task.net, task.data.train_x.shape[1], task.problem.outputs)
+    values = task.unknowns.state_dict().items()
+    unknowns = {name: value.cpu().numpy() for name, value in values}
+    return Solution(task.net, task.data.train_x.shape[1], task.problem.outputs, unknowns)

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from sample_study import ARMS, PROBLEMS, constant, plan, records, results
+from sample_study import ARMS, COLUMNS, PROBLEMS, constant, plan, records, results
 
 from bench.report.answer import MOST_LISTED, headline, lines, ranking
 from bench.report.findings import limits
@@ -20,6 +20,7 @@ from bench.report.results import Case, Results
 from bench.report.study_tables import NAMES, study_tables
 from bench.report.tabulation import render
 from bench.report.terminal import print_findings
+from bench.store.record import Metric
 from bench.store.store import Store
 from bench.studies.plan import save
 from bench.task import Columns
@@ -526,3 +527,19 @@ def test_short_names_are_shown_and_change_no_run(
     (row,) = study_tables(found, SUITE, ["names"])["names"].rows
     assert row == ["Snake", arm]
     assert found.factorial[0].factors == ("Snake",)
+
+
+def test_values_are_listed_and_not_compared() -> None:
+    columns = COLUMNS._replace(values=["unknown "])
+    made = plan(columns=dict.fromkeys(PROBLEMS, columns))
+    found = {
+        name: msgspec.structs.replace(
+            record, metrics={**record.metrics, "unknown C": Metric(final=-0.5, best=-0.5)}
+        )
+        for name, record in records(made, constant(dict.fromkeys(ARMS, 0.1))).items()
+    }
+    of = Results(made, found)
+    assert of.values_shown(of.cases[0]) == ["unknown C"]
+    assert of.metrics == ["L2RE", "skill", "Lf", "unknown C"]
+    assert of.errors_shown == ["L2RE", "Lf"]
+    assert of.median(of.cases[0], "baseline", "unknown C") == -0.5

@@ -38,6 +38,7 @@ from suites.pinn.engine.recording import Recording, Transform, agrees, record
 from suites.pinn.engine.stock import LossEvaluation, StockEvaluation
 from suites.pinn.engine.taylor import Jet, Unsupported
 from suites.pinn.engine.terms import Term, terms_of
+from suites.pinn.engine.unknowns import Unknowns
 from suites.pinn.models.network import FNN
 
 #: Measured on a core of 46 to 65 GFLOP/s, see docs/measurements/pinn-engine.md: seconds to compile,
@@ -49,7 +50,13 @@ _SAVED_PER_FLOP = 0.8 / 50e9
 _MARGIN = 2.0
 
 
-def choose_evaluation(data: Any, net: FNN, device: torch.device, engine: str) -> LossEvaluation:
+def choose_evaluation(
+    data: Any,
+    net: FNN,
+    device: torch.device,
+    engine: str,
+    unknowns: Unknowns | None = None,
+) -> LossEvaluation:
     """The fastest evaluation of the data's loss terms that gives the same numbers.
 
     Args:
@@ -57,15 +64,18 @@ def choose_evaluation(data: Any, net: FNN, device: torch.device, engine: str) ->
         net: The network.
         device: Where it is.
         engine: ``auto``, or ``deepxde`` for DeepXDE's own.
+        unknowns: Of an inverse problem.
     """
+    unknowns = unknowns or Unknowns()
     if engine == "deepxde":
-        return StockEvaluation(data, net, device)
+        return StockEvaluation(data, net, device, unknowns=unknowns)
     try:
-        return _fast_evaluation(data, net, device)
+        with unknowns.using():
+            return _fast_evaluation(data, net, device, unknowns)
     except Unsupported as reason:
-        return StockEvaluation(data, net, device, str(reason))
+        return StockEvaluation(data, net, device, str(reason), unknowns)
     except Exception as error:  # a PDE function may fail in any way on made-up numbers
-        return StockEvaluation(data, net, device, typed(error))
+        return StockEvaluation(data, net, device, typed(error), unknowns)
 
 
 def is_compiled(
@@ -100,7 +110,9 @@ def worth_compiling(steps: float, flops: float) -> bool:
     return steps * (_SAVED_OVERHEAD + _SAVED_PER_FLOP * flops) > _MARGIN * _COMPILE_SECONDS
 
 
-def _fast_evaluation(data: Any, net: FNN, device: torch.device) -> FastEvaluation:
+def _fast_evaluation(
+    data: Any, net: FNN, device: torch.device, unknowns: Unknowns
+) -> FastEvaluation:
     """The cheaper evaluation of ``dde.data.PDE`` that gives DeepXDE's loss terms.
 
     Raises:
@@ -119,7 +131,7 @@ def _fast_evaluation(data: Any, net: FNN, device: torch.device) -> FastEvaluatio
         reasons = []
         for attempt in (_taylor, _reverse):
             try:
-                found.append(attempt(data, net, terms, device))
+                found.append(attempt(data, net, terms, device, unknowns))
             except Exception as error:  # a user's functions may fail in any way on made-up numbers
                 reasons.append(_reason(error))
         for evaluation in sorted(found, key=lambda evaluation: evaluation.cost):
@@ -139,10 +151,13 @@ def _reason(error: Exception) -> str:
 def _try(evaluation: FastEvaluation) -> None:
     """One loss and gradient."""
     trained = [p for p in evaluation.net.parameters() if p.requires_grad]
+    trained += evaluation.unknowns.values.values()
     torch.autograd.grad(evaluation(training=True).sum(), trained, allow_unused=True)
 
 
-def _taylor(data: Any, net: FNN, terms: Sequence[Term], device: torch.device) -> TaylorEvaluation:
+def _taylor(
+    data: Any, net: FNN, terms: Sequence[Term], device: torch.device, unknowns: Unknowns
+) -> TaylorEvaluation:
     if type(net) is not FNN:
         raise Unsupported(f"{type(net).__name__} is not the suite's own network")
     foreign = [n for n, _ in net.named_parameters() if not n.startswith(("linears.", "norms."))]
@@ -154,28 +169,30 @@ def _taylor(data: Any, net: FNN, terms: Sequence[Term], device: torch.device) ->
             raw = [net(term.inputs) for term in terms]
         none = torch.zeros(0, 0, raw[0].shape[1])
         outputs = [transform.rescaled(state_of(net), Jet(own, none)).values for own in raw]
-    recordings, exact = _recorded(terms, transform.then, outputs)
-    found = TaylorEvaluation(data, net, terms, recordings, device, share=exact)
-    if exact and not agrees(terms, transform.then, outputs, found.plan):
-        found = TaylorEvaluation(data, net, terms, recordings, device, share=False)
+    recordings, exact = _recorded(terms, transform.then, outputs, unknowns)
+    found = TaylorEvaluation(data, net, terms, recordings, device, exact, unknowns)
+    if exact and not agrees(terms, transform.then, outputs, found.plan, unknowns):
+        found = TaylorEvaluation(data, net, terms, recordings, device, False, unknowns)
     return found
 
 
-def _reverse(data: Any, net: FNN, terms: Sequence[Term], device: torch.device) -> ReverseEvaluation:
+def _reverse(
+    data: Any, net: FNN, terms: Sequence[Term], device: torch.device, unknowns: Unknowns
+) -> ReverseEvaluation:
     with torch.no_grad():
         outputs = [net(term.inputs) for term in terms]
-    recordings, _ = _recorded(terms, identity, outputs)
-    return ReverseEvaluation(data, net, terms, recordings, device)
+    recordings, _ = _recorded(terms, identity, outputs, unknowns)
+    return ReverseEvaluation(data, net, terms, recordings, device, unknowns=unknowns)
 
 
 def _recorded(
-    terms: Sequence[Term], transform: Transform, outputs: Sequence[Tensor]
+    terms: Sequence[Term], transform: Transform, outputs: Sequence[Tensor], unknowns: Unknowns
 ) -> tuple[list[Recording], bool]:
     """What the terms ask for, and whether it was found in double precision."""
     try:
-        return record(terms, transform, outputs, torch.float64), True
+        return record(terms, transform, outputs, torch.float64, unknowns), True
     except RuntimeError:  # something in them only works in the run's own
-        return record(terms, transform, outputs, outputs[0].dtype), False
+        return record(terms, transform, outputs, outputs[0].dtype, unknowns), False
 
 
 @contextlib.contextmanager

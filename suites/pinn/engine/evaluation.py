@@ -18,6 +18,7 @@ from suites.pinn.engine.rows import Selection, make_table
 from suites.pinn.engine.serving import Column, Rows
 from suites.pinn.engine.taylor import Jet, TaylorNetwork, Unsupported
 from suites.pinn.engine.terms import Term, losses, terms_of
+from suites.pinn.engine.unknowns import PREFIX, Unknowns, leaves
 from suites.pinn.models.input_scaling import InputScaling
 from suites.pinn.models.network import FNN, RescaledOutput
 
@@ -38,6 +39,7 @@ class FastEvaluation(ABC):
         recordings: The derivatives that each term asks for.
         device: Device of the network and of the points.
         share: Whether to combine derivatives of which only a combination matters.
+        unknowns: Of an inverse problem.
 
     Attributes:
         table: The points.
@@ -53,8 +55,10 @@ class FastEvaluation(ABC):
         recordings: Sequence[Recording],
         device: torch.device,
         share: bool = True,
+        unknowns: Unknowns | None = None,
     ) -> None:
         self.data = data
+        self.unknowns = unknowns or Unknowns()
         self.net = net
         self.terms = terms
         self._recordings = recordings
@@ -62,7 +66,7 @@ class FastEvaluation(ABC):
         self.table = make_table([t.points for t in terms], [bool(r.columns) for r in recordings])
         self._selections = [Selection(positions, device) for positions in self.table.positions]
         self._points = torch.tensor(self.table.points, device=device)
-        self._state = state_of(net)
+        self._state = {**state_of(net), **self.unknowns.named()}
         self._prepare(share)
 
     @abstractmethod
@@ -79,14 +83,19 @@ class FastEvaluation(ABC):
         """Number of rows that pass forward through the network, derivatives included."""
         return len(self._points) + (self.cost - 1) * self.table.derivative_rows
 
-    @abstractmethod
     def of(self, state: State, traced: bool = False) -> Tensor:
         """The loss terms for other parameters and buffers of the same network.
 
         Args:
-            state: Parameters and buffers by name.
+            state: Parameters and buffers by name, and the unknowns (`Unknowns.named`).
             traced: Whether the computation is being traced, to be compiled.
         """
+        with self.unknowns.using(state):
+            return self._of(state, traced)
+
+    @abstractmethod
+    def _of(self, state: State, traced: bool) -> Tensor:
+        """See `of`, with the unknowns in place."""
 
     def __call__(self, training: bool) -> Tensor:
         """See `suites.pinn.engine.stock.LossEvaluation`."""
@@ -108,7 +117,15 @@ class FastEvaluation(ABC):
         Nothing is taken over: at other points other combinations may matter.
         """
         terms = terms_of(self.data, self._device, self.terms)
-        return type(self)(self.data, self.net, terms, self._recordings, self._device, share=False)
+        return type(self)(
+            self.data,
+            self.net,
+            terms,
+            self._recordings,
+            self._device,
+            share=False,
+            unknowns=self.unknowns,
+        )
 
 
 class TaylorEvaluation(FastEvaluation):
@@ -124,7 +141,8 @@ class TaylorEvaluation(FastEvaluation):
         net, rows = self.net, self.table.derivative_rows
         self.plan = _plan(self._recordings, self._points.shape[1], share)
         self._network = TaylorNetwork(net, self.plan.operators, rows)
-        self.inputs = _features(net, self._points, self.plan.operators, rows)
+        with self.unknowns.using():
+            self.inputs = _features(net, self._points, self.plan.operators, rows, self.unknowns)
         self.transform = OutputTransform(net)
         #: Of the rows in the statistics of pointwise batch norm, ``(rows, 1)``: how often the loss
         #: has each. ``None`` without such a norm.
@@ -138,8 +156,7 @@ class TaylorEvaluation(FastEvaluation):
         """One for the values and one for each operator."""
         return 1.0 + len(self.plan.operators)
 
-    def of(self, state: State, traced: bool = False) -> Tensor:
-        """See `FastEvaluation.of`."""
+    def _of(self, state: State, traced: bool) -> Tensor:
         weights = self.weights if self.net.training else None
         blocks = self._blocks(_TRACED_BLOCK, 4) if traced else self._blocks(_BLOCK)
         found = self._network(state, self.inputs, 1 if weights is not None else blocks, weights)
@@ -209,13 +226,13 @@ class ReverseEvaluation(FastEvaluation):
         """A derivative of a derivative passes through both."""
         return 1.0 + _REVERSE * sum(3.0 ** len(index) for _, index in self._passes)
 
-    def of(self, state: State, traced: bool = False) -> Tensor:
-        """See `FastEvaluation.of`."""
+    def _of(self, state: State, traced: bool) -> Tensor:
         del traced
-        derived = functional_call(self.net, dict(state), (self._inputs,))
+        of_net = {name: value for name, value in state.items() if not name.startswith(PREFIX)}
+        derived = functional_call(self.net, of_net, (self._inputs,))
         outputs = derived
         if len(self._rest):
-            rest = functional_call(self.net, dict(state), (self._rest,))
+            rest = functional_call(self.net, of_net, (self._rest,))
             outputs = torch.cat([derived, rest])
         gradients: dict[Column, Tensor] = {}
 
@@ -285,7 +302,9 @@ def _plan(recordings: Sequence[Recording], n_inputs: int, share: bool) -> Plan:
     return plan_operators(np.concatenate(blocks), indices, n_inputs, share=share)
 
 
-def _features(net: FNN, points: Tensor, operators: Sequence[Operator], rows: int) -> Jet:
+def _features(
+    net: FNN, points: Tensor, operators: Sequence[Operator], rows: int, unknowns: Unknowns
+) -> Jet:
     """The network's inputs after its input transform, and the operators on them.
 
     They are the same in every step, so autograd differentiates any transform once.
@@ -301,6 +320,8 @@ def _features(net: FNN, points: Tensor, operators: Sequence[Operator], rows: int
     features = net._input_transform(x)
     if any(p.requires_grad for p in _parameters_of(net._input_transform)):
         raise Unsupported("the input transform is trained")
+    if unknowns.names_of(leaves(features)):
+        raise Unsupported("the input transform depends on an unknown")
 
     def by(direction: Tensor, y: Tensor) -> Tensor:
         if not y.requires_grad:  # a constant

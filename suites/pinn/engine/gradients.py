@@ -48,21 +48,24 @@ class _LossAndGradient(torch.autograd.Function):
     """Lets an optimiser's ``backward`` find the gradient that was computed with the loss."""
 
     @staticmethod
-    def forward(ctx: Any, vector: Tensor, compute: Compute) -> tuple[Tensor, Tensor]:
-        loss, terms, gradient = compute(vector.detach())
+    def forward(
+        ctx: Any, compute: Compute, vector: Tensor, *parts: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        loss, terms, gradient = compute(vector)
         ctx.save_for_backward(gradient)
+        ctx.sizes = [part.numel() for part in parts]
         ctx.mark_non_differentiable(terms)
         return loss, terms
 
     @staticmethod
-    def backward(ctx: Any, by_loss: Tensor, _: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, by_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
-        return by_loss * gradient, None
+        return None, None, *(by_loss * part for part in gradient.split(ctx.sizes))
 
 
-def loss_and_terms(vector: Tensor, compute: Compute) -> tuple[Tensor, Tensor]:
-    """The loss, which has a graph to `vector` alone, and the terms, detached."""
-    loss, terms = _LossAndGradient.apply(vector, compute)
+def loss_and_terms(parameters: FlatParameters, compute: Compute) -> tuple[Tensor, Tensor]:
+    """The loss, which has a graph to `FlatParameters.parts` alone, and the terms, detached."""
+    loss, terms = _LossAndGradient.apply(compute, parameters.vector.detach(), *parameters.parts)
     return loss, terms
 
 
@@ -133,7 +136,7 @@ class TrainingGradient(StepComputation):
     Args:
         evaluation: The loss terms.
         weights: Of the terms.
-        parameters: Of the network.
+        parameters: Of the network, and the unknowns.
         buffers: Of the network, and whatever else is not trained, by name.
         compile: Whether to compile.
         insist: Whether compiling may not fail.

@@ -1,8 +1,9 @@
-"""A network's parameters as one vector: one kernel updates them all."""
+"""A network's parameters, and the unknowns of an inverse problem, as one vector."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -11,25 +12,41 @@ from torch import Tensor, nn
 class FlatParameters:
     """The trained parameters of a network, moved into one vector that they become views of.
 
+    One kernel updates them all.
+
     Args:
         net: Its parameters, of one dtype, keep their names, shapes and values; they may be written
             to in place, not replaced.
+        unknowns: Further parameters by name, which come last.
 
     Attributes:
-        vector: Shape ``(n_parameters,)``, what an optimiser updates.
+        vector: Shape ``(n_parameters,)``, all of them.
+        parts: What an optimiser updates: the vector, or with unknowns its two parts, the network's
+            and the unknowns', as parameters of their own in the same memory.
     """
 
-    def __init__(self, net: nn.Module) -> None:
-        named = {name: p for name, p in net.named_parameters() if p.requires_grad}
+    def __init__(
+        self, net: nn.Module, unknowns: Mapping[str, nn.Parameter] = MappingProxyType({})
+    ) -> None:
+        of_net = {name: p for name, p in net.named_parameters() if p.requires_grad}
+        named = {**of_net, **unknowns}
         self.parameters = list(named.values())
         self._shapes = {name: parameter.shape for name, parameter in named.items()}
         self._sizes = [parameter.numel() for parameter in self.parameters]
         self.vector = nn.Parameter(self.join(self.parameters))
+        last = sum(unknown.numel() for unknown in unknowns.values())
+        self._ends = [self.vector.numel() - last, last]
+        self.parts = [self.vector]
+        if unknowns:
+            self.parts = [nn.Parameter(part) for part in self.vector.detach().split(self._ends)]
         self.move_to(self.vector.detach())
 
     def move_to(self, vector: Tensor) -> None:
         """Make the parameters, and `vector` itself, views of a vector that has their values."""
         self.vector.data = vector
+        if len(self.parts) > 1:
+            for part, view in zip(self.parts, vector.split(self._ends), strict=True):
+                part.data = view
         for parameter, view in zip(self.parameters, self.split(vector).values(), strict=True):
             parameter.data = view
 

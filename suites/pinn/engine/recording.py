@@ -13,6 +13,7 @@ from torch import Tensor
 from suites.pinn.engine.operators import Index, Operator, Plan
 from suites.pinn.engine.serving import Column, Rows, Server
 from suites.pinn.engine.terms import Term
+from suites.pinn.engine.unknowns import Unknowns
 
 #: From a term's inputs and the network's (rescaled) outputs to what the errors are computed from.
 Transform = Callable[[Tensor, Tensor], Tensor]
@@ -40,9 +41,14 @@ _TOLERANCE = 1e-6
 
 
 def record(
-    terms: Sequence[Term], transform: Transform, outputs: Sequence[Tensor], dtype: torch.dtype
+    terms: Sequence[Term],
+    transform: Transform,
+    outputs: Sequence[Tensor],
+    dtype: torch.dtype,
+    unknowns: Unknowns,
 ) -> list[Recording]:
-    """Run each term on random outputs and derivatives.
+    """Run each term on random outputs and derivatives, and with other values of the unknowns: what
+    of its dependence on the derivatives is no constant must show.
 
     Args:
         terms: Terms of the data.
@@ -50,9 +56,13 @@ def record(
         outputs: The network's own outputs at each term's rows, ``(rows, n_outputs)``. A PDE that is
             defined only for some outputs (a power) may be defined for these.
         dtype: Double precision, except for a PDE that only works in the run's own.
+        unknowns: Of an inverse problem.
     """
     draw = _Draw(dtype)
-    return [_record(term, transform, own, draw) for term, own in zip(terms, outputs, strict=True)]
+    return [
+        _record(term, transform, own, draw, unknowns)
+        for term, own in zip(terms, outputs, strict=True)
+    ]
 
 
 class _Draw:
@@ -81,10 +91,17 @@ def _errors(
         return term.errors(inputs, transform(inputs, base))
 
 
-def _record(term: Term, transform: Transform, outputs: Tensor, draw: _Draw) -> Recording:
+def _record(
+    term: Term, transform: Transform, outputs: Tensor, draw: _Draw, unknowns: Unknowns
+) -> Recording:
     columns: set[Column] = set()
     found: list[dict[Index, np.ndarray]] = []
-    for base in (outputs.detach().to(draw.dtype).requires_grad_(), draw(outputs)):
+    own, drawn = outputs.detach().to(draw.dtype).requires_grad_(), draw(outputs)
+    now, moved = unknowns.cast(draw.dtype), unknowns.moved(draw.dtype)
+    tries = [(own, now), (drawn, moved)]
+    if unknowns:
+        tries.append((own, moved))
+    for base, values in tries:
         leaves: dict[Index, Tensor] = {}
 
         def provide(column: Column, base: Tensor = base, leaves: dict = leaves) -> Tensor:
@@ -94,7 +111,9 @@ def _record(term: Term, transform: Transform, outputs: Tensor, draw: _Draw) -> R
                 leaves[index] = draw(base)
             return leaves[index][:, output : output + 1]
 
-        for error in _errors(term, transform, base, provide):
+        with unknowns.using(values):
+            errors = _errors(term, transform, base, provide)
+        for error in errors:
             if leaves and error.requires_grad:
                 gradients = torch.autograd.grad(
                     error.sum(), list(leaves.values()), retain_graph=True, materialize_grads=True
@@ -114,7 +133,11 @@ def _record(term: Term, transform: Transform, outputs: Tensor, draw: _Draw) -> R
 
 
 def agrees(
-    terms: Sequence[Term], transform: Transform, outputs: Sequence[Tensor], plan: Plan
+    terms: Sequence[Term],
+    transform: Transform,
+    outputs: Sequence[Tensor],
+    plan: Plan,
+    unknowns: Unknowns,
 ) -> bool:
     """Whether a plan's operators give the same errors as the derivatives themselves.
 
@@ -122,11 +145,13 @@ def agrees(
     size are tried.
     """
     draw = _Draw(torch.float64)
+    moved = unknowns.moved(torch.float64)
     for term, own in zip(terms, outputs, strict=True):
         for size in _SIZES:
             for base in (own.detach().double().requires_grad_(), draw(own, size)):
-                if not _agree(term, transform, base, plan, partial(draw, size=size)):
-                    return False
+                with unknowns.using(moved):
+                    if not _agree(term, transform, base, plan, partial(draw, size=size)):
+                        return False
     return True
 
 

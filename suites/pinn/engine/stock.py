@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from suites.pinn.backend import dde, quiet
+from suites.pinn.engine.unknowns import Unknowns
 from suites.pinn.problems.dde_data import keep_for
 
 
@@ -65,15 +66,23 @@ class StockEvaluation:
         net: The network.
         device: Device of the network.
         reason: Why no faster evaluation is used.
+        unknowns: Of an inverse problem.
     """
 
     path = "deepxde"
 
     def __init__(
-        self, data: Any, net: torch.nn.Module, device: torch.device, reason: str = "asked for"
+        self,
+        data: Any,
+        net: torch.nn.Module,
+        device: torch.device,
+        reason: str = "asked for",
+        unknowns: Unknowns | None = None,
     ) -> None:
         self.data = data
-        self._rest = net, device, reason
+        self._reason = reason
+        self._unknowns = unknowns or Unknowns()
+        self._rest = net, device, reason, self._unknowns
         self._model = dde.Model(_TrainingLosses(data), net)
         with quiet():
             self._model.compile("adam", lr=1e-3, verbose=0)
@@ -86,13 +95,14 @@ class StockEvaluation:
         # A failure in the middle of a step would leave derivatives of old weights in the cache.
         dde.grad.clear()
         evaluate = self._model.outputs_losses_train if training else self._model.outputs_losses_test
-        with quiet():  # a fractional equation says that it makes its matrix
+        # A fractional equation says that it makes its matrix.
+        with quiet(), self._unknowns.using():
             losses: Tensor = evaluate(self._inputs, None, self._aux)[1]
         return losses
 
     def describe(self) -> Mapping[str, Any]:
         """The reason why DeepXDE evaluates the terms, for the record."""
-        return {"path": self.path, "reason": self._rest[-1], "rows": len(self._inputs)}
+        return {"path": self.path, "reason": self._reason, "rows": len(self._inputs)}
 
     def redrawn(self) -> StockEvaluation:
         """The same for the points that the data have now."""

@@ -14,7 +14,9 @@ from bench.spec.randomness import global_numpy_stream
 from bench.spec.source_files import find_source
 from bench.spec.user_code import source_files
 from bench.text.errors import BadInput, typed
+from suites.pinn.adaptive import check_adaptive
 from suites.pinn.backend import quiet, set_dtype
+from suites.pinn.declared_unknowns import check_unknowns
 from suites.pinn.inspection.content import built, held
 from suites.pinn.inspection.files import ABSENT, is_cache
 from suites.pinn.inspection.opened import Opened
@@ -79,6 +81,7 @@ def look(name: str, data_root: str | None, sample: int) -> dict[str, Any]:
         "all_seen": opened.all_seen,
         "warnings": found["warnings"],
         "unfit": found["unfit"],
+        "not_adaptive": found["not_adaptive"],
     }
 
 
@@ -107,6 +110,7 @@ def _looked_at(
     if truth is not None:
         check_truth(problem, truth, np.asarray(data.train_x).shape[1])
     unfit = faults(problem, data)
+    check_unknowns(problem)
     again = _in_users_code(name, build)
     made, other = (_content(problem, one) for one in (first, again))
     changed = [key for key, value in made.built.items() if other.built.get(key) != value]
@@ -121,7 +125,20 @@ def _looked_at(
         )
     # What differs is left out: a counter, or what a function remembers, is no data.
     content = [_same(made.built, other.built), _same(made.held, other.held)]
-    return {"content": content, "warnings": warnings, "unfit": unfit}
+    return {
+        "content": content,
+        "warnings": warnings,
+        "unfit": unfit,
+        "not_adaptive": _not_adaptive(data, problem.name),
+    }
+
+
+def _not_adaptive(data: Any, name: str) -> str | None:
+    try:
+        check_adaptive(data, name)
+    except BadInput as error:
+        return str(error)
+    return None
 
 
 def _same(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:

@@ -38,6 +38,7 @@ class Inspection(msgspec.Struct, frozen=True):
         warnings: For stderr.
         unfit: Why the problem cannot be trained, by the kind of the network's inputs, ``raw`` or
             ``scaled``.
+        not_adaptive: Why no points can be drawn by the residual; ``None`` where they can.
     """
 
     digest: str
@@ -45,6 +46,7 @@ class Inspection(msgspec.Struct, frozen=True):
     all_seen: bool
     warnings: list[str]
     unfit: dict[str, str]
+    not_adaptive: str | None = None
 
     @property
     def changed(self) -> list[str]:

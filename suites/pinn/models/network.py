@@ -94,6 +94,20 @@ class FNN(dde.nn.NN):
                 for norm in norms:
                     norm.keep()
 
+    def compute_inside(
+        self, within: Callable[[Callable[..., Tensor]], Callable[..., Tensor]]
+    ) -> None:
+        """Let the problem's own transforms compute inside something.
+
+        Args:
+            within: Makes such a function of a transform.
+        """
+        given: Any = vars(self).get("_input_transform")
+        if given is not None:  # else none, or a module, which is a part of this network
+            self._input_transform = within(given)
+        if isinstance(self._output_transform, RescaledOutput):
+            self._output_transform.then = within(self._output_transform.then)
+
     def _hidden(self, inputs: Tensor) -> Tensor:
         """Features of the last hidden layer."""
         x = inputs if self._input_transform is None else self._input_transform(inputs)

@@ -14,6 +14,7 @@ from suites.pinn.problems.pdebench_file import PDEBenchFile
 from suites.pinn.problems.truth import Supervised, Truth
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
     from torch import Tensor
 
 Kind = Literal["residual", "initial", "boundary", "data"]
@@ -79,6 +80,8 @@ class Problem(ABC):
         takes_labels: Whether `data` makes use of supervised points.
         weights: Weights of loss terms under the protocol ``standard``, by name; the others have 1.
             The problem's docstring says where each is from. Metrics are not weighted.
+        has_truth: Whether there is a ground truth of the solution.
+        unknowns: True values of the unknowns of an inverse problem, by name, where they are known.
         version: Of the problem's definition. Whoever redefines the problem (its equations,
             conditions, constants, ground truth) raises it, so that runs of the old one are neither
             found nor compared.
@@ -90,7 +93,9 @@ class Problem(ABC):
     published: PublishedSetup = PublishedSetup()
     file: PDEBenchFile | None = None
     takes_labels: bool = True
+    has_truth: bool = True
     weights: Mapping[str, float] = MappingProxyType({})
+    unknowns: Mapping[str, ArrayLike] = MappingProxyType({})
     version: int = 1
 
     def truth(self, data_root: Path | None, sample: int, fine: bool) -> Truth | None:

@@ -15,6 +15,7 @@ from suites.pinn.problems.truth import Supervised, Truth
 from suites.pinn.reference.reference import ScatteredReference
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
     from torch import Tensor
 
 #: How many points of its geometry an exact solution is compared on.
@@ -33,6 +34,7 @@ def wrap(
     output_transform: Callable[[Tensor, Tensor], Tensor] | None = None,
     residual_scales: Callable[[Sequence[float]], Sequence[float]] | None = None,
     loss_weights: Mapping[str, float] | None = None,
+    unknowns: Mapping[str, ArrayLike] | None = None,
 ) -> Problem:
     """Make a problem of a function that builds a ``dde.data.PDE``, ``TimePDE``, ``IDE``, ``FPDE``
     or ``TimeFPDE``.
@@ -56,6 +58,10 @@ def wrap(
             rescaling. By default they are equal, if there are as many equations as outputs.
         loss_weights: Weights of loss terms by name under the protocol ``standard``; the others have
             1. Metrics are not weighted.
+        unknowns: True values of the unknowns of an inverse problem, by name, for their error. An
+            unknown is any tensor that requires a gradient and that the loss depends on beside the
+            network, as ``dde.Variable``; all are trained, with or without a true value. Its name is
+            that of the variable that holds it (`suites.pinn.engine.held_tensors`).
 
     Raises:
         BadInput: An argument is of the wrong kind.
@@ -71,6 +77,7 @@ def wrap(
         output_transform,
         residual_scales,
         loss_weights or {},
+        unknowns or {},
     )
 
 
@@ -91,6 +98,7 @@ class _Wrapped(Problem):
         output_transform: Callable[[Tensor, Tensor], Tensor] | None,
         residual_scales: Callable[[Sequence[float]], Sequence[float]] | None,
         weights: Mapping[str, float],
+        unknowns: Mapping[str, ArrayLike],
     ) -> None:
         if not callable(factory):
             raise BadInput(
@@ -104,6 +112,8 @@ class _Wrapped(Problem):
         self.terms = tuple(_term(loss, name) for loss in losses)
         check_weights(weights, self.terms, f"wrap({name!r}): loss_weights")
         self.weights = dict(weights)
+        self.unknowns = {unknown: _truth(unknown, unknowns[unknown], name) for unknown in unknowns}
+        self.has_truth = exact is not None or reference is not None
         self._factory = factory
         self._exact = exact
         self._reference = reference
@@ -182,6 +192,24 @@ class _Wrapped(Problem):
         if self._residual_scales is not None:
             return self._residual_scales(scales)
         return super().residual_scales(scales)
+
+
+def _truth(unknown: str, value: ArrayLike, name: str) -> np.ndarray:
+    """The true value of an unknown.
+
+    Raises:
+        BadInput: It is no finite number or array of numbers.
+    """
+    try:
+        found = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        found = np.array(np.nan)
+    if not np.isfinite(found).all():
+        raise BadInput(
+            f"wrap({name!r}): the true value of the unknown {unknown!r} must be a finite number or"
+            f" an array of them, got {value!r}"
+        )
+    return found
 
 
 def _term(loss: str | Term, name: str) -> Term:
