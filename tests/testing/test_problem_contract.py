@@ -49,7 +49,7 @@ FAULTS = [
     fault("Both", OUTPUTS, "'LBCv' changes with ['u', 'v'], and is one of 'v'"),
     fault("OtherStart", INITIAL, "is off by "),
     fault("FlatStart", INITIAL, "its initial state has the shape (48,), not (48, 1)"),
-    fault("TRANSPOSED", TRUTH, "its truth cannot be made: ValueError: points of shape"),
+    fault("TRANSPOSED", TRUTH, "its truth cannot be made: BadInput: problem 'heat': exact returns"),
     fault("TWO_COLUMNS", TRUTH, "2) for 10"),
     fault("LATER", TRUTH, "its truth has points outside the domain, for instance [0.5, 0.9]"),
     fault("SWAPPED", EQUATIONS, "its truth leaves "),

@@ -17,6 +17,7 @@ from torch import Tensor
 from bench.text.errors import BadInput, typed
 from suites.pinn.backend import dde
 from suites.pinn.engine import terms
+from suites.pinn.engine.stock import StockEvaluation
 from suites.pinn.inspection.place import place_of
 from suites.pinn.loss import Loss
 from suites.pinn.problems.problem import Problem, Term
@@ -89,6 +90,9 @@ def errors_of(problem: Problem, data: Any, net: torch.nn.Module) -> Iterator[tup
     equations = [term for term in problem.terms if term.kind == "residual"]
     loss = Loss(problem.terms, torch.ones(0))
     loss.check_names(problem.name, len(data.bcs), len(equations))
+    if isinstance(data, (dde.data.IDE, dde.data.FPDE)):
+        yield from _errors_with_matrix(problem, data, net)
+        return
     for rows in terms.terms_of(data, torch.device("cpu")):
         if rows.condition is None:
             residuals = _evaluated(problem, "the equations", rows, net)
@@ -103,6 +107,37 @@ def errors_of(problem: Problem, data: Any, net: torch.nn.Module) -> Iterator[tup
                 (error,) = _evaluated(problem, f"the condition {term.name!r}", asked, net)
                 _check_condition(problem, term, asked, error)
             yield term, error
+
+
+def _errors_with_matrix(
+    problem: Problem, data: Any, net: torch.nn.Module
+) -> Iterator[tuple[Term, Tensor]]:
+    """Of an integral or fractional equation, whose function also gets a matrix from the data: the
+    root mean square error of each term, after the residuals' shapes."""
+    residuals: list[Tensor] = []
+    equation = data.pde
+
+    def seen(*arguments: Any) -> Any:
+        found = equation(*arguments)
+        residuals.extend(found if isinstance(found, list | tuple) else [found])
+        return found
+
+    data.pde = seen
+    try:
+        losses = StockEvaluation(data, net, torch.device("cpu"))(training=False).detach()
+    except Exception as error:
+        raise BadInput(
+            f"problem {problem.name!r}: its losses cannot be evaluated:"
+            f" {typed(error)}{place_of(error)}"
+        ) from error
+    finally:
+        data.pde = equation
+    Loss(problem.terms, torch.ones(0)).check_names(problem.name, len(data.bcs), len(residuals))
+    equations = [term for term in problem.terms if term.kind == "residual"]
+    for term, residual in zip(equations, residuals, strict=True):
+        _check_residual(problem, term, residual, len(residual))
+    for term, loss in zip(problem.terms, losses, strict=True):
+        yield term, loss.sqrt()
 
 
 def _evaluated(
