@@ -36,9 +36,10 @@ def one_sided(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def diverging(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """10 % of the values are infinite, of either sign."""
-    lost = rng.random(shape) < 0.1
-    return np.where(lost, rng.choice([-np.inf, np.inf], shape), normal(rng, shape))
+    """10 % of the runs of either side diverge, by themselves."""
+    arm, reference = rng.random(shape) < 0.1, rng.random(shape) < 0.1
+    lost = np.select([arm & reference, arm, reference], [np.nan, np.inf, -np.inf], 0.0)
+    return normal(rng, shape) + lost
 
 
 DRAWS: dict[str, Draw] = {
@@ -48,6 +49,20 @@ DRAWS: dict[str, Draw] = {
     "10 % diverged": diverging,
     "15 % one-sided": one_sided,
 }
+
+
+class Wrong(NamedTuple):
+    """Shares of studies.
+
+    Attributes:
+        wrong: In which an arm that equals the reference is called better or worse.
+        mixed: In which one is called mixed.
+        silent: In which no arm may claim.
+    """
+
+    wrong: float
+    mixed: float
+    silent: float
 
 
 class Design(NamedTuple):
@@ -80,15 +95,20 @@ def spreads(problems: int) -> Iterator[tuple[str, np.ndarray]]:
 def coverage(
     rng: np.random.Generator, design: Design, draw: Draw, spread: np.ndarray, studies: int
 ) -> float:
-    """In how many studies the 95 % interval covers the truth; the problems' means differ."""
+    """In how many studies the 95 % interval covers the truth; the problems' means differ.
+
+    Studies without an interval cover nothing.
+    """
     means = rng.normal(0, 0.3, design.problems)
     covered = []
     for _ in range(studies):
         values = draw(rng, (design.problems, design.seeds)) * spread[:, None]
         found = effect(list(values + means[:, None]))
-        counted = [mean for mean, one in zip(means, found.on, strict=True) if one.counts]
+        counted = [
+            mean for mean, one in zip(means, found.on, strict=True) if one.counts and one.pairs > 1
+        ]
         truth = float(np.mean(counted)) if counted else np.nan
-        covered.append(not (truth < found.low or found.high < truth))
+        covered.append(found.low <= truth <= found.high)
     return float(np.mean(covered))
 
 
@@ -99,19 +119,26 @@ def wrong(
     spread: np.ndarray,
     studies: int,
     arms: int,
-) -> float:
-    """In how many studies an arm that equals the reference is called better or worse."""
-    found = 0
+) -> Wrong:
+    """What is said of arms that equal their references."""
+    found = np.zeros(3)
     for _ in range(studies):
         values = draw(rng, (arms, design.problems, design.seeds)) * spread[:, None]
         said = claims([effect(list(of_arm)) for of_arm in values])
-        found += any(claim.verdict in ("better", "worse") for claim in said)
-    return found / studies
+        found += [
+            any(claim.verdict in ("better", "worse") for claim in said),
+            any(claim.verdict == "mixed" for claim in said),
+            all(claim.exploratory or not claim.enough for claim in said),
+        ]
+    return Wrong(*(found / studies))
 
 
 def main() -> None:
-    print("| problems × seeds | values | spread | coverage | wrong, 1 arm | wrong, 20 arms |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| problems × seeds | values | spread | coverage | wrong, 1 arm | wrong, 20 arms"
+        " | mixed, 20 arms |"
+    )
+    print("|---|---|---|---|---|---|---|")
     for design in DESIGNS:
         for name, draw in DRAWS.items():
             for width, spread in spreads(design.problems):
@@ -119,9 +146,12 @@ def main() -> None:
                 cover = coverage(rng, design, draw, spread, 1000)
                 alone = wrong(rng, design, draw, spread, 1000, 1)
                 family = wrong(rng, design, draw, spread, 200, 20) if design.family else None
-                many = "–" if family is None else f"{family:.1%}"
+                assert alone.silent == 0
+                many = "–" if family is None else f"{family.wrong:.1%}"
+                mixed = "–" if family is None else f"{family.mixed:.1%}"
                 head = f"{design.problems} × {design.seeds} | {name} | {width}"
-                print(f"| {head} | {cover:.1%} | {alone:.1%} | {many} |", flush=True)
+                rest = f"{alone.wrong:.1%} | {many} | {mixed}"
+                print(f"| {head} | {cover:.1%} | {rest} |", flush=True)
 
 
 if __name__ == "__main__":

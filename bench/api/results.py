@@ -103,7 +103,8 @@ class Results:
         Returns:
             A row for each other arm. ``ratio`` is its error over the reference's, below 1 if it is
             better; ``low`` and ``high`` are the ends of the 95 % interval, NaN if there are too few
-            seeds. ``verdict`` is what a report says.
+            seeds. ``verdict`` is what a report of these comparisons says: claims are made
+            together.
 
         Raises:
             BadInput: No run has that arm or metric, or the runs belong to several suites or
@@ -116,7 +117,7 @@ class Results:
         if metric is not None and metric not in results.metrics:
             raise unknown("metric", metric, results.metrics)
         others = [arm for arm in results.variants if arm != name]
-        found = [results.compare(arm, name, metric) for arm in others]
+        found = results.compare_all([(arm, name) for arm in others], metric)
         return comparison_frame(found, [results] * len(found))
 
     def report(self, path: Path | str) -> Path:

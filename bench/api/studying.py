@@ -185,9 +185,9 @@ class StudyResults:
         """
         return comparison_frame(
             [
-                part.compare(*pair, metric) if metric else part.compare(*pair)
+                comparison
                 for part in self.parts
-                for pair in part.plan.comparisons
+                for comparison in part.compare_all(part.plan.comparisons, metric)
             ],
             [part for part in self.parts for _ in part.plan.comparisons],
         )

@@ -126,7 +126,7 @@ def remarks(results: Results, comparison: Comparison) -> list[str]:
 def on_problems(comparison: Comparison) -> str:
     """``better on 3, undecided on 1, diverges on 1``."""
     found = comparison.claim.outcomes
-    words = ("better", "undecided", "worse", "diverges")
+    words = ("better", "undecided", "worse", "diverges", "reference diverges")
     return ", ".join(f"{word} on {found.count(word)}" for word in words if word in found)
 
 

@@ -174,15 +174,19 @@ def _spread(results: Results) -> list[str]:
 
 
 def _multiplicity(results: Results) -> list[str]:
-    count = len([c for c in results.comparisons if c.effect.pairs])
-    if count < 2:
+    compared = [c for c in results.comparisons if c.effect.pairs and not c.unseen]
+    if not compared:
         return []
-    return [
-        f"The verdicts of the {count} comparisons are corrected for their number (Holm, at"
-        f" {ALPHA:.0%}), so an interval may exclude 1 and nothing be claimed. The intervals are not"
-        f" corrected: were there no difference at all, about {0.05 * count:.2g} of them would"
-        " exclude 1."
-    ]
+    said = (
+        f"Claims are made at {ALPHA:.0%}, so a 95 % interval may exclude 1 and nothing be claimed."
+    )
+    size = max(c.claim.family for c in compared)
+    if size > 1:
+        said += (
+            f" Those of the {size} comparisons are corrected for their number (Holm); their"
+            " intervals are not."
+        )
+    return [said]
 
 
 def _few_seeds(results: Results) -> list[str]:

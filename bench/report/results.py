@@ -344,8 +344,19 @@ class Results:
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
-        """The comparisons of the plan, in the main metric, whose claims are made together."""
-        found = [self.compare(*pair) for pair in self.plan.comparisons]
+        """The comparisons of the plan in the main metric."""
+        return self.compare_all(self.plan.comparisons)
+
+    def compare_all(
+        self, pairs: Sequence[tuple[str, str]], metric: str | None = None
+    ) -> list[Comparison]:
+        """Comparisons whose claims are made together.
+
+        Args:
+            pairs: Of each, the variant and its reference; the declared one first.
+            metric: An error; ``None``: the main error of each case.
+        """
+        found = [self.compare(*pair, metric) for pair in pairs]
         said = _claims([c.effect for c in found], [c.unseen for c in found])
         return [replace(c, claim=claim) for c, claim in zip(found, said, strict=True)]
 

@@ -99,6 +99,8 @@ def factorial_table(results: Results, suite: Suite) -> Table:
     for term in results.factorial:
         main = len(term.factors) == 1
         verdict = term.verdict if main else _interaction(term.verdict)
+        if term.exploratory:
+            verdict = "exploratory"
         rows.append(
             [
                 " × ".join(term.factors),

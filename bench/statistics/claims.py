@@ -29,22 +29,24 @@ MOST_SEEDS = 1000
 _POWER = 0.8
 
 Verdict = Literal["better", "worse", "equivalent", "mixed", "undecided"]
-Outcome = Literal["better", "worse", "diverges", "undecided"]
+Outcome = Literal["better", "worse", "diverges", "reference diverges", "undecided"]
 
 
 class Claim(NamedTuple):
     """What is claimed of an effect.
 
     Attributes:
-        verdict: ``better``: the interval over the problems excludes 1, and on no problem is the
-            arm inferior (its estimate above `MARGIN`, significantly worse, or diverging); or the
-            reference diverges on every problem. ``worse``: the interval excludes 1, or the arm
-            diverges on every problem, and on none is it better. ``equivalent``: the interval, and
-            each problem's estimate, is within `MARGIN`. ``mixed``: better on some problems or as a
-            whole, and worse, inferior or diverging on others.
-        outcomes: The verdict on each problem of the effect. ``diverges``: at least half of the
-            arm's seeds do, and not of the reference's.
+        verdict: ``better``: the ratio over the problems is significantly below 1, or significantly
+            fewer runs diverge, and on no problem is the arm inferior (its estimate above `MARGIN`,
+            significantly worse, or diverging). ``worse``: the reverse of the former, and on no
+            problem is it significantly better. ``equivalent``: the interval, and each problem's
+            estimate, is within `MARGIN`. ``mixed``: better on some problems or as a whole, and
+            worse, inferior or diverging on others.
+        outcomes: What is found on each problem of the effect. ``diverges``: at least half of the
+            arm's seeds do, and not of the reference's; a count and not a test, since no few seeds
+            could pass one.
         p: p value over the problems, adjusted for the family.
+        family: Number of comparisons that it is adjusted for.
         enough: Whether there are enough seeds for a claim.
         exploratory: Whether it is one of several comparisons that have too few seeds for a family,
             so that nothing can be claimed of it.
@@ -55,6 +57,7 @@ class Claim(NamedTuple):
     verdict: Verdict
     outcomes: tuple[Outcome, ...]
     p: float
+    family: int
     enough: bool
     exploratory: bool
     seeds_needed: int | None
@@ -64,21 +67,45 @@ def claims(effects: Sequence[Effect]) -> list[Claim]:
     """Claims of comparisons that are made together.
 
     With enough seeds for a family all may claim, at p values adjusted by S. Holm (Scand. J. Stat.
-    6, 1979). With fewer the first one, which the study declares, may claim alone.
+    6, 1979). With fewer the first one, which the study declares, may claim alone. Comparisons
+    without a pair are no part of it.
 
     Args:
         effects: Of each comparison, the declared one first.
     """
-    compared = [found for found in effects if found.pairs]
-    family = len(compared) > 1 and all(_fewest(e) >= LEAST_SEEDS_ALONE for e in compared)
-    adjusted = holm([found.p for found in effects]) if family else [e.p for e in effects]
+    compared = [k for k, found in enumerate(effects) if found.pairs]
+    # By the seeds that were run: a run that diverged is a result, and one arm's does not change
+    # what may be said of another.
+    family = len(compared) > 1 and all(_seeds(effects[k]) >= LEAST_SEEDS_ALONE for k in compared)
     size = len(compared) if family else 1
-    said, declared = [], True
-    for found, p in zip(effects, adjusted, strict=True):
-        exploratory = len(compared) > 1 and not family and not declared
-        declared = declared and not found.pairs
-        said.append(_claim(found, p, size, exploratory))
-    return said
+    p_values = [p_value(found) for found in effects]
+    if family:
+        adjusted = holm([p_values[k] for k in compared])
+        for k, p in zip(compared, adjusted, strict=True):
+            p_values[k] = p
+    alone = len(compared) <= 1
+    return [
+        _claim(found, p, size, exploratory=not (family or alone or k == 0))
+        for k, (found, p) in enumerate(zip(effects, p_values, strict=True))
+    ]
+
+
+def p_value(found: Effect) -> float:
+    """Two-sided p value of no difference, neither in the errors nor in how often runs diverge.
+
+    Where in some pair one run alone diverged there are two tests, of which the smaller p value is
+    doubled.
+    """
+    if not _discordant(found):
+        return found.p
+    return min(1.0, 2 * min(found.p, divergence_p(found)))
+
+
+def divergence_p(found: Effect) -> float:
+    """Two-sided p value of equally frequent divergence: the exact sign test over the pairs in which
+    one run alone diverged; 1 if there is none."""
+    count = _discordant(found)
+    return float(stats.binomtest(found.diverged, count).pvalue) if count else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -92,31 +119,36 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _fewest(found: Effect) -> int:
-    """Of the problems, the smallest number of pairs that carry it."""
-    return min((one.pairs if one.counts else one.seeds for one in found.on), default=0)
+def _discordant(found: Effect) -> int:
+    return found.diverged + found.reference_diverged
+
+
+def _seeds(found: Effect) -> int:
+    """Of the problems, the smallest number of seeds."""
+    return min((one.seeds for one in found.on), default=0)
 
 
 def _enough(found: Effect) -> bool:
     """Whether there are enough seeds for a claim of a single comparison."""
-    several = len(found.on) >= _FEW_PROBLEMS
-    return _fewest(found) >= (LEAST_SEEDS if several else LEAST_SEEDS_ALONE)
+    counted = sum(one.counts for one in found.on)
+    few = 0 < counted < _FEW_PROBLEMS or len(found.on) < _FEW_PROBLEMS
+    return _seeds(found) >= (LEAST_SEEDS_ALONE if few else LEAST_SEEDS)
 
 
 def _claim(found: Effect, p: float, size: int, exploratory: bool) -> Claim:
     enough = _enough(found)
     if not enough or exploratory:
         outcomes: tuple[Outcome, ...] = tuple("undecided" for _ in found.on)
-        needed = None if exploratory else _seeds_needed(found)
-        return Claim("undecided", outcomes, p, enough, exploratory, needed)
+        needed = None if exploratory else _seeds_needed(found, size)
+        return Claim("undecided", outcomes, p, size, enough, exploratory, needed)
     outcomes = _outcomes(found.on, size)
     verdict = _verdict(found, p, outcomes)
-    needed = _seeds_needed(found) if verdict == "undecided" else None
-    return Claim(verdict, outcomes, p, enough, False, needed)
+    needed = _seeds_needed(found, size) if verdict == "undecided" else None
+    return Claim(verdict, outcomes, p, size, enough, False, needed)
 
 
 def _outcomes(problems: Sequence[OnProblem], size: int) -> tuple[Outcome, ...]:
-    """The verdict on each problem, with p values adjusted for the number of problems and for the
+    """What is found on each problem, with p values adjusted for the number of problems and for the
     size of the family."""
     adjusted = holm([min(1.0, size * one.p) if one.counts else 1.0 for one in problems])
     return tuple(_outcome(one, p) for one, p in zip(problems, adjusted, strict=True))
@@ -124,31 +156,45 @@ def _outcomes(problems: Sequence[OnProblem], size: int) -> tuple[Outcome, ...]:
 
 def _outcome(problem: OnProblem, p: float) -> Outcome:
     if problem.diverges != problem.reference_diverges:
-        return "diverges" if problem.diverges else "better"
+        return "diverges" if problem.diverges else "reference diverges"
     if not problem.counts or p >= ALPHA:
         return "undecided"
     return "better" if problem.estimate < 0 else "worse"
 
 
 def _verdict(found: Effect, p: float, outcomes: Sequence[Outcome]) -> Verdict:
-    margin = math.log(MARGIN)
-    decided = p < ALPHA
+    better, worse = _directions(found) if p < ALPHA else (False, False)
     inferior = any(
-        outcome in ("worse", "diverges") or (one.counts and one.estimate > margin)
+        outcome in ("worse", "diverges") or (one.counts and one.estimate > math.log(MARGIN))
         for one, outcome in zip(found.on, outcomes, strict=True)
     )
-    if "diverges" in outcomes:
-        return "worse" if set(outcomes) == {"diverges"} else "mixed"
+    if better and worse:
+        return "mixed"
     if _equivalent(found):
         return "equivalent"
-    if decided and found.estimate < 0:
+    if better:
         return "mixed" if inferior else "better"
-    if decided and found.estimate > 0:
+    if worse:
         return "mixed" if "better" in outcomes else "worse"
-    if {"better", "worse"} <= set(outcomes):
+    if "better" in outcomes and ("worse" in outcomes or "diverges" in outcomes):
         return "mixed"
-    rescued = all(one.reference_diverges and not one.diverges for one in found.on)
-    return "better" if rescued else "undecided"
+    return "undecided"
+
+
+def _directions(found: Effect) -> tuple[bool, bool]:
+    """Of a difference that is significant: whether it is for the better, and for the worse.
+
+    It is the direction of the test with the smaller p value, and that of the other one if it would
+    pass alone.
+    """
+    of_errors, of_divergence = found.p, divergence_p(found)
+    least = min(of_errors, of_divergence)
+    signs = set()
+    if of_errors == least or of_errors < ALPHA / 2:
+        signs.add(found.estimate < 0)
+    if of_divergence == least or of_divergence < ALPHA / 2:
+        signs.add(found.diverged < found.reference_diverged)
+    return True in signs, False in signs
 
 
 def _equivalent(found: Effect) -> bool:
@@ -162,17 +208,17 @@ def _equivalent(found: Effect) -> bool:
     )
 
 
-def _seeds_needed(found: Effect) -> int | None:
+def _seeds_needed(found: Effect, size: int) -> int | None:
     """Seeds per problem, more than there are, at which 80 % of such studies would decide, if the
     log ratios were normal with the spread that they have within problems."""
     problems = [one for one in found.on if one.counts]
     if len(problems) < len(found.on) or not found.variance > 0 or found.estimate == 0:
         return None
     spread = sum(one.variance * one.pairs for one in problems) / len(problems) ** 2
-    several = len(problems) >= _FEW_PROBLEMS
+    several = len(problems) >= _FEW_PROBLEMS and size == 1
     least = LEAST_SEEDS if several else LEAST_SEEDS_ALONE
-    seeds = np.arange(max(least, 1 + max(one.pairs for one in problems)), MOST_SEEDS + 1)
+    seeds = np.arange(max(least, 1 + max(one.seeds for one in problems)), MOST_SEEDS + 1)
     freedom = (seeds - 1) * (len(problems) + 1) / 2
-    needed = stats.t.ppf(1 - ALPHA / 2, freedom) + stats.t.ppf(_POWER, freedom)
+    needed = stats.t.ppf(1 - ALPHA / size / 2, freedom) + stats.t.ppf(_POWER, freedom)
     enough = seeds[needed * np.sqrt(spread / seeds) <= abs(found.estimate)]
     return int(enough[0]) if len(enough) else None

@@ -67,9 +67,9 @@ class Effect(NamedTuple):
 
     Attributes:
         estimate: Mean over the problems on which neither side diverges of their mean log ratios;
-            nan if there is none.
-        low: Lower end of the 95 % interval for other seeds on these problems; nan if a problem has
-            a single pair.
+            nan if there is none. A problem with a single pair is left out where others have more.
+        low: Lower end of the 95 % interval for other seeds on these problems; nan if no problem has
+            two pairs.
         high: Upper end of that interval.
         like_low: Lower end of the 95 % interval for other problems like these; nan for fewer than
             three problems.
@@ -106,6 +106,11 @@ class Effect(NamedTuple):
     def diverged(self) -> int:
         """Number of pairs in which the arm diverged and the reference did not."""
         return sum(one.diverged for one in self.on)
+
+    @property
+    def reference_diverged(self) -> int:
+        """Number of pairs in which the reference diverged and the arm did not."""
+        return sum(one.reference_diverged for one in self.on)
 
     @property
     def ratios(self) -> tuple[float, float, float]:
@@ -177,9 +182,13 @@ def _on_problem(values: np.ndarray) -> OnProblem:
 
 
 def _over(problems: Sequence[OnProblem]) -> tuple[float, float, float]:
-    """Mean, its variance and degrees of freedom over problems, as of `effect`."""
+    """Mean, its variance and degrees of freedom over problems, as of `effect`.
+
+    A problem with a single pair has no variance: where others have more, it is left out.
+    """
     if not problems:
         return math.nan, math.nan, math.nan
+    problems = [one for one in problems if one.pairs > 1] or problems
     estimate = float(np.mean([one.estimate for one in problems]))
     variances = np.array([one.variance for one in problems])
     freedoms = np.array([one.pairs - 1.0 for one in problems])

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.statistics.claims import Verdict, claims
+from bench.statistics.claims import ALPHA, Claim, Verdict, claims
 from bench.statistics.effects import Effect, effect
 
 
@@ -18,13 +18,16 @@ class Term(NamedTuple):
     Attributes:
         factors: Names of the factors.
         effect: The effect.
-        verdict: Of the terms as a family; undecided if a run diverged.
+        verdict: ``better`` or ``worse`` where the effect is significant among all terms;
+            ``undecided`` else, and if a run diverged.
+        exploratory: Whether there are too few seeds for claims of several terms.
         diverged: Number of runs that were entered with the worst error of their problem.
     """
 
     factors: tuple[str, ...]
     effect: Effect
     verdict: Verdict
+    exploratory: bool
     diverged: int
 
 
@@ -51,11 +54,19 @@ def factorial(names: Sequence[str], log_errors: Sequence[np.ndarray]) -> list[Te
         Term(
             tuple(names[k] for k in chosen),
             found,
-            "undecided" if diverged else claim.verdict,
+            "undecided" if diverged else _verdict(found, claim),
+            claim.exploratory,
             diverged,
         )
         for chosen, found, claim in zip(sets, effects, claims(effects), strict=True)
     ]
+
+
+def _verdict(found: Effect, claim: Claim) -> Verdict:
+    """By significance alone: that no problem is inferior is asked of arms."""
+    if claim.exploratory or not claim.enough or claim.p >= ALPHA:
+        return "undecided"
+    return "better" if found.estimate < 0 else "worse"
 
 
 def _capped(values: np.ndarray) -> np.ndarray:

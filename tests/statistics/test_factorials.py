@@ -54,5 +54,7 @@ def test_a_diverged_cell_counts_as_the_worst_of_its_problem() -> None:
     assert factorial(["a", "b"], clear)[0].verdict == "better"
     clear[0][0, 1, 0] = INF
     assert {t.verdict for t in factorial(["a", "b"], clear)} == {"undecided"}
+    few = factorial(["a", "b"], [values[..., :3] for values in [additive(-1, 0.5)] * 3])
+    assert [term.exploratory for term in few] == [False, True, True]
     lost = np.full((2, 2, 5), INF)
     assert factorial(["a"], [lost[0]])[0].effect.pairs == 0
