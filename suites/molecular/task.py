@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,16 @@ from bench.spec.user_code import is_reference
 from bench.task import Diagnosis, Evaluation
 from bench.techniques.networks import drawing_modules, set_first_weights
 from bench.techniques.offset import label_choices
-from bench.text.errors import BadInput
 from bench.training.gradients import training_mode
 from bench.training.optimization import Optimization
 from suites.molecular.averaging import Averaging
 from suites.molecular.data.batches import Batches, FrameTensors
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.neighbors import neighbor_pairs
-from suites.molecular.data.splits import Split, split_frames
+from suites.molecular.data.order import Order, find_order
+from suites.molecular.data.splits import Split
 from suites.molecular.diagnosis import diagnose
+from suites.molecular.groups import OF_SETS, SET, group_errors, of_set
 from suites.molecular.labels import label_scale, with_total_energies
 from suites.molecular.loss import EnergyForceLoss
 from suites.molecular.metrics import (
@@ -43,8 +43,8 @@ from suites.molecular.models.potential import (
     build_potential,
     predict_energies,
 )
-from suites.molecular.problems.catalogue import DataOptions, get_problem, load_frames
 from suites.molecular.protocols import get_protocol
+from suites.molecular.sources import built_frames
 
 #: Frames of the batch that initialisations and the diagnosis look at.
 _PROBE = 50
@@ -61,19 +61,12 @@ def build(spec: Spec, device: torch.device) -> MolecularTask:
     Raises:
         BadInput: A file or a user's own object is wrong.
     """
-    settings = spec.settings
-    root, own = spec.paths.get("data_root"), spec.paths.get("data")
-    frames = load_frames(
-        get_problem(own or spec.problem),
-        DataOptions(Path(root) if root else None, **settings["file"]),
-    )
-    if frames.digest != settings["data"]:
-        raise BadInput(f"{frames.source}: the file has changed since the run was asked for")
-    if settings["total_energies"]:
+    frames, files = built_frames(spec)
+    if spec.settings["total_energies"]:
         frames = with_total_energies(frames)
-    return MolecularTask(
-        spec, device, frames, split_frames(len(frames), seed=spec.seed, **settings["split"])
-    )
+    split = files.split(frames, spec.seed, spec.settings["split"])
+    order = find_order(frames) if "data" in spec.paths else None
+    return MolecularTask(spec, device, files.joined(frames), split, order)
 
 
 def spec_model(spec: Spec) -> Model:
@@ -90,10 +83,19 @@ class MolecularTask:
         device: Where.
         frames: All frames, with their labels.
         split: Which of them are for training, validation and test.
+        order: Whether the frames of an own file are a trajectory.
     """
 
-    def __init__(self, spec: Spec, device: torch.device, frames: Frames, split: Split) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        device: torch.device,
+        frames: Frames,
+        split: Split,
+        order: Order | None = None,
+    ) -> None:
         self.spec = spec
+        self.order = order
         self.device = device
         self.protocol = get_protocol(spec.settings["protocol"])
         self.split = split
@@ -106,12 +108,17 @@ class MolecularTask:
             "train": frames.select(np.sort(chosen.choice(split.train, scored, replace=False))),
             "val": frames.select(split.val),
             "test": frames.select(split.test),
+            **{of_set("test", name): frames.select(rows) for name, rows in split.further.items()},
         }
+        self.reading = frames.reading
         self.training_frames = frames.select(split.train)
         self.energy_unit = frames.energy_unit
         self.elements = np.unique(self.training_frames.numbers).tolist()
+        isolated = spec.settings.get("references", {})
         self.scale = label_scale(
-            *label_choices(spec.axes, self.protocol.offset), self.training_frames
+            *label_choices(spec.axes, self.protocol.offset),
+            self.training_frames,
+            {int(z): e for z, e in isolated.items()} if isinstance(isolated, Mapping) else {},
         )
         self.training = self._tensors(self.training_frames)
         self._scored = {name: self._tensors(part) for name, part in self.parts.items()}
@@ -186,7 +193,8 @@ class MolecularTask:
             "parameters": sum(p.numel() for p in self.net.parameters()),
             "size": asdict(self.model.size),
             "source": self.source,
-            "split": self.split.summary(),
+            "split": {**self.split.summary(), **(self.order._asdict() if self.order else {})},
+            **({"reading": self.reading.describe()} if self.reading else {}),
             "scored": {name: len(part) for name, part in self.parts.items()},
             "energy_unit": self.energy_unit,
             "elements": self.elements,
@@ -314,7 +322,13 @@ class MolecularTask:
                 part.n_atoms,
                 self.energy_unit,
             )
+            if SET in name:
+                _, _, further = name.partition(SET)
+                metrics |= {of_set(metric, further): errors[metric] for metric in OF_SETS}
+                continue
             metrics |= {f"{prefix}{metric}": value for metric, value in errors.items()}
+            if name == "test":
+                metrics |= group_errors(part, energies, forces)
             loss = self.loss.of_errors(energies - part.energies, forces - part.forces)
             metrics[_LOSS_NAMES[name]] = loss
             if name == "val":

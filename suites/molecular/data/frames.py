@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.text.errors import BadInput
+from suites.molecular.data.reading import Reading
 from suites.molecular.units import in_ev
 
 #: Largest data file that is read, and what is read of it, unpacked; MD17's largest has 0.4 GiB,
@@ -39,6 +40,8 @@ class Frames:
             time are alike.
         source: Where the frames come from, for the record.
         digest: Digest of the source's content, 16 hexadecimal digits.
+        groups: (frames,) text, the ``config_type`` of each frame; None if the source has none.
+        reading: How the source was read, where that is more than its fixed layout.
     """
 
     numbers: np.ndarray
@@ -52,6 +55,8 @@ class Frames:
     sequential: bool
     source: str
     digest: str
+    groups: np.ndarray | None = None
+    reading: Reading | None = None
 
     def __len__(self) -> int:
         return len(self.energies)
@@ -92,6 +97,8 @@ class Frames:
             sequential=False,
             source=self.source,
             digest=self.digest,
+            groups=None if self.groups is None else self.groups[rows],
+            reading=self.reading,
         )
 
     def check(self) -> Frames:

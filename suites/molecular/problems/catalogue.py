@@ -89,7 +89,18 @@ def load_frames(problem: Problem, options: DataOptions) -> Frames:
     return frames if problem.formula is None else frames.require_molecule(problem.formula)
 
 
-@functools.lru_cache(maxsize=4)
+def load_file(path: Path, options: DataOptions) -> Frames:
+    """The frames of a further file of a problem, kept for the process's other runs.
+
+    Raises:
+        BadInput: The file is missing or wrong.
+    """
+    if not path.is_file():
+        raise BadInput(f"{path}: there is no such file")
+    return _read(path.resolve(), options, True, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
 def _read(path: Path, options: DataOptions, sequential: bool, modified: int) -> Frames:
     del modified  # part of the key: a file that changed is read again
     if path.suffix == ".npz":
@@ -107,6 +118,7 @@ def _read(path: Path, options: DataOptions, sequential: bool, modified: int) -> 
         options.energy_unit,
         options.length_unit,
         sequential,
-        energy_key=options.energy_key or "energy",
-        forces_key=options.forces_key or "forces",
+        energy_key=options.energy_key,
+        forces_key=options.forces_key,
+        require_labels=options.require_labels,
     )

@@ -15,9 +15,10 @@ class DataOptions:
         root: MD17's files.
         energy_unit: Of an own file.
         length_unit: Likewise; Å where neither this nor the file says.
-        energy_key: Name of an own file's energies, ``energy`` if not given.
-        forces_key: Likewise, ``forces``.
+        energy_key: Name of an own file's energies; looked for if not given.
+        forces_key: Likewise of its forces.
         download: Whether a missing file of MD17 may be downloaded.
+        require_labels: Whether a frame without energy or forces is an error.
     """
 
     root: Path | None = None
@@ -26,6 +27,7 @@ class DataOptions:
     energy_key: str | None = None
     forces_key: str | None = None
     download: bool = False
+    require_labels: bool = False
 
 
 @dataclass(frozen=True)
