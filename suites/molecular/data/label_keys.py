@@ -26,12 +26,12 @@ _SHORT_ENERGY, _SHORT_FORCES = "e", "f"
 #: Parts of the names of energies that are none of the whole frame, or no labels.
 _OTHER_ENERGIES = re.compile(
     "adsor|atomiz|barrier|bind|cohes|conf_|config|correct|coul|delta|diff|disp|elec_|entrop|err|fermi"
-    "|formation|free|gap_|homo|hull|interact|kin|lumo|mace_|max|mean|min|nuc|per_atom|peratom|pred"
-    "|react|relative|repuls|shift|smear|std|strain|surface|thermal|uncert|unit|var|vdw|weight|xc"
+    "|formation|free|gap_|homo|hull|interact|kin|lumo|mace_|max|mean|min|nuc|old_|per_atom|peratom"
+    "|pred|react|relative|repuls|shift|smear|std|strain|surface|thermal|uncert|unit|var|vdw|weight|xc"
     "|zero|zpe"
 )
 _OTHER_FORCES = re.compile(
-    "config|const|disp|delta|diff|err|gap_|mace_|max|mean|min|norm|pred|std|uncert|unit|var|vdw"
+    "config|const|disp|delta|diff|err|gap_|mace_|max|mean|min|norm|old_|pred|std|uncert|unit|var|vdw"
     "|weight"
 )
 

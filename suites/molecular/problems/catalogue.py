@@ -84,6 +84,10 @@ def load_frames(problem: Problem, options: DataOptions) -> Frames:
         raise BadInput(f"problem {problem.name!r} is in {problem.energy_unit}, not in {unit}")
     if problem.energy_unit is not None and options.length_unit is not None:
         raise BadInput(f"--length-unit {options.length_unit}: problem {problem.name!r} is in Å")
+    for option in ("energy_key", "forces_key"):
+        if problem.energy_unit is not None and getattr(options, option) is not None:
+            name = option.replace("_", "-")
+            raise BadInput(f"--{name}: the keys of {path.name}, {problem.name}, are fixed")
     asked = replace(options, energy_unit=unit)
     frames = _read(path, asked, problem.sequential, path.stat().st_mtime_ns)
     return frames if problem.formula is None else frames.require_molecule(problem.formula)
@@ -106,11 +110,9 @@ def _read(path: Path, options: DataOptions, sequential: bool, modified: int) -> 
     if path.suffix == ".npz":
         from suites.molecular.data.md17 import read_npz
 
-        for option in ("length_unit", "energy_key", "forces_key"):
-            if getattr(options, option) is not None:
-                name = option.replace("_", "-")
-                raise BadInput(f"--{name}: {path.name} is an npz file, whose keys and Å are fixed")
-        return read_npz(path, options.energy_unit)
+        if options.length_unit is not None:
+            raise BadInput(f"--length-unit: {path.name} is an npz file, which is in Å")
+        return read_npz(path, options.energy_unit, options.energy_key, options.forces_key)
     from suites.molecular.data.ase_file import read_ase
 
     return read_ase(
