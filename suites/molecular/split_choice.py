@@ -85,7 +85,7 @@ def choose_split(
             )
     if own and files.held and len(frames) < _FEW:
         said.append(
-            f"{problem.name}: of {len(frames)} frames one is held out for each of"
+            f"{frames.source}: of {len(frames)} frames one is held out for each of"
             f" {' and '.join(_PARTS[f'n_{part}'] for part in files.held)}, whose scores say little"
         )
     return Chosen({"kind": kind, **apart, **sizes}, said)
@@ -117,18 +117,18 @@ def _kind(
                 f"{option}: {problem.name} is no trajectory: {why}; --split random splits it"
             )
         if own:
-            said.append(f"{problem.name}: a random split: it is no trajectory: {why}")
+            said.append(f"{frames.source}: a random split: it is no trajectory: {why}")
         return "random", {}
     enough = BLOCKS * (2 * problem.gap + 1)
     if own and asked is None and not of_blocks and count < enough:
         said.append(
-            f"{problem.name}: a random split, though it is a trajectory ({why}): {count} frames are"
-            f" less than the {enough} of {BLOCKS} blocks {problem.gap} apart; test frames are like"
+            f"{frames.source}: a random split, though it is a trajectory ({why}): {count} frames"
+            f" are less than the {enough} of {BLOCKS} blocks {problem.gap} apart; test frames are like"
             " their neighbours, on which it trains; --split blocks makes do with smaller gaps"
         )
         return "random", {}
     if own and asked is None:
-        said.append(f"{problem.name}: a split by blocks: it is a trajectory: {why}")
+        said.append(f"{frames.source}: a split by blocks: it is a trajectory: {why}")
     return "blocks", _fitting(problem, count, options, said)
 
 
