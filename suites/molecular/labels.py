@@ -107,7 +107,8 @@ def label_scale(
     if removed != 0:
         references = element_references(training, isolated)
         beyond = removed - statistics.mean
-        _, counts = training.composition()
-        left = training.energies - counts @ np.array(list(references.values())) - beyond
+        elements, counts = training.composition()
+        energies = np.array([references[int(element)] for element in elements])
+        left = training.energies - counts @ energies - beyond
     scale = make_scale(rescaling, LabelStatistics.of(left, training.energy_unit))
     return LabelScale(scale.factor, beyond, references, scale.loss_unit)

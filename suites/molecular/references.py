@@ -37,7 +37,7 @@ def isolated_references(frames: Frames) -> dict[int, float]:
 
 
 def element_references(training: Frames, isolated: Mapping[int, float]) -> dict[int, float]:
-    """Reference energies of the elements of the training frames, in the labels' unit.
+    """Reference energies of the elements that are known, in the labels' unit.
 
     Those of isolated atoms stand; the others are fitted to what these leave of the energies by
     least squares over the training frames' compositions.
@@ -53,4 +53,4 @@ def element_references(training: Frames, isolated: Mapping[int, float]) -> dict[
     if open_.any():
         left = training.energies - counts @ given
         found[open_] = np.linalg.lstsq(counts[:, open_].astype(float), left, rcond=None)[0]
-    return {int(z): float(e) for z, e in zip(elements, found, strict=True)}
+    return {**isolated, **{int(z): float(e) for z, e in zip(elements, found, strict=True)}}

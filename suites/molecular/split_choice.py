@@ -123,8 +123,8 @@ def _kind(
     if own and asked is None and not of_blocks and count < enough:
         said.append(
             f"{frames.source}: a random split, though it is a trajectory ({why}): {count} frames"
-            f" are less than the {enough} of {BLOCKS} blocks {problem.gap} apart; test frames are like"
-            " their neighbours, on which it trains; --split blocks makes do with smaller gaps"
+            f" are less than the {enough} of {BLOCKS} blocks {problem.gap} apart; test frames are"
+            " like their neighbours, on which it trains; --split blocks makes do with smaller gaps"
         )
         return "random", {}
     if own and asked is None:

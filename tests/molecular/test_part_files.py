@@ -122,7 +122,7 @@ def test_files_that_do_not_fit_each_other(files: dict[str, Path], tmp_path: Path
     with pytest.raises(BadInput, match="no such file"):
         built(files, "--test-file", str(tmp_path / "none.xyz"))
     water = read_ase(files["train"], "kcal/mol")
-    with pytest.raises(BadInput, match="kcal/mol.* in eV"):
+    with pytest.raises(BadInput, match=r"kcal/mol.* in eV"):
         joined([read_ase(files["train"], "eV"), water])
     with pytest.raises(BadInput, match="protocol 'paper' changes the energies of xtb-ethanol"):
         specify("schnet:4x1", "baseline", "--protocol", "paper", "--test-file", str(files["test"]))
