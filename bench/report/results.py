@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.report.variants import with_variants
 from bench.spec.versions import differs, newest_versions
 from bench.statistics.claims import Claim, claims
 from bench.statistics.effects import Effect, OnProblem, effect
@@ -203,13 +204,14 @@ class Results:
     def metrics(self) -> list[str]:
         """The metrics that the suite shows and some record has, each once."""
         asked = [n for c in self.columns.values() for n in (*c.main, *c.further)]
-        there = {name for record in self.records.values() for name in record.metrics}
-        return [name for name in dict.fromkeys(asked) if name in there]
+        there = dict.fromkeys(n for record in self.records.values() for n in record.metrics)
+        return with_variants(dict.fromkeys(asked), there)
 
     @cached_property
     def errors_shown(self) -> list[str]:
         """Those of `metrics` of which less is better."""
-        scores = {name for columns in self.columns.values() for name in columns.scores}
+        asked = {name for columns in self.columns.values() for name in columns.scores}
+        scores = with_variants(asked, self.metrics)
         return [name for name in self.metrics if name not in scores]
 
     @cached_property

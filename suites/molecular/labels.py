@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from bench.techniques.offset import make_offset
 from bench.techniques.rescaling import LabelStatistics, make_scale
 from suites.molecular.data.frames import Frames
+from suites.molecular.references import element_references
 
 #: What brings a GFN2-xTB energy, which is of valence electrons only, to the magnitude of MD17's:
 #: kcal/mol for each atom. The energies of the free atoms at MD17's level (PBE+vdW-TS, all
@@ -77,7 +79,12 @@ class LabelScale:
         )
 
 
-def label_scale(offset: str, rescaling: str, training: Frames) -> LabelScale:
+def label_scale(
+    offset: str,
+    rescaling: str,
+    training: Frames,
+    isolated: Mapping[int, float] = MappingProxyType({}),
+) -> LabelScale:
     """The scale that an offset and a rescaling give to the energies of the training frames.
 
     An offset is removed per element: reference energies, which are fitted by least squares to the
@@ -88,6 +95,8 @@ def label_scale(offset: str, rescaling: str, training: Frames) -> LabelScale:
         offset: Choice on the offset axis.
         rescaling: Choice on the rescaling axis.
         training: The frames that may be known.
+        isolated: Energies of isolated atoms by atomic number, in the labels' unit, which are the
+            references of their elements.
 
     Raises:
         BadInput: A choice cannot be used.
@@ -96,10 +105,10 @@ def label_scale(offset: str, rescaling: str, training: Frames) -> LabelScale:
     removed = make_offset(offset, statistics)
     references, beyond, left = {}, 0.0, training.energies
     if removed != 0:
-        elements, counts = training.composition()
-        fitted = np.linalg.lstsq(counts.astype(float), training.energies, rcond=None)[0]
-        references = {int(z): float(e) for z, e in zip(elements, fitted, strict=True)}
+        references = element_references(training, isolated)
         beyond = removed - statistics.mean
-        left = training.energies - counts @ fitted - beyond
+        elements, counts = training.composition()
+        energies = np.array([references[int(element)] for element in elements])
+        left = training.energies - counts @ energies - beyond
     scale = make_scale(rescaling, LabelStatistics.of(left, training.energy_unit))
     return LabelScale(scale.factor, beyond, references, scale.loss_unit)

@@ -9,6 +9,7 @@ from bench.spec.options import Doc, Options, one_of
 from suites.molecular.data.splits import BLOCKS, KINDS
 from suites.molecular.data.stresses import NO_STRESS
 from suites.molecular.protocols import ERRORS, PROTOCOLS
+from suites.molecular.references import REFERENCES
 from suites.molecular.units import ENERGY_UNITS, LENGTH_UNITS, PRESSURE_UNITS
 
 #: Where an arm's activation goes.
@@ -38,7 +39,7 @@ class MolecularOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
         str | None,
         Doc(
             "blocks (parts of the trajectory, apart) or random (as published); without it blocks"
-            " for trajectories",
+            " for trajectories of enough frames",
             "KIND",
             tuple(KINDS),
         ),
@@ -66,10 +67,33 @@ class MolecularOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
         ),
     ] = None
     energy_key: Annotated[
-        str | None, Doc("where an own file has its energies; without it energy", "NAME")
+        str | None, Doc("where an own file has its energies; without it looked for", "NAME")
     ] = None
     forces_key: Annotated[
-        str | None, Doc("where an own file has its forces; without it forces", "NAME")
+        str | None, Doc("where an own file has its forces; without it looked for", "NAME")
+    ] = None
+    require_labels: Annotated[
+        bool, Doc("frames without energy or forces are an error, not left out")
+    ] = False
+    val_file: Annotated[
+        Path | None, Doc("a file of its own with the validation frames", "FILE")
+    ] = None
+    test_file: Annotated[
+        tuple[str, ...],
+        Doc(
+            "a file of its own with the test frames; several are scored each, the first in the"
+            " tables",
+            "[NAME=]FILE",
+        ),
+    ] = ()
+    references: Annotated[
+        str | None,
+        Doc(
+            "the energies of elements that an offset removes: of the file's isolated atoms (without"
+            " it, where it has them) or fitted to the training frames",
+            "KIND",
+            REFERENCES,
+        ),
     ] = None
     stress_weight: Annotated[
         float | None,

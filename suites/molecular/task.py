@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from bench.spec.user_code import is_reference
 from bench.task import Diagnosis, Evaluation
 from bench.techniques.networks import drawing_modules, set_first_weights
 from bench.techniques.offset import label_choices
-from bench.text.errors import BadInput
 from bench.training.gradients import training_mode
 from bench.training.optimization import Optimization
 from bench.training.ownership import check_owned
@@ -28,9 +26,11 @@ from suites.molecular.compositions import Compositions
 from suites.molecular.data.batches import Batches, FrameTensors
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.neighbors import neighbor_pairs
-from suites.molecular.data.splits import Split, split_frames
+from suites.molecular.data.order import Order, find_order
+from suites.molecular.data.splits import Split
 from suites.molecular.diagnosis import diagnose
 from suites.molecular.export import ExportedPotential
+from suites.molecular.groups import SET, group_errors, of_set, set_errors
 from suites.molecular.labels import label_scale, with_total_energies
 from suites.molecular.loss import WHOLE, EnergyForceLoss, Share
 from suites.molecular.metrics import (
@@ -50,9 +50,9 @@ from suites.molecular.models.potential import (
     predict_energies,
 )
 from suites.molecular.molecular_dynamics import TEMPERATURE, TIME_STEP, TRAJECTORIES, Trajectory
-from suites.molecular.problems.catalogue import DataOptions, get_problem, load_frames
 from suites.molecular.protocols import get_protocol
 from suites.molecular.simulated import simulate_from_frames
+from suites.molecular.sources import built_frames
 from suites.molecular.stress import STRESS, predict_with_stress
 from suites.molecular.stress_check import factor_warning
 
@@ -74,19 +74,12 @@ def build(spec: Spec, device: torch.device) -> MolecularTask:
     Raises:
         BadInput: A file or a user's own object is wrong.
     """
-    settings = spec.settings
-    root, own = spec.paths.get("data_root"), spec.paths.get("data")
-    frames = load_frames(
-        get_problem(own or spec.problem),
-        DataOptions(Path(root) if root else None, **settings["file"]),
-    )
-    if frames.digest != settings["data"]:
-        raise BadInput(f"{frames.source}: the file has changed since the run was asked for")
-    if settings["total_energies"]:
+    frames, files = built_frames(spec)
+    if spec.settings["total_energies"]:
         frames = with_total_energies(frames)
-    return MolecularTask(
-        spec, device, frames, split_frames(len(frames), seed=spec.seed, **settings["split"])
-    )
+    split = files.split(frames, spec.seed, spec.settings["split"])
+    order = find_order(frames) if "data" in spec.paths else None
+    return MolecularTask(spec, device, files.joined(frames), split, order)
 
 
 class MolecularTask:
@@ -97,10 +90,19 @@ class MolecularTask:
         device: Where.
         frames: All frames, with their labels.
         split: Which of them are for training, validation and test.
+        order: Whether the frames of an own file are a trajectory.
     """
 
-    def __init__(self, spec: Spec, device: torch.device, frames: Frames, split: Split) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        device: torch.device,
+        frames: Frames,
+        split: Split,
+        order: Order | None = None,
+    ) -> None:
         self.spec = spec
+        self.order = order
         self.device = device
         self.protocol = get_protocol(spec.settings["protocol"])
         self.split = split
@@ -113,12 +115,17 @@ class MolecularTask:
             "train": frames.select(np.sort(chosen.choice(split.train, scored, replace=False))),
             "val": frames.select(split.val),
             "test": frames.select(split.test),
+            **{of_set("test", name): frames.select(rows) for name, rows in split.further.items()},
         }
+        self.reading = frames.reading
         self.training_frames = frames.select(split.train)
         self.energy_unit = frames.energy_unit
         self.elements = np.unique(self.training_frames.numbers).tolist()
+        isolated = spec.settings.get("references", {})
         self.scale = label_scale(
-            *label_choices(spec.axes, self.protocol.offset), self.training_frames
+            *label_choices(spec.axes, self.protocol.offset),
+            self.training_frames,
+            {int(z): e for z, e in isolated.items()} if isinstance(isolated, Mapping) else {},
         )
         stress_weight = spec.settings.get("stress_weight", 0.0)
         self.training = self._tensors(self.training_frames, stress_weight > 0)
@@ -216,7 +223,8 @@ class MolecularTask:
             "parameters": sum(p.numel() for p in self.net.parameters()),
             "size": asdict(self.model.size),
             "source": self.source,
-            "split": self.split.summary(),
+            "split": {**self.split.summary(), **(self.order._asdict() if self.order else {})},
+            **({"reading": self.reading.describe()} if self.reading else {}),
             "scored": {name: len(part) for name, part in self.parts.items()},
             "energy_unit": self.energy_unit,
             "elements": self.elements,
@@ -396,7 +404,12 @@ class MolecularTask:
                 true, predicted = part.stresses[part.stressed], stresses[part.stressed]
                 errors |= stress_errors(true, predicted, self.energy_unit)
                 of_stress = predicted - true
+            if SET in name:
+                metrics |= set_errors(errors, name.partition(SET)[2])
+                continue
             metrics |= {f"{prefix}{metric}": value for metric, value in errors.items()}
+            if name == "test":
+                metrics |= group_errors(part, energies, forces)
             loss = self.loss.of_errors(energies - part.energies, forces - part.forces, of_stress)
             metrics[_LOSS_NAMES[name]] = loss
             if name == "val":

@@ -137,7 +137,10 @@ def test_a_frame_without_forces_is_named(tmp_path: Path, suffix: str) -> None:
     frames[1].calc = SinglePointCalculator(frames[1], energy=1.0)
     path = write(tmp_path / f"f.{suffix}", frames)
     with pytest.raises(BadInput, match=r"frame 1 has no forces \(key 'forces'\); it has .*energy"):
-        read_ase(path, "eV")
+        read_ase(path, "eV", require_labels=True)
+    found = read_ase(path, "eV")
+    assert len(found) == 2 and found.reading is not None
+    assert found.reading.without_labels == (1,)
 
 
 def test_frames_without_labels(tmp_path: Path) -> None:
@@ -168,7 +171,7 @@ def test_a_column_of_forces_in_extended_xyz(tmp_path: Path) -> None:
 def test_labels_that_are_not_finite(tmp_path: Path) -> None:
     frames = images()
     frames[2].calc.results["forces"][0, 1] = np.nan
-    with pytest.raises(BadInput, match="forces of frame 2 are not finite"):
+    with pytest.raises(BadInput, match=r"frame 2: forces \(key 'forces'\) are not finite"):
         read_ase(write(tmp_path / "f.traj", frames), "eV")
 
 

@@ -158,7 +158,7 @@ def test_a_repeated_member_is_read_once(tmp_path: Path) -> None:
 
 def xyz(
     atoms: int = 1,
-    comment: str = "energy=1",
+    comment: str = 'energy=1 Lattice="3 0 0 0 3 0 0 0 3"',
     columns: str = "species:S:1:pos:R:3:forces:R:3",
     row: str = "H 0 0 0 0 0 0",
 ) -> str:
@@ -454,7 +454,7 @@ def test_a_server_is_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_trajectory_by_another_name_is_read(tmp_path: Path) -> None:
-    trajectory(item())(tmp_path / "f.xyz")
+    trajectory(item(pbc=[True] * 3, cell=[[3, 0, 0], [0, 3, 0], [0, 0, 3]]))(tmp_path / "f.xyz")
     assert read_ase(tmp_path / "f.xyz", "eV").energies.tolist() == [1.0]
 
 

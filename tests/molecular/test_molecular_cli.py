@@ -378,14 +378,6 @@ def test_another_molecule_under_the_name_of_one(
     assert_refused(tmp_path, capsys, arguments, ["md17_ethanol.npz", "of H2O, not of C2H6O"])
 
 
-def test_an_own_file_is_taken_for_a_trajectory(tmp_path: Path) -> None:
-    path = write_alloys(tmp_path / "alloys.extxyz")
-    arguments = ["--problem", str(path), "--energy-unit", "eV", "--gap", "0"]  # of 60 frames
-    numbers = ["--n-train", "20", "--n-val", "3", "--n-test", "3"]
-    record = trained(tmp_path / "out", *arguments, *numbers)
-    assert record.spec.settings["split"]["kind"] == "blocks"
-
-
 # --- lists ------------------------------------------------------------------------------------
 
 

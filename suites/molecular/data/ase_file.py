@@ -15,9 +15,9 @@ import math
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from bench.files.untrusted import gib, require_file, shortened
 from bench.text.errors import BadInput
 from suites.molecular import units
 from suites.molecular.data.frames import MAX_BYTES, Frames, content_digest
+from suites.molecular.data.label_keys import Keys, choose_keys, find_keys
+from suites.molecular.data.reading import Reading, group_names, is_isolated_atom
 from suites.molecular.data.stresses import read_stresses, stated_unit
 
 #: ASE's names of the formats that are read beside its databases: of those with energies and
@@ -100,16 +102,24 @@ class _Raw:
     labels: Mapping[str, Any]
 
 
+class _Stresses(NamedTuple):
+    """What was said of the stresses; see `read_stresses`."""
+
+    key: str | None
+    unit: str | None
+
+
 def read_ase(
     path: Path,
     energy_unit: str | None,
     length_unit: str | None = None,
     sequential: bool = True,
     *,
-    energy_key: str = "energy",
-    forces_key: str = "forces",
+    energy_key: str | None = None,
+    forces_key: str | None = None,
     stress_key: str | None = None,
     stress_unit: str | None = None,
+    require_labels: bool = False,
 ) -> Frames:
     """Frames of an ASE-readable file, positions in Å, energies in the file's unit.
 
@@ -124,21 +134,29 @@ def read_ase(
         length_unit: Unit of positions and cells; by default Å or the database's own.
         sequential: The frames are a trajectory in its order. SchNetPack's database of revised
             MD17 never is: it keeps the random order of the published file.
-        energy_key: Name of the energies.
-        forces_key: Name of the forces.
+        energy_key: Name of the energies; by default `find_keys` looks for it.
+        forces_key: Name of the forces, likewise.
         stress_key: Name of the stresses, see `read_stresses`; they may be missing.
         stress_unit: Their unit, likewise.
+        require_labels: A frame without energy or forces is an error. Otherwise it is left out, and
+            `Frames.reading` says so.
+
+    Returns:
+        The frames without isolated atoms (`is_isolated_atom`), which are in `Frames.reading`.
 
     Raises:
         BadInput: The file cannot be read, has none of `FORMATS`, or is larger than `MAX_BYTES`. Or
-            a unit is missing, unknown or contradicts the database's. Or a frame has no energy or no
-            forces, or forces of a wrong shape. Or `Frames.check` refuses the frames.
+            a unit is missing, unknown or contradicts the database's. Or the names of the labels
+            cannot be told, no frame has both, or forces have a wrong shape. Or `Frames.check`
+            refuses the frames.
     """
     size = require_file(path, MAX_TEXT_BYTES if path.suffix == ".json" else MAX_BYTES)
     is_database = path.suffix in _DATABASES
     metadata = _guarded(path, lambda: _metadata(path)) if is_database else {}
     own = isinstance(metadata.get("_property_unit_dict"), dict)
     if own:
+        keys = _own_keys(path, metadata["_property_unit_dict"], energy_key, forces_key)
+        energy_key, forces_key = keys.energy, keys.forces
         scale = _own_units(path, metadata, energy_key, forces_key, energy_unit, length_unit)
     else:
         scale = _given_units(path, energy_unit, length_unit)
@@ -149,6 +167,11 @@ def read_ase(
     # Only `schnetpack.datasets.rMD17` writes these, the five published splits.
     splits = metadata.get("splits")
     shuffled = isinstance(splits, dict) and "known" in splits
+    if not frames:
+        raise BadInput(f"{path}: no frames")
+    labels = [frame.labels for frame in frames]
+    sizes = [len(frame.numbers) for frame in frames]
+    keys = find_keys(str(path), labels, sizes, energy_key, forces_key)
     if own and stress_unit is None:
         stress_unit = stated_unit(path, metadata["_property_unit_dict"], stress_key)
     return _assemble(
@@ -156,10 +179,9 @@ def read_ase(
         frames,
         scale,
         sequential and not shuffled,
-        energy_key,
-        forces_key,
-        stress_key,
-        stress_unit,
+        keys,
+        _Stresses(stress_key, stress_unit),
+        require_labels,
     )
 
 
@@ -404,6 +426,17 @@ def _given_units(path: Path, energy_unit: str | None, length_unit: str | None) -
     return _Units(energy_unit, length, 1.0 / length)
 
 
+def _own_keys(
+    path: Path, properties: Mapping[str, Any], energy_key: str | None, forces_key: str | None
+) -> Keys:
+    """The names of the labels among the properties of a SchNetPack database."""
+    for key in (energy_key, forces_key):
+        if key is not None and key not in properties:
+            raise BadInput(f"{path}: no property {key!r}; it has {', '.join(sorted(properties))}")
+    named = dict.fromkeys(map(str, properties), 1)
+    return choose_keys(str(path), named, named, energy_key, forces_key, named)
+
+
 def _own_units(
     path: Path,
     metadata: Mapping[str, Any],
@@ -414,9 +447,6 @@ def _own_units(
 ) -> _Units:
     """The units of a SchNetPack database; units that were asked for must be the same."""
     properties = metadata["_property_unit_dict"]
-    for key in (energy_key, forces_key):
-        if key not in properties:
-            raise BadInput(f"{path}: no property {key!r}; it has {', '.join(sorted(properties))}")
     try:
         energy = units.energy_unit(str(properties[energy_key]))
         length = units.length_unit(str(metadata.get("_distance_unit")))
@@ -440,34 +470,44 @@ def _assemble(
     raw: list[_Raw],
     scale: _Units,
     sequential: bool,
-    energy_key: str,
-    forces_key: str,
-    stress_key: str | None,
-    stress_unit: str | None,
+    keys: Keys,
+    stress: _Stresses,
+    require_labels: bool,
 ) -> Frames:
-    if not raw:
-        raise BadInput(f"{path}: no frames")
-    energies, forces = [], []
+    energies, forces, left_out, alone = [], [], [], []
+    kept: list[_Raw] = []
+    indices: list[int] = []
     for index, frame in enumerate(raw):
         where = f"{path}: frame {index}"
-        energies.append(_label(where, frame, energy_key, "energy", ()))
-        forces.append(_label(where, frame, forces_key, "forces", (len(frame.numbers), 3)))
-    pbc = np.array([frame.pbc for frame in raw], dtype=bool)
-    cells = np.array([frame.cell for frame in raw], dtype=np.float64) * scale.length
-    sizes = [len(frame.numbers) for frame in raw]
-    stresses = read_stresses(
-        path,
-        [frame.labels for frame in raw],
-        cells,
-        pbc,
-        energy_unit=scale.energy,
-        length=scale.length,
-        key=stress_key,
-        unit=stress_unit,
-    )
-    return Frames(
-        numbers=np.concatenate([frame.numbers for frame in raw]).astype(np.int64),
-        positions=np.concatenate([frame.positions for frame in raw]) * scale.length,
+        lone = is_isolated_atom(
+            frame.numbers,
+            np.asarray(frame.cell, dtype=np.float64) * scale.length,
+            np.asarray(frame.pbc, dtype=bool),
+            frame.labels.get("config_type"),
+        )
+        if lone and frame.labels.get(keys.energy) is not None:
+            alone.append(len(kept))
+        elif any(frame.labels.get(key) is None for key in (keys.energy, keys.forces)):
+            left_out.append(index)
+            continue
+        energies.append(_label(where, frame, keys.energy, "energy", ()))
+        # Of an isolated atom, data sets leave out what can only be 0.
+        needed = not lone or frame.labels.get(keys.forces) is not None
+        shape = (len(frame.numbers), 3)
+        forces.append(
+            _label(where, frame, keys.forces, "forces", shape) if needed else np.zeros(shape)
+        )
+        kept.append(frame)
+        indices.append(index)
+    if left_out and (require_labels or not kept):
+        _label(f"{path}: frame {left_out[0]}", raw[left_out[0]], keys.energy, "energy", ())
+        raise _missing(f"{path}: frame {left_out[0]}", raw[left_out[0]], keys.forces, "forces")
+    pbc = np.array([frame.pbc for frame in kept], dtype=bool)
+    cells = np.array([frame.cell for frame in kept], dtype=np.float64) * scale.length
+    sizes = [len(frame.numbers) for frame in kept]
+    found = Frames(
+        numbers=np.concatenate([frame.numbers for frame in kept]).astype(np.int64),
+        positions=np.concatenate([frame.positions for frame in kept]) * scale.length,
         energies=np.array(energies),
         forces=np.concatenate(forces) * scale.force,
         first=np.concatenate([[0], np.cumsum(sizes)]),
@@ -477,14 +517,38 @@ def _assemble(
         sequential=sequential,
         source=str(path),
         digest=content_digest(path),
-        stresses=stresses,
+        stresses=read_stresses(
+            path,
+            [frame.labels for frame in kept],
+            cells,
+            pbc,
+            energy_unit=scale.energy,
+            length=scale.length,
+            key=stress.key,
+            unit=stress.unit,
+            indices=indices,
+        ),
+        groups=group_names([frame.labels.get("config_type") for frame in kept]),
     ).check()
+    isolated = [(int(found.numbers[found.first[row]]), float(energies[row])) for row in alone]
+    reading = Reading(*keys, tuple(left_out), tuple(isolated))
+    if len(alone) == len(kept):
+        raise BadInput(f"{path}: all frames are isolated atoms, without forces to train on")
+    rest = found if not alone else found.select(np.delete(np.arange(len(found)), alone))
+    return replace(rest, sequential=sequential, reading=reading)
+
+
+def _missing(where: str, frame: _Raw, key: str, name: str) -> BadInput:
+    there = shortened(", ".join(sorted(map(str, frame.labels)))) or "no labels"
+    option = "--energy-key" if name == "energy" else "--forces-key"
+    return BadInput(
+        f"{where} has no {name} (key {key!r}); it has {there}: {option} NAME says which it is"
+    )
 
 
 def _label(where: str, frame: _Raw, key: str, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    if key not in frame.labels:
-        there = shortened(", ".join(sorted(map(str, frame.labels)))) or "no labels"
-        raise BadInput(f"{where} has no {name} (key {key!r}); it has {there}")
+    if frame.labels.get(key) is None:
+        raise _missing(where, frame, key, name)
     value = np.asarray(frame.labels[key])
     # SchNetPack keeps scalars as arrays of one element.
     if shape == () and value.size == 1:
@@ -494,4 +558,6 @@ def _label(where: str, frame: _Raw, key: str, name: str, shape: tuple[int, ...])
             f"{where}: {name} (key {key!r}) must be numbers of the shape {shape},"
             f" got {shortened(value.dtype)} of the shape {value.shape}"
         )
+    if not np.isfinite(value).all():
+        raise BadInput(f"{where}: {name} (key {key!r}) are not finite")
     return value.astype(np.float64)

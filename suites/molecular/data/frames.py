@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.text.errors import BadInput
+from suites.molecular.data.reading import Reading
 from suites.molecular.units import in_ev
 
 #: Largest data file that is read, and what is read of it, unpacked; MD17's largest has 0.4 GiB,
@@ -41,6 +42,8 @@ class Frames:
         digest: Digest of the source's content, 16 hexadecimal digits.
         stresses: (frames, 3, 3) float64, σ = (1/V) ∂E/∂ε, in `energy_unit` / Å³; NaN for a frame
             without one. ``None``: no frame has one.
+        groups: (frames,) text, the ``config_type`` of each frame; None if the source has none.
+        reading: How the source was read, where that is more than its fixed layout.
     """
 
     numbers: np.ndarray
@@ -55,6 +58,8 @@ class Frames:
     source: str
     digest: str
     stresses: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    reading: Reading | None = None
 
     def __len__(self) -> int:
         return len(self.energies)
@@ -103,6 +108,8 @@ class Frames:
             source=self.source,
             digest=self.digest,
             stresses=None if self.stresses is None else self.stresses[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            reading=self.reading,
         )
 
     def check(self) -> Frames:

@@ -46,6 +46,7 @@ def read_stresses(
     length: float,
     key: str | None = None,
     unit: str | None = None,
+    indices: Sequence[int] | None = None,
 ) -> np.ndarray | None:
     """The frames' stresses in `energy_unit` / Å³, ``None`` if no frame has one.
 
@@ -62,6 +63,7 @@ def read_stresses(
             `STRESS_KEYS`, else of `VIRIAL_KEYS`; `NO_STRESS`: nowhere.
         unit: Of stresses, one of `suites.molecular.units.PRESSURE_UNITS`; without it the energy's
             per cubed unit of length.
+        indices: Number of each frame in the file, for messages; by default as they come.
 
     Returns:
         (frames, 3, 3) float64, symmetric. NaN for a frame that has none, or that is not periodic
@@ -73,7 +75,7 @@ def read_stresses(
     """
     if key == NO_STRESS:
         return None
-    if key is not None and not any(key in frame for frame in labels):
+    if key is not None and not any(frame.get(key) is not None for frame in labels):
         there = shortened(", ".join(sorted({str(name) for frame in labels for name in frame})))
         raise BadInput(f"{path}: --stress-key {key!r}: no frame has it; they have {there}")
     per_volume = 1.0 / length**3
@@ -84,7 +86,7 @@ def read_stresses(
         volume = abs(np.linalg.det(cells[index]))
         if not pbc[index].all() or volume == 0:
             continue
-        where = f"{path}: frame {index}"
+        where = f"{path}: frame {index if indices is None else indices[index]}"
         ways = []
         for name in _present(frame, key):
             value = _matrix(where, name, frame[name])
@@ -102,9 +104,9 @@ def is_virial(key: str) -> bool:
 def _present(frame: Mapping[str, Any], key: str | None) -> list[str]:
     """The keys that a frame has: of those that are looked for, the first of each kind."""
     if key is not None:
-        return [key] if key in frame else []
+        return [key] if frame.get(key) is not None else []
     kinds = (STRESS_KEYS, VIRIAL_KEYS)
-    there = [[name for name in kind if name in frame] for kind in kinds]
+    there = [[name for name in kind if frame.get(name) is not None] for kind in kinds]
     return [names[0] for names in there if names]
 
 

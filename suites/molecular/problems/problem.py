@@ -15,11 +15,12 @@ class DataOptions:
         root: MD17's files.
         energy_unit: Of an own file.
         length_unit: Likewise; Å where neither this nor the file says.
-        energy_key: Name of an own file's energies, ``energy`` if not given.
-        forces_key: Likewise, ``forces``.
+        energy_key: Name of an own file's energies; looked for if not given.
+        forces_key: Likewise of its forces.
         stress_key: Name of an own file's stresses, see `suites.molecular.data.stresses`.
         stress_unit: Their unit; without it the energy's per cubed unit of length.
         download: Whether a missing file of MD17 may be downloaded.
+        require_labels: Whether a frame without energy or forces is an error.
     """
 
     root: Path | None = None
@@ -30,6 +31,7 @@ class DataOptions:
     stress_key: str | None = None
     stress_unit: str | None = None
     download: bool = False
+    require_labels: bool = False
 
 
 @dataclass(frozen=True)
