@@ -153,6 +153,9 @@ class MolecularSuite:
             **({} if loss == protocol.error else {"loss": loss}),
             "batch": batch,
             "ema": ema,
+            # Part of the definition of a protocol that has an average; of any other, part of the
+            # runs that ask for one.
+            **({"ema_warm_up": True} if ema and not protocol.ema else {}),
             "file": file,
             "total_energies": protocol.total_energies and problem.valence_only,
             "data": frames.digest,
