@@ -64,6 +64,14 @@ class MolecularOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
             "UNIT",
         ),
     ] = None
+    force_unit: Annotated[
+        str | None,
+        Doc(
+            "force unit of your own file, as Hartree/Bohr; without it the energies' unit per"
+            " length unit",
+            "UNIT",
+        ),
+    ] = None
     energy_key: Annotated[
         str | None, Doc("where an own file has its energies; without it energy", "NAME")
     ] = None

@@ -132,12 +132,15 @@ class MolecularSuite:
         protocol = get_protocol(options.protocol)
         if options.download and options.data_root is None:
             raise BadInput("--download needs --data-root DIR, where the file is to be kept")
-        file = {name: getattr(options, name) for name in _FILE_OPTIONS}
-        frames = load_frames(
-            problem, DataOptions(options.data_root, download=options.download, **file)
-        )
+        given = {name: getattr(options, name) for name in (*_FILE_OPTIONS, "force_unit")}
+        data = DataOptions(options.data_root, download=options.download, **given).spelled()
+        frames = load_frames(problem, data)
+        file = {name: getattr(data, name) for name in _FILE_OPTIONS}
         # The unit in force: what a file says itself may be said again without another run.
         file["energy_unit"] = frames.energy_unit
+        # Runs from before the option existed keep their names.
+        if data.force_unit is not None:
+            file["force_unit"] = data.force_unit
         split = _split_settings(problem, frames, budget, request)
         n_train = split["n_train"]
         batch = protocol.batch if options.batch is None else options.batch

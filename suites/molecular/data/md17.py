@@ -47,13 +47,14 @@ _MD17_NAMES = {"benzene": ("md17_benzene2017.npz", "benzene2017_dft.npz", "benze
 _STEMS = {"salicylic-acid": "salicylic"}
 
 
-def read_npz(path: Path, energy_unit: str | None = None) -> Frames:
+def read_npz(path: Path, energy_unit: str | None = None, force_unit: str | None = None) -> Frames:
     """Frames of a file in either published layout, positions in Å, energies in the file's unit.
 
     Args:
         path: The file.
         energy_unit: Unit of the energies, for a file that does not name it and does not have the
             published kcal/mol.
+        force_unit: Unit of the forces; by default that of the energies per that of the positions.
 
     Returns:
         The frames in the order of the trajectory. They are `sequential`, except those of a
@@ -84,8 +85,11 @@ def read_npz(path: Path, energy_unit: str | None = None) -> Frames:
                 f"{path}: {key!r} must be {'numbers' if 'f' in kinds else 'whole numbers'} in"
                 f" {dimensions} dimensions, got {shortened(array.dtype)} of the shape {array.shape}"
             )
+    per_length = 1.0 / angstrom if force_unit is None else units.force_in(force_unit, unit)
     if angstrom != 1.0:
-        positions, forces = positions * angstrom, forces / angstrom
+        positions = positions * angstrom
+    if per_length != 1.0:
+        forces = forces * per_length
     frames = frames_of_one_molecule(
         numbers,
         positions,

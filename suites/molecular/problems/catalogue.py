@@ -79,11 +79,17 @@ def load_frames(problem: Problem, options: DataOptions) -> Frames:
         BadInput: The file is missing or wrong.
     """
     path = problem.find(options).resolve()
+    options = options.spelled()
     unit = problem.energy_unit if options.energy_unit is None else options.energy_unit
     if problem.energy_unit not in (None, unit):
         raise BadInput(f"problem {problem.name!r} is in {problem.energy_unit}, not in {unit}")
     if problem.energy_unit is not None and options.length_unit is not None:
         raise BadInput(f"--length-unit {options.length_unit}: problem {problem.name!r} is in Å")
+    if problem.energy_unit is not None and options.force_unit is not None:
+        raise BadInput(
+            f"--force-unit {options.force_unit}: problem {problem.name!r} is in"
+            f" {problem.energy_unit}/Ang"
+        )
     asked = replace(options, energy_unit=unit)
     frames = _read(path, asked, problem.sequential, path.stat().st_mtime_ns)
     return frames if problem.formula is None else frames.require_molecule(problem.formula)
@@ -99,7 +105,7 @@ def _read(path: Path, options: DataOptions, sequential: bool, modified: int) -> 
             if getattr(options, option) is not None:
                 name = option.replace("_", "-")
                 raise BadInput(f"--{name}: {path.name} is an npz file, whose keys and Å are fixed")
-        return read_npz(path, options.energy_unit)
+        return read_npz(path, options.energy_unit, options.force_unit)
     from suites.molecular.data.ase_file import read_ase
 
     return read_ase(
@@ -109,4 +115,5 @@ def _read(path: Path, options: DataOptions, sequential: bool, modified: int) -> 
         sequential,
         energy_key=options.energy_key or "energy",
         forces_key=options.forces_key or "forces",
+        force_unit=options.force_unit,
     )

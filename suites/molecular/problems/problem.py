@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from suites.molecular import units
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class DataOptions:
         length_unit: Likewise; Å where neither this nor the file says.
         energy_key: Name of an own file's energies, ``energy`` if not given.
         forces_key: Likewise, ``forces``.
+        force_unit: Of an own file; the energies' per length where it is not given.
         download: Whether a missing file of MD17 may be downloaded.
     """
 
@@ -25,7 +28,22 @@ class DataOptions:
     length_unit: str | None = None
     energy_key: str | None = None
     forces_key: str | None = None
+    force_unit: str | None = None
     download: bool = False
+
+    def spelled(self) -> DataOptions:
+        """The same with its units by their own names: ``Hartree/Bohr`` for ``hartree / a0``.
+
+        Raises:
+            BadInput: A unit is unknown.
+        """
+        named = {
+            "energy_unit": units.energy_unit,
+            "length_unit": units.length_unit,
+            "force_unit": units.force_unit,
+        }
+        given = {name: getattr(self, name) for name in named}
+        return replace(self, **{k: named[k](v) for k, v in given.items() if v is not None})
 
 
 @dataclass(frozen=True)
