@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.text.errors import BadInput
+from suites.molecular.data.overlaps import NEAREST, coinciding_atoms
 from suites.molecular.units import in_ev
 
 #: Largest data file that is read, and what is read of it, unpacked; MD17's largest has 0.4 GiB,
@@ -100,7 +101,8 @@ class Frames:
         Raises:
             BadInput: There is no frame, an array has the wrong shape, a number is not finite, an
                 atomic number does not exist, a periodic direction has no lattice vector, an atom is
-                farther away than `FARTHEST`, or a cell is narrower than `SMALLEST_WIDTH`.
+                farther away than `FARTHEST`, a cell is narrower than `SMALLEST_WIDTH`, or two atoms
+                of a frame are at one place (`suites.molecular.data.overlaps`).
         """
         count, atoms = len(self.energies), len(self.numbers)
         if not count:
@@ -137,7 +139,22 @@ class Frames:
             frame = int(np.argwhere(self.pbc & (lengths == 0))[0][0])
             raise BadInput(f"{self.source}: frame {frame} is periodic without a lattice vector")
         self._check_lengths()
+        self._check_overlaps()
         return self
+
+    def _check_overlaps(self) -> None:
+        """Refuse two atoms at one place, between which no force is finite."""
+        found = coinciding_atoms(self.positions, self.first, self.cells, self.pbc)
+        if found is not None:
+            from ase.data import chemical_symbols
+
+            frame, first, second, distance = found
+            numbers = self.numbers[self.first[frame] :]
+            one, other = (f"{atom} ({chemical_symbols[numbers[atom]]})" for atom in (first, second))
+            raise BadInput(
+                f"{self.source}: atoms {one} and {other} of frame {frame} are at one place:"
+                f" {distance:.3g} Å apart, at least {NEAREST:g} Å are needed for finite forces"
+            )
 
     def _check_lengths(self) -> None:
         """Refuse lengths with which any neighbour list would cost too much."""

@@ -37,13 +37,16 @@ class DataOptions:
         Raises:
             BadInput: A unit is unknown.
         """
-        named = {
-            "energy_unit": units.energy_unit,
-            "length_unit": units.length_unit,
-            "force_unit": units.force_unit,
-        }
-        given = {name: getattr(self, name) for name in named}
-        return replace(self, **{k: named[k](v) for k, v in given.items() if v is not None})
+
+        def named(unit: str | None, name: Callable[[str], str]) -> str | None:
+            return None if unit is None else name(unit)
+
+        return replace(
+            self,
+            energy_unit=named(self.energy_unit, units.energy_unit),
+            length_unit=named(self.length_unit, units.length_unit),
+            force_unit=named(self.force_unit, units.force_unit),
+        )
 
 
 @dataclass(frozen=True)
