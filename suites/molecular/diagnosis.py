@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -45,6 +45,7 @@ class Examined(Protocol):
     optimization: Optimization
     initialized: Mapping[str, Any]
     parts: dict[str, Frames]
+    warnings: Sequence[str]
 
     def probe(self) -> dict[str, Tensor]:
         """A batch of training frames."""
@@ -93,6 +94,7 @@ def diagnose(task: Examined) -> Diagnosis:
             "learned": learned_parameters(task.averaging.scored),
         },
         warnings=[
+            *task.warnings,
             *_force_warning(task, spread, error, useless),
             *eps_warning(gradient, eps),
             *_coupling_warning(coupling),

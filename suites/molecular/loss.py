@@ -62,7 +62,7 @@ class EnergyForceLoss:
 
     def unit(self, name: str) -> str | None:
         """Unit of a loss term; ``None`` if it is none."""
-        if name in ("loss", "heldout_loss", "test_loss"):
+        if name in ("loss", "heldout_loss", "test_loss", "unseen_loss"):
             return "weighted"
         if name not in self.names:
             return None

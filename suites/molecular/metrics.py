@@ -94,7 +94,7 @@ def unit_of(metric: str, energy_unit: str) -> str:
     """Unit of a metric of `force_and_energy_errors`, ``"1"`` if it has none.
 
     Args:
-        metric: Its name; ``train_`` and ``val_`` before it are ignored, and
+        metric: Its name; ``train_``, ``val_`` and ``unseen_`` before it are ignored, and
             ``_batch_statistics`` behind it.
         energy_unit: Unit of the labels' energies.
 
@@ -107,7 +107,8 @@ def unit_of(metric: str, energy_unit: str) -> str:
         for suffix, unit in _other_units(energy_unit).items():
             units[f"{name}_{suffix}"] = unit + per
     own = metric.removesuffix(BATCH_STATISTICS)
-    return units[own.removeprefix("train_").removeprefix("val_")]
+    part, _, name = own.partition("_")
+    return units[name if part in ("train", "val", "unseen") else own]
 
 
 def _other_units(energy_unit: str) -> dict[str, str]:

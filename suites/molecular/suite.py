@@ -23,9 +23,11 @@ from bench.techniques.normalization import NORMALIZATIONS
 from bench.text.errors import BadInput, unknown
 from suites.molecular.budgets import BUDGETS, SUMMARIES, Budget
 from suites.molecular.data.frames import Frames
-from suites.molecular.data.splits import BLOCKS, split_frames
+from suites.molecular.data.splits import BLOCKS, split_of
+from suites.molecular.data.unseen import require_seen
 from suites.molecular.models.catalogue import ARCHITECTURES, MODELS, architecture_of, parse_model
 from suites.molecular.options import SCOPES, MolecularOptions, MolecularSpeedOptions
+from suites.molecular.own_file import check_own_file
 from suites.molecular.problems.catalogue import (
     PROBLEMS,
     DataOptions,
@@ -107,7 +109,7 @@ class MolecularSuite:
             paths["data_root"] = str(options.data_root.resolve())
         if request.problem not in PROBLEMS:
             paths["data"] = str(Path(request.problem).resolve())
-        settings = self._settings(problem, budget, request)
+        settings, frames = self._settings(problem, budget, request)
         activation = request.arm.on(model.choices)["activation"]
         replaced = activation != model.choices["activation"]
         # Elsewhere every scope means the same.
@@ -124,10 +126,14 @@ class MolecularSuite:
             settings=settings,
             paths=paths,
         )
+        if problem.name not in PROBLEMS:
+            check_own_file(frames, spec)
         return replace(spec, versions=dict(self.versions(spec)))
 
-    def _settings(self, problem: Problem, budget: Budget, request: Request) -> dict[str, Any]:
-        """Data, split and protocol."""
+    def _settings(
+        self, problem: Problem, budget: Budget, request: Request
+    ) -> tuple[dict[str, Any], Frames]:
+        """Data, split and protocol; and the frames."""
         options: MolecularOptions = request.options
         protocol = get_protocol(options.protocol)
         if options.download and options.data_root is None:
@@ -150,7 +156,11 @@ class MolecularSuite:
         if not 0 <= ema < 1:
             raise BadInput(f"--ema must be from 0 to below 1, got {ema}")
         loss = protocol.error if options.loss is None else options.loss
-        return {
+        # Frames of one molecule have the same elements.
+        apart = problem.formula is None and require_seen(
+            frames, split_of(frames, request.seed, split), options.unseen_elements
+        )
+        settings = {
             "protocol": options.protocol,
             # Runs from before the option existed keep their names.
             **({} if loss == protocol.error else {"loss": loss}),
@@ -163,7 +173,9 @@ class MolecularSuite:
             "total_energies": protocol.total_energies and problem.valence_only,
             "data": frames.digest,
             "split": split,
+            **({"unseen_elements": "apart"} if apart else {}),
         }
+        return settings, frames
 
     def definitions(self, spec: Spec) -> Sequence[str]:
         """See `bench.task.Suite.definitions`."""
@@ -249,6 +261,7 @@ class MolecularSuite:
         main = ["MAE_F", "MAE_E", "EFwT", "cos_F"]
         further = ["RMSE_F", "RMSE_E", "MAE_F_eV", "MAE_E_eV", "MAE_F_kcal", "MAE_E_kcal"]
         further += ["MAE_E_atom", "val_MAE_F", "val_MAE_E", "train_MAE_F"]
+        further += ["unseen_MAE_F", "unseen_MAE_E"]
         return Columns(main, further, ["EFwT", "cos_F"])
 
 
@@ -278,14 +291,16 @@ def _split_settings(
         apart = {"blocks": BLOCKS, "gap": problem.gap, **apart}
     elif apart:
         raise BadInput(f"--{next(iter(apart))}: a random split has no blocks")
-    whole = split_frames(len(frames), kind=kind, seed=request.seed, **apart).summary()
+    if frames.copies is not None and (frames.copies != range(len(frames))).any():
+        apart["copies"] = True
+    whole = split_of(frames, request.seed, {"kind": kind, **apart}).summary()
     sizes = {}
     for name, most in zip(("n_train", "n_val", "n_test"), budget.frames, strict=True):
         asked = getattr(options, name)
         sizes[name] = min(most or whole[name], whole[name]) if asked is None else asked
     settings = {"kind": kind, **apart, **sizes}
     # Refuses more frames than there are.
-    split_frames(len(frames), seed=request.seed, **settings)
+    split_of(frames, request.seed, settings)
     return settings
 
 

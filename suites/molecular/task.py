@@ -25,7 +25,8 @@ from suites.molecular.averaging import Averaging
 from suites.molecular.data.batches import Batches, FrameTensors
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.neighbors import neighbor_pairs
-from suites.molecular.data.splits import Split, split_frames
+from suites.molecular.data.splits import Split, split_of
+from suites.molecular.data.unseen import Unseen, unseen_elements
 from suites.molecular.diagnosis import diagnose
 from suites.molecular.labels import label_scale, with_total_energies
 from suites.molecular.loss import EnergyForceLoss
@@ -50,7 +51,12 @@ from suites.molecular.protocols import get_protocol
 _PROBE = 50
 #: Frames of an evaluation's batch: what fits a core's cache, and what keeps a GPU busy.
 _ROWS = {"cpu": 50, "cuda": 400}
-_LOSS_NAMES = {"train": "loss", "val": "heldout_loss", "test": "test_loss"}
+_LOSS_NAMES = {
+    "train": "loss",
+    "val": "heldout_loss",
+    "test": "test_loss",
+    "unseen": "unseen_loss",
+}
 #: Training frames that are scored at most.
 _TRAINING_SCORED = 200
 
@@ -71,9 +77,7 @@ def build(spec: Spec, device: torch.device) -> MolecularTask:
         raise BadInput(f"{frames.source}: the file has changed since the run was asked for")
     if settings["total_energies"]:
         frames = with_total_energies(frames)
-    return MolecularTask(
-        spec, device, frames, split_frames(len(frames), seed=spec.seed, **settings["split"])
-    )
+    return MolecularTask(spec, device, frames, split_of(frames, spec.seed, settings["split"]))
 
 
 def spec_model(spec: Spec) -> Model:
@@ -107,6 +111,10 @@ class MolecularTask:
             "val": frames.select(split.val),
             "test": frames.select(split.test),
         }
+        #: For the reader of the metrics.
+        self.warnings: Sequence[str] = frames.warnings
+        if "unseen_elements" in spec.settings:
+            self._set_unseen_apart(unseen_elements(frames, split))
         self.training_frames = frames.select(split.train)
         self.energy_unit = frames.energy_unit
         self.elements = np.unique(self.training_frames.numbers).tolist()
@@ -124,6 +132,16 @@ class MolecularTask:
         self.averaging = Averaging(self.net, spec.settings["ema"])
         self._parts = 1
         self.optimization = Optimization(list(self.net.parameters()), spec.training)
+
+    def _set_unseen_apart(self, unseen: Unseen) -> None:
+        """Score test frames of elements that no training frame has as a part of their own."""
+        val, test = self.parts["val"], self.parts["test"]
+        self.parts["val"] = val.select(np.flatnonzero(~unseen.val))
+        self.parts["test"] = test.select(np.flatnonzero(~unseen.test))
+        if unseen.test.any():
+            self.parts["unseen"] = test.select(np.flatnonzero(unseen.test))
+        apart = f"{unseen.describe()}: scored apart, as unseen_MAE_F, unseen_MAE_E"
+        self.warnings = [*self.warnings, apart]
 
     def _tensors(self, frames: Frames) -> FrameTensors:
         """The frames with their labels in the network's unit, computed in float64."""

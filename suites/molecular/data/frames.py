@@ -40,6 +40,9 @@ class Frames:
             time are alike.
         source: Where the frames come from, for the record.
         digest: Digest of the source's content, 16 hexadecimal digits.
+        copies: (frames,) int64, for each frame the first that it is a copy of, itself if there is
+            none; None where copies were not looked for.
+        warnings: Sentences about the labels, for whoever reads results of these frames.
     """
 
     numbers: np.ndarray
@@ -53,6 +56,8 @@ class Frames:
     sequential: bool
     source: str
     digest: str
+    copies: np.ndarray | None = None
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.energies)

@@ -7,6 +7,7 @@ a split by blocks no test frame is near a training frame. The random split is th
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from bench.spec.randomness import numpy_generator
 from bench.text.errors import BadInput, unknown
+from suites.molecular.data.frames import Frames
 
 #: Blocks of a trajectory, unless told otherwise.
 BLOCKS = 20
@@ -72,6 +74,7 @@ def split_frames(
     n_test: int | None = None,
     blocks: int = BLOCKS,
     gap: int = 0,
+    copies: np.ndarray | None = None,
 ) -> Split:
     """Split `count` frames 80/10/10.
 
@@ -90,6 +93,7 @@ def split_frames(
         n_test: Number of frames to draw from the test part, instead of all.
         blocks: Number of blocks, at least 3; a tenth of them for validation, and for testing.
         gap: Frames to drop between blocks of different sets.
+        copies: (count,) for each frame the first that it is a copy of: copies go where that goes.
 
     Raises:
         BadInput: The kind is unknown, there are too few frames for the parts, the blocks or the
@@ -98,10 +102,15 @@ def split_frames(
     random = numpy_generator(seed, "split")
     if kind == "blocks":
         roles = _block_roles(count, blocks, gap, random)
+        if copies is not None:
+            roles = roles[copies]
     elif kind == "random":
         if gap:
             raise BadInput(f"a random split has no gap, got {gap}")
-        roles = _random_roles(count, random)
+        which = np.arange(count)
+        if copies is not None:
+            _, which = np.unique(copies, return_inverse=True)
+        roles = _random_roles(int(which.max(initial=-1)) + 1, random)[which]
     else:
         raise unknown("kind of split", kind, KINDS)
     parts = []
@@ -127,6 +136,22 @@ def split_frames(
     )
 
 
+def split_of(frames: Frames, seed: int, settings: Mapping[str, Any]) -> Split:
+    """The split of frames that a spec's settings describe.
+
+    Args:
+        frames: All frames.
+        seed: As of `split_frames`.
+        settings: Its other arguments; ``copies`` is true where copies of a frame stay together.
+
+    Raises:
+        BadInput: As `split_frames`.
+    """
+    given = dict(settings)
+    copies = frames.copies if given.pop("copies", False) else None
+    return split_frames(len(frames), seed=seed, copies=copies, **given)
+
+
 def _tenths(count: int, random: np.random.Generator) -> np.ndarray:
     """(count,) a role each, drawn: a tenth validates, a tenth tests, the others train."""
     tenth = max(1, count // 10)
@@ -139,7 +164,7 @@ def _tenths(count: int, random: np.random.Generator) -> np.ndarray:
 
 def _random_roles(count: int, random: np.random.Generator) -> np.ndarray:
     if count < 3:
-        raise BadInput(f"a split needs at least 3 frames, got {count}")
+        raise BadInput(f"a split needs at least 3 frames, got {count} (copies count once)")
     return _tenths(count, random)
 
 

@@ -91,8 +91,21 @@ def load_frames(problem: Problem, options: DataOptions) -> Frames:
             f" {problem.energy_unit}/Ang"
         )
     asked = replace(options, energy_unit=unit)
-    frames = _read(path, asked, problem.sequential, path.stat().st_mtime_ns)
+    modified = path.stat().st_mtime_ns
+    if problem.energy_unit is None:
+        frames = _read_own(path, asked, problem.sequential, modified)
+    else:
+        frames = _read(path, asked, problem.sequential, modified)
     return frames if problem.formula is None else frames.require_molecule(problem.formula)
+
+
+@functools.lru_cache(maxsize=4)
+def _read_own(path: Path, options: DataOptions, sequential: bool, modified: int) -> Frames:
+    """The frames of a user's own file, examined: nobody has looked at it yet."""
+    from suites.molecular.data.examined import examined
+
+    frames = _read(path, options, sequential, modified)
+    return examined(frames, options.length_unit, options.force_unit)
 
 
 @functools.lru_cache(maxsize=4)
