@@ -86,8 +86,8 @@ def test_labels_that_tell_nothing_are_not_blamed(kind: str) -> None:
 # --- the work of the forces is the energy -----------------------------------------------------
 
 
-def springs(count: int = 40) -> Frames:
-    """Three atoms on springs to a point, in eV and Å, turned and shifted as wholes."""
+def turned_triangles(count: int = 40) -> Frames:
+    """Three atoms near a triangle, in eV and Å, turned and shifted as wholes."""
     random = np.random.default_rng(5)
     rest = np.array([[0.0, 0.0, 0.0], [1.5, 0.0, 0.0], [0.3, 1.4, 0.0]])
     images = []
@@ -107,7 +107,7 @@ def springs(count: int = 40) -> Frames:
 
 
 def test_the_work_of_turned_molecules_is_the_difference_of_their_energies() -> None:
-    found = similar_pairs(springs())
+    found = similar_pairs(turned_triangles())
     np.testing.assert_allclose(found.work[:10], found.energy[:10], rtol=0.1, atol=1e-3)
     assert np.corrcoef(found.work, found.energy)[0, 1] > 0.98
 

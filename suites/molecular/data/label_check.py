@@ -77,10 +77,11 @@ def force_factor(frames: Frames) -> tuple[float, int] | None:
     work, energy = work[some], energy[some]
     if len(energy) < _PAIRS:
         return None
-    correlation = work @ energy / np.sqrt((work @ work) * (energy @ energy))
-    ratios = work / energy
-    low, factor, high = np.quantile(ratios, [0.25, 0.5, 0.75])
-    if abs(correlation) < _CORRELATION or np.sign(low) != np.sign(high):
+    with np.errstate(over="ignore", invalid="ignore"):
+        correlation = work @ energy / np.sqrt((work @ work) * (energy @ energy))
+        low, factor, high = np.quantile(work / energy, [0.25, 0.5, 0.75])
+    # Not a number where labels are as large as numbers can be.
+    if not abs(correlation) >= _CORRELATION or np.sign(low) != np.sign(high):
         return None
     near_one = low < _TOLERANCE and high > 1 / _TOLERANCE
     return (1.0 if near_one else float(factor)), len(energy)

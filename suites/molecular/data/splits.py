@@ -164,7 +164,7 @@ def _tenths(count: int, random: np.random.Generator) -> np.ndarray:
 
 def _random_roles(count: int, random: np.random.Generator) -> np.ndarray:
     if count < 3:
-        raise BadInput(f"a split needs at least 3 frames, got {count} (copies count once)")
+        raise BadInput(f"a split needs at least 3 different frames, got {count}")
     return _tenths(count, random)
 
 
