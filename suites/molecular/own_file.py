@@ -25,4 +25,4 @@ def check_own_file(frames: Frames, spec: Spec) -> None:
     choices = label_choices(spec.axes, get_protocol(spec.settings["protocol"]).offset)
     label_scale(*choices, frames.select(split.train))
     for text in frames.warnings:
-        say_once(text)
+        say_once(f"{frames.source}: {text}")

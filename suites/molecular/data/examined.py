@@ -22,8 +22,7 @@ def examined(frames: Frames, length_unit: str | None, force_unit: str | None) ->
     length = length_unit or "Ang"
     assumed = Assumed(frames.energy_unit, length, force_unit or f"{frames.energy_unit}/{length}")
     copies = first_copies(frames)
-    found = [*label_warnings(frames, assumed), *_copies_warning(frames, copies)]
-    warnings = tuple(f"{frames.source}: {text}" for text in found)
+    warnings = (*label_warnings(frames, assumed), *_copies_warning(frames, copies))
     return replace(frames, copies=copies, warnings=warnings)
 
 
