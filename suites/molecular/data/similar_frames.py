@@ -9,8 +9,11 @@ import numpy as np
 
 from suites.molecular.data.frames import Frames, atom_rows
 
-#: Frames that are looked at, at most.
+#: Frames that are looked at, at most, and atoms of a group of more than `_FEW` frames: each frame
+#: is compared with every other.
 _FRAMES = 500
+_MOST_ATOMS = 50_000
+_FEW = 64
 #: Atoms of a molecule whose distances tell how similar two frames are, at most.
 _ATOMS = 48
 #: Frames that are nearer than this, in Å, are copies, between which there is no difference.
@@ -56,8 +59,9 @@ def _alike(frames: Frames) -> list[np.ndarray]:
     found, left = [], _FRAMES
     for group in sorted(groups.values(), key=len, reverse=True):
         rows = np.array(group)
-        if len(rows) > left:
-            starts = random.choice(len(rows) - 1, max(1, left // 2), replace=False)
+        room = min(left, max(_FEW, _MOST_ATOMS // int(frames.n_atoms[rows[0]])))
+        if len(rows) > room:
+            starts = random.choice(len(rows) - 1, room // 2, replace=False)
             rows = rows[np.unique([starts, starts + 1])]
         left -= len(rows)
         if len(rows) > 1:
