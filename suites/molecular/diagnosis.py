@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,6 +52,7 @@ class Examined(Protocol):
     optimization: Optimization
     initialized: Mapping[str, Any]
     parts: dict[str, Frames]
+    warnings: Sequence[str]
 
     def probe(self) -> dict[str, Tensor]:
         """A batch of training frames."""
@@ -100,6 +101,7 @@ def diagnose(task: Examined) -> Diagnosis:
             "learned": learned_parameters(task.averaging.scored),
         },
         warnings=[
+            *task.warnings,
             *_force_warning(task, spread, error, useless),
             *eps_warning(gradient, eps),
             *_coupling_warning(coupling),

@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.techniques.offset import make_offset
 from bench.techniques.rescaling import LabelStatistics, make_scale
+from bench.text.errors import BadInput
 from suites.molecular.data.frames import Frames
 from suites.molecular.references import element_references
 
@@ -99,7 +100,8 @@ def label_scale(
             references of their elements.
 
     Raises:
-        BadInput: A choice cannot be used.
+        BadInput: A choice cannot be used, or ``auto`` is to divide by the size of what is left and
+            the references leave nothing but rounding.
     """
     statistics = LabelStatistics.of(training.energies, training.energy_unit)
     removed = make_offset(offset, statistics)
@@ -110,5 +112,13 @@ def label_scale(
         elements, counts = training.composition()
         energies = np.array([references[int(element)] for element in elements])
         left = training.energies - counts @ energies - beyond
-    scale = make_scale(rescaling, LabelStatistics.of(left, training.energy_unit))
+    remaining = LabelStatistics.of(left, training.energy_unit, training.energies)
+    if removed != 0 and remaining.rms == 0 and rescaling.endswith("=auto"):
+        raise BadInput(
+            f"{rescaling} divides by the size of the energies without their reference, and the"
+            f" references of {len(elements)} elements explain those of {len(training)} training"
+            f" frames to rounding ({np.sqrt(np.mean(left**2)):.1e} {training.energy_unit}): give a"
+            " number, rescale=C, or keep the energies' unit, rescale=1"
+        )
+    scale = make_scale(rescaling, remaining)
     return LabelScale(scale.factor, beyond, references, scale.loss_unit)

@@ -8,6 +8,7 @@ from typing import Annotated
 from bench.spec.options import Doc, Options, one_of
 from suites.molecular.data.splits import BLOCKS, KINDS
 from suites.molecular.data.stresses import NO_STRESS
+from suites.molecular.data.unseen import CHOICES
 from suites.molecular.protocols import ERRORS, PROTOCOLS
 from suites.molecular.references import REFERENCES
 from suites.molecular.units import ENERGY_UNITS, LENGTH_UNITS, PRESSURE_UNITS
@@ -51,6 +52,15 @@ class MolecularOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
     n_train: Annotated[int | None, Doc("training frames, of those of the split", "N")] = None
     n_val: Annotated[int | None, Doc("validation frames, of those of the split", "N")] = None
     n_test: Annotated[int | None, Doc("test frames, of those of the split", "N")] = None
+    unseen_elements: Annotated[
+        str,
+        Doc(
+            "validation and test frames with elements that no training frame has; refuse: no run;"
+            " apart: left out of the scores, and scored as unseen_MAE_F, unseen_MAE_E, …",
+            "NAME",
+            CHOICES,
+        ),
+    ] = CHOICES[0]
     data_root: Annotated[
         Path | None, Doc("folder with MD17's and revised MD17's npz files", "DIR")
     ] = None
@@ -63,6 +73,14 @@ class MolecularOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
         Doc(
             f"length unit of your own file: {', '.join(LENGTH_UNITS)}; without it the unit that"
             " the file states, or Ang",
+            "UNIT",
+        ),
+    ] = None
+    force_unit: Annotated[
+        str | None,
+        Doc(
+            "force unit of your own file, as Hartree/Bohr; without it the energies' unit per"
+            " length unit",
             "UNIT",
         ),
     ] = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,12 @@ def isolated_references(frames: Frames) -> dict[int, float]:
                 " --references fitted takes none"
             )
     return dict(sorted(found.items()))
+
+
+def given_references(settings: Mapping[str, Any]) -> dict[int, float]:
+    """The energies of isolated atoms, by atomic number, that a spec's settings hold."""
+    found = settings.get("references")
+    return {int(z): float(e) for z, e in found.items()} if isinstance(found, Mapping) else {}
 
 
 def element_references(training: Frames, isolated: Mapping[int, float]) -> dict[int, float]:

@@ -24,7 +24,7 @@ from suites.molecular.references import REFERENCES, isolated_references
 #: Options about an own file, named as the fields of `DataOptions`.
 _FILE_OPTIONS = ("energy_unit", "length_unit", "energy_key", "forces_key")
 #: Those that are in the spec only where they are given: runs from before keep their names.
-_LATER_OPTIONS = ("stress_key", "stress_unit")
+_LATER_OPTIONS = ("force_unit", "stress_key", "stress_unit")
 #: What the keys of `Spec.paths` of test files begin with; the name of the set follows.
 _TEST = "test_file:"
 
@@ -37,13 +37,7 @@ def asked_frames(problem: Problem, options: MolecularOptions) -> tuple[Frames, P
     """
     if options.download and options.data_root is None:
         raise BadInput("--download needs --data-root DIR, where the file is to be kept")
-    file = {name: getattr(options, name) for name in (*_FILE_OPTIONS, *_LATER_OPTIONS)}
-    data = DataOptions(
-        options.data_root,
-        download=options.download,
-        require_labels=options.require_labels,
-        **file,
-    )
+    data = _asked(options)
     frames = load_frames(problem, data)
     tests = named_test_files(options.test_file)
     if tests or options.val_file is not None:
@@ -52,19 +46,30 @@ def asked_frames(problem: Problem, options: MolecularOptions) -> tuple[Frames, P
     return frames, PartFiles()
 
 
+def _asked(options: MolecularOptions) -> DataOptions:
+    """How files are read, with the units by their own names."""
+    return DataOptions(
+        options.data_root,
+        download=options.download,
+        require_labels=options.require_labels,
+        **{name: getattr(options, name) for name in (*_FILE_OPTIONS, *_LATER_OPTIONS)},
+    ).spelled()
+
+
 def file_settings(frames: Frames, options: MolecularOptions) -> dict[str, Any]:
     """What the spec says of reading the file: options, and what stands in their place.
 
     What a file says itself, or what is found in it, may be given without another run. ``energy``
     and ``forces`` are what is meant where no name is given.
     """
-    file = {name: getattr(options, name) for name in _FILE_OPTIONS}
+    data = _asked(options)
+    file = {name: getattr(data, name) for name in _FILE_OPTIONS}
     file["energy_unit"] = frames.energy_unit
     if frames.reading is not None:
         for name, usual in (("energy_key", "energy"), ("forces_key", "forces")):
             found = getattr(frames.reading, name)
             file[name] = file[name] if found == usual else found
-    later = {name: getattr(options, name) for name in _LATER_OPTIONS}
+    later = {name: getattr(data, name) for name in _LATER_OPTIONS}
     return {**file, **{name: value for name, value in later.items() if value is not None}}
 
 

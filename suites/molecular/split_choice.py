@@ -10,7 +10,7 @@ from suites.molecular.budgets import Budget
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.order import find_order
 from suites.molecular.data.parts import PartFiles
-from suites.molecular.data.splits import BLOCKS, FILES, split_frames
+from suites.molecular.data.splits import BLOCKS, FILES, split_of
 from suites.molecular.options import MolecularOptions
 from suites.molecular.problems.problem import Problem
 
@@ -65,7 +65,15 @@ def choose_split(
                     " their own, and nothing is split"
                 )
         kind, apart = FILES, {}
-    whole = split_frames(len(frames), kind=kind, seed=seed, held=files.held, **apart).summary()
+    if files.held and frames.copies is not None and (frames.copies != range(len(frames))).any():
+        apart = {**apart, "copies": True}
+    whole = split_of(frames, seed, {"kind": kind, **apart}, files.held).summary()
+    for part in files.held:
+        if not whole[f"n_{part}"]:
+            raise BadInput(
+                f"--split {kind}: {frames.source} has no {_PARTS[f'n_{part}']} frame left, as all"
+                " copies of a frame are in one part; --split random leaves some"
+            )
     most = {name: [whole[name]] for name in _PARTS}
     if files.val is not None:
         most["n_val"] = [len(files.val)]

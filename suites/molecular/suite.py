@@ -5,7 +5,6 @@ Imports neither torch nor SchNetPack until a task is built.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -22,24 +21,16 @@ from bench.spec.training_options import TrainingOptions
 from bench.task import Columns, Request, Task, TrainedRun
 from bench.techniques.normalization import NORMALIZATIONS
 from bench.text.errors import BadInput, unknown
+from bench.text.notices import say_once
 from suites.molecular.budgets import BUDGETS, SUMMARIES, Budget
-from suites.molecular.data.frames import Frames
 from suites.molecular.models.catalogue import ARCHITECTURES, MODELS, architecture_of, parse_model
-from suites.molecular.notices import say_once
 from suites.molecular.options import SCOPES, MolecularOptions, MolecularSpeedOptions
-from suites.molecular.problems.catalogue import PROBLEMS, Problem, get_problem
+from suites.molecular.problems.catalogue import PROBLEMS, get_problem
 from suites.molecular.protocols import PROTOCOLS, Protocol, get_protocol
-from suites.molecular.sources import (
-    asked_frames,
-    file_settings,
-    part_paths,
-    references_sentence,
-    references_setting,
-)
-from suites.molecular.split_choice import choose_split
+from suites.molecular.settings import check_labels, run_settings
+from suites.molecular.sources import part_paths
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
     from torch import Tensor
 
@@ -110,7 +101,7 @@ class MolecularSuite:
         if request.problem not in PROBLEMS:
             paths["data"] = str(Path(request.problem).resolve())
         paths |= part_paths(options)
-        settings = self._settings(problem, budget, request)
+        settings, training, said = run_settings(problem, budget, request)
         activation = request.arm.on(model.choices)["activation"]
         replaced = activation != model.choices["activation"]
         # Elsewhere every scope means the same.
@@ -127,56 +118,11 @@ class MolecularSuite:
             settings=settings,
             paths=paths,
         )
-        return replace(spec, versions=dict(self.versions(spec)))
-
-    def _settings(self, problem: Problem, budget: Budget, request: Request) -> dict[str, Any]:
-        """Data, split and protocol."""
-        options: MolecularOptions = request.options
-        protocol = get_protocol(options.protocol)
-        frames, files = asked_frames(problem, options)
-        own = request.problem not in PROBLEMS
-        split, said = choose_split(problem, frames, files, budget, options, request.seed, own)
-        n_train = split["n_train"]
-        batch = min(protocol.batch, n_train) if options.batch is None else options.batch
-        if batch < protocol.batch and options.batch is None:
-            said.append(
-                f"{problem.name}: batches of all {n_train} training frames, which are fewer than"
-                f" the {protocol.batch} of protocol {options.protocol!r}"
-            )
-        ema = protocol.ema if options.ema is None else options.ema
-        if not 1 <= batch <= n_train:
-            raise BadInput(f"--batch must be from 1 to {n_train}, the training frames, got {batch}")
-        if not 0 <= ema < 1:
-            raise BadInput(f"--ema must be from 0 to below 1, got {ema}")
-        loss = protocol.error if options.loss is None else options.loss
-        total_energies = protocol.total_energies and problem.valence_only
-        if total_energies and files.digests():
-            raise BadInput(
-                f"--val-file and --test-file: protocol {options.protocol!r} changes the energies of"
-                f" {problem.name}, and cannot those of another file (protocol 'standard' can)"
-            )
-        references = references_setting(frames, options)
-        others = [*([files.val] if files.val else []), *files.tests.values()]
-        for read in [*([frames] if own else []), *others]:
-            for text in read.reading.sentences(read.source) if read.reading else []:
-                say_once(text)
-        for text in (*references_sentence(frames, references), *said):
+        if training is not None:
+            check_labels(training, spec)
+        for text in said:
             say_once(text)
-        return {
-            "protocol": options.protocol,
-            # Runs from before the option existed keep their names.
-            **({} if loss == protocol.error else {"loss": loss}),
-            "batch": batch,
-            "ema": ema,
-            "file": file_settings(frames, options),
-            "total_energies": total_energies,
-            "data": frames.digest,
-            **({"files": files.digests()} if files.digests() else {}),
-            **references,
-            "split": split,
-            **_stress_weight(options, frames, files.split(frames, request.seed, split).train),
-            **_dynamics(options),
-        }
+        return replace(spec, versions=dict(self.versions(spec)))
 
     def definitions(self, spec: Spec) -> Sequence[str]:
         """See `bench.task.Suite.definitions`."""
@@ -266,6 +212,7 @@ class MolecularSuite:
         further = ["RMSE_F", "RMSE_E", "MAE_F_eV", "MAE_E_eV", "MAE_F_kcal", "MAE_E_kcal"]
         further += ["MAE_stress", "MAE_stress_GPa", "MD_drift", "MD_stable_steps", "MD_broken"]
         further += ["MAE_E_atom", "val_MAE_F", "val_MAE_E", "train_MAE_F"]
+        further += ["unseen_MAE_F", "unseen_MAE_E"]
         return Columns(main, further, ["EFwT", "cos_F", "MD_stable_steps"])
 
 
@@ -274,37 +221,6 @@ def _check_folder(path: Path) -> None:
     if not there.is_dir() or not os.access(there, os.W_OK):
         what = "no directory" if there == path else f"below {str(there)!r}, which is none"
         raise BadInput(f"--export {str(path)!r} is {what} that can be written to")
-
-
-def _stress_weight(
-    options: MolecularOptions, frames: Frames, training: np.ndarray
-) -> dict[str, float]:
-    """The weight of stresses in the loss, if there is one, which the training frames can follow."""
-    weight = options.stress_weight
-    if weight is None:
-        return {}
-    if not 0 <= weight < math.inf:
-        raise BadInput(f"--stress-weight must be a finite number of at least 0, got {weight}")
-    if not weight:
-        return {}
-    if not frames.stressed[training].any():
-        raise BadInput(
-            f"--stress-weight {weight:g}: no training frame of {frames.source} has a stress or"
-            " virial and is periodic along all three lattice vectors; the nearest is"
-            " --stress-weight 0"
-        )
-    return {"stress_weight": weight}
-
-
-def _dynamics(options: MolecularOptions) -> dict[str, int]:
-    """The steps of the molecular dynamics test, if one is asked for."""
-    if options.md is None:
-        return {}
-    # Imported here because it starts ASE.
-    from suites.molecular.molecular_dynamics import require_steps
-
-    require_steps(options.md)
-    return {"md": options.md}
 
 
 def _training(

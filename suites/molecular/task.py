@@ -28,6 +28,7 @@ from suites.molecular.data.frames import Frames
 from suites.molecular.data.neighbors import neighbor_pairs
 from suites.molecular.data.order import Order, find_order
 from suites.molecular.data.splits import Split
+from suites.molecular.data.unseen import Unseen, unseen_elements
 from suites.molecular.diagnosis import diagnose
 from suites.molecular.export import ExportedPotential
 from suites.molecular.groups import SET, group_errors, of_set, set_errors
@@ -51,6 +52,7 @@ from suites.molecular.models.potential import (
 )
 from suites.molecular.molecular_dynamics import TEMPERATURE, TIME_STEP, TRAJECTORIES, Trajectory
 from suites.molecular.protocols import get_protocol
+from suites.molecular.references import given_references
 from suites.molecular.simulated import simulate_from_frames
 from suites.molecular.sources import built_frames
 from suites.molecular.stress import STRESS, predict_with_stress
@@ -60,7 +62,12 @@ from suites.molecular.stress_check import factor_warning
 _PROBE = 50
 #: Frames of an evaluation's batch: what fits a core's cache, and what keeps a GPU busy.
 _ROWS = {"cpu": 50, "cuda": 400}
-_LOSS_NAMES = {"train": "loss", "val": "heldout_loss", "test": "test_loss"}
+_LOSS_NAMES = {
+    "train": "loss",
+    "val": "heldout_loss",
+    "test": "test_loss",
+    "unseen": "unseen_loss",
+}
 UNUSED_STRESS = (
     "the frames have stresses: they are scored, and not trained on without --stress-weight W"
 )
@@ -118,14 +125,17 @@ class MolecularTask:
             **{of_set("test", name): frames.select(rows) for name, rows in split.further.items()},
         }
         self.reading = frames.reading
+        #: For the reader of the metrics.
+        self.warnings: Sequence[str] = frames.warnings
+        if "unseen_elements" in spec.settings:
+            self._set_unseen_apart(unseen_elements(frames, split))
         self.training_frames = frames.select(split.train)
         self.energy_unit = frames.energy_unit
         self.elements = np.unique(self.training_frames.numbers).tolist()
-        isolated = spec.settings.get("references", {})
         self.scale = label_scale(
             *label_choices(spec.axes, self.protocol.offset),
             self.training_frames,
-            {int(z): e for z, e in isolated.items()} if isinstance(isolated, Mapping) else {},
+            given_references(spec.settings),
         )
         stress_weight = spec.settings.get("stress_weight", 0.0)
         self.training = self._tensors(self.training_frames, stress_weight > 0)
@@ -147,6 +157,19 @@ class MolecularTask:
         self._trajectories: list[Trajectory] = []
         trained = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
         self.optimization = Optimization(trained, spec.training)
+
+    def _set_unseen_apart(self, unseen: Unseen) -> None:
+        """Score test frames of elements that no training frame has as a part of their own."""
+        test = self.parts["test"]
+        masks = {of_set("test", name): mask for name, mask in unseen.further.items()}
+        for name, mask in {"val": unseen.val, "test": unseen.test, **masks}.items():
+            self.parts[name] = self.parts[name].select(np.flatnonzero(~mask))
+        if unseen.test.any():
+            self.parts["unseen"] = test.select(np.flatnonzero(unseen.test))
+        apart = f"{unseen.describe()}: scored apart, as unseen_MAE_F, unseen_MAE_E"
+        if any(mask.any() for mask in masks.values()):
+            apart += "; left out of the further test sets"
+        self.warnings = [*self.warnings, apart]
 
     def _tensors(self, frames: Frames, stressed: bool = False) -> FrameTensors:
         """The frames with their labels in the network's unit, computed in float64.

@@ -178,3 +178,59 @@ def test_errors_of_each_config_type(tmp_path: Path) -> None:
     weighted = rows.mean() * metrics["MAE_E[small]"] + (~rows).mean() * metrics["MAE_E[large]"]
     assert weighted == pytest.approx(metrics["MAE_E"])
     assert built.unit("MAE_F[small]") == "eV/Å"
+
+
+def test_isolated_atoms_are_gone_before_elements_and_copies_are_looked_at(tmp_path: Path) -> None:
+    path = gap_file(tmp_path / "gap.xyz", atoms={**ATOMS, 78: -200.0})
+    frames = ase.io.read(path, ":")
+    ase.io.write(path, [*frames[:3], *frames], format="extxyz")
+    built = task("schnet:4x1", "baseline", *UNIT, problem=str(path))
+    # Platinum is only an isolated atom: no frame has it, and none is unseen. Nor is one a copy.
+    assert built.elements == [29, 79] and built.warnings == ()
+    assert "copies" not in built.spec.settings["split"]
+    frames[-1].numbers[0] = 78
+    frames[-1].info["config_type"] = "odd"
+    ase.io.write(path, frames, format="extxyz")
+    seeds = [seed for seed in range(30) if _refused(path, seed)]
+    assert 0 < len(seeds) < 30
+
+
+def _refused(path: Path, seed: int) -> bool:
+    try:
+        specify("schnet:4x1", "baseline", *UNIT, problem=str(path), seed=seed)
+    except BadInput as error:
+        assert "no training frame has Pt" in str(error)
+        return True
+    return False
+
+
+def test_auto_divides_by_no_rounding_where_isolated_atoms_explain_the_energies(
+    tmp_path: Path,
+) -> None:
+    path = gap_file(tmp_path / "gap.xyz")
+    frames = ase.io.read(path, ":")
+    for atoms in frames[2:]:
+        atoms.info["dft_energy"] = sum(ATOMS[int(z)] for z in atoms.numbers)
+    ase.io.write(path, frames, format="extxyz")
+    with pytest.raises(BadInput, match="explain those of 32 training frames to rounding"):
+        specify("schnet:4x1", "standardize", *UNIT, problem=str(path))
+    specify("schnet:4x1", "offset", *UNIT, problem=str(path))
+
+
+def test_stresses_stay_with_the_frames_that_are_kept(tmp_path: Path) -> None:
+    images = alloys(8)
+    for k, atoms in enumerate(images):
+        atoms.calc.results["stress"] = np.full(6, float(k))
+    del images[2].calc.results["forces"]
+    path = tmp_path / "f.xyz"
+    lone = isolated(29, -1.0)
+    lone.calc = SinglePointCalculator(lone, energy=-1.0, stress=np.full(6, 9.0))
+    ase.io.write(path, [lone, *images], format="extxyz")
+    frames = read_ase(path, "eV")
+    assert frames.stresses is not None
+    np.testing.assert_array_equal(frames.stresses[:, 0, 0], [0.0, 1.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+    # Messages name the frame by its number in the file.
+    images[5].calc.results["stress"] = np.full(6, np.nan)
+    ase.io.write(path, [lone, *images], format="extxyz")
+    with pytest.raises(BadInput, match="frame 6: 'stress' is not finite"):
+        read_ase(path, "eV")

@@ -108,6 +108,88 @@ def test_a_file_that_changes_before_its_run(files: dict[str, Path]) -> None:
         build(spec, CPU)
 
 
+def test_frames_that_are_in_two_files_are_said_and_stay(
+    files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = {name: ase.io.read(path, ":") for name, path in files.items()}
+    again = tmp_path / "again.xyz"
+    both = [*images["test"], *images["train"][3:7], *images["val"][:2]]
+    ase.io.write(again, both, format="extxyz")
+    words = ["--val-file", str(files["val"]), "--test-file", str(again), "--n-test", "18"]
+    found = built(files, *words)
+    expected = [
+        f"{again}: 4 of the 18 test frames are also training frames, of {files['train']}",
+        f"{again}: 2 of the 18 test frames are also validation frames, of {files['val']}",
+    ]
+    said = capsys.readouterr().err
+    assert len(found.warnings) == 2
+    for text, warning in zip(expected, found.warnings, strict=True):
+        assert warning.startswith(text) and text in said
+    assert (len(found.split.train), len(found.split.test)) == (30, 18)
+    assert built(files, "--test-file", str(files["test"])).warnings == ()
+
+
+def test_copies_within_the_training_file_stay_together_beside_a_test_file(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    images = ase.io.read(files["train"], ":")
+    twice = tmp_path / "twice.xyz"
+    ase.io.write(twice, [*images, *images], format="extxyz")
+    for seed in range(5):
+        found = built({**files, "train": twice}, "--test-file", str(files["test"]), seed=seed)
+        train, val = (set(rows % 30) for rows in (found.split.train, found.split.val))
+        assert len(train) == 27 and len(val) == 3 and not train & val
+
+
+def test_each_test_set_is_looked_at_for_unseen_elements(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    images = ase.io.read(files["far"], ":")
+    for atoms in images[:3]:
+        atoms.numbers[0] = 78
+    platinum = tmp_path / "platinum.xyz"
+    ase.io.write(platinum, images, format="extxyz")
+    words = ["--test-file", f"near={files['test']}", "--test-file", f"far={platinum}"]
+    with pytest.raises(BadInput, match=r"Pt, which 0 of 12 test .* 3 of 10 frames of 'far' have"):
+        built(files, *words)
+    found = built(files, *words, "--unseen-elements", "apart")
+    assert len(found.parts["test@far"]) == 7 and "unseen" not in found.parts
+    assert any("left out of the further test sets" in text for text in found.warnings)
+    found = built(files, "--test-file", str(platinum), "--unseen-elements", "apart")
+    assert len(found.parts["test"]) == 7 and len(found.parts["unseen"]) == 3
+
+
+def test_what_contradicts_itself_in_a_test_file_is_said_of_it(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    images = ase.io.read(files["test"], ":")
+    images.append(images[0])
+    again = tmp_path / "again.xyz"
+    ase.io.write(again, images, format="extxyz")
+    found = built(files, "--test-file", str(again))
+    (text,) = found.warnings
+    assert text.startswith(f"{again}: 1 of 13 frames are copies")
+
+
+def test_stresses_of_several_files_stay_with_their_frames(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    images = alloys(12)
+    for k, atoms in enumerate(images):
+        if k % 2:
+            atoms.calc.results["stress"] = np.arange(6.0) + k
+    strained = tmp_path / "strained.xyz"
+    ase.io.write(strained, images, format="extxyz")
+    found = built(files, "--test-file", str(files["far"]), "--test-file", f"s={strained}")
+    assert not found.training_frames.stressed.any()
+    part = found.parts["test@s"]
+    assert part.stressed.tolist() == [k % 2 == 1 for k in range(12)]
+    np.testing.assert_allclose(part.stresses[1::2, 0, 0], np.arange(1, 12, 2))
+    metrics = found.evaluate().metrics
+    assert metrics["MAE_stress@s"] > 0 and "MAE_stress" not in metrics
+    assert found.unit("MAE_stress@s") == "eV/Å³"
+
+
 def test_names_of_test_sets() -> None:
     found = named_test_files(["a=x/one.xyz", "two.extxyz.gz"])
     assert found == {"a": Path("x/one.xyz"), "two": Path("two.extxyz.gz")}

@@ -98,7 +98,7 @@ def test_few_frames_are_said_and_no_option_is_blamed(
     assert "batches of all 3 training frames, which are fewer than the 10 of" in said
     with pytest.raises(BadInput, match="--batch must be from 1 to 3"):
         spec(path, "--batch", "10")
-    with pytest.raises(BadInput, match="at least 3 frames, got 2"):
+    with pytest.raises(BadInput, match="at least 3 different frames, got 2"):
         spec(write_walk(tmp_path / "two.npz", 2))
 
 

@@ -3,7 +3,8 @@
 Such a file may come from anyone, and ASE trusts it. So only `FORMATS` are read, nothing is
 unpickled, no server is asked, and the unpacked size of a file is limited before it is unpacked.
 
-Such a file has no units of its own, so the caller gives them. SchNetPack's databases
+Extended XYZ, trajectories and databases have no units of their own, so the caller gives them;
+outputs of programs are converted by ASE. SchNetPack's databases
 (`schnetpack.data.ASEAtomsData`) have units: they keep the labels in ``row.data``, and the units in
 the database's metadata.
 """
@@ -55,6 +56,10 @@ FORMATS = (
     "vasp-xml",
     "xsf",
 )
+
+#: Those of them that have no unit of their own: whoever writes them chooses. The others are
+#: programs' outputs, whose units are known: ASE's readers return eV, Å and eV/Å.
+CONTAINERS = ("extxyz", "xyz", "traj", "runnerdata", "xsf")
 
 #: Largest text that is held in memory as a whole: what a compressed file unpacks to, a database in
 #: JSON. A million frames of nine atoms are 1 GiB as extended XYZ.
@@ -117,6 +122,7 @@ def read_ase(
     *,
     energy_key: str | None = None,
     forces_key: str | None = None,
+    force_unit: str | None = None,
     stress_key: str | None = None,
     stress_unit: str | None = None,
     require_labels: bool = False,
@@ -129,13 +135,14 @@ def read_ase(
 
     Args:
         path: The file.
-        energy_unit: Unit of the energies, and of the forces per `length_unit`; None only for a
-            SchNetPack database, which has its own.
+        energy_unit: Unit of the energies; None only for a SchNetPack database and a program's
+            output, which have their own.
         length_unit: Unit of positions and cells; by default Å or the database's own.
         sequential: The frames are a trajectory in its order. SchNetPack's database of revised
             MD17 never is: it keeps the random order of the published file.
         energy_key: Name of the energies; by default `find_keys` looks for it.
         forces_key: Name of the forces, likewise.
+        force_unit: Unit of the forces; by default `energy_unit` per `length_unit`.
         stress_key: Name of the stresses, see `read_stresses`; they may be missing.
         stress_unit: Their unit, likewise.
         require_labels: A frame without energy or forces is an error. Otherwise it is left out, and
@@ -146,9 +153,9 @@ def read_ase(
 
     Raises:
         BadInput: The file cannot be read, has none of `FORMATS`, or is larger than `MAX_BYTES`. Or
-            a unit is missing, unknown or contradicts the database's. Or the names of the labels
-            cannot be told, no frame has both, or forces have a wrong shape. Or `Frames.check`
-            refuses the frames.
+            a unit is missing, unknown or contradicts the file's. Or the names of the labels cannot
+            be told, no frame has both, or forces have a wrong shape. Or `Frames.check` refuses the
+            frames.
     """
     size = require_file(path, MAX_TEXT_BYTES if path.suffix == ".json" else MAX_BYTES)
     is_database = path.suffix in _DATABASES
@@ -157,9 +164,15 @@ def read_ase(
     if own:
         keys = _own_keys(path, metadata["_property_unit_dict"], energy_key, forces_key)
         energy_key, forces_key = keys.energy, keys.forces
-        scale = _own_units(path, metadata, energy_key, forces_key, energy_unit, length_unit)
+        scale = _own_units(
+            path, metadata, energy_key, forces_key, energy_unit, length_unit, force_unit
+        )
     else:
-        scale = _given_units(path, energy_unit, length_unit)
+        form = None if is_database else _guarded(path, lambda: _format(path))
+        if form in (None, *CONTAINERS):
+            scale = _given_units(path, energy_unit, length_unit, force_unit)
+        else:
+            scale = _program_units(path, form, energy_unit, length_unit, force_unit)
     if is_database:
         frames = _guarded(path, lambda: _bounded(_rows(path, only_data=own), size))
     else:
@@ -294,13 +307,19 @@ def _metadata(path: Path) -> dict[str, Any]:
     return dict(_database(path).metadata)
 
 
+def _format(path: Path) -> str:
+    """ASE's name of the file's format; absolute, as ASE takes ``postgres…`` for a server."""
+    from ase.io.formats import filetype
+
+    return str(filetype(str(path.resolve())))
+
+
 def _images(path: Path, size: int) -> list[_Raw]:
     import ase.io
-    from ase.io.formats import filetype, get_compression
+    from ase.io.formats import get_compression
 
-    # Absolute, since ASE takes what begins with ``postgres`` or ``mysql`` for a server.
     name = str(path.resolve())
-    form = filetype(name)
+    form = _format(path)
     if form not in FORMATS:
         raise BadInput(
             f"{path}: of the format {form!r}, which is not read (allowed: {', '.join(FORMATS)},"
@@ -415,7 +434,9 @@ def _rows(path: Path, only_data: bool) -> Iterator[_Raw]:
         yield _Raw(row.numbers, row.positions, row.cell, row.pbc, labels)
 
 
-def _given_units(path: Path, energy_unit: str | None, length_unit: str | None) -> _Units:
+def _given_units(
+    path: Path, energy_unit: str | None, length_unit: str | None, force_unit: str | None
+) -> _Units:
     if energy_unit is None:
         raise BadInput(
             f"{path}: the file does not say its units; give that of its energies"
@@ -423,7 +444,25 @@ def _given_units(path: Path, energy_unit: str | None, length_unit: str | None) -
         )
     units.in_ev(energy_unit)
     length = units.in_angstrom(length_unit or "Ang")
-    return _Units(energy_unit, length, 1.0 / length)
+    force = 1.0 / length if force_unit is None else units.force_in(force_unit, energy_unit)
+    return _Units(energy_unit, length, force)
+
+
+def _program_units(path: Path, form: str | None, *asked: str | None) -> _Units:
+    """The units of ASE, which converts programs' outputs; what was `asked` must be the same."""
+    for what, option, unit, own in zip(
+        ("energies", "positions", "forces"),
+        ("energy", "length", "force"),
+        asked,
+        ("eV", "Ang", "eV/Ang"),
+        strict=True,
+    ):
+        if unit not in (None, own):
+            raise BadInput(
+                f"{path}: --{option}-unit {unit}: ASE reads {form} and converts its {what} to"
+                f" {own} (allowed: {own}, or no --{option}-unit)"
+            )
+    return _Units("eV", 1.0, 1.0)
 
 
 def _own_keys(
@@ -444,6 +483,7 @@ def _own_units(
     forces_key: str,
     energy_unit: str | None,
     length_unit: str | None,
+    force_unit: str | None,
 ) -> _Units:
     """The units of a SchNetPack database; units that were asked for must be the same."""
     properties = metadata["_property_unit_dict"]
@@ -462,6 +502,11 @@ def _own_units(
     ):
         if asked not in (None, own):
             raise BadInput(f"{path}: its {what} are in {own} by its metadata, not in {asked}")
+    if force_unit is not None and not math.isclose(force, units.force_in(force_unit, energy)):
+        raise BadInput(
+            f"{path}: its forces are in {properties[forces_key]} by its metadata, not in"
+            f" {force_unit}"
+        )
     return _Units(energy, units.in_angstrom(length), force)
 
 

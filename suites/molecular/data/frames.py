@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.text.errors import BadInput
+from suites.molecular.data.overlaps import NEAREST, coinciding_atoms
 from suites.molecular.data.reading import Reading
 from suites.molecular.units import in_ev
 
@@ -44,6 +45,9 @@ class Frames:
             without one. ``None``: no frame has one.
         groups: (frames,) text, the ``config_type`` of each frame; None if the source has none.
         reading: How the source was read, where that is more than its fixed layout.
+        copies: (frames,) int64, for each frame the first that it is a copy of, itself if there is
+            none; None where copies were not looked for.
+        warnings: Sentences about the labels, for whoever reads results of these frames.
     """
 
     numbers: np.ndarray
@@ -60,6 +64,8 @@ class Frames:
     stresses: np.ndarray | None = None
     groups: np.ndarray | None = None
     reading: Reading | None = None
+    copies: np.ndarray | None = None
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.energies)
@@ -118,7 +124,8 @@ class Frames:
         Raises:
             BadInput: There is no frame, an array has the wrong shape, a number is not finite, an
                 atomic number does not exist, a periodic direction has no lattice vector, an atom is
-                farther away than `FARTHEST`, or a cell is narrower than `SMALLEST_WIDTH`.
+                farther away than `FARTHEST`, a cell is narrower than `SMALLEST_WIDTH`, or two atoms
+                of a frame are at one place (`suites.molecular.data.overlaps`).
         """
         count, atoms = len(self.energies), len(self.numbers)
         if not count:
@@ -157,7 +164,22 @@ class Frames:
             frame = int(np.argwhere(self.pbc & (lengths == 0))[0][0])
             raise BadInput(f"{self.source}: frame {frame} is periodic without a lattice vector")
         self._check_lengths()
+        self._check_overlaps()
         return self
+
+    def _check_overlaps(self) -> None:
+        """Refuse two atoms at one place, between which no force is finite."""
+        found = coinciding_atoms(self.positions, self.first, self.cells, self.pbc)
+        if found is not None:
+            from ase.data import chemical_symbols
+
+            frame, first, second, distance = found
+            numbers = self.numbers[self.first[frame] :]
+            one, other = (f"{atom} ({chemical_symbols[numbers[atom]]})" for atom in (first, second))
+            raise BadInput(
+                f"{self.source}: atoms {one} and {other} of frame {frame} are at one place:"
+                f" {distance:.3g} Å apart, at least {NEAREST:g} Å are needed for finite forces"
+            )
 
     def _check_lengths(self) -> None:
         """Refuse lengths with which any neighbour list would cost too much."""

@@ -59,6 +59,7 @@ def read_npz(
     energy_unit: str | None = None,
     energy_key: str | None = None,
     forces_key: str | None = None,
+    force_unit: str | None = None,
 ) -> Frames:
     """Frames of an npz file, positions in Å, energies in the file's unit.
 
@@ -72,6 +73,7 @@ def read_npz(
             published kcal/mol; required in any other layout that does not name it.
         energy_key: Name of the energies; by default that of the layout.
         forces_key: Name of the forces, likewise.
+        force_unit: Unit of the forces; by default that of the energies per that of the positions.
 
     Returns:
         The frames in the order of the trajectory. They are `sequential`, except those of a
@@ -111,8 +113,11 @@ def read_npz(
                 f"{path}: {key!r} must be {'numbers' if 'f' in kinds else 'whole numbers'} in"
                 f" {dimensions} dimensions, got {shortened(array.dtype)} of the shape {array.shape}"
             )
+    per_length = 1.0 / angstrom if force_unit is None else units.force_in(force_unit, unit)
     if angstrom != 1.0:
-        positions, forces = positions * angstrom, forces / angstrom
+        positions = positions * angstrom
+    if per_length != 1.0:
+        forces = forces * per_length
     if numbers.ndim == 2 and (
         not len(numbers) or not numbers.all() or (numbers != numbers[0]).any()
     ):

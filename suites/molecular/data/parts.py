@@ -12,8 +12,9 @@ import numpy as np
 
 from bench.spec.randomness import numpy_generator
 from bench.text.errors import BadInput
+from suites.molecular.data.duplicates import SAME, first_copies
 from suites.molecular.data.frames import Frames
-from suites.molecular.data.splits import HELD, Split, split_frames
+from suites.molecular.data.splits import HELD, Split, split_of
 
 #: Name of the test set if it is the only one and nobody names it.
 TEST = "test"
@@ -48,24 +49,26 @@ class PartFiles:
             found["test"] = [[name, frames.digest] for name, frames in self.tests.items()]
         return found
 
+    def all(self) -> list[Frames]:
+        """The validation frames, then those of each test set."""
+        return [frames for _, frames in self._files()]
+
     def split(self, training: Frames, seed: int, settings: Mapping[str, Any]) -> Split:
         """The split of `joined`.
 
         Args:
             training: Frames of the training file.
             seed: Root of the random numbers.
-            settings: Other arguments of `split_frames`. ``n_val`` and ``n_test`` are also the most
+            settings: As of `split_of`. ``n_val`` and ``n_test`` are also the most
                 frames that are drawn of each file.
 
         Raises:
-            BadInput: As `split_frames`.
+            BadInput: As `split_of`.
         """
         if self.held == HELD:
-            return split_frames(len(training), seed=seed, **settings)
+            return split_of(training, seed, settings)
         kept = {k: v for k, v in settings.items() if k[2:] in self.held or k[:2] != "n_"}
-        split = split_frames(
-            len(training), seed=seed, held=self.held, n_train=settings["n_train"], **kept
-        )
+        split = split_of(training, seed, {**kept, "n_train": settings["n_train"]}, self.held)
         rows, first = {}, len(training)
         for name, frames in self._files():
             most = settings["n_val"] if name == "val" else settings["n_test"]
@@ -78,12 +81,48 @@ class PartFiles:
         return replace(split, val=val, test=test, further={k[5:]: v for k, v in rows.items()})
 
     def joined(self, training: Frames) -> Frames:
-        """The training file's frames, then the validation file's, then those of each test file."""
-        return joined([training, *(frames for _, frames in self._files())])
+        """The training file's frames, then the validation file's, then those of each test file.
+
+        Their warnings are those of the training file, then those of `warnings`.
+        """
+        whole = joined([training, *self.all()])
+        return replace(whole, warnings=(*training.warnings, *self.warnings(training)))
+
+    def warnings(self, training: Frames) -> tuple[str, ...]:
+        """Sentences about the validation and test files, each with the name of its file.
+
+        Beside what was found in each file: how many of its frames the training file has too, and
+        how many of a test file the validation file. They stay where they are.
+        """
+        files = self._files()
+        if not files:
+            return ()
+        found = [f"{frames.source}: {text}" for _, frames in files for text in frames.warnings]
+        copies = first_copies(joined([training, *self.all()]))
+        start = known = len(training)
+        for name, frames in files:
+            of_these = copies[start : start + len(frames)]
+            part = "validation" if name == "val" else "test"
+            again = int((of_these < known).sum())
+            if again:
+                found.append(_known(frames, part, again, "training", training))
+            if self.val is not None and part == "test":
+                chosen = (of_these >= known) & (of_these < known + len(self.val))
+                if chosen.any():
+                    found.append(_known(frames, part, int(chosen.sum()), "validation", self.val))
+            start += len(frames)
+        return tuple(found)
 
     def _files(self) -> list[tuple[str, Frames]]:
         own = [] if self.val is None else [("val", self.val)]
         return [*own, *((f"test:{name}", frames) for name, frames in self.tests.items())]
+
+
+def _known(frames: Frames, part: str, count: int, other: str, file: Frames) -> str:
+    return (
+        f"{frames.source}: {count} of the {len(frames)} {part} frames are also {other} frames, of"
+        f" {file.source} (to {SAME:g} Å)"
+    )
 
 
 def joined(several: Sequence[Frames]) -> Frames:
@@ -126,6 +165,7 @@ def joined(several: Sequence[Frames]) -> Frames:
         stresses=stresses,
         groups=groups,
         sequential=False,
+        copies=None,
     )
 
 

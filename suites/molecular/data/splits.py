@@ -15,6 +15,7 @@ import numpy as np
 
 from bench.spec.randomness import numpy_generator
 from bench.text.errors import BadInput, unknown
+from suites.molecular.data.frames import Frames
 
 #: Blocks of a trajectory, unless told otherwise.
 BLOCKS = 20
@@ -25,6 +26,7 @@ FILES = "files"
 #: The parts that are drawn from the training file unless they have a file of their own.
 HELD = ("val", "test")
 _TRAIN, _VAL, _TEST = range(3)
+_DROPPED = -1
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def split_frames(
     blocks: int = BLOCKS,
     gap: int = 0,
     held: Sequence[str] = HELD,
+    copies: np.ndarray | None = None,
 ) -> Split:
     """Split `count` frames 80/10/10.
 
@@ -101,6 +104,9 @@ def split_frames(
         gap: Frames to drop between blocks of different sets.
         held: The parts that are drawn; one that is not is empty, and its frames train. `FILES` is
             the kind where none is.
+        copies: (count,) for each frame the first that it is a copy of: all copies of a frame are in
+            one part. Of blocks that is the test part where one of them is, else the validation
+            part; and a copy of a frame that is dropped is dropped rather than trained on.
 
     Raises:
         BadInput: The kind is unknown, there are too few frames for the parts, the blocks or the
@@ -109,10 +115,15 @@ def split_frames(
     random = numpy_generator(seed, "split")
     if kind == "blocks":
         roles = _block_roles(count, blocks, gap, random, held)
+        if copies is not None:
+            roles = _of_copies(roles, copies)
     elif kind == "random":
         if gap:
             raise BadInput(f"a random split has no gap, got {gap}")
-        roles = _random_roles(count, random, held)
+        which = np.arange(count)
+        if copies is not None:
+            _, which = np.unique(copies, return_inverse=True)
+        roles = _random_roles(int(which.max(initial=-1)) + 1, random, held)[which]
     elif kind == FILES and not held:
         roles = np.full(count, _TRAIN)
     else:
@@ -140,6 +151,33 @@ def split_frames(
     )
 
 
+def split_of(
+    frames: Frames, seed: int, settings: Mapping[str, Any], held: Sequence[str] = HELD
+) -> Split:
+    """The split of the frames of one file that a spec's settings describe.
+
+    Args:
+        frames: All frames.
+        seed: As of `split_frames`.
+        settings: Its other arguments; ``copies`` is true where copies of a frame stay together.
+        held: As of `split_frames`.
+
+    Raises:
+        BadInput: As `split_frames`.
+    """
+    given = dict(settings)
+    copies = frames.copies if given.pop("copies", False) else None
+    return split_frames(len(frames), seed=seed, held=held, copies=copies, **given)
+
+
+def _of_copies(roles: np.ndarray, copies: np.ndarray) -> np.ndarray:
+    """(count,) the role that all copies of a frame get, of those that they would have."""
+    order = np.array([_TRAIN, _DROPPED, _VAL, _TEST])
+    highest = np.zeros(len(roles), dtype=np.int64)
+    np.maximum.at(highest, copies, (roles[:, None] == order).argmax(axis=1))
+    return np.asarray(order[highest[copies]])
+
+
 def _tenths(count: int, random: np.random.Generator, held: Sequence[str]) -> np.ndarray:
     """(count,) a role each, drawn: a tenth for each part that is held out, the others train."""
     tenth = max(1, count // 10)
@@ -154,7 +192,7 @@ def _tenths(count: int, random: np.random.Generator, held: Sequence[str]) -> np.
 
 def _random_roles(count: int, random: np.random.Generator, held: Sequence[str]) -> np.ndarray:
     if count < 3:
-        raise BadInput(f"a split needs at least 3 frames, got {count}")
+        raise BadInput(f"a split needs at least 3 different frames, got {count}")
     return _tenths(count, random, held)
 
 
@@ -176,7 +214,7 @@ def _block_roles(
     roles = np.repeat(kinds, np.diff(edges))
     for edge, before, after in zip(edges[1:-1], kinds[:-1], kinds[1:], strict=True):
         if before < after:
-            roles[edge - gap : edge] = -1
+            roles[edge - gap : edge] = _DROPPED
         elif before > after:
-            roles[edge : edge + gap] = -1
+            roles[edge : edge + gap] = _DROPPED
     return roles

@@ -79,6 +79,7 @@ def load_frames(problem: Problem, options: DataOptions) -> Frames:
         BadInput: The file is missing or wrong.
     """
     path = problem.find(options).resolve()
+    options = options.spelled()
     unit = problem.energy_unit if options.energy_unit is None else options.energy_unit
     if problem.energy_unit not in (None, unit):
         raise BadInput(f"problem {problem.name!r} is in {problem.energy_unit}, not in {unit}")
@@ -88,20 +89,38 @@ def load_frames(problem: Problem, options: DataOptions) -> Frames:
         if problem.energy_unit is not None and getattr(options, option) is not None:
             name = option.replace("_", "-")
             raise BadInput(f"--{name}: the keys of {path.name}, {problem.name}, are fixed")
+    if problem.energy_unit is not None and options.force_unit is not None:
+        raise BadInput(
+            f"--force-unit {options.force_unit}: problem {problem.name!r} is in"
+            f" {problem.energy_unit}/Ang"
+        )
     asked = replace(options, energy_unit=unit)
-    frames = _read(path, asked, problem.sequential, path.stat().st_mtime_ns)
+    modified = path.stat().st_mtime_ns
+    if problem.energy_unit is None:
+        frames = _read_own(path, asked, problem.sequential, modified)
+    else:
+        frames = _read(path, asked, problem.sequential, modified)
     return frames if problem.formula is None else frames.require_molecule(problem.formula)
 
 
 def load_file(path: Path, options: DataOptions) -> Frames:
-    """The frames of a further file of a problem, kept for the process's other runs.
+    """The frames of a further file of a problem, examined, kept for the process's other runs.
 
     Raises:
         BadInput: The file is missing or wrong.
     """
     if not path.is_file():
         raise BadInput(f"{path}: there is no such file")
-    return _read(path.resolve(), options, True, path.stat().st_mtime_ns)
+    return _read_own(path.resolve(), options.spelled(), True, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _read_own(path: Path, options: DataOptions, sequential: bool, modified: int) -> Frames:
+    """The frames of a user's own file, examined: nobody has looked at it yet."""
+    from suites.molecular.data.examined import examined
+
+    frames = _read(path, options, sequential, modified)
+    return examined(frames, options.length_unit, options.force_unit)
 
 
 @functools.lru_cache(maxsize=8)
@@ -114,7 +133,13 @@ def _read(path: Path, options: DataOptions, sequential: bool, modified: int) -> 
             if getattr(options, option) is not None:
                 name = option.replace("_", "-")
                 raise BadInput(f"--{name}: {path.name} is an npz file, in Å and without stresses")
-        return read_npz(path, options.energy_unit, options.energy_key, options.forces_key)
+        return read_npz(
+            path,
+            options.energy_unit,
+            options.energy_key,
+            options.forces_key,
+            options.force_unit,
+        )
     from suites.molecular.data.ase_file import read_ase
 
     return read_ase(
@@ -124,6 +149,7 @@ def _read(path: Path, options: DataOptions, sequential: bool, modified: int) -> 
         sequential,
         energy_key=options.energy_key,
         forces_key=options.forces_key,
+        force_unit=options.force_unit,
         stress_key=options.stress_key,
         stress_unit=options.stress_unit,
         require_labels=options.require_labels,

@@ -1,4 +1,4 @@
-"""What a suite says to the user beside its results: one line on stderr, once a process."""
+"""Sentences about the input, said once."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from bench.text.errors import one_line
 
 @functools.cache
 def say_once(text: str) -> None:
-    """Print a line on stderr, unless this process has printed it: a study asks for many runs."""
+    """Print one line on stderr, unless this process has printed it before."""
     print(f"bench: {one_line(text)}", file=sys.stderr)
