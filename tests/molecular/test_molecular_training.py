@@ -415,7 +415,9 @@ def test_with_batch_norm_the_scores_under_batch_statistics_stand_beside(tmp_path
     found = whole.evaluate().metrics["MAE_F_batch_statistics"]
     whole.net.train()
     test = whole.parts["test"]
-    forces = whole.net(whole._scored["test"].batch(np.arange(20)))["forces"].detach().numpy()
+    forces = (
+        whole.net(whole.scoring.tensors["test"].batch(np.arange(20)))["forces"].detach().numpy()
+    )
     wanted = np.abs(forces * whole.scale.factor - test.forces).mean()
     assert found == pytest.approx(wanted, rel=1e-9)
 
