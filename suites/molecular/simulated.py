@@ -9,9 +9,9 @@ from ase import Atoms
 
 from bench.spec.randomness import numpy_generator
 from suites.molecular import molecular_dynamics as dynamics
-from suites.molecular.calculator import PotentialCalculator
 from suites.molecular.data.frames import Frames
-from suites.molecular.export import ExportedPotential
+from suites.molecular.exported import ExportedPotential
+from suites.molecular.loaded_calculator import LoadedCalculator
 from suites.molecular.molecular_dynamics import (
     TEMPERATURE,
     TIME_STEP,
@@ -69,7 +69,7 @@ def simulate_from_frames(
     """
     count = min(TRAJECTORIES, len(frames))
     rows = np.sort(numpy_generator(seed, "md").choice(len(frames), count, replace=False))
-    calculator = PotentialCalculator(potential, device)
+    calculator = LoadedCalculator(potential, device)
     return molecular_dynamics(structures(frames.select(rows)), calculator, steps, seed)
 
 

@@ -27,7 +27,7 @@ from suites.molecular.data.neighbors import neighbor_pairs
 from suites.molecular.data.order import Order, find_order
 from suites.molecular.data.splits import Split
 from suites.molecular.diagnosis import diagnose
-from suites.molecular.export import ExportedPotential
+from suites.molecular.exported import ExportedPotential
 from suites.molecular.labels import label_scale, with_total_energies
 from suites.molecular.loss import WHOLE, EnergyForceLoss, Share
 from suites.molecular.metrics import unit_of
