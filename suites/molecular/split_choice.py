@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from bench.text.errors import BadInput
 from suites.molecular.budgets import Budget
 from suites.molecular.data.frames import Frames
@@ -16,6 +18,8 @@ from suites.molecular.problems.problem import Problem
 
 #: Of fewer frames a tenth is one frame, whose scores say little.
 _FEW = 10
+#: One to train on, and one for each other part.
+_FEWEST = 3
 _PARTS = {"n_train": "training", "n_val": "validation", "n_test": "test"}
 
 
@@ -55,6 +59,12 @@ def choose_split(
         BadInput: The split that was asked for does not suit the frames, or there are too few.
     """
     said: list[str] = []
+    different = len(frames) if frames.copies is None else len(np.unique(frames.copies))
+    if files.held and different < _FEWEST:
+        raise BadInput(
+            f"{frames.source}: a split needs at least {_FEWEST} different frames, got {different};"
+            " --val-file and --test-file take the others' from files of their own"
+        )
     if files.held:
         kind, apart = _kind(problem, frames, options, own, said, len(frames))
     else:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
 
 from bench.text.errors import BadInput
+from suites.molecular.data.ase_file import read_ase
 from suites.molecular.data.label_keys import find_keys
 
 FORCES = np.zeros((2, 3))
@@ -90,3 +94,15 @@ def test_energies_of_atoms_and_forces_of_the_wrong_shape_are_none() -> None:
         found({"energies": np.zeros(2), "forces": FORCES})
     with pytest.raises(BadInput, match="--forces-key"):
         found({"energy": 1.0, "REF_forces": np.zeros((2, 2))})
+
+
+def test_a_file_without_forces_is_none_for_potentials(tmp_path: Path) -> None:
+    """As QM9, whose energies are called ``U0``."""
+    frames = [Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.7 + k]]) for k in range(3)]
+    for atoms in frames:
+        atoms.info.update(U0=-1.0, mu=0.0)
+    path = tmp_path / "qm9.xyz"
+    ase.io.write(path, frames, format="extxyz")
+    for key in (None, "U0"):
+        with pytest.raises(BadInput, match=r"no forces.* nothing .* three numbers for each atom"):
+            read_ase(path, "Hartree", energy_key=key)

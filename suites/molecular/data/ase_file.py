@@ -33,7 +33,7 @@ from suites.molecular.data.raw_frames import (
     read_metadata,
 )
 from suites.molecular.data.reading import Reading, group_names, is_isolated_atom
-from suites.molecular.data.stresses import read_stresses, stated_unit
+from suites.molecular.data.stresses import find_stress_keys, read_stresses, stated_unit
 
 
 class _Stresses(NamedTuple):
@@ -108,7 +108,8 @@ def read_ase(
     sizes = [len(frame.numbers) for frame in frames]
     keys = find_keys(str(path), labels, sizes, energy_key, forces_key)
     if own and stress_unit is None:
-        stress_unit = stated_unit(path, metadata["_property_unit_dict"], stress_key)
+        named = [stress_key] if stress_key else find_stress_keys(path, labels, keys.energy)
+        stress_unit = stated_unit(path, metadata["_property_unit_dict"], named)
     return _assemble(
         path,
         frames,
@@ -192,6 +193,7 @@ def _assemble(
             length=scale.length,
             key=stress.key,
             unit=stress.unit,
+            energy_key=keys.energy,
             indices=indices,
         ),
         groups=group_names([frame.labels.get("config_type") for frame in kept]),

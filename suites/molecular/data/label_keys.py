@@ -35,6 +35,11 @@ _OTHER_FORCES = re.compile(
     "|weight"
 )
 
+_OTHER_STRESSES = re.compile(
+    "atom|calc|config|delta|diff|err|gap_|kin|mace_|max|mean|min|mises|norm|old_|pred|std|uncert|unit|var|vdw"
+    "|weight"
+)
+
 #: Share of the frames with the most frequent pair from which another pair is a candidate.
 _FREQUENT = 0.5
 
@@ -113,16 +118,22 @@ def choose_keys(
         of_energy = {energy_key: energies.get(energy_key, 0)}
     if forces_key is not None:
         of_forces = {forces_key: forces.get(forces_key, 0)}
-    for what, option, candidates in (
-        ("energy", "--energy-key", of_energy),
-        ("forces", "--forces-key", of_forces),
-    ):
-        if not candidates:
-            names = shortened(", ".join(sorted(there))) or "no labels"
-            raise BadInput(
-                f"{source}: frame 0 has no {what} under a name that is known;"
-                f" it has {names}: {option} NAME says which it is"
-            )
+    missing = {
+        what: option
+        for what, option, candidates in (
+            ("energy", "--energy-key", of_energy),
+            ("forces", "--forces-key", of_forces),
+        )
+        if not candidates
+    }
+    if missing:
+        names = shortened(", ".join(sorted(there))) or "no labels"
+        text = f"{source}: frame 0 has no {' and no '.join(missing)} under a name that is known"
+        text += f"; it has {names}: {' NAME and '.join(missing.values())} NAME says which it is"
+        if not forces:
+            text += ". Potentials are trained on energies and forces, and nothing in this file has"
+            text += " three numbers for each atom"
+        raise BadInput(text)
     energy, forces_name = _chosen(source, of_energy, of_forces)
     if energy_key is not None or forces_key is not None:
         return Keys(energy, forces_name)
@@ -140,6 +151,19 @@ def energy_family(key: str) -> str | None:
 def forces_family(key: str) -> str | None:
     """What a name says beside that it is forces (``ref_`` of ``REF_forces``); None if none."""
     return _family(key, _FORCES, _SHORT_FORCES, _OTHER_FORCES)
+
+
+def stress_family(key: str) -> str | None:
+    """What a name says beside that it is a stress (``ref_`` of ``REF_stress``); None if none."""
+    # ASE's ``stresses`` are the atoms'.
+    if "stresses" in str(key).lower():
+        return None
+    return _family(key, ("stress",), "", _OTHER_STRESSES)
+
+
+def virial_family(key: str) -> str | None:
+    """What a name says beside that it is a virial (``ref_`` of ``REF_virials``); None if none."""
+    return _family(key, ("virials", "virial"), "", _OTHER_STRESSES)
 
 
 def _family(key: str, words: Sequence[str], short: str, others: re.Pattern[str]) -> str | None:

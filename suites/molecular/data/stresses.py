@@ -6,7 +6,7 @@ wants to expand. A virial is −V·σ, an energy (G. Csányi et al., QUIP's and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,8 @@ import numpy as np
 from bench.files.untrusted import shortened
 from bench.text.errors import BadInput
 from suites.molecular import units
+from suites.molecular.data.label_keys import energy_family, stress_family, virial_family
 
-#: Names of stresses and of virials that are found by themselves, the first one first.
-STRESS_KEYS = ("stress", "REF_stress", "ref_stress", "dft_stress", "DFT_stress")
-VIRIAL_KEYS = (
-    "virial",
-    "virials",
-    "REF_virial",
-    "REF_virials",
-    "ref_virial",
-    "ref_virials",
-    "dft_virial",
-    "DFT_virial",
-)
 #: As a key: leave all stresses out.
 NO_STRESS = "none"
 
@@ -46,6 +35,7 @@ def read_stresses(
     length: float,
     key: str | None = None,
     unit: str | None = None,
+    energy_key: str = "energy",
     indices: Sequence[int] | None = None,
 ) -> np.ndarray | None:
     """The frames' stresses in `energy_unit` / Å³, ``None`` if no frame has one.
@@ -59,10 +49,11 @@ def read_stresses(
         pbc: (frames, 3).
         energy_unit: Of the energies. A virial has this unit.
         length: The file's unit of length, in Å.
-        key: Where the stress is, a virial if the name says ``virial``; without it one of
-            `STRESS_KEYS`, else of `VIRIAL_KEYS`; `NO_STRESS`: nowhere.
+        key: Where the stress is, a virial if the name says ``virial``; without it looked for
+            (`find_stress_keys`); `NO_STRESS`: nowhere.
         unit: Of stresses, one of `suites.molecular.units.PRESSURE_UNITS`; without it the energy's
             per cubed unit of length.
+        energy_key: Name of the energies, whose stress is looked for.
         indices: Number of each frame in the file, for messages; by default as they come.
 
     Returns:
@@ -78,6 +69,7 @@ def read_stresses(
     if key is not None and not any(frame.get(key) is not None for frame in labels):
         there = shortened(", ".join(sorted({str(name) for frame in labels for name in frame})))
         raise BadInput(f"{path}: --stress-key {key!r}: no frame has it; they have {there}")
+    names = find_stress_keys(path, labels, energy_key) if key is None else [key]
     per_volume = 1.0 / length**3
     if unit is not None:
         per_volume = units.pressure_in_ev(unit) / units.in_ev(energy_unit)
@@ -88,7 +80,7 @@ def read_stresses(
             continue
         where = f"{path}: frame {index if indices is None else indices[index]}"
         ways = []
-        for name in _present(frame, key):
+        for name in (name for name in names if frame.get(name) is not None):
             value = _matrix(where, name, frame[name])
             ways.append((name, -value / volume if is_virial(name) else value * per_volume))
         if ways:
@@ -101,13 +93,39 @@ def is_virial(key: str) -> bool:
     return "virial" in key.lower()
 
 
-def _present(frame: Mapping[str, Any], key: str | None) -> list[str]:
-    """The keys that a frame has: of those that are looked for, the first of each kind."""
-    if key is not None:
-        return [key] if frame.get(key) is not None else []
-    kinds = (STRESS_KEYS, VIRIAL_KEYS)
-    there = [[name for name in kind if frame.get(name) is not None] for kind in kinds]
-    return [names[0] for names in there if names]
+def find_stress_keys(path: Path, labels: Iterable[Mapping[str, Any]], energy_key: str) -> list[str]:
+    """The names of the stress and of the virial that belong to an energy, those that there are.
+
+    The one that is called as the energy is (``REF_stress`` to ``REF_energy``) comes first, then
+    ``stress`` or ``virial`` itself, then the only one that has another name; case does not count.
+
+    Args:
+        path: The file, for messages.
+        labels: What each frame has, by name.
+        energy_key: Name of the energies.
+
+    Raises:
+        BadInput: There are several, and none is called as the energy is.
+    """
+    sizes = {str(key): np.size(value) for frame in labels for key, value in frame.items()}
+    own = energy_family(energy_key)
+    found: list[str] = []
+    for family in (stress_family, virial_family):
+        called = {name: family(name) for name in sizes}
+        # A switch or a scalar of another name is no stress.
+        names = [n for n, of in called.items() if of in (own, "") or (of and sizes[n] > 1)]
+        for wanted in (own, ""):
+            exact = [name for name in names if called[name] == wanted]
+            if exact:
+                names = exact
+                break
+        if len(names) > 1:
+            raise BadInput(
+                f"{path}: several stresses: {shortened(', '.join(sorted(names)))}; --stress-key"
+                f" NAME says which, and {NO_STRESS} leaves them out"
+            )
+        found += names
+    return found
 
 
 def _matrix(where: str, key: str, value: Any) -> np.ndarray:
@@ -149,13 +167,13 @@ def _agreed(where: str, ways: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
     return stress
 
 
-def stated_unit(path: Path, stated: Mapping[str, Any], key: str | None) -> str | None:
+def stated_unit(path: Path, stated: Mapping[str, Any], keys: Sequence[str]) -> str | None:
     """The unit of stresses that a SchNetPack database states.
 
     Args:
         path: The file, for messages.
         stated: Unit of each property, as in the database's metadata.
-        key: See `read_stresses`.
+        keys: Names of the stress and of the virial, those that are read.
 
     Returns:
         One of `suites.molecular.units.PRESSURE_UNITS`; ``None`` if the database has no stress.
@@ -163,8 +181,8 @@ def stated_unit(path: Path, stated: Mapping[str, Any], key: str | None) -> str |
     Raises:
         BadInput: The unit is another one.
     """
-    names = [name for name in STRESS_KEYS if name in stated] if key is None else [key]
-    if not names or names[0] not in stated or is_virial(names[0]):
+    names = [name for name in keys if name in stated and not is_virial(name)]
+    if not names:
         return None
     text = str(stated[names[0]])
     plain = "".join(text.split()).replace("**", "^").replace("/Ang/Ang/Ang", "/Ang^3")
