@@ -105,8 +105,11 @@ def references_sentence(frames: Frames, setting: Mapping[str, Any]) -> list[str]
         return [f"{frames.source}: {count} isolated atoms are left out (--references {found})"]
     without = sorted({int(z) for z in frames.numbers} - {int(z) for z in found})
     fitted = ", ".join(chemical_symbols[z] for z in without)
+    atoms = "isolated atoms are no frames but the reference energies of"
+    if count == 1:
+        atoms = "isolated atom is no frame but the reference energy of"
     return [
-        f"{frames.source}: {count} isolated atoms are no frames but the reference energies of"
+        f"{frames.source}: {count} {atoms}"
         f" {', '.join(chemical_symbols[int(z)] for z in found)}, which an offset removes"
         f"{f'; fitted for {fitted}' if fitted else ''} (--references fitted fits all)"
     ]

@@ -61,9 +61,11 @@ class Reading:
         if self.without_labels:
             first = ", ".join(map(str, self.without_labels[:3]))
             more = ", …" if len(self.without_labels) > 3 else ""
+            count = len(self.without_labels)
             found.append(
-                f"{source}: {len(self.without_labels)} frames without an energy or forces are left"
-                f" out ({first}{more}); --require-labels makes that an error"
+                f"{source}: {count} frame{'s' * (count > 1)} without an energy or forces"
+                f" {'are' if count > 1 else 'is'} left out ({first}{more}); --require-labels makes"
+                " that an error"
             )
         return found
 
