@@ -172,6 +172,7 @@ def test_single_point_calculators_of_one_frame_keep_their_stress(tmp_path: Path)
         ({"stress": 1.0, "REF_stress": 2.0}, "energy", ["stress"]),
         ({"stress": 1.0, "REF_stress": 2.0}, "REF_energy", ["REF_stress"]),
         ({"dft_virial": 1.0}, "energy", ["dft_virial"]),
+        ({"stress": 1.0}, "e_dft", ["stress"]),
         ({"pbe_stress": 1.0, "pbe_virials": 2.0}, "pbe_energy", ["pbe_stress", "pbe_virials"]),
         ({"mace_stress": 1.0, "max_stress": 2.0, "stresses": 3.0}, "energy", []),
     ],
@@ -193,3 +194,17 @@ def test_several_stresses_of_other_names_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="several stresses: pbe_stress, scan_stress; --stress-key"):
         read_ase(path, "eV")
     assert read_ase(path, "eV", stress_key="scan_stress").stressed.all()
+
+
+def test_the_name_of_a_stress_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path / "f.xyz", "Virial", [np.eye(3)] * 3)
+    frames = read_ase(path, "eV")
+    assert frames.reading is not None and frames.reading.describe()["stress_keys"] == ["Virial"]
+    specify("schnet:4x1", "baseline", "--energy-unit", "eV", problem=str(path))
+    assert "stresses are its 'Virial' (--stress-key)" in capsys.readouterr().err
+    assert (
+        read_ase(path, "eV", stress_key="none")
+        .reading.describe()
+        .keys()
+        .isdisjoint({"stress_keys"})
+    )

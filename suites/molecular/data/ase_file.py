@@ -33,13 +33,18 @@ from suites.molecular.data.raw_frames import (
     read_metadata,
 )
 from suites.molecular.data.reading import Reading, group_names, is_isolated_atom
-from suites.molecular.data.stresses import find_stress_keys, read_stresses, stated_unit
+from suites.molecular.data.stresses import (
+    find_stress_keys,
+    read_stresses,
+    require_stress_key,
+    stated_unit,
+)
 
 
 class _Stresses(NamedTuple):
-    """What was said of the stresses; see `read_stresses`."""
+    """The names of the stress and of the virial, and what was said of the unit."""
 
-    key: str | None
+    keys: list[str]
     unit: str | None
 
 
@@ -72,8 +77,9 @@ def read_ase(
         energy_key: Name of the energies; by default `find_keys` looks for it.
         forces_key: Name of the forces, likewise.
         force_unit: Unit of the forces; by default `energy_unit` per `length_unit`.
-        stress_key: Name of the stresses, see `read_stresses`; they may be missing.
-        stress_unit: Their unit, likewise.
+        stress_key: Name of the stresses, see `require_stress_key`; by default `find_stress_keys`
+            looks for it. They may be missing.
+        stress_unit: Their unit, see `read_stresses`.
         require_labels: A frame without energy or forces is an error. Otherwise it is left out, and
             `Frames.reading` says so.
 
@@ -107,8 +113,11 @@ def read_ase(
     labels = [frame.labels for frame in frames]
     sizes = [len(frame.numbers) for frame in frames]
     keys = find_keys(str(path), labels, sizes, energy_key, forces_key)
+    if stress_key is None:
+        named = find_stress_keys(path, labels, keys.energy)
+    else:
+        named = require_stress_key(path, labels, stress_key)
     if own and stress_unit is None:
-        named = [stress_key] if stress_key else find_stress_keys(path, labels, keys.energy)
         stress_unit = stated_unit(path, metadata["_property_unit_dict"], named)
     return _assemble(
         path,
@@ -116,7 +125,7 @@ def read_ase(
         scale,
         sequential and not shuffled,
         keys,
-        _Stresses(stress_key, stress_unit),
+        _Stresses(named, stress_unit),
         require_labels,
     )
 
@@ -191,15 +200,15 @@ def _assemble(
             pbc,
             energy_unit=scale.energy,
             length=scale.length,
-            key=stress.key,
+            keys=stress.keys,
             unit=stress.unit,
-            energy_key=keys.energy,
             indices=indices,
         ),
         groups=group_names([frame.labels.get("config_type") for frame in kept]),
     ).check()
     isolated = [(int(found.numbers[found.first[row]]), float(energies[row])) for row in alone]
-    reading = Reading(*keys, tuple(left_out), tuple(isolated))
+    named = () if found.stresses is None else tuple(stress.keys)
+    reading = Reading(*keys, tuple(left_out), tuple(isolated), named)
     if len(alone) == len(kept):
         raise BadInput(f"{path}: all frames are isolated atoms, without forces to train on")
     rest = found if not alone else found.select(np.delete(np.arange(len(found)), alone))

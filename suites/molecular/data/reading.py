@@ -26,6 +26,7 @@ class Reading:
         passed: Names of other labels that would do.
         without_labels: Numbers of the frames of the file that are left out, which have no energy or
             no forces.
+        stress_keys: The names of its stresses and virials, where they are read.
         isolated: Atomic number and energy of each isolated atom, in the labels' unit; they are no
             frames.
     """
@@ -35,6 +36,7 @@ class Reading:
     passed: tuple[str, ...] = ()
     without_labels: tuple[int, ...] = ()
     isolated: tuple[tuple[int, float], ...] = ()
+    stress_keys: tuple[str, ...] = ()
 
     def describe(self) -> dict[str, Any]:
         """JSON values for the record."""
@@ -43,6 +45,7 @@ class Reading:
             "forces_key": self.forces_key,
             "frames_without_labels": len(self.without_labels),
             "isolated_atoms": [list(atom) for atom in self.isolated],
+            **({"stress_keys": list(self.stress_keys)} if self.stress_keys else {}),
         }
 
     def sentences(self, source: str) -> list[str]:
@@ -58,6 +61,9 @@ class Reading:
                 f"{source}: energies are its {self.energy_key!r}, forces its"
                 f" {self.forces_key!r}{others} (--energy-key, --forces-key)"
             )
+        if any(key not in ("stress", "virial") for key in self.stress_keys):
+            named = " and ".join(map(repr, self.stress_keys))
+            found.append(f"{source}: stresses are its {named} (--stress-key)")
         if self.without_labels:
             first = ", ".join(map(str, self.without_labels[:3]))
             more = ", …" if len(self.without_labels) > 3 else ""

@@ -33,9 +33,8 @@ def read_stresses(
     *,
     energy_unit: str,
     length: float,
-    key: str | None = None,
+    keys: Sequence[str],
     unit: str | None = None,
-    energy_key: str = "energy",
     indices: Sequence[int] | None = None,
 ) -> np.ndarray | None:
     """The frames' stresses in `energy_unit` / Å³, ``None`` if no frame has one.
@@ -49,11 +48,9 @@ def read_stresses(
         pbc: (frames, 3).
         energy_unit: Of the energies. A virial has this unit.
         length: The file's unit of length, in Å.
-        key: Where the stress is, a virial if the name says ``virial``; without it looked for
-            (`find_stress_keys`); `NO_STRESS`: nowhere.
+        keys: Where the stress is, and where the virial; see `is_virial`.
         unit: Of stresses, one of `suites.molecular.units.PRESSURE_UNITS`; without it the energy's
             per cubed unit of length.
-        energy_key: Name of the energies, whose stress is looked for.
         indices: Number of each frame in the file, for messages; by default as they come.
 
     Returns:
@@ -61,15 +58,9 @@ def read_stresses(
         along all three lattice vectors: it has no volume.
 
     Raises:
-        BadInput: No frame has `key`. Or a stress has another shape, is not finite or not
+        BadInput: A stress has another shape, is not finite or not
             symmetric, or contradicts the virial of its frame.
     """
-    if key == NO_STRESS:
-        return None
-    if key is not None and not any(frame.get(key) is not None for frame in labels):
-        there = shortened(", ".join(sorted({str(name) for frame in labels for name in frame})))
-        raise BadInput(f"{path}: --stress-key {key!r}: no frame has it; they have {there}")
-    names = find_stress_keys(path, labels, energy_key) if key is None else [key]
     per_volume = 1.0 / length**3
     if unit is not None:
         per_volume = units.pressure_in_ev(unit) / units.in_ev(energy_unit)
@@ -80,7 +71,7 @@ def read_stresses(
             continue
         where = f"{path}: frame {index if indices is None else indices[index]}"
         ways = []
-        for name in (name for name in names if frame.get(name) is not None):
+        for name in (name for name in keys if frame.get(name) is not None):
             value = _matrix(where, name, frame[name])
             ways.append((name, -value / volume if is_virial(name) else value * per_volume))
         if ways:
@@ -91,6 +82,25 @@ def read_stresses(
 def is_virial(key: str) -> bool:
     """Whether a key names a virial and not a stress."""
     return "virial" in key.lower()
+
+
+def require_stress_key(path: Path, labels: Sequence[Mapping[str, Any]], key: str) -> list[str]:
+    """The key that was asked for, of a virial if the name says ``virial``.
+
+    Args:
+        path: The file, for messages.
+        labels: What each frame has, by name.
+        key: `NO_STRESS` for none.
+
+    Raises:
+        BadInput: No frame has it.
+    """
+    if key == NO_STRESS:
+        return []
+    if not any(frame.get(key) is not None for frame in labels):
+        there = shortened(", ".join(sorted({str(name) for frame in labels for name in frame})))
+        raise BadInput(f"{path}: --stress-key {key!r}: no frame has it; they have {there}")
+    return [key]
 
 
 def find_stress_keys(path: Path, labels: Iterable[Mapping[str, Any]], energy_key: str) -> list[str]:
@@ -108,7 +118,7 @@ def find_stress_keys(path: Path, labels: Iterable[Mapping[str, Any]], energy_key
         BadInput: There are several, and none is called as the energy is.
     """
     sizes = {str(key): np.size(value) for frame in labels for key, value in frame.items()}
-    own = energy_family(energy_key)
+    own = energy_family(energy_key) or ""
     found: list[str] = []
     for family in (stress_family, virial_family):
         called = {name: family(name) for name in sizes}
