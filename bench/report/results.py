@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.report.variants import with_variants
 from bench.spec.versions import differs, newest_versions
 from bench.statistics.claims import Claim, claims
 from bench.statistics.effects import Effect, OnProblem, effect
@@ -204,8 +205,8 @@ class Results:
     def metrics(self) -> list[str]:
         """The metrics that the suite shows and some record has, each once."""
         asked = [n for c in self.columns.values() for n in (*c.main, *c.further)]
-        there = {name for record in self.records.values() for name in record.metrics}
-        found = [name for name in dict.fromkeys(asked) if name in there]
+        there = dict.fromkeys(n for record in self.records.values() for n in record.metrics)
+        found = with_variants(dict.fromkeys(asked), there)
         return [*found, *dict.fromkeys(n for case in self.cases for n in self.values_shown(case))]
 
     def values_shown(self, case: Case) -> list[str]:
@@ -221,7 +222,8 @@ class Results:
     @cached_property
     def errors_shown(self) -> list[str]:
         """Those of `metrics` of which less is better."""
-        others = {name for columns in self.columns.values() for name in columns.scores}
+        asked = {name for columns in self.columns.values() for name in columns.scores}
+        others = set(with_variants(asked, self.metrics))
         others |= {name for case in self.cases for name in self.values_shown(case)}
         return [name for name in self.metrics if name not in others]
 

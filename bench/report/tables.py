@@ -16,6 +16,7 @@ from rich.table import Table as Grid
 from bench.arm import BASELINE
 from bench.report.convergence import CONVERGED, clause
 from bench.report.tabulation import Table, is_numeric, shown
+from bench.report.variants import with_variants
 from bench.spec.spec import Spec
 from bench.spec.versions import conflict
 from bench.store.record import Record
@@ -43,16 +44,18 @@ def print_tables(
     for problem, model in dict.fromkeys((r.problem, r.model) for r in records):
         of_problem = [r for r in records if (r.problem, r.model) == (problem, model)]
         by_arm = {arm: [r for r in of_problem if r.arm == arm] for arm in _arms(of_problem)}
-        present = {name for record in of_problem for name in record.metrics}
+        present = dict.fromkeys(name for record in of_problem for name in record.metrics)
         asked = columns(problem)
         main = [name for name in asked.main if name in present] or [asked.main[0]]
-        further = [name for name in asked.further if name in present]
-        further += asked.values_of(name for record in of_problem for name in record.metrics)
-        columns_of_main = _main_columns(by_arm, main, asked.scores, now)
+        shown = with_variants([*asked.main, *asked.further], present)
+        further = [name for name in shown if name not in asked.main]
+        further += asked.values_of(present)
+        scores = with_variants(asked.scores, present)
+        columns_of_main = _main_columns(by_arm, main, scores, now)
         arms = _Column("arm", list(by_arm), "left")
         _print_columns(_title(of_problem), arms, columns_of_main, console)
         if further:
-            terms = [_metric(by_arm, name, asked.scores) for name in further]
+            terms = [_metric(by_arm, name, scores) for name in further]
             _print_columns(None, arms, terms, console)
         for note in [*_early(by_arm.get(BASELINE, []), asked.skills), *_notes(by_arm)]:
             console.print(f"  {note}", soft_wrap=True, markup=False, emoji=False)
@@ -106,7 +109,7 @@ def _print_columns(
             together.append(waiting.pop(0))
         grid = Grid(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for column in together:
-            grid.add_column(column.header, justify=column.justify, no_wrap=True)
+            grid.add_column(escape(column.header), justify=column.justify, no_wrap=True)
         for cells in zip(*(column.cells for column in together), strict=True):
             grid.add_row(*(escape(cell) for cell in cells))
         console.print(grid)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+from bench.techniques.label_rounding import decimal_rounding, float_rounding
 from bench.techniques.registry import Choice, Registry
 from bench.text.errors import BadInput
 from bench.text.numbers import parse_real
@@ -31,12 +32,16 @@ if TYPE_CHECKING:
 class LabelStatistics:
     """Statistics of the labels of one group (one output), known before training.
 
+    A deviation or a root mean square that is no larger than the labels' rounding is 0: nothing may
+    be divided by noise.
+
     Attributes:
         mean: Mean label.
         std: Standard deviation.
         rms: Root mean square.
         count: Number of labels.
         unit: The labels' unit.
+        rounding: What the labels are known to, in their unit (`bench.techniques.label_rounding`).
     """
 
     mean: float
@@ -44,21 +49,38 @@ class LabelStatistics:
     rms: float
     count: int
     unit: str
+    rounding: float = 0.0
 
     @classmethod
-    def of(cls, labels: np.ndarray, unit: str) -> LabelStatistics:
-        """The statistics of labels of any shape; all 0 where there are none."""
+    def of(cls, labels: np.ndarray, unit: str, whole: np.ndarray | None = None) -> LabelStatistics:
+        """The statistics of labels of any shape; all 0 where there are none.
+
+        Args:
+            labels: What is predicted, in `unit`.
+            unit: The labels' unit.
+            whole: The labels as they were known, where `labels` are what a reference left of them.
+        """
         if not labels.size:
             return cls(0.0, 0.0, 0.0, 0, unit)
-        rms = math.sqrt(float((labels**2).mean()))
-        return cls(float(labels.mean()), float(labels.std()), rms, labels.size, unit)
+        rounding = float_rounding(labels if whole is None else whole)
+        if whole is not None:
+            rounding = max(rounding, decimal_rounding(whole))
+        found = (labels.std(), math.sqrt(float((labels**2).mean())))
+        std, rms = (_above(float(value), rounding) for value in found)
+        return cls(float(labels.mean()), std, rms, labels.size, unit, rounding)
 
     def less(self, offset: float) -> LabelStatistics:
         """The statistics of the labels less a constant in their unit."""
         if offset == 0:
             return self
         mean = self.mean - offset
-        return replace(self, mean=mean, rms=math.hypot(self.std, mean))
+        rms = _above(math.hypot(self.std, mean), self.rounding)
+        return replace(self, mean=mean, rms=rms)
+
+
+def _above(value: float, rounding: float) -> float:
+    """A deviation, or 0 where it is not above the labels' rounding."""
+    return 0.0 if value <= rounding else value
 
 
 @dataclass(frozen=True)
@@ -93,7 +115,7 @@ Rescaling = Callable[[LabelStatistics], float | Scale]
 def constant(value: str | None) -> Rescaling:
     """``rescale=C``: divide by C; ``rescale=auto``: by the root mean square of what is predicted.
 
-    A group whose labels are all 0 keeps its unit under ``auto``.
+    A group whose labels are all 0, or 0 but for rounding, keeps its unit under ``auto``.
 
     Args:
         value: The text after ``=``; a suite replaces the bare token by its own default.

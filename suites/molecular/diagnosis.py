@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,6 +40,8 @@ _NO_BETTER = 0.98
 _MISMATCHED = 2.0
 #: Forces in training that other frames change by less than this fraction are their own.
 _COUPLED = 0.01
+#: Relaxed structures and symmetric ones have none.
+_NO_FORCES = "all forces of the test frames are 0: their error tells nothing of a potential"
 
 
 class Examined(Protocol):
@@ -52,6 +55,7 @@ class Examined(Protocol):
     optimization: Optimization
     initialized: Mapping[str, Any]
     parts: dict[str, Frames]
+    warnings: Sequence[str]
 
     def probe(self) -> dict[str, Tensor]:
         """A batch of training frames."""
@@ -83,10 +87,11 @@ def diagnose(task: Examined) -> Diagnosis:
         }
         gradient, of_layers = gradient_rms(loss, list(task.net.parameters()), layers)
     coupling = _frame_coupling(task)
-    forces = task.predict("test")[1]
-    spread = float(forces.std() / task.parts["test"].forces.std())
-    error = float(np.abs(forces - task.parts["test"].forces).mean())
-    useless = error >= _NO_BETTER * task.trivial()["MAE_F"]
+    forces, true = task.predict("test")[1], task.parts["test"].forces
+    # Where all true forces are 0, nothing is better than 0.
+    spread = float(forces.std() / true.std()) if true.any() else math.nan
+    error = float(np.abs(forces - true).mean())
+    useless = bool(true.any()) and error >= _NO_BETTER * task.trivial()["MAE_F"]
     eps = task.spec.training.eps
     return Diagnosis(
         measurements={
@@ -100,6 +105,8 @@ def diagnose(task: Examined) -> Diagnosis:
             "learned": learned_parameters(task.averaging.scored),
         },
         warnings=[
+            *task.warnings,
+            *([] if true.any() else [_NO_FORCES]),
             *_force_warning(task, spread, error, useless),
             *eps_warning(gradient, eps),
             *_coupling_warning(coupling),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
-from schnetpack.model import NeuralNetworkPotential
 
 from bench.files.atomic import read_bounded, write_atomically
 from bench.files.safetensors_file import decode_safetensors, encode_safetensors
@@ -23,6 +22,7 @@ from bench.task import TrainedRun
 from bench.techniques.offset import NO_OFFSET
 from bench.text.errors import BadInput
 from suites.molecular.compositions import Compositions
+from suites.molecular.exported import ExportedPotential
 from suites.molecular.labels import TOTAL_ENERGY_KCAL_MOL, LabelScale
 from suites.molecular.models.catalogue import Size, parse_model
 from suites.molecular.models.of_spec import spec_model
@@ -50,31 +50,6 @@ _KEYS = {
     "elements",
     "weights",
 }
-
-
-@dataclass(frozen=True)
-class ExportedPotential:
-    """A trained network, and what turns its output into energies.
-
-    Attributes:
-        net: The network in evaluation mode.
-        scale: The scale of the labels that it was trained on.
-        energy_unit: The labels' unit of energy.
-        elements: Atomic numbers in the training frames.
-        cutoff: Cutoff in Å.
-        dtype: The network's dtype.
-        title: Problem, model and run, for people.
-        compositions: Of the training frames; ``None``: an older file, which does not say.
-    """
-
-    net: NeuralNetworkPotential
-    scale: LabelScale
-    energy_unit: str
-    elements: Sequence[int]
-    cutoff: float
-    dtype: torch.dtype
-    title: str
-    compositions: Compositions | None = None
 
 
 def export_runs(runs: Sequence[TrainedRun], directory: Path) -> None:

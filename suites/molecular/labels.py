@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from bench.techniques.offset import make_offset
 from bench.techniques.rescaling import LabelStatistics, make_scale
+from bench.text.errors import BadInput
 from suites.molecular.data.frames import Frames
+from suites.molecular.references import element_references
 
 #: What brings a GFN2-xTB energy, which is of valence electrons only, to the magnitude of MD17's:
 #: kcal/mol for each atom. The energies of the free atoms at MD17's level (PBE+vdW-TS, all
@@ -77,7 +80,12 @@ class LabelScale:
         )
 
 
-def label_scale(offset: str, rescaling: str, training: Frames) -> LabelScale:
+def label_scale(
+    offset: str,
+    rescaling: str,
+    training: Frames,
+    isolated: Mapping[int, float] = MappingProxyType({}),
+) -> LabelScale:
     """The scale that an offset and a rescaling give to the energies of the training frames.
 
     An offset is removed per element: reference energies, which are fitted by least squares to the
@@ -88,18 +96,29 @@ def label_scale(offset: str, rescaling: str, training: Frames) -> LabelScale:
         offset: Choice on the offset axis.
         rescaling: Choice on the rescaling axis.
         training: The frames that may be known.
+        isolated: Energies of isolated atoms by atomic number, in the labels' unit, which are the
+            references of their elements.
 
     Raises:
-        BadInput: A choice cannot be used.
+        BadInput: A choice cannot be used, or ``auto`` is to divide by the size of what is left and
+            the references leave nothing but rounding.
     """
     statistics = LabelStatistics.of(training.energies, training.energy_unit)
     removed = make_offset(offset, statistics)
     references, beyond, left = {}, 0.0, training.energies
     if removed != 0:
-        elements, counts = training.composition()
-        fitted = np.linalg.lstsq(counts.astype(float), training.energies, rcond=None)[0]
-        references = {int(z): float(e) for z, e in zip(elements, fitted, strict=True)}
+        references = element_references(training, isolated)
         beyond = removed - statistics.mean
-        left = training.energies - counts @ fitted - beyond
-    scale = make_scale(rescaling, LabelStatistics.of(left, training.energy_unit))
+        elements, counts = training.composition()
+        energies = np.array([references[int(element)] for element in elements])
+        left = training.energies - counts @ energies - beyond
+    remaining = LabelStatistics.of(left, training.energy_unit, training.energies)
+    if removed != 0 and remaining.rms == 0 and rescaling.endswith("=auto"):
+        raise BadInput(
+            f"{rescaling} divides by the size of the energies without their reference, and the"
+            f" references of {len(elements)} elements explain those of {len(training)} training"
+            f" frames to rounding ({np.sqrt(np.mean(left**2)):.1e} {training.energy_unit}): give a"
+            " number, rescale=C, or keep the energies' unit, rescale=1"
+        )
+    scale = make_scale(rescaling, remaining)
     return LabelScale(scale.factor, beyond, references, scale.loss_unit)

@@ -49,12 +49,12 @@ class EnergyForceLoss:
         self._squared = error == "MSE"
         power = 2 if self._squared else 1
         self._weights = [protocol.energy_weight, protocol.force_weight]
-        self.names = [f"{error}_E_batch", f"{error}_F_batch"]
+        self.names: tuple[str, ...] = (f"{error}_E_batch", f"{error}_F_batch")
         self._units = [energy_unit, f"{energy_unit}/Å"]
         self.has_stress = stress_weight > 0
         if self.has_stress:
             self._weights.append(stress_weight)
-            self.names.append(f"{error}_stress_batch")
+            self.names += (f"{error}_stress_batch",)
             self._units.append(f"{energy_unit}/Å³")
         self._minimised = [weight * (factor / loss_unit) ** power for weight in self._weights]
         self._unit = factor**power
@@ -117,7 +117,7 @@ class EnergyForceLoss:
 
     def unit(self, name: str) -> str | None:
         """Unit of a loss term; ``None`` if it is none."""
-        if name in ("loss", "heldout_loss", "test_loss"):
+        if name in ("loss", "heldout_loss", "test_loss", "unseen_loss"):
             return "weighted"
         if name not in self.names:
             return None

@@ -129,8 +129,9 @@ def unit_of(metric: str, energy_unit: str) -> str:
     """Unit of a metric of this module, ``"1"`` if it has none.
 
     Args:
-        metric: Its name; ``train_`` and ``val_`` before it are ignored, and
-            ``_batch_statistics`` behind it.
+        metric: Its name; ``train_``, ``val_`` and ``unseen_`` before it are ignored, and behind it
+            ``_batch_statistics``, the name of a further test set (``@far``) and that of a group of
+            frames (``[slab]``).
         energy_unit: Unit of the labels' energies.
 
     Raises:
@@ -142,8 +143,9 @@ def unit_of(metric: str, energy_unit: str) -> str:
         for suffix, unit in _other_units(energy_unit).items():
             units[f"{name}_{suffix}"] = unit + per
     units |= {f"{name}{_GPA}": "GPa" for name, per in _PER.items() if per == "/Å³"}
-    own = metric.removesuffix(BATCH_STATISTICS)
-    return units[own.removeprefix("train_").removeprefix("val_")]
+    own = metric.partition("[")[0].partition("@")[0].removesuffix(BATCH_STATISTICS)
+    part, _, name = own.partition("_")
+    return units[name if part in ("train", "val", "unseen") else own]
 
 
 def _other_units(energy_unit: str) -> dict[str, str]:

@@ -8,7 +8,9 @@ from typing import Annotated
 from bench.spec.options import Doc, Options, one_of
 from suites.molecular.data.splits import BLOCKS, KINDS
 from suites.molecular.data.stresses import NO_STRESS
+from suites.molecular.data.unseen import CHOICES
 from suites.molecular.protocols import ERRORS, PROTOCOLS
+from suites.molecular.references import REFERENCES
 from suites.molecular.units import ENERGY_UNITS, LENGTH_UNITS, PRESSURE_UNITS
 
 #: Where an arm's activation goes.
@@ -38,7 +40,7 @@ class MolecularOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
         str | None,
         Doc(
             "blocks (parts of the trajectory, apart) or random (as published); without it blocks"
-            " for trajectories",
+            " for trajectories of enough frames",
             "KIND",
             tuple(KINDS),
         ),
@@ -50,6 +52,15 @@ class MolecularOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
     n_train: Annotated[int | None, Doc("training frames, of those of the split", "N")] = None
     n_val: Annotated[int | None, Doc("validation frames, of those of the split", "N")] = None
     n_test: Annotated[int | None, Doc("test frames, of those of the split", "N")] = None
+    unseen_elements: Annotated[
+        str,
+        Doc(
+            "validation and test frames with elements that no training frame has; refuse: no run;"
+            " apart: left out of the scores, and scored as unseen_MAE_F, unseen_MAE_E, …",
+            "NAME",
+            CHOICES,
+        ),
+    ] = CHOICES[0]
     data_root: Annotated[
         Path | None, Doc("folder with MD17's and revised MD17's npz files", "DIR")
     ] = None
@@ -65,11 +76,42 @@ class MolecularOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
             "UNIT",
         ),
     ] = None
+    force_unit: Annotated[
+        str | None,
+        Doc(
+            "force unit of your own file, as Hartree/Bohr; without it the energies' unit per"
+            " length unit",
+            "UNIT",
+        ),
+    ] = None
     energy_key: Annotated[
-        str | None, Doc("where an own file has its energies; without it energy", "NAME")
+        str | None, Doc("where an own file has its energies; without it looked for", "NAME")
     ] = None
     forces_key: Annotated[
-        str | None, Doc("where an own file has its forces; without it forces", "NAME")
+        str | None, Doc("where an own file has its forces; without it looked for", "NAME")
+    ] = None
+    require_labels: Annotated[
+        bool, Doc("frames without energy or forces are an error, not left out")
+    ] = False
+    val_file: Annotated[
+        Path | None, Doc("a file of its own with the validation frames", "FILE")
+    ] = None
+    test_file: Annotated[
+        tuple[str, ...],
+        Doc(
+            "a file of its own with the test frames; several are scored each, the first in the"
+            " tables",
+            "[NAME=]FILE",
+        ),
+    ] = ()
+    references: Annotated[
+        str | None,
+        Doc(
+            "the energies of elements that an offset removes: of the file's isolated atoms (without"
+            " it, where it has them) or fitted to the training frames",
+            "KIND",
+            REFERENCES,
+        ),
     ] = None
     stress_weight: Annotated[
         float | None,

@@ -28,7 +28,8 @@ class Protocol:
         schedule: Of the learning rate.
         weight_decay: Decoupled (AdamW).
         batch: Frames in a batch.
-        ema: Decay of the average of the weights that is scored; 0: the weights themselves.
+        ema: Decay of the average of the weights that is scored, once warmed up
+            (`suites.molecular.averaging`); 0: the weights themselves.
         total_energies: GFN2-xTB's energies are brought to MD17's magnitude.
         version: Of the protocol's definition. Whoever redefines the protocol raises it, so that
             runs of the old one are neither found nor compared.
@@ -63,7 +64,8 @@ STANDARD = Protocol(
     ema=0.995,
     total_energies=False,
     # 2: a rescaling acts on the energies without their reference, and no longer in its place.
-    version=2,
+    # 3: the average warms up, and no longer holds the starting weights for hundreds of steps.
+    version=3,
 )
 
 PAPER = Protocol(

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+#: A note on the scores of a potential whose frames have stresses, unless it is trained on them.
+UNUSED_STRESS = (
+    "the frames have stresses: they are scored, and not trained on without --stress-weight W"
+)
 #: Frames that a factor can be read from.
 _FEWEST = 5
 #: Least correlation of labels and predictions that makes a factor one of units or of sign.

@@ -5,7 +5,6 @@ Imports neither torch nor SchNetPack until a task is built.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -22,19 +21,14 @@ from bench.spec.training_options import TrainingOptions
 from bench.task import Columns, Request, Task, TrainedRun
 from bench.techniques.normalization import NORMALIZATIONS
 from bench.text.errors import BadInput, unknown
+from bench.text.notices import say_once
 from suites.molecular.budgets import BUDGETS, SUMMARIES, Budget
-from suites.molecular.data.frames import Frames
-from suites.molecular.data.splits import BLOCKS, split_frames
 from suites.molecular.models.catalogue import ARCHITECTURES, MODELS, architecture_of, parse_model
 from suites.molecular.options import SCOPES, MolecularOptions, MolecularSpeedOptions
-from suites.molecular.problems.catalogue import (
-    PROBLEMS,
-    DataOptions,
-    Problem,
-    get_problem,
-    load_frames,
-)
+from suites.molecular.problems.catalogue import PROBLEMS, get_problem
 from suites.molecular.protocols import PROTOCOLS, Protocol, get_protocol
+from suites.molecular.settings import check_labels, run_settings
+from suites.molecular.sources import part_paths
 
 if TYPE_CHECKING:
     import torch
@@ -43,9 +37,6 @@ if TYPE_CHECKING:
     from bench.task import Figure, Illustration, SpeedCase
     from suites.molecular.trained import Potential
 
-#: Options about an own file, named as the fields of `DataOptions`.
-_FILE_OPTIONS = ("energy_unit", "length_unit", "energy_key", "forces_key")
-_STRESS_OPTIONS = ("stress_key", "stress_unit")
 #: The normalisation that a network trained on batches cannot have.
 _OF_ALL_ROWS = "pointwise-batchnorm"
 
@@ -109,7 +100,8 @@ class MolecularSuite:
             paths["data_root"] = str(options.data_root.resolve())
         if request.problem not in PROBLEMS:
             paths["data"] = str(Path(request.problem).resolve())
-        settings = self._settings(problem, budget, request)
+        paths |= part_paths(options)
+        settings, training, said = run_settings(problem, budget, request)
         activation = request.arm.on(model.choices)["activation"]
         replaced = activation != model.choices["activation"]
         # Elsewhere every scope means the same.
@@ -126,46 +118,11 @@ class MolecularSuite:
             settings=settings,
             paths=paths,
         )
+        if training is not None:
+            check_labels(training, spec)
+        for text in said:
+            say_once(text)
         return replace(spec, versions=dict(self.versions(spec)))
-
-    def _settings(self, problem: Problem, budget: Budget, request: Request) -> dict[str, Any]:
-        """Data, split and protocol."""
-        options: MolecularOptions = request.options
-        protocol = get_protocol(options.protocol)
-        if options.download and options.data_root is None:
-            raise BadInput("--download needs --data-root DIR, where the file is to be kept")
-        file = {name: getattr(options, name) for name in (*_FILE_OPTIONS, *_STRESS_OPTIONS)}
-        frames = load_frames(
-            problem, DataOptions(options.data_root, download=options.download, **file)
-        )
-        for name in _STRESS_OPTIONS:
-            if file[name] is None:
-                # Runs from before the option existed keep their names.
-                del file[name]
-        # The unit in force: what a file says itself may be said again without another run.
-        file["energy_unit"] = frames.energy_unit
-        split = _split_settings(problem, frames, budget, request)
-        n_train = split["n_train"]
-        batch = protocol.batch if options.batch is None else options.batch
-        ema = protocol.ema if options.ema is None else options.ema
-        if not 1 <= batch <= n_train:
-            raise BadInput(f"--batch must be from 1 to {n_train}, the training frames, got {batch}")
-        if not 0 <= ema < 1:
-            raise BadInput(f"--ema must be from 0 to below 1, got {ema}")
-        loss = protocol.error if options.loss is None else options.loss
-        return {
-            "protocol": options.protocol,
-            # Runs from before the option existed keep their names.
-            **({} if loss == protocol.error else {"loss": loss}),
-            "batch": batch,
-            "ema": ema,
-            "file": file,
-            "total_energies": protocol.total_energies and problem.valence_only,
-            "data": frames.digest,
-            "split": split,
-            **_stress_weight(options, frames, split, request.seed),
-            **_dynamics(options),
-        }
 
     def definitions(self, spec: Spec) -> Sequence[str]:
         """See `bench.task.Suite.definitions`."""
@@ -246,12 +203,16 @@ class MolecularSuite:
         return speed_cases(self, options, dtype, device)
 
     def columns(self, problem: str) -> Columns:
-        """Errors on the test frames; then on the others."""
+        """Errors on the test frames; then on the others.
+
+        The tables put those of each ``config_type`` and each further test set behind them.
+        """
         del problem
         main = ["MAE_F", "MAE_E", "EFwT", "cos_F"]
         further = ["RMSE_F", "RMSE_E", "MAE_F_eV", "MAE_E_eV", "MAE_F_kcal", "MAE_E_kcal"]
         further += ["MAE_stress", "MAE_stress_GPa", "MD_drift", "MD_stable_steps", "MD_broken"]
         further += ["MAE_E_atom", "val_MAE_F", "val_MAE_E", "train_MAE_F"]
+        further += ["unseen_MAE_F", "unseen_MAE_E"]
         return Columns(main, further, ["EFwT", "cos_F", "MD_stable_steps"])
 
 
@@ -260,67 +221,6 @@ def _check_folder(path: Path) -> None:
     if not there.is_dir() or not os.access(there, os.W_OK):
         what = "no directory" if there == path else f"below {str(there)!r}, which is none"
         raise BadInput(f"--export {str(path)!r} is {what} that can be written to")
-
-
-def _split_settings(
-    problem: Problem, frames: Frames, budget: Budget, request: Request
-) -> dict[str, Any]:
-    """The arguments of `split_frames` but the seed, with how many frames each part has."""
-    options: MolecularOptions = request.options
-    kind = options.split
-    if kind is None:
-        kind = "blocks" if frames.sequential else "random"
-    if kind == "blocks" and not frames.sequential:
-        raise BadInput(f"--split blocks: the frames of {problem.name!r} are no trajectory")
-    apart: dict[str, Any] = {
-        name: getattr(options, name)
-        for name in ("blocks", "gap")
-        if getattr(options, name) is not None
-    }
-    if kind == "blocks":
-        apart = {"blocks": BLOCKS, "gap": problem.gap, **apart}
-    elif apart:
-        raise BadInput(f"--{next(iter(apart))}: a random split has no blocks")
-    whole = split_frames(len(frames), kind=kind, seed=request.seed, **apart).summary()
-    sizes = {}
-    for name, most in zip(("n_train", "n_val", "n_test"), budget.frames, strict=True):
-        asked = getattr(options, name)
-        sizes[name] = min(most or whole[name], whole[name]) if asked is None else asked
-    settings = {"kind": kind, **apart, **sizes}
-    # Refuses more frames than there are.
-    split_frames(len(frames), seed=request.seed, **settings)
-    return settings
-
-
-def _stress_weight(
-    options: MolecularOptions, frames: Frames, split: Mapping[str, Any], seed: int
-) -> dict[str, float]:
-    """The weight of stresses in the loss, if there is one, which the training frames can follow."""
-    weight = options.stress_weight
-    if weight is None:
-        return {}
-    if not 0 <= weight < math.inf:
-        raise BadInput(f"--stress-weight must be a finite number of at least 0, got {weight}")
-    if not weight:
-        return {}
-    if not frames.stressed[split_frames(len(frames), seed=seed, **split).train].any():
-        raise BadInput(
-            f"--stress-weight {weight:g}: no training frame of {frames.source} has a stress or"
-            " virial and is periodic along all three lattice vectors; the nearest is"
-            " --stress-weight 0"
-        )
-    return {"stress_weight": weight}
-
-
-def _dynamics(options: MolecularOptions) -> dict[str, int]:
-    """The steps of the molecular dynamics test, if one is asked for."""
-    if options.md is None:
-        return {}
-    # Imported here because it starts ASE.
-    from suites.molecular.molecular_dynamics import require_steps
-
-    require_steps(options.md)
-    return {"md": options.md}
 
 
 def _training(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,11 @@ import torch
 from schnetpack.model import NeuralNetworkPotential
 from torch import Tensor, nn
 
-from bench.spec.randomness import numpy_generator
 from bench.spec.spec import Spec
 from bench.spec.user_code import is_reference
 from bench.task import Diagnosis, Evaluation
 from bench.techniques.networks import drawing_modules, set_first_weights
 from bench.techniques.offset import label_choices
-from bench.text.errors import BadInput
-from bench.training.gradients import training_mode
 from bench.training.optimization import Optimization
 from bench.training.ownership import check_owned
 from suites.molecular import molecular_dynamics
@@ -28,18 +24,13 @@ from suites.molecular.compositions import Compositions
 from suites.molecular.data.batches import Batches, FrameTensors
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.neighbors import neighbor_pairs
-from suites.molecular.data.splits import Split, split_frames
+from suites.molecular.data.order import Order, find_order
+from suites.molecular.data.splits import Split
 from suites.molecular.diagnosis import diagnose
-from suites.molecular.export import ExportedPotential
+from suites.molecular.exported import ExportedPotential
 from suites.molecular.labels import label_scale, with_total_energies
 from suites.molecular.loss import WHOLE, EnergyForceLoss, Share
-from suites.molecular.metrics import (
-    BATCH_STATISTICS,
-    UNDER_BATCH_STATISTICS,
-    force_and_energy_errors,
-    stress_errors,
-    unit_of,
-)
+from suites.molecular.metrics import unit_of
 from suites.molecular.models.catalogue import OWN_INITIALIZATION
 from suites.molecular.models.hooks import trace_forward
 from suites.molecular.models.of_spec import spec_model
@@ -49,23 +40,16 @@ from suites.molecular.models.potential import (
     build_potential,
     predict_energies,
 )
-from suites.molecular.molecular_dynamics import TEMPERATURE, TIME_STEP, TRAJECTORIES, Trajectory
-from suites.molecular.problems.catalogue import DataOptions, get_problem, load_frames
 from suites.molecular.protocols import get_protocol
-from suites.molecular.simulated import simulate_from_frames
+from suites.molecular.references import given_references
+from suites.molecular.scoring import Scoring, scored_parts, trivial_errors
+from suites.molecular.simulated import DynamicsTest
+from suites.molecular.sources import built_frames
 from suites.molecular.stress import STRESS, predict_with_stress
-from suites.molecular.stress_check import factor_warning
+from suites.molecular.stress_check import UNUSED_STRESS, factor_warning
 
 #: Frames of the batch that initialisations and the diagnosis look at.
 _PROBE = 50
-#: Frames of an evaluation's batch: what fits a core's cache, and what keeps a GPU busy.
-_ROWS = {"cpu": 50, "cuda": 400}
-_LOSS_NAMES = {"train": "loss", "val": "heldout_loss", "test": "test_loss"}
-UNUSED_STRESS = (
-    "the frames have stresses: they are scored, and not trained on without --stress-weight W"
-)
-#: Training frames that are scored at most.
-_TRAINING_SCORED = 200
 
 
 def build(spec: Spec, device: torch.device) -> MolecularTask:
@@ -74,19 +58,12 @@ def build(spec: Spec, device: torch.device) -> MolecularTask:
     Raises:
         BadInput: A file or a user's own object is wrong.
     """
-    settings = spec.settings
-    root, own = spec.paths.get("data_root"), spec.paths.get("data")
-    frames = load_frames(
-        get_problem(own or spec.problem),
-        DataOptions(Path(root) if root else None, **settings["file"]),
-    )
-    if frames.digest != settings["data"]:
-        raise BadInput(f"{frames.source}: the file has changed since the run was asked for")
-    if settings["total_energies"]:
+    frames, files = built_frames(spec)
+    if spec.settings["total_energies"]:
         frames = with_total_energies(frames)
-    return MolecularTask(
-        spec, device, frames, split_frames(len(frames), seed=spec.seed, **settings["split"])
-    )
+    split = files.split(frames, spec.seed, spec.settings["split"])
+    order = find_order(frames) if "data" in spec.paths else None
+    return MolecularTask(spec, device, files.joined(frames), split, order)
 
 
 class MolecularTask:
@@ -97,32 +74,42 @@ class MolecularTask:
         device: Where.
         frames: All frames, with their labels.
         split: Which of them are for training, validation and test.
+        order: Whether the frames of an own file are a trajectory.
     """
 
-    def __init__(self, spec: Spec, device: torch.device, frames: Frames, split: Split) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        device: torch.device,
+        frames: Frames,
+        split: Split,
+        order: Order | None = None,
+    ) -> None:
         self.spec = spec
+        self.order = order
         self.device = device
         self.protocol = get_protocol(spec.settings["protocol"])
         self.split = split
         self.source = frames.source
         self.dtype = torch.float64 if spec.dtype == "float64" else torch.float32
         self.model = spec_model(spec)
-        chosen = numpy_generator(spec.seed, "scored training frames")
-        scored = min(len(split.train), _TRAINING_SCORED)
-        self.parts = {
-            "train": frames.select(np.sort(chosen.choice(split.train, scored, replace=False))),
-            "val": frames.select(split.val),
-            "test": frames.select(split.test),
-        }
+        self.parts, apart = scored_parts(
+            frames, split, spec.seed, "unseen_elements" in spec.settings
+        )
+        self.reading = frames.reading
+        #: For the reader of the metrics.
+        self.warnings: Sequence[str] = (*frames.warnings, *apart)
         self.training_frames = frames.select(split.train)
         self.energy_unit = frames.energy_unit
         self.elements = np.unique(self.training_frames.numbers).tolist()
         self.scale = label_scale(
-            *label_choices(spec.axes, self.protocol.offset), self.training_frames
+            *label_choices(spec.axes, self.protocol.offset),
+            self.training_frames,
+            given_references(spec.settings),
         )
         stress_weight = spec.settings.get("stress_weight", 0.0)
         self.training = self._tensors(self.training_frames, stress_weight > 0)
-        self._scored = {name: self._tensors(part) for name, part in self.parts.items()}
+        scored_tensors = {name: self._tensors(part) for name, part in self.parts.items()}
         self._batches = Batches(len(self.training), spec.settings["batch"], spec.seed)
         error = spec.settings.get("loss", self.protocol.error)
         self.loss = EnergyForceLoss(
@@ -135,9 +122,18 @@ class MolecularTask:
         )
         self.net = self._network()
         self.averaging = Averaging(self.net, spec.settings["ema"])
+        self.scoring = Scoring(
+            self.parts,
+            scored_tensors,
+            self.averaging,
+            self.scale,
+            self.loss,
+            batch=spec.settings["batch"],
+            seed=spec.seed,
+            device=device.type,
+        )
         self._parts = 1
-        self._md_steps = int(spec.settings.get("md", 0))
-        self._trajectories: list[Trajectory] = []
+        self.dynamics = DynamicsTest(spec.settings["md"]) if "md" in spec.settings else None
         trained = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
         self.optimization = Optimization(trained, spec.training)
 
@@ -216,7 +212,8 @@ class MolecularTask:
             "parameters": sum(p.numel() for p in self.net.parameters()),
             "size": asdict(self.model.size),
             "source": self.source,
-            "split": self.split.summary(),
+            "split": {**self.split.summary(), **(self.order._asdict() if self.order else {})},
+            **({"reading": self.reading.describe()} if self.reading else {}),
             "scored": {name: len(part) for name, part in self.parts.items()},
             "energy_unit": self.energy_unit,
             "elements": self.elements,
@@ -228,44 +225,13 @@ class MolecularTask:
 
     def _notes(self) -> list[str]:
         """What a reader of the scores must know."""
-        notes = [self._statistics_note()] if self._running_norms() else []
+        notes = self.scoring.notes()
         frames = (self.training_frames, self.parts["test"])
         if any(part.stressed.any() for part in frames) and not self.loss.has_stress:
             notes.append(UNUSED_STRESS)
-        if self._md_steps:
-            notes.append(
-                f"MD_...: {self._md_steps} steps of {TIME_STEP:g} fs at constant energy from"
-                f" {min(TRAJECTORIES, len(self.parts['test']))} test frames at {TEMPERATURE:g} K;"
-                f" MD_stable_steps is {self._md_steps} where nothing broke"
-            )
+        if self.dynamics is not None:
+            notes.append(self.dynamics.note(self.parts["test"]))
         return notes
-
-    def _running_norms(self) -> list[nn.BatchNorm1d]:
-        """The norms of the scored network that are scored by running statistics."""
-        return [m for m in self.averaging.scored.modules() if isinstance(m, nn.BatchNorm1d)]
-
-    def _test_batches(self) -> int:
-        """Batches, about as large as in training, that the test frames are divided into."""
-        return max(1, round(len(self.parts["test"]) / self.spec.settings["batch"]))
-
-    def _statistics_note(self) -> str:
-        frames = -(-len(self.parts["test"]) // self._test_batches())
-        return (
-            f"scores that end in {BATCH_STATISTICS}: batch norm by the statistics of each batch of"
-            f" {frames} test frames, as in training, and not by its running ones"
-        )
-
-    def trivial(self) -> dict[str, float]:
-        """Test errors of the mean training energy per composition, of no force and no stress."""
-        test = self.parts["test"]
-        reference = label_scale("offset", "rescale=1", self.training_frames)
-        found = {
-            "MAE_E": float(np.abs(test.energies - reference.reference(test)).mean()),
-            "MAE_F": float(np.abs(test.forces).mean()),
-        }
-        if test.stresses is not None and test.stressed.any():
-            found["MAE_stress"] = float(np.abs(test.stresses[test.stressed]).mean())
-        return found
 
     def losses(self, batch: dict[str, Tensor], share: Share = WHOLE) -> dict[str, Tensor]:
         """Loss terms in the labels' unit, and ``loss`` with its graph, in the network's.
@@ -309,7 +275,7 @@ class MolecularTask:
 
     def divide(self, parts: int) -> None:
         """See `bench.task.Divisible`."""
-        self._parts = parts
+        self._parts = self.scoring.divided = parts
 
     def _losses_in_parts(self, rows: np.ndarray) -> dict[str, Tensor]:
         """As `losses` of the frames `rows`, part by part; ``loss`` has the whole gradient."""
@@ -343,73 +309,21 @@ class MolecularTask:
 
         In the labels' unit, float64.
         """
-        return self._all_predicted(part)[:2]
-
-    def _all_predicted(self, part: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """As `predict`, and the stresses (frames, 3, 3) if a frame has a label of it."""
-        count = len(self._scored[part])
-        batches = min(-(-count // _ROWS[self.device.type]) * self._parts, count)
-        self.averaging.scored.eval()
-        return self._predicted(part, np.array_split(np.arange(count), batches))
-
-    def _predicted(
-        self, part: str, batches: Sequence[np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """As `_all_predicted`, of frames batch by batch, by the scored network in its mode."""
-        net, tensors = self.averaging.scored, self._scored[part]
-        stressed = self.parts[part].stressed.any()
-        energies, forces, stresses = [], [], []
-        for rows in batches:
-            batch = tensors.batch(rows)
-            if stressed:
-                found = predict_with_stress(net, batch)
-                stresses.append(found[STRESS].detach().double().cpu())
-            else:
-                found = net(batch)
-            energies.append(found[ENERGY].detach().double().cpu())
-            forces.append(found[FORCES].detach().double().cpu())
-        frames = self.parts[part].select(np.concatenate(batches))
-        factor, reference = self.scale.factor, self.scale.reference(frames)
-        return (
-            torch.cat(energies).numpy() * factor + reference,
-            torch.cat(forces).numpy() * factor,
-            torch.cat(stresses).numpy() * factor if stressed else None,
-        )
+        return self.scoring.predict(part)[:2]
 
     def evaluate(self) -> Evaluation:
         """Errors on test, validation and some training frames."""
-        metrics: dict[str, float] = {}
-        selection = float("nan")
-        for name, part in self.parts.items():
-            energies, forces, stresses = self._all_predicted(name)
-            prefix = "" if name == "test" else f"{name}_"
-            errors = force_and_energy_errors(
-                part.energies,
-                energies,
-                part.forces,
-                forces,
-                part.n_atoms,
-                self.energy_unit,
-            )
-            of_stress = None
-            if stresses is not None and part.stresses is not None:
-                true, predicted = part.stresses[part.stressed], stresses[part.stressed]
-                errors |= stress_errors(true, predicted, self.energy_unit)
-                of_stress = predicted - true
-            metrics |= {f"{prefix}{metric}": value for metric, value in errors.items()}
-            loss = self.loss.of_errors(energies - part.energies, forces - part.forces, of_stress)
-            metrics[_LOSS_NAMES[name]] = loss
-            if name == "val":
-                selection = loss
+        metrics, selection = self.scoring.errors()
         check_owned(self.net, self.optimization.parameters)
         metrics |= self.under_batch_statistics()
-        if self._md_steps:
+        if self.dynamics is not None:
             # Of an early state it would cost as much and tell nothing.
-            self._trajectories = self._simulate() if self._ended() else []
-            metrics |= molecular_dynamics.scores(self._trajectories)
+            if self._ended():
+                self._simulate(self.dynamics)
+            metrics |= self.dynamics.scores()
         return Evaluation(metrics, selection)
 
-    def _simulate(self) -> list[Trajectory]:
+    def _simulate(self, dynamics: DynamicsTest) -> None:
         """Molecular dynamics of the scored network, in evaluation mode, from test frames."""
         potential = ExportedPotential(
             net=self.averaging.scored.eval(),
@@ -420,34 +334,15 @@ class MolecularTask:
             dtype=self.dtype,
             title=self.spec.title,
         )
-        return simulate_from_frames(
-            potential, self.parts["test"], self._md_steps, self.spec.seed, str(self.device)
-        )
+        dynamics.run(potential, self.parts["test"], self.spec.seed, str(self.device))
 
     def under_batch_statistics(self) -> dict[str, float]:
-        """Test errors with batch norm as in training; nothing without batch norm.
+        """Test errors with batch norm as in training; nothing without batch norm."""
+        return self.scoring.under_batch_statistics()
 
-        What a norm seems to do to the scores is in part that training and scoring differ in its
-        statistics (S. Ioffe, arXiv 1702.03275): beside the scores under running ones, these tell.
-        """
-        norms = self._running_norms()
-        if not norms:
-            return {}
-        net, test = self.averaging.scored, self.parts["test"]
-        # Neighbours in a trajectory are more alike than the frames of a training batch.
-        order = numpy_generator(self.spec.seed, "batch statistics").permutation(len(test))
-        with training_mode(net):
-            net.eval()
-            for norm in norms:
-                norm.train()
-            energies, forces, _ = self._predicted(
-                "test", np.array_split(order, self._test_batches())
-            )
-        frames = test.select(order)
-        errors = force_and_energy_errors(
-            frames.energies, energies, frames.forces, forces, frames.n_atoms, self.energy_unit
-        )
-        return {f"{name}{BATCH_STATISTICS}": errors[name] for name in UNDER_BATCH_STATISTICS}
+    def trivial(self) -> dict[str, float]:
+        """Test errors of the mean training energy per composition, of no force and no stress."""
+        return trivial_errors(self.parts["test"], self.training_frames)
 
     def zero_loss(self) -> float:
         """See `bench.task.Scaled`: of energies and forces of 0, in the network's unit."""
@@ -460,7 +355,7 @@ class MolecularTask:
     def diagnose(self) -> Diagnosis:
         """Gradient size, coupling of frames, what the hooks changed."""
         found = diagnose(self)
-        broken = molecular_dynamics.warnings(self._trajectories, self._md_steps)
+        broken = self.dynamics.warnings() if self.dynamics is not None else []
         return Diagnosis(found.measurements, [*found.warnings, *self._stress_warnings(), *broken])
 
     def _stress_warnings(self) -> list[str]:
@@ -468,7 +363,7 @@ class MolecularTask:
         frames = self.parts["train"]
         if frames.stresses is None or self.loss.has_stress or not self._ended():
             return []
-        predicted = self._all_predicted("train")[2]
+        predicted = self.scoring.predict("train").stresses
         if predicted is None:
             return []
         return factor_warning(frames.stresses[frames.stressed], predicted[frames.stressed])

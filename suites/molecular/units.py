@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.text.errors import unknown
+from bench.text.errors import BadInput, unknown
 
 #: Names of the units that labels may have.
 ENERGY_UNITS = ("eV", "meV", "kcal/mol", "kJ/mol", "Hartree", "Rydberg")
@@ -12,10 +12,21 @@ ENERGY_UNITS = ("eV", "meV", "kcal/mol", "kJ/mol", "Hartree", "Rydberg")
 PRESSURE_UNITS = ("eV/Ang^3", "GPa", "kbar")
 #: Names of the units that positions may have.
 LENGTH_UNITS = ("Ang", "Bohr", "nm")
+#: Names of the units that forces may have.
+FORCE_UNITS = tuple(f"{energy}/{length}" for energy in ENERGY_UNITS for length in LENGTH_UNITS)
 
 # Other names that data files use (SchNetPack's, sGDML's); in lower case.
-_ENERGY_ALIASES = {"ha": "Hartree", "ry": "Rydberg"}
-_LENGTH_ALIASES = {"a": "Ang", "å": "Ang", "angs": "Ang", "angstrom": "Ang", "a0": "Bohr"}
+_ENERGY_ALIASES = {
+    **dict.fromkeys(("ha", "eh", "hartrees"), "Hartree"),
+    **dict.fromkeys(("ry", "rydbergs"), "Rydberg"),
+    "electronvolt": "eV",
+}
+_LENGTH_ALIASES = {
+    # Unicode has two signs for Å.
+    **dict.fromkeys(("a", "å", "\u212b", "angs", "angstrom", "angstroms"), "Ang"),
+    **dict.fromkeys(("a0", "bohrs"), "Bohr"),
+    **dict.fromkeys(("nanometer", "nanometre"), "nm"),
+}
 
 
 def in_ev(unit: str) -> float:
@@ -85,6 +96,33 @@ def length_unit(text: str) -> str:
         BadInput: It is none of those known.
     """
     return _named("unit of length", text, LENGTH_UNITS, _LENGTH_ALIASES)
+
+
+def force_unit(text: str) -> str:
+    """The unit of force that is meant by `text`, as ``energy/length``: ``Hartree/Bohr``.
+
+    Case and blanks do not count: ``hartree / a0``, ``kcal/mol/Å``, ``ev/angstrom``.
+
+    Raises:
+        BadInput: It is no known unit of energy over a known unit of length.
+    """
+    energy, slash, length = text.rpartition("/")
+    if not slash:
+        raise unknown("unit of force", text, FORCE_UNITS)
+    try:
+        return f"{energy_unit(energy)}/{length_unit(length)}"
+    except BadInput:
+        raise unknown("unit of force", text, FORCE_UNITS) from None
+
+
+def force_in(unit: str, energy: str) -> float:
+    """One `unit` of force, of `FORCE_UNITS`, in the unit `energy` per Å.
+
+    Raises:
+        BadInput: A unit is unknown.
+    """
+    per_energy, _, length = unit.rpartition("/")
+    return convert(per_energy, energy) / in_angstrom(length)
 
 
 def _named(kind: str, text: str, names: Sequence[str], aliases: Mapping[str, str]) -> str:

@@ -153,7 +153,7 @@ OF_MOLECULAR = [
     (["--n-train", str(10**17)], str(10**17)),
     (["--split", ""], "''"),
     (["--loss", ""], "''"),
-    (["--energy-unit", ""], "in kcal/mol, not in"),
+    (["--energy-unit", ""], "unknown unit of energy ''"),
     (["--data-root", "\x00"], "\\x00"),
     (["--export", ""], "''"),
     (["--export", "file/below"], "file/below"),

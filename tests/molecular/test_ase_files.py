@@ -137,7 +137,10 @@ def test_a_frame_without_forces_is_named(tmp_path: Path, suffix: str) -> None:
     frames[1].calc = SinglePointCalculator(frames[1], energy=1.0)
     path = write(tmp_path / f"f.{suffix}", frames)
     with pytest.raises(BadInput, match=r"frame 1 has no forces \(key 'forces'\); it has .*energy"):
-        read_ase(path, "eV")
+        read_ase(path, "eV", require_labels=True)
+    found = read_ase(path, "eV")
+    assert len(found) == 2 and found.reading is not None
+    assert found.reading.without_labels == (1,)
 
 
 def test_frames_without_labels(tmp_path: Path) -> None:
@@ -168,7 +171,7 @@ def test_a_column_of_forces_in_extended_xyz(tmp_path: Path) -> None:
 def test_labels_that_are_not_finite(tmp_path: Path) -> None:
     frames = images()
     frames[2].calc.results["forces"][0, 1] = np.nan
-    with pytest.raises(BadInput, match="forces of frame 2 are not finite"):
+    with pytest.raises(BadInput, match=r"frame 2: forces \(key 'forces'\) are not finite"):
         read_ase(write(tmp_path / "f.traj", frames), "eV")
 
 
@@ -281,3 +284,70 @@ def test_units_of_a_schnetpack_database_that_are_none(
 def test_properties_that_a_schnetpack_database_lacks(schnetpack_file: Schnetpack) -> None:
     with pytest.raises(BadInput, match="no property 'energy_U0'; it has energy, forces"):
         read_ase(schnetpack_file(), None, energy_key="energy_U0")
+
+
+# --- units of forces, and of programs' outputs ------------------------------------------------
+
+
+def test_forces_may_have_a_unit_of_their_own(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.extxyz", images())
+    plain = read_ase(path, "Hartree")
+    frames = read_ase(path, "Hartree", force_unit="Hartree/Bohr")
+    np.testing.assert_allclose(frames.forces, plain.forces / ase.units.Bohr)
+    np.testing.assert_array_equal(frames.energies, plain.energies)
+    np.testing.assert_array_equal(frames.positions, plain.positions)
+    # The default follows the unit of length.
+    same = read_ase(path, "Hartree", "Bohr", force_unit="Hartree/Bohr")
+    np.testing.assert_allclose(same.forces, read_ase(path, "Hartree", "Bohr").forces)
+
+
+def test_a_schnetpack_database_confirms_its_unit_of_force(schnetpack_file: Schnetpack) -> None:
+    path = schnetpack_file("eV", "Hartree/Bohr", "Bohr")
+    plain = read_ase(path, None)
+    np.testing.assert_array_equal(
+        read_ase(path, None, force_unit="Hartree/Bohr").forces, plain.forces
+    )
+    with pytest.raises(BadInput, match="forces are in Hartree/Bohr by its metadata, not in eV/Ang"):
+        read_ase(path, None, force_unit="eV/Ang")
+
+
+TURBOMOLE = """\
+$grad          cartesian gradients
+  cycle =      1    SCF energy =      -76.5000000000   |dE/dxyz| =  0.100000
+    0.00000000000000      0.00000000000000      0.00000000000000      o
+    1.80000000000000      0.00000000000000      0.00000000000000      h
+    0.00000000000000      1.80000000000000      0.00000000000000      h
+  0.30000000000000D-01  0.10000000000000D-01  0.00000000000000D+00
+ -0.30000000000000D-01  0.00000000000000D+00  0.00000000000000D+00
+  0.00000000000000D+00 -0.10000000000000D-01  0.00000000000000D+00
+$end
+"""
+
+
+def test_an_output_of_a_program_is_in_ase_s_units(tmp_path: Path) -> None:
+    path = tmp_path / "gradient"
+    path.write_text(TURBOMOLE)
+    frames = read_ase(path, None)
+    assert frames.energy_unit == "eV"
+    assert frames.energies == pytest.approx([-76.5 * ase.units.Hartree])
+    assert frames.positions[1, 0] == pytest.approx(1.8 * ase.units.Bohr)
+    assert frames.forces[0, 0] == pytest.approx(-0.03 * ase.units.Hartree / ase.units.Bohr)
+    same = read_ase(path, "eV", "Ang", force_unit="eV/Ang")
+    np.testing.assert_array_equal(same.forces, frames.forces)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"energy_unit": "Hartree"}, r"--energy-unit Hartree.*turbomole-gradient.*energies to eV"),
+        ({"energy_unit": None, "length_unit": "Bohr"}, r"--length-unit Bohr.*positions to Ang"),
+        ({"energy_unit": "eV", "force_unit": "Hartree/Bohr"}, r"--force-unit Hartree/Bohr.*eV/Ang"),
+    ],
+)
+def test_another_unit_than_ase_s_is_refused(
+    tmp_path: Path, asked: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "gradient"
+    path.write_text(TURBOMOLE)
+    with pytest.raises(BadInput, match=said):
+        read_ase(path, **asked)

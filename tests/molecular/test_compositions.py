@@ -13,7 +13,7 @@ from molecular_specs import task
 
 from suites.molecular.calculator import PotentialCalculator
 from suites.molecular.compositions import Compositions
-from suites.molecular.export import ExportedPotential
+from suites.molecular.exported import ExportedPotential
 from suites.molecular.task import MolecularTask
 from suites.molecular.testing.geometries import frames_of
 

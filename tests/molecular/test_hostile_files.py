@@ -35,7 +35,7 @@ from hostile_files import (
     write_zip,
 )
 
-from suites.molecular.data import ase_file
+from suites.molecular.data import raw_frames
 from suites.molecular.data.ase_file import read_ase
 from suites.molecular.data.md17 import read_npz
 
@@ -50,7 +50,7 @@ Write = Callable[[Path], None]
 @pytest.fixture(autouse=True)
 def small_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is unpacked cannot be known before, and a GiB would take seconds."""
-    monkeypatch.setattr(ase_file, "MAX_TEXT_BYTES", 8 * 1024**2)
+    monkeypatch.setattr(raw_frames, "MAX_TEXT_BYTES", 8 * 1024**2)
 
 
 # --- npz --------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ def test_a_repeated_member_is_read_once(tmp_path: Path) -> None:
 
 def xyz(
     atoms: int = 1,
-    comment: str = "energy=1",
+    comment: str = 'energy=1 Lattice="3 0 0 0 3 0 0 0 3"',
     columns: str = "species:S:1:pos:R:3:forces:R:3",
     row: str = "H 0 0 0 0 0 0",
 ) -> str:
@@ -454,7 +454,7 @@ def test_a_server_is_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_trajectory_by_another_name_is_read(tmp_path: Path) -> None:
-    trajectory(item())(tmp_path / "f.xyz")
+    trajectory(item(pbc=[True] * 3, cell=[[3, 0, 0], [0, 3, 0], [0, 0, 3]]))(tmp_path / "f.xyz")
     assert read_ase(tmp_path / "f.xyz", "eV").energies.tolist() == [1.0]
 
 
@@ -480,9 +480,9 @@ def test_a_database_that_is_written_to_meanwhile(tmp_path: Path) -> None:
 def test_the_limit_of_what_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "f.xyz.gz"
     path.write_bytes(gzip.compress(xyz().encode()))
-    monkeypatch.setattr(ase_file, "MAX_TEXT_BYTES", len(xyz()))
+    monkeypatch.setattr(raw_frames, "MAX_TEXT_BYTES", len(xyz()))
     assert len(read_ase(path, "eV")) == 1
-    monkeypatch.setattr(ase_file, "MAX_TEXT_BYTES", len(xyz()) - 1)
+    monkeypatch.setattr(raw_frames, "MAX_TEXT_BYTES", len(xyz()) - 1)
     assert "unpacks to more than" in refusal(lambda: read_ase(path, "eV"))
 
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from molecular_specs import task
 
+from bench.text.errors import BadInput
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.md17 import read_npz
 from suites.molecular.data.molecules import SHIPPED
@@ -59,12 +60,37 @@ def mixed(noise: float = 0.0, count: int = 40) -> tuple[Frames, dict[int, float]
 # --- the scale --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rescaling", ["rescale=1", "rescale=auto", "rescale=1e6"])
+@pytest.mark.parametrize("rescaling", ["rescale=1", "rescale-weights=3", "rescale=1e6"])
 def test_the_energies_of_elements_are_recovered(rescaling: str) -> None:
     frames, true = mixed()
     scale = label_scale("offset", rescaling, frames)
     assert scale.elements == pytest.approx(true, rel=1e-10)
     np.testing.assert_allclose(scale.reference(frames), frames.energies, atol=1e-9)
+
+
+@pytest.mark.parametrize("rescaling", ["rescale=auto", "rescale-weights=auto"])
+@pytest.mark.parametrize("stored", ["double", "single", "six decimals"])
+def test_auto_does_not_divide_by_the_rounding_of_what_references_explain(
+    rescaling: str, stored: str
+) -> None:
+    frames, _ = mixed()
+    exact = frames.energies + 1 / 3 * frames.n_atoms
+    energies = {
+        "double": exact,
+        "single": exact.astype(np.float32).astype(float),
+        "six decimals": np.round(exact, 6),
+    }[stored]
+    with pytest.raises(BadInput, match=r"3 elements explain those of 40 .*rescale=1$"):
+        label_scale("offset", rescaling, replace(frames, energies=energies))
+    # Without the references there is a size to divide by.
+    assert label_scale("no-offset", rescaling, frames).unit > 1
+
+
+@pytest.mark.parametrize("spread", [1e-6, 1e-3])
+def test_a_small_spread_is_a_spread(spread: float) -> None:
+    frames, _ = mixed(noise=spread)
+    factor = label_scale("offset", "rescale=auto", frames).factor
+    assert factor == pytest.approx(spread, rel=0.3)
 
 
 def test_the_fit_is_that_of_least_squares() -> None:
@@ -376,6 +402,6 @@ def test_standardize_is_offset_and_auto() -> None:
 
 
 def test_runs_of_a_rescaling_in_place_of_the_offset_are_others() -> None:
-    assert molecular_specs.specify().versions["protocol"] == 2
+    assert molecular_specs.specify().versions["protocol"] >= 2
     paper = molecular_specs.specify("schnet:8x2", "rescale", "--protocol", "paper")
     assert "protocol" not in paper.versions

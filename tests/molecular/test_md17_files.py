@@ -156,7 +156,7 @@ def test_missing_forces_are_named(tmp_path: Path) -> None:
 
 def test_a_file_of_something_else(tmp_path: Path) -> None:
     path = write(tmp_path / "f.npz", {"x": np.zeros(3)})
-    with pytest.raises(BadInput, match=r"energies \('E'\) and forces \('F'\) and .*keys are x"):
+    with pytest.raises(BadInput, match=r"no positions \(known names.* coords, .*the keys are x"):
         read_npz(path)
 
 

@@ -124,9 +124,10 @@ BAD: list[tuple[list[str], list[str]]] = [
     (["--energy-unit", "eV"], ["kcal/mol", "eV"]),
     (["--length-unit", "Bohr"], ["--length-unit Bohr", "'xtb-ethanol' is in Å"]),
     (["--problem", "xtb-oxides", "--length-unit", "Bohr"], ["--length-unit Bohr", "in Å"]),
+    (["--force-unit", "eV/A"], ["--force-unit eV/Ang", "'xtb-ethanol' is in kcal/mol/Ang"]),
     (["--batch", "65"], ["--batch", "64", "65"]),
     (["--energy-key", "E"], ["--energy-key", "ethanol.npz"]),
-    (["--energy-unit", "kcal"], ["kcal/mol", "not in kcal"]),
+    (["--energy-unit", "kcal"], ["'kcal'", "did you mean 'kcal/mol'?"]),
     (["--lbfgs-steps", "5"], ["--lbfgs-steps 5"]),
     (["--batch", "0"], ["--batch", "0"]),
     (["--batch", "1.5"], ["1.5"]),
@@ -175,8 +176,10 @@ def test_an_own_file_needs_its_unit(tmp_path: Path, capsys: pytest.CaptureFixtur
     path = write_alloys(tmp_path / "alloys.extxyz", 3)
     problem = ["--problem", str(path)]
     assert_refused(tmp_path, capsys, problem, [str(path), "unit", "eV, meV, kcal/mol"])
-    wrong = [*problem, "--energy-unit", "ev"]
-    assert_refused(tmp_path, capsys, wrong, ["'ev'", "did you mean 'eV'?"])
+    wrong = [*problem, "--energy-unit", "eVV"]
+    assert_refused(tmp_path, capsys, wrong, ["'eVV'", "did you mean 'eV'?"])
+    force = [*problem, "--energy-unit", "eV", "--force-unit", "eV/Bor"]
+    assert_refused(tmp_path, capsys, force, ["'eV/Bor'", "did you mean 'eV/Bohr'?"])
 
 
 def test_a_file_that_contradicts_the_unit(
@@ -344,6 +347,20 @@ def test_an_own_file_is_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture
     assert len(Store(out).names()) == 2
 
 
+def test_a_unit_by_another_spelling_is_the_same_run(tmp_path: Path) -> None:
+    path = write_alloys(tmp_path / "alloys.extxyz")
+    arguments = ["--problem", str(path), *OWN[2:], "--length-unit"]
+    one = [*arguments, "Bohr", "--energy-unit", "eV", "--force-unit", "eV/Bohr"]
+    other = [*arguments, "a0", "--energy-unit", "ev", "--force-unit", "ev / A0"]
+    record = trained(tmp_path / "out", *one)
+    assert trained(tmp_path / "out", *other).spec == record.spec
+    assert record.spec.settings["file"]["force_unit"] == "eV/Bohr"
+    default = trained(tmp_path / "default", *arguments, "Bohr", "--energy-unit", "eV")
+    assert "force_unit" not in default.spec.settings["file"]
+    for name in ("MAE_F", "MAE_E"):
+        assert record.metrics[name].final == pytest.approx(default.metrics[name].final)
+
+
 def test_a_file_named_without_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_alloys(tmp_path / "alloys.extxyz")
     monkeypatch.chdir(tmp_path)
@@ -376,14 +393,6 @@ def test_another_molecule_under_the_name_of_one(
     write_water(root / "md17_ethanol.npz")
     arguments = ["--problem", "md17-ethanol", "--data-root", str(root)]
     assert_refused(tmp_path, capsys, arguments, ["md17_ethanol.npz", "of H2O, not of C2H6O"])
-
-
-def test_an_own_file_is_taken_for_a_trajectory(tmp_path: Path) -> None:
-    path = write_alloys(tmp_path / "alloys.extxyz")
-    arguments = ["--problem", str(path), "--energy-unit", "eV", "--gap", "0"]  # of 60 frames
-    numbers = ["--n-train", "20", "--n-val", "3", "--n-test", "3"]
-    record = trained(tmp_path / "out", *arguments, *numbers)
-    assert record.spec.settings["split"]["kind"] == "blocks"
 
 
 # --- lists ------------------------------------------------------------------------------------

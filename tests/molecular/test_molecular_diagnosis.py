@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import ase.io
 import numpy as np
 import pytest
 import torch
-from molecular_specs import task
+from molecular_specs import alloys, task
 from torch import nn
 
 from suites.molecular import diagnosis
@@ -147,3 +150,19 @@ def test_the_loss_of_energies_and_forces_of_zero() -> None:
         for parameter in built.trace.linears[-1].parameters():
             parameter.zero_()
     assert built.zero_loss() == pytest.approx(float(built.losses(built.probe())["loss"]))
+
+
+def test_forces_that_are_all_zero_are_no_measure(tmp_path: Path) -> None:
+    """Of perfect crystals: no potential is better than zero forces, and that is no collapse."""
+    images = alloys(12)
+    for atoms in images:
+        atoms.calc.results["forces"] = np.zeros((len(atoms), 3))
+    path = tmp_path / "still.extxyz"
+    ase.io.write(path, images, format="extxyz")
+    options = ("--energy-unit", "eV", "--split", "random", "--batch", "2")
+    built = task("schnet:4x1", "baseline", *options, problem=str(path))
+    built.step()
+    found = built.diagnose()
+    assert not found.measurements["collapsed"]
+    assert any("all forces of the test frames are 0" in text for text in found.warnings)
+    assert not any("collapsed" in text for text in found.warnings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -12,13 +13,12 @@ from ase.build import bulk, molecule
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
-from molecular_specs import run, specify, task
+from molecular_specs import alloys, run, specify, task
 
 from bench.spec.randomness import numpy_generator
 from bench.suite import main
 from bench.text.errors import BadInput
 from suites.molecular.calculator import PotentialCalculator
-from suites.molecular.export import ExportedPotential
 from suites.molecular.molecular_dynamics import (
     FEWEST_STEPS,
     LARGEST_GAIN,
@@ -28,7 +28,7 @@ from suites.molecular.molecular_dynamics import (
     scores,
     simulate,
 )
-from suites.molecular.simulated import simulate_from_frames, structures
+from suites.molecular.simulated import structures
 
 LEARNING = ("--steps", "60", "--lr", "1e-2", "--ema", "0.9", "--evaluations", "2")
 
@@ -233,17 +233,23 @@ def test_structures_of_frames_are_the_frames() -> None:
     )
 
 
-def test_frames_with_an_element_outside_the_training_start_nothing() -> None:
-    built = task("schnet:8x1", "baseline")
-
-    def knowing(*elements: int) -> ExportedPotential:
-        return ExportedPotential(
-            built.net.eval(), built.scale, "kcal/mol", elements, 5.0, built.dtype, "ethanol"
-        )
-
-    test = built.parts["test"]
-    assert simulate_from_frames(knowing(1, 8), test, FEWEST_STEPS, 0, "cpu") == []
-    assert len(simulate_from_frames(knowing(1, 6, 8), test, FEWEST_STEPS, 0, "cpu")) == 4
+def test_frames_with_an_element_outside_the_training_start_nothing(tmp_path: Path) -> None:
+    images = alloys(40)
+    for atoms in images:
+        atoms.numbers[:] = 29
+    options = ("--energy-unit", "eV", "--split", "random", "--unseen-elements", "apart")
+    path = tmp_path / "copper.extxyz"
+    ase.io.write(path, images, format="extxyz")
+    tested = task("schnet:4x1", "baseline", *options, problem=str(path)).split.test
+    for row in tested[1:]:
+        images[row].numbers[0] = 79
+    ase.io.write(path, images, format="extxyz")
+    options = (*options, "--md", str(FEWEST_STEPS), "--steps", "2")
+    record = run(tmp_path / "out", "schnet:4x1", "baseline", *options, problem=str(path))
+    assert record.task["scored"]["test"] == 1 and record.task["scored"]["unseen"] == 3
+    # One trajectory, from the one frame whose elements are known.
+    assert "from 1 test frames" in " ".join(record.task["notes"])
+    assert record.metrics["MD_broken"].final in (0.0, 1.0)
 
 
 def test_the_option_changes_the_runs_name_only_if_given() -> None:

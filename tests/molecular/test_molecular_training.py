@@ -25,6 +25,7 @@ from bench.training import loop as trainer
 from bench.training.run import execute
 from bench.training.signals import Interruption
 from suites.molecular import task as task_module
+from suites.molecular.averaging import Averaging
 from suites.molecular.task import MolecularTask, build
 
 #: Enough to learn something from 64 frames in seconds.
@@ -202,14 +203,16 @@ def test_no_frame_is_in_two_parts_and_blocks_are_kept_apart() -> None:
 
 
 def test_the_average_covers_the_statistics_of_batch_norm() -> None:
-    decay, steps = 0.8, 12
+    # Reached by the warm-up after 8 steps.
+    decay, steps = 0.5, 12
     built = task("cgcnn:8x1", "baseline", "--ema", str(decay), "--steps", str(steps))
     average: dict[str, Tensor] = {}
-    for _ in range(steps):
+    for step in range(steps):
         built.step()
+        now = min(decay, (1 + step) / (10 + step))
         for name, value in built.net.state_dict().items():
             before = average.get(name, value)
-            average[name] = (decay * before + (1 - decay) * value).to(value.dtype)
+            average[name] = (now * before + (1 - now) * value).to(value.dtype)
     scored, trained = built.averaging.scored.state_dict(), built.net.state_dict()
     assert any(name.endswith("running_var") for name in scored)
     for name, value in scored.items():
@@ -220,6 +223,42 @@ def test_the_average_covers_the_statistics_of_batch_norm() -> None:
             assert name.endswith("num_batches_tracked") and value.dtype == torch.int64
             assert 1 <= int(value) <= steps
     assert copied(built.weights()) == copied(scored)
+
+
+def test_the_average_of_a_straight_line_keeps_up() -> None:
+    """Weights w_k = k: the average is near the last steps, and forgets the first."""
+    decay = 0.98  # reached after 440 steps
+    line = nn.Linear(1, 1, bias=False).double()
+    averaging = Averaging(line, decay)
+    found = []
+    for step in range(2000):
+        nn.init.constant_(line.weight, step)
+        averaging.update()
+        found.append(averaging.scored.state_dict()["weight"].item())
+    # A tenth of the steps during the warm-up; then d / (1 - d) steps, as that of any average.
+    assert 85 < found[99] < 99
+    assert found[1999] == pytest.approx(1999 - decay / (1 - decay), abs=1e-6)
+
+
+def test_an_average_resumes_its_warm_up() -> None:
+    whole, first = (task("schnet:8x1", "baseline", "--ema", "0.9") for _ in range(2))
+    for _ in range(8):
+        whole.step()
+    for _ in range(3):
+        first.step()
+    resumed = task("schnet:8x1", "baseline", "--ema", "0.9")
+    resumed.load_state_dict(first.state_dict())
+    for _ in range(5):
+        resumed.step()
+    assert copied(resumed.weights()) == copied(whole.weights())
+
+
+def test_runs_of_an_average_without_a_warm_up_are_others() -> None:
+    assert specify().versions["protocol"] == 3
+    paper = specify("schnet:8x2", "baseline", "--protocol", "paper")
+    averaged = specify("schnet:8x2", "baseline", "--protocol", "paper", "--ema", "0.9")
+    assert "protocol" not in paper.versions and "ema_warm_up" not in paper.settings
+    assert averaged.settings["ema_warm_up"]
 
 
 def test_without_an_average_the_weights_themselves_are_scored() -> None:
@@ -376,7 +415,9 @@ def test_with_batch_norm_the_scores_under_batch_statistics_stand_beside(tmp_path
     found = whole.evaluate().metrics["MAE_F_batch_statistics"]
     whole.net.train()
     test = whole.parts["test"]
-    forces = whole.net(whole._scored["test"].batch(np.arange(20)))["forces"].detach().numpy()
+    forces = (
+        whole.net(whole.scoring.tensors["test"].batch(np.arange(20)))["forces"].detach().numpy()
+    )
     wanted = np.abs(forces * whole.scale.factor - test.forces).mean()
     assert found == pytest.approx(wanted, rel=1e-9)
 

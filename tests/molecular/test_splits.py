@@ -193,7 +193,7 @@ def test_blocks_and_gaps_that_are_none(arguments: dict[str, int]) -> None:
 def test_random_needs_three_frames_and_has_no_gap() -> None:
     split = split_frames(3, kind="random", seed=0)
     assert len(split.train) == len(split.val) == len(split.test) == 1
-    with pytest.raises(BadInput, match="at least 3 frames, got 2"):
+    with pytest.raises(BadInput, match="at least 3 different frames, got 2"):
         split_frames(2, kind="random", seed=0)
     with pytest.raises(BadInput, match="no gap"):
         split_frames(100, kind="random", seed=0, gap=2)

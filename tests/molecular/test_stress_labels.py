@@ -16,6 +16,7 @@ from strained import strained_cells, write_strained
 
 from bench.text.errors import BadInput
 from suites.molecular.data.ase_file import read_ase
+from suites.molecular.data.stresses import find_stress_keys
 
 TRUE = np.stack([voigt_6_to_full_3x3_stress(a.calc.results["stress"]) for a in strained_cells(3)])
 
@@ -120,8 +121,8 @@ def test_stress_and_virial_that_contradict_each_other_are_refused(tmp_path: Path
     ],
 )
 def test_what_is_no_stress_is_refused(tmp_path: Path, value: object, text: str) -> None:
-    path = written(tmp_path / "a.extxyz", "REF_stress", [value] * 3)
-    with pytest.raises(BadInput, match=rf"frame 0: 'REF_stress'.*{text}"):
+    path = written(tmp_path / "a.extxyz", "Stress", [value] * 3)
+    with pytest.raises(BadInput, match=rf"frame 0: 'Stress'.*{text}"):
         read_ase(path, "eV")
 
 
@@ -162,3 +163,48 @@ def test_single_point_calculators_of_one_frame_keep_their_stress(tmp_path: Path)
     ase.io.write(tmp_path / "a.extxyz", atoms, format="extxyz")
     found = stresses(tmp_path / "a.extxyz", "eV")
     assert found[0].tolist() == [[1.0, 6.0, 5.0], [6.0, 2.0, 4.0], [5.0, 4.0, 3.0]]
+
+
+@pytest.mark.parametrize(
+    ("named", "energy_key", "expected"),
+    [
+        ({"Virial": 1.0}, "energy", ["Virial"]),
+        ({"stress": 1.0, "REF_stress": 2.0}, "energy", ["stress"]),
+        ({"stress": 1.0, "REF_stress": 2.0}, "REF_energy", ["REF_stress"]),
+        ({"dft_virial": 1.0}, "energy", ["dft_virial"]),
+        ({"stress": 1.0}, "e_dft", ["stress"]),
+        ({"pbe_stress": 1.0, "pbe_virials": 2.0}, "pbe_energy", ["pbe_stress", "pbe_virials"]),
+        ({"mace_stress": 1.0, "max_stress": 2.0, "stresses": 3.0}, "energy", []),
+    ],
+)
+def test_a_stress_belongs_to_an_energy_by_its_name(
+    named: dict[str, float], energy_key: str, expected: list[str]
+) -> None:
+    labels = [{name: np.full(6, value) for name, value in named.items()}]
+    labels[0] |= {"calculate_stress": True, "stress_level": 3}
+    assert find_stress_keys(Path("f.xyz"), labels, energy_key) == expected
+
+
+def test_several_stresses_of_other_names_are_refused(tmp_path: Path) -> None:
+    atoms = strained_cells(1)[0]
+    atoms.info.update(pbe_stress=np.zeros(6), scan_stress=np.ones(6))
+    del atoms.calc.results["stress"]
+    path = tmp_path / "f.xyz"
+    ase.io.write(path, atoms, format="extxyz")
+    with pytest.raises(BadInput, match="several stresses: pbe_stress, scan_stress; --stress-key"):
+        read_ase(path, "eV")
+    assert read_ase(path, "eV", stress_key="scan_stress").stressed.all()
+
+
+def test_the_name_of_a_stress_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path / "f.xyz", "Virial", [np.eye(3)] * 3)
+    frames = read_ase(path, "eV")
+    assert frames.reading is not None and frames.reading.describe()["stress_keys"] == ["Virial"]
+    specify("schnet:4x1", "baseline", "--energy-unit", "eV", problem=str(path))
+    assert "stresses are its 'Virial' (--stress-key)" in capsys.readouterr().err
+    assert (
+        read_ase(path, "eV", stress_key="none")
+        .reading.describe()
+        .keys()
+        .isdisjoint({"stress_keys"})
+    )

@@ -79,3 +79,33 @@ def test_unknown_energy_names_the_nearest(function: Callable[[str], object]) -> 
 def test_unknown_length_lists_the_allowed(function: Callable[[str], object]) -> None:
     with pytest.raises(BadInput, match=r"unit of length 'foot'.*Ang, Bohr, nm"):
         function("foot")
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "size"),
+    [
+        ("eV/Ang", "eV/Ang", 1.0),
+        ("hartree / Bohr", "Hartree/Bohr", 51.42206747),
+        ("Ha/a0", "Hartree/Bohr", 51.42206747),
+        ("kcal/mol/Å", "kcal/mol/Ang", 0.0433641),
+        ("kJ/mol/nm", "kJ/mol/nm", 0.00103642696),
+        ("Ry/bohr", "Rydberg/Bohr", 25.71103374),
+    ],
+)
+def test_units_of_force(text: str, unit: str, size: float) -> None:
+    """The sizes in eV/Å are CODATA's."""
+    assert units.force_unit(text) == unit
+    assert units.force_in(unit, "eV") == pytest.approx(size, rel=1e-6)
+    assert units.force_in(unit, "kcal/mol") * units.in_ev("kcal/mol") == pytest.approx(
+        size, rel=1e-6
+    )
+
+
+def test_every_unit_of_force_names_itself() -> None:
+    assert tuple(map(units.force_unit, units.FORCE_UNITS)) == units.FORCE_UNITS
+
+
+@pytest.mark.parametrize("text", ["hartree/bor", "hartee/Bohr", "Hartree*Bohr", "eV", "/"])
+def test_an_unknown_unit_of_force_lists_the_allowed(text: str) -> None:
+    with pytest.raises(BadInput, match=r"unknown unit of force .*Hartree/Bohr.*eV/Ang"):
+        units.force_unit(text)

@@ -416,8 +416,8 @@ IRRELEVANT: Mapping[str, tuple[str, str, str]] = {
     "a message": ("suites/pinn/loss.py", "so its labels cannot be", "so labels cannot be"),
     "an annotation": (
         "suites/molecular/labels.py",
-        "training: Frames) -> LabelScale:",
-        "training: object) -> LabelScale:",
+        "    training: Frames,",
+        "    training: object,",
     ),
     "a report": ("bench/report/tables.py", "_WIDTH = 200", "_WIDTH = 201"),
     "a command": ("bench/cli/show.py", "width = max(", "width = min("),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from bench.techniques.offset import label_choices, label_scale
@@ -78,6 +79,23 @@ def test_labels_that_do_not_vary(
     offset: str, token: str, labels: LabelStatistics, scale: Scale
 ) -> None:
     assert label_scale(offset, token, labels) == scale
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, -97_000.3, 1e-12])
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_equal_labels_have_no_deviation_from_rounding(value: float, kind: type) -> None:
+    labels = np.full(1001, value, dtype=kind).astype(float)
+    found = LabelStatistics.of(labels, "1")
+    assert found.std == 0 and found.rms == pytest.approx(abs(value), rel=1e-6)
+    assert label_scale("offset", "rescale=auto", found).factor == 1.0
+
+
+def test_labels_of_few_digits_that_differ_have_a_deviation() -> None:
+    for labels in ([0.0, 0.1], [1.0, 2.0], [0.25, 0.5], [5e-324, 0.0, 1.0]):
+        found = LabelStatistics.of(np.array(labels), "1")
+        assert found.std == np.std(labels)
+    tiny = LabelStatistics.of(1e-30 * np.array([1.0, -2.0]), "1")
+    assert tiny.std == pytest.approx(1.5e-30)
 
 
 @pytest.mark.parametrize("value", ["0", "-2", "nan", "inf", "x", ""])

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.text.errors import BadInput
+from suites.molecular.data.overlaps import NEAREST, coinciding_atoms
+from suites.molecular.data.reading import Reading
 from suites.molecular.units import in_ev
 
 #: Largest data file that is read, and what is read of it, unpacked; MD17's largest has 0.4 GiB,
@@ -41,6 +43,11 @@ class Frames:
         digest: Digest of the source's content, 16 hexadecimal digits.
         stresses: (frames, 3, 3) float64, σ = (1/V) ∂E/∂ε, in `energy_unit` / Å³; NaN for a frame
             without one. ``None``: no frame has one.
+        groups: (frames,) text, the ``config_type`` of each frame; None if the source has none.
+        reading: How the source was read, where that is more than its fixed layout.
+        copies: (frames,) int64, for each frame the first that it is a copy of, itself if there is
+            none; None where copies were not looked for.
+        warnings: Sentences about the labels, for whoever reads results of these frames.
     """
 
     numbers: np.ndarray
@@ -55,6 +62,10 @@ class Frames:
     source: str
     digest: str
     stresses: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    reading: Reading | None = None
+    copies: np.ndarray | None = None
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.energies)
@@ -103,6 +114,8 @@ class Frames:
             source=self.source,
             digest=self.digest,
             stresses=None if self.stresses is None else self.stresses[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            reading=self.reading,
         )
 
     def check(self) -> Frames:
@@ -111,7 +124,8 @@ class Frames:
         Raises:
             BadInput: There is no frame, an array has the wrong shape, a number is not finite, an
                 atomic number does not exist, a periodic direction has no lattice vector, an atom is
-                farther away than `FARTHEST`, or a cell is narrower than `SMALLEST_WIDTH`.
+                farther away than `FARTHEST`, a cell is narrower than `SMALLEST_WIDTH`, or two atoms
+                of a frame are at one place (`suites.molecular.data.overlaps`).
         """
         count, atoms = len(self.energies), len(self.numbers)
         if not count:
@@ -150,7 +164,22 @@ class Frames:
             frame = int(np.argwhere(self.pbc & (lengths == 0))[0][0])
             raise BadInput(f"{self.source}: frame {frame} is periodic without a lattice vector")
         self._check_lengths()
+        self._check_overlaps()
         return self
+
+    def _check_overlaps(self) -> None:
+        """Refuse two atoms at one place, between which no force is finite."""
+        found = coinciding_atoms(self.positions, self.first, self.cells, self.pbc)
+        if found is not None:
+            from ase.data import chemical_symbols
+
+            frame, first, second, distance = found
+            numbers = self.numbers[self.first[frame] :]
+            one, other = (f"{atom} ({chemical_symbols[numbers[atom]]})" for atom in (first, second))
+            raise BadInput(
+                f"{self.source}: atoms {one} and {other} of frame {frame} are at one place:"
+                f" {distance:.3g} Å apart, at least {NEAREST:g} Å are needed for finite forces"
+            )
 
     def _check_lengths(self) -> None:
         """Refuse lengths with which any neighbour list would cost too much."""

@@ -1,4 +1,4 @@
-"""MD17 and revised MD17 in their published form, npz files.
+"""MD17 and revised MD17 in their published form, npz files, and npz files that are like them.
 
 MD17 (Chmiela et al., Science Advances 3, e1603015, 2017; quantum-machine.org/gdml)
     ``E`` (N,) or (N, 1) in kcal/mol, ``F`` (N, n, 3) in kcal/mol/Å, ``R`` (N, n, 3) in Å and ``z``
@@ -31,6 +31,13 @@ from suites.molecular.data.frames import (
     frames_of_one_molecule,
 )
 from suites.molecular.data.molecules import SMILES
+from suites.molecular.data.npz_layout import (
+    atomic_numbers,
+    find_layout,
+    has_layout,
+    padded_frames,
+)
+from suites.molecular.data.reading import Reading
 
 _MD17 = {"energies": "E", "forces": "F", "positions": "R", "atomic numbers": "z"}
 _REVISED = {
@@ -47,13 +54,26 @@ _MD17_NAMES = {"benzene": ("md17_benzene2017.npz", "benzene2017_dft.npz", "benze
 _STEMS = {"salicylic-acid": "salicylic"}
 
 
-def read_npz(path: Path, energy_unit: str | None = None) -> Frames:
-    """Frames of a file in either published layout, positions in Å, energies in the file's unit.
+def read_npz(
+    path: Path,
+    energy_unit: str | None = None,
+    energy_key: str | None = None,
+    forces_key: str | None = None,
+    force_unit: str | None = None,
+) -> Frames:
+    """Frames of an npz file, positions in Å, energies in the file's unit.
+
+    A file in neither published layout is read if its arrays can be told by their names
+    (`find_layout`). Atomic numbers may be those of each frame, with zeros behind the atoms of
+    smaller molecules, or symbols.
 
     Args:
         path: The file.
         energy_unit: Unit of the energies, for a file that does not name it and does not have the
-            published kcal/mol.
+            published kcal/mol; required in any other layout that does not name it.
+        energy_key: Name of the energies; by default that of the layout.
+        forces_key: Name of the forces, likewise.
+        force_unit: Unit of the forces; by default that of the energies per that of the positions.
 
     Returns:
         The frames in the order of the trajectory. They are `sequential`, except those of a
@@ -64,19 +84,28 @@ def read_npz(path: Path, energy_unit: str | None = None) -> Frames:
             keys are missing, or a unit is unknown or contradicts `energy_unit`. Or `Frames.check`
             refuses the frames.
     """
-    wanted = {*_MD17.values(), *_REVISED.values(), "old_indices", "e_unit", "r_unit"}
-    keys, arrays = read_npz_arrays(path, MAX_BYTES, wanted)
+    keys, _ = read_npz_arrays(path, MAX_BYTES, set())
     layout = _MD17 if {"nuclear_charges", "coords"}.isdisjoint(keys) else _REVISED
-    _check_keys(path, keys, layout)
-    unit, angstrom = _units(path, arrays, energy_unit)
+    published = energy_key is None and forces_key is None and has_layout(keys, layout)
+    reading = None
+    if published:
+        _check_keys(path, keys, layout)
+    else:
+        layout, labels = find_layout(path, keys, energy_key, forces_key)
+        reading = Reading(*labels)
+    wanted = {*layout.values(), "old_indices", "e_unit", "r_unit"}
+    _, arrays = read_npz_arrays(path, MAX_BYTES, wanted)
+    unit, angstrom = _units(path, arrays, energy_unit, published)
     energies, forces, positions, numbers = (arrays[key] for key in layout.values())
+    if not published:
+        numbers = atomic_numbers(path, layout["atomic numbers"], numbers)
     if energies.shape[1:] == (1,):
         energies = energies[:, 0]
     for array, key, kinds, dimensions in zip(
         (energies, forces, positions, numbers),
         layout.values(),
         ("fiu", "fiu", "fiu", "iu"),
-        (1, 3, 3, 1),
+        (1, 3, 3, 1 if published else numbers.ndim),
         strict=True,
     ):
         if array.ndim != dimensions or array.dtype.kind not in kinds:
@@ -84,18 +113,35 @@ def read_npz(path: Path, energy_unit: str | None = None) -> Frames:
                 f"{path}: {key!r} must be {'numbers' if 'f' in kinds else 'whole numbers'} in"
                 f" {dimensions} dimensions, got {shortened(array.dtype)} of the shape {array.shape}"
             )
+    per_length = 1.0 / angstrom if force_unit is None else units.force_in(force_unit, unit)
     if angstrom != 1.0:
-        positions, forces = positions * angstrom, forces / angstrom
+        positions = positions * angstrom
+    if per_length != 1.0:
+        forces = forces * per_length
+    if numbers.ndim == 2 and (
+        not len(numbers) or not numbers.all() or (numbers != numbers[0]).any()
+    ):
+        padded = padded_frames(
+            path,
+            numbers,
+            positions,
+            energies,
+            forces,
+            energy_unit=unit,
+            digest=content_digest(path),
+        )
+        return replace(padded, reading=reading)
     frames = frames_of_one_molecule(
-        numbers,
+        numbers if numbers.ndim == 1 else numbers[0],
         positions,
         energies,
         forces,
         energy_unit=unit,
-        sequential=layout is _MD17,
+        sequential=layout is not _REVISED,
         source=str(path),
         digest=content_digest(path),
     )
+    frames = replace(frames, reading=reading)
     if layout is _REVISED and "old_indices" in arrays:
         return _in_order(frames, arrays["old_indices"])
     return frames
@@ -111,7 +157,9 @@ def _check_keys(path: Path, keys: Sequence[str], layout: dict[str, str]) -> None
         raise BadInput(f"{path}: periodic ('lattice'); such data are read from an ASE file")
 
 
-def _units(path: Path, arrays: dict[str, np.ndarray], energy_unit: str | None) -> tuple[str, float]:
+def _units(
+    path: Path, arrays: dict[str, np.ndarray], energy_unit: str | None, published: bool
+) -> tuple[str, float]:
     """Unit of the energies, and the unit of the positions in Å."""
     try:
         named = units.energy_unit(_text(arrays["e_unit"])) if "e_unit" in arrays else None
@@ -122,6 +170,11 @@ def _units(path: Path, arrays: dict[str, np.ndarray], energy_unit: str | None) -
         raise BadInput(f"{path}: {error}") from error
     if named and energy_unit and named != energy_unit:
         raise BadInput(f"{path}: its energies are in {named} ('e_unit'), not in {energy_unit}")
+    if not (named or energy_unit or published):
+        raise BadInput(
+            f"{path}: the file does not say its units; give that of its energies"
+            f" (allowed: {', '.join(units.ENERGY_UNITS)})"
+        )
     return named or energy_unit or _PUBLISHED_UNIT, angstrom
 
 

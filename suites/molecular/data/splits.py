@@ -7,19 +7,26 @@ a split by blocks no test frame is near a training frame. The random split is th
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from bench.spec.randomness import numpy_generator
 from bench.text.errors import BadInput, unknown
+from suites.molecular.data.frames import Frames
 
 #: Blocks of a trajectory, unless told otherwise.
 BLOCKS = 20
 #: Kinds of split.
 KINDS = ("blocks", "random")
+#: The kind where validation and test frames have files of their own.
+FILES = "files"
+#: The parts that are drawn from the training file unless they have a file of their own.
+HELD = ("val", "test")
 _TRAIN, _VAL, _TEST = range(3)
+_DROPPED = -1
 
 
 @dataclass(frozen=True)
@@ -27,13 +34,14 @@ class Split:
     """Which frames belong to which set.
 
     Attributes:
-        kind: One of `KINDS`.
+        kind: One of `KINDS`, or `FILES`.
         train: Rows of the training set, sorted int64.
         val: Rows of the validation set, sorted int64.
         test: Rows of the test set, sorted int64.
         dropped: Number of frames in the gaps, which no set could take.
         blocks: Number of blocks that the trajectory was cut into; 0 for a random split.
         gap: Frames dropped between two blocks of different sets.
+        further: Rows of further test sets by name, sorted int64.
     """
 
     kind: str
@@ -43,11 +51,12 @@ class Split:
     dropped: int
     blocks: int
     gap: int
+    further: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """A description for the record, with a digest of the rows of all three sets."""
         digest = hashlib.sha256()
-        for rows in (self.train, self.val, self.test):
+        for rows in (self.train, self.val, self.test, *self.further.values()):
             digest.update(f"{len(rows)}/".encode())
             digest.update(rows.astype("<i8").tobytes())
         return {
@@ -59,6 +68,7 @@ class Split:
             "gap": self.gap,
             "dropped": self.dropped,
             "digest": digest.hexdigest()[:16],
+            **({"n_further": {k: len(v) for k, v in self.further.items()}} if self.further else {}),
         }
 
 
@@ -72,6 +82,8 @@ def split_frames(
     n_test: int | None = None,
     blocks: int = BLOCKS,
     gap: int = 0,
+    held: Sequence[str] = HELD,
+    copies: np.ndarray | None = None,
 ) -> Split:
     """Split `count` frames 80/10/10.
 
@@ -90,6 +102,11 @@ def split_frames(
         n_test: Number of frames to draw from the test part, instead of all.
         blocks: Number of blocks, at least 3; a tenth of them for validation, and for testing.
         gap: Frames to drop between blocks of different sets.
+        held: The parts that are drawn; one that is not is empty, and its frames train. `FILES` is
+            the kind where none is.
+        copies: (count,) for each frame the first that it is a copy of: all copies of a frame are in
+            one part. Of blocks that is the test part where one of them is, else the validation
+            part; and a copy of a frame that is dropped is dropped rather than trained on.
 
     Raises:
         BadInput: The kind is unknown, there are too few frames for the parts, the blocks or the
@@ -97,11 +114,18 @@ def split_frames(
     """
     random = numpy_generator(seed, "split")
     if kind == "blocks":
-        roles = _block_roles(count, blocks, gap, random)
+        roles = _block_roles(count, blocks, gap, random, held)
+        if copies is not None:
+            roles = _of_copies(roles, copies)
     elif kind == "random":
         if gap:
             raise BadInput(f"a random split has no gap, got {gap}")
-        roles = _random_roles(count, random)
+        which = np.arange(count)
+        if copies is not None:
+            _, which = np.unique(copies, return_inverse=True)
+        roles = _random_roles(int(which.max(initial=-1)) + 1, random, held)[which]
+    elif kind == FILES and not held:
+        roles = np.full(count, _TRAIN)
     else:
         raise unknown("kind of split", kind, KINDS)
     parts = []
@@ -127,23 +151,54 @@ def split_frames(
     )
 
 
-def _tenths(count: int, random: np.random.Generator) -> np.ndarray:
-    """(count,) a role each, drawn: a tenth validates, a tenth tests, the others train."""
+def split_of(
+    frames: Frames, seed: int, settings: Mapping[str, Any], held: Sequence[str] = HELD
+) -> Split:
+    """The split of the frames of one file that a spec's settings describe.
+
+    Args:
+        frames: All frames.
+        seed: As of `split_frames`.
+        settings: Its other arguments; ``copies`` is true where copies of a frame stay together.
+        held: As of `split_frames`.
+
+    Raises:
+        BadInput: As `split_frames`.
+    """
+    given = dict(settings)
+    copies = frames.copies if given.pop("copies", False) else None
+    return split_frames(len(frames), seed=seed, held=held, copies=copies, **given)
+
+
+def _of_copies(roles: np.ndarray, copies: np.ndarray) -> np.ndarray:
+    """(count,) the role that all copies of a frame get, of those that they would have."""
+    order = np.array([_TRAIN, _DROPPED, _VAL, _TEST])
+    highest = np.zeros(len(roles), dtype=np.int64)
+    np.maximum.at(highest, copies, (roles[:, None] == order).argmax(axis=1))
+    return np.asarray(order[highest[copies]])
+
+
+def _tenths(count: int, random: np.random.Generator, held: Sequence[str]) -> np.ndarray:
+    """(count,) a role each, drawn: a tenth for each part that is held out, the others train."""
     tenth = max(1, count // 10)
     order = random.permutation(count)
     roles = np.full(count, _TRAIN)
-    roles[order[:tenth]] = _TEST
-    roles[order[tenth : 2 * tenth]] = _VAL
+    if "test" in held:
+        roles[order[:tenth]] = _TEST
+    if "val" in held:
+        roles[order[tenth : 2 * tenth]] = _VAL
     return roles
 
 
-def _random_roles(count: int, random: np.random.Generator) -> np.ndarray:
+def _random_roles(count: int, random: np.random.Generator, held: Sequence[str]) -> np.ndarray:
     if count < 3:
-        raise BadInput(f"a split needs at least 3 frames, got {count}")
-    return _tenths(count, random)
+        raise BadInput(f"a split needs at least 3 different frames, got {count}")
+    return _tenths(count, random, held)
 
 
-def _block_roles(count: int, blocks: int, gap: int, random: np.random.Generator) -> np.ndarray:
+def _block_roles(
+    count: int, blocks: int, gap: int, random: np.random.Generator, held: Sequence[str]
+) -> np.ndarray:
     """(count,) the role of each frame, -1 in a gap."""
     if blocks < 3 or gap < 0:
         raise BadInput(f"blocks must be at least 3 and gap at least 0, got {blocks} and {gap}")
@@ -155,11 +210,11 @@ def _block_roles(count: int, blocks: int, gap: int, random: np.random.Generator)
             f" both ends: at least {blocks * (2 * gap + 1)} frames, fewer blocks or a smaller gap"
         )
     edges = np.arange(blocks + 1) * count // blocks
-    kinds = _tenths(blocks, random)
+    kinds = _tenths(blocks, random, held)
     roles = np.repeat(kinds, np.diff(edges))
     for edge, before, after in zip(edges[1:-1], kinds[:-1], kinds[1:], strict=True):
         if before < after:
-            roles[edge - gap : edge] = -1
+            roles[edge - gap : edge] = _DROPPED
         elif before > after:
-            roles[edge : edge + gap] = -1
+            roles[edge : edge + gap] = _DROPPED
     return roles

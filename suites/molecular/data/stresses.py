@@ -6,7 +6,7 @@ wants to expand. A virial is −V·σ, an energy (G. Csányi et al., QUIP's and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,8 @@ import numpy as np
 from bench.files.untrusted import shortened
 from bench.text.errors import BadInput
 from suites.molecular import units
+from suites.molecular.data.label_keys import energy_family, stress_family, virial_family
 
-#: Names of stresses and of virials that are found by themselves, the first one first.
-STRESS_KEYS = ("stress", "REF_stress", "ref_stress", "dft_stress", "DFT_stress")
-VIRIAL_KEYS = (
-    "virial",
-    "virials",
-    "REF_virial",
-    "REF_virials",
-    "ref_virial",
-    "ref_virials",
-    "dft_virial",
-    "DFT_virial",
-)
 #: As a key: leave all stresses out.
 NO_STRESS = "none"
 
@@ -44,8 +33,9 @@ def read_stresses(
     *,
     energy_unit: str,
     length: float,
-    key: str | None = None,
+    keys: Sequence[str],
     unit: str | None = None,
+    indices: Sequence[int] | None = None,
 ) -> np.ndarray | None:
     """The frames' stresses in `energy_unit` / Å³, ``None`` if no frame has one.
 
@@ -58,24 +48,19 @@ def read_stresses(
         pbc: (frames, 3).
         energy_unit: Of the energies. A virial has this unit.
         length: The file's unit of length, in Å.
-        key: Where the stress is, a virial if the name says ``virial``; without it one of
-            `STRESS_KEYS`, else of `VIRIAL_KEYS`; `NO_STRESS`: nowhere.
+        keys: Where the stress is, and where the virial; see `is_virial`.
         unit: Of stresses, one of `suites.molecular.units.PRESSURE_UNITS`; without it the energy's
             per cubed unit of length.
+        indices: Number of each frame in the file, for messages; by default as they come.
 
     Returns:
         (frames, 3, 3) float64, symmetric. NaN for a frame that has none, or that is not periodic
         along all three lattice vectors: it has no volume.
 
     Raises:
-        BadInput: No frame has `key`. Or a stress has another shape, is not finite or not
+        BadInput: A stress has another shape, is not finite or not
             symmetric, or contradicts the virial of its frame.
     """
-    if key == NO_STRESS:
-        return None
-    if key is not None and not any(key in frame for frame in labels):
-        there = shortened(", ".join(sorted({str(name) for frame in labels for name in frame})))
-        raise BadInput(f"{path}: --stress-key {key!r}: no frame has it; they have {there}")
     per_volume = 1.0 / length**3
     if unit is not None:
         per_volume = units.pressure_in_ev(unit) / units.in_ev(energy_unit)
@@ -84,9 +69,9 @@ def read_stresses(
         volume = abs(np.linalg.det(cells[index]))
         if not pbc[index].all() or volume == 0:
             continue
-        where = f"{path}: frame {index}"
+        where = f"{path}: frame {index if indices is None else indices[index]}"
         ways = []
-        for name in _present(frame, key):
+        for name in (name for name in keys if frame.get(name) is not None):
             value = _matrix(where, name, frame[name])
             ways.append((name, -value / volume if is_virial(name) else value * per_volume))
         if ways:
@@ -99,13 +84,58 @@ def is_virial(key: str) -> bool:
     return "virial" in key.lower()
 
 
-def _present(frame: Mapping[str, Any], key: str | None) -> list[str]:
-    """The keys that a frame has: of those that are looked for, the first of each kind."""
-    if key is not None:
-        return [key] if key in frame else []
-    kinds = (STRESS_KEYS, VIRIAL_KEYS)
-    there = [[name for name in kind if name in frame] for kind in kinds]
-    return [names[0] for names in there if names]
+def require_stress_key(path: Path, labels: Sequence[Mapping[str, Any]], key: str) -> list[str]:
+    """The key that was asked for, of a virial if the name says ``virial``.
+
+    Args:
+        path: The file, for messages.
+        labels: What each frame has, by name.
+        key: `NO_STRESS` for none.
+
+    Raises:
+        BadInput: No frame has it.
+    """
+    if key == NO_STRESS:
+        return []
+    if not any(frame.get(key) is not None for frame in labels):
+        there = shortened(", ".join(sorted({str(name) for frame in labels for name in frame})))
+        raise BadInput(f"{path}: --stress-key {key!r}: no frame has it; they have {there}")
+    return [key]
+
+
+def find_stress_keys(path: Path, labels: Iterable[Mapping[str, Any]], energy_key: str) -> list[str]:
+    """The names of the stress and of the virial that belong to an energy, those that there are.
+
+    The one that is called as the energy is (``REF_stress`` to ``REF_energy``) comes first, then
+    ``stress`` or ``virial`` itself, then the only one that has another name; case does not count.
+
+    Args:
+        path: The file, for messages.
+        labels: What each frame has, by name.
+        energy_key: Name of the energies.
+
+    Raises:
+        BadInput: There are several, and none is called as the energy is.
+    """
+    sizes = {str(key): np.size(value) for frame in labels for key, value in frame.items()}
+    own = energy_family(energy_key) or ""
+    found: list[str] = []
+    for family in (stress_family, virial_family):
+        called = {name: family(name) for name in sizes}
+        # A switch or a scalar of another name is no stress.
+        names = [n for n, of in called.items() if of in (own, "") or (of and sizes[n] > 1)]
+        for wanted in (own, ""):
+            exact = [name for name in names if called[name] == wanted]
+            if exact:
+                names = exact
+                break
+        if len(names) > 1:
+            raise BadInput(
+                f"{path}: several stresses: {shortened(', '.join(sorted(names)))}; --stress-key"
+                f" NAME says which, and {NO_STRESS} leaves them out"
+            )
+        found += names
+    return found
 
 
 def _matrix(where: str, key: str, value: Any) -> np.ndarray:
@@ -147,13 +177,13 @@ def _agreed(where: str, ways: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
     return stress
 
 
-def stated_unit(path: Path, stated: Mapping[str, Any], key: str | None) -> str | None:
+def stated_unit(path: Path, stated: Mapping[str, Any], keys: Sequence[str]) -> str | None:
     """The unit of stresses that a SchNetPack database states.
 
     Args:
         path: The file, for messages.
         stated: Unit of each property, as in the database's metadata.
-        key: See `read_stresses`.
+        keys: Names of the stress and of the virial, those that are read.
 
     Returns:
         One of `suites.molecular.units.PRESSURE_UNITS`; ``None`` if the database has no stress.
@@ -161,8 +191,8 @@ def stated_unit(path: Path, stated: Mapping[str, Any], key: str | None) -> str |
     Raises:
         BadInput: The unit is another one.
     """
-    names = [name for name in STRESS_KEYS if name in stated] if key is None else [key]
-    if not names or names[0] not in stated or is_virial(names[0]):
+    names = [name for name in keys if name in stated and not is_virial(name)]
+    if not names:
         return None
     text = str(stated[names[0]])
     plain = "".join(text.split()).replace("**", "^").replace("/Ang/Ang/Ang", "/Ang^3")

@@ -79,27 +79,67 @@ def load_frames(problem: Problem, options: DataOptions) -> Frames:
         BadInput: The file is missing or wrong.
     """
     path = problem.find(options).resolve()
+    options = options.spelled()
     unit = problem.energy_unit if options.energy_unit is None else options.energy_unit
     if problem.energy_unit not in (None, unit):
         raise BadInput(f"problem {problem.name!r} is in {problem.energy_unit}, not in {unit}")
     if problem.energy_unit is not None and options.length_unit is not None:
         raise BadInput(f"--length-unit {options.length_unit}: problem {problem.name!r} is in Å")
+    for option in ("energy_key", "forces_key"):
+        if problem.energy_unit is not None and getattr(options, option) is not None:
+            name = option.replace("_", "-")
+            raise BadInput(f"--{name}: the keys of {path.name}, {problem.name}, are fixed")
+    if problem.energy_unit is not None and options.force_unit is not None:
+        raise BadInput(
+            f"--force-unit {options.force_unit}: problem {problem.name!r} is in"
+            f" {problem.energy_unit}/Ang"
+        )
     asked = replace(options, energy_unit=unit)
-    frames = _read(path, asked, problem.sequential, path.stat().st_mtime_ns)
+    modified = path.stat().st_mtime_ns
+    if problem.energy_unit is None:
+        frames = _read_own(path, asked, problem.sequential, modified)
+    else:
+        frames = _read(path, asked, problem.sequential, modified)
     return frames if problem.formula is None else frames.require_molecule(problem.formula)
 
 
-@functools.lru_cache(maxsize=4)
+def load_file(path: Path, options: DataOptions) -> Frames:
+    """The frames of a further file of a problem, examined, kept for the process's other runs.
+
+    Raises:
+        BadInput: The file is missing or wrong.
+    """
+    if not path.is_file():
+        raise BadInput(f"{path}: there is no such file")
+    return _read_own(path.resolve(), options.spelled(), True, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _read_own(path: Path, options: DataOptions, sequential: bool, modified: int) -> Frames:
+    """The frames of a user's own file, examined: nobody has looked at it yet."""
+    from suites.molecular.data.examined import examined
+
+    frames = _read(path, options, sequential, modified)
+    return examined(frames, options.length_unit, options.force_unit)
+
+
+@functools.lru_cache(maxsize=8)
 def _read(path: Path, options: DataOptions, sequential: bool, modified: int) -> Frames:
     del modified  # part of the key: a file that changed is read again
     if path.suffix == ".npz":
         from suites.molecular.data.md17 import read_npz
 
-        for option in ("length_unit", "energy_key", "forces_key", "stress_key", "stress_unit"):
+        for option in ("length_unit", "stress_key", "stress_unit"):
             if getattr(options, option) is not None:
                 name = option.replace("_", "-")
-                raise BadInput(f"--{name}: {path.name} is an npz file, whose keys and Å are fixed")
-        return read_npz(path, options.energy_unit)
+                raise BadInput(f"--{name}: {path.name} is an npz file, in Å and without stresses")
+        return read_npz(
+            path,
+            options.energy_unit,
+            options.energy_key,
+            options.forces_key,
+            options.force_unit,
+        )
     from suites.molecular.data.ase_file import read_ase
 
     return read_ase(
@@ -107,8 +147,10 @@ def _read(path: Path, options: DataOptions, sequential: bool, modified: int) -> 
         options.energy_unit,
         options.length_unit,
         sequential,
-        energy_key=options.energy_key or "energy",
-        forces_key=options.forces_key or "forces",
+        energy_key=options.energy_key,
+        forces_key=options.forces_key,
+        force_unit=options.force_unit,
         stress_key=options.stress_key,
         stress_unit=options.stress_unit,
+        require_labels=options.require_labels,
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from suites.molecular import units
 
 
 @dataclass(frozen=True)
@@ -15,11 +17,13 @@ class DataOptions:
         root: MD17's files.
         energy_unit: Of an own file.
         length_unit: Likewise; Å where neither this nor the file says.
-        energy_key: Name of an own file's energies, ``energy`` if not given.
-        forces_key: Likewise, ``forces``.
+        energy_key: Name of an own file's energies; looked for if not given.
+        forces_key: Likewise of its forces.
+        force_unit: Unit of an own file's forces; the energies' per length where it is not given.
         stress_key: Name of an own file's stresses, see `suites.molecular.data.stresses`.
         stress_unit: Their unit; without it the energy's per cubed unit of length.
         download: Whether a missing file of MD17 may be downloaded.
+        require_labels: Whether a frame without energy or forces is an error.
     """
 
     root: Path | None = None
@@ -27,9 +31,28 @@ class DataOptions:
     length_unit: str | None = None
     energy_key: str | None = None
     forces_key: str | None = None
+    force_unit: str | None = None
     stress_key: str | None = None
     stress_unit: str | None = None
     download: bool = False
+    require_labels: bool = False
+
+    def spelled(self) -> DataOptions:
+        """The same with its units by their own names: ``Hartree/Bohr`` for ``hartree / a0``.
+
+        Raises:
+            BadInput: A unit is unknown.
+        """
+
+        def named(unit: str | None, name: Callable[[str], str]) -> str | None:
+            return None if unit is None else name(unit)
+
+        return replace(
+            self,
+            energy_unit=named(self.energy_unit, units.energy_unit),
+            length_unit=named(self.length_unit, units.length_unit),
+            force_unit=named(self.force_unit, units.force_unit),
+        )
 
 
 @dataclass(frozen=True)
