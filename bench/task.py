@@ -63,6 +63,7 @@ class Columns(NamedTuple):
             the first is low at the baseline, a comparison is said to be of unconverged runs.
         values: Beginnings of the names of metrics that are neither errors nor scores, as what is
             found of an unknown. They are shown, and nothing is compared by them.
+        compared: Whether arms can be compared on the problem: it has an error to compare them by.
     """
 
     main: Sequence[str]
@@ -70,6 +71,7 @@ class Columns(NamedTuple):
     scores: Sequence[str] = ()
     skills: Sequence[str] = ()
     values: Sequence[str] = ()
+    compared: bool = True
 
     def values_of(self, metrics: Iterable[str]) -> list[str]:
         """Those metrics that are `values`, each once."""

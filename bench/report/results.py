@@ -198,8 +198,13 @@ class Results:
 
     @cached_property
     def main_metric(self) -> str:
-        """The error by which arms are compared on the first case."""
-        return self.metric(self.cases[0])
+        """The error by which arms are compared; where it differs, of each problem."""
+        by_metric: dict[str, list[str]] = {}
+        for case in self.cases:
+            by_metric.setdefault(self.metric(case), []).append(case.problem)
+        first, *others = by_metric
+        said = [f"{name} on {', '.join(dict.fromkeys(by_metric[name]))}" for name in others]
+        return f"{first}; {'; '.join(said)}" if said else first
 
     @cached_property
     def metrics(self) -> list[str]:

@@ -51,7 +51,7 @@ def print_tables(
         further = [name for name in shown if name not in asked.main]
         further += asked.values_of(present)
         scores = with_variants(asked.scores, present)
-        columns_of_main = _main_columns(by_arm, main, scores, now)
+        columns_of_main = _main_columns(by_arm, main, scores, now, asked.compared)
         arms = _Column("arm", list(by_arm), "left")
         _print_columns(_title(of_problem), arms, columns_of_main, console)
         if further:
@@ -127,8 +127,10 @@ def _main_columns(
     names: Sequence[str],
     scores: Sequence[str],
     now: Callable[[Spec], Mapping[str, Any]],
+    compared: bool,
 ) -> list[_Column]:
-    """Errors, change against the baseline, time and status of each arm."""
+    """Errors, change against the baseline (where there is an error to compare), time and status of
+    each arm."""
     records = [record for runs in by_arm.values() for record in runs]
     baseline = {record.seed: record for record in by_arm.get(BASELINE, [])}
     values = [[_final(run, names[0]) for run in runs] for runs in by_arm.values()]
@@ -139,7 +141,7 @@ def _main_columns(
     return [
         _metric(by_arm, names[0], scores),
         *([_Column("min … max", spread)] if len({r.seed for r in records}) > 1 else []),
-        _Column("vs baseline", changes),
+        *([_Column("vs baseline", changes)] if compared else []),
         *(_metric(by_arm, name, scores) for name in names[1:]),
         _Column(_time_header(records), [_milliseconds(runs) for runs in by_arm.values()]),
         _Column("status", [_status(runs, now) for runs in by_arm.values()], "left"),

@@ -189,6 +189,12 @@ def make_plan(study: Study, part: Part, suite: Suite, asked: Asked, command: str
     problems = asked.problems or part.problems or suite.default_problems()
     variants = part.variants()
     names = [str(variant) for variant in variants]
+    columns = columns_of(suite, problems)
+    if without := [problem for problem in columns if not columns[problem].compared]:
+        raise BadInput(
+            f"study {study.name!r}: nothing true is known of {', '.join(map(repr, without))}, so"
+            " there is no error by which arms could be compared"
+        )
     runs = [
         run for variant in variants for run in _runs(study, part, suite, asked, variant, problems)
     ]
@@ -203,7 +209,7 @@ def make_plan(study: Study, part: Part, suite: Suite, asked: Asked, command: str
         comparisons=part.comparisons(),
         factors=list(part.factors),
         cells=list(factorial_cells(variants, part.factors).values()),
-        columns=columns_of(suite, problems),
+        columns=columns,
         runs=_sorted(_distinct(runs), names),
         names=part.named(),
     )
@@ -242,9 +248,12 @@ def _runs(
 
 def columns_of(suite: Suite, problems: Iterable[str]) -> dict[str, Columns]:
     """The metrics of each problem, as they are read back from JSON."""
-    return {
-        problem: Columns(*map(list, suite.columns(problem))) for problem in dict.fromkeys(problems)
-    }
+    return {problem: _with_lists(suite.columns(problem)) for problem in dict.fromkeys(problems)}
+
+
+def _with_lists(columns: Columns) -> Columns:
+    *lists, compared = columns
+    return Columns._make([*map(list, lists), compared])
 
 
 def parse_options(

@@ -272,7 +272,7 @@ def _truth_warnings(task: Examined, prediction: np.ndarray | None) -> list[str]:
     score = task.score
     if score is None or prediction is None:
         also = " and unknowns" if task.unknowns else ""
-        return [f"no ground truth: only loss terms{also} are reported"]
+        return [f"no ground truth of the solution: only loss terms{also} are reported"]
     if score.truth.reference.error is None:
         return ["the ground truth has no error estimate of its own"]
     texts = []

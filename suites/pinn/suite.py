@@ -255,6 +255,7 @@ class PINNSuite:
             scores=["skill"],
             skills=["skill"],
             values=[] if problem in BUILT_IN else [UNKNOWN],
+            compared=found.has_truth or bool(errors),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import overload
 
 import numpy as np
 import torch
@@ -59,22 +60,31 @@ class Solution:
         self.outputs = tuple(outputs)
         self.unknowns = dict(unknowns)
 
-    def __call__(self, points: ArrayLike) -> np.ndarray:
+    @overload
+    def __call__(self, points: Tensor) -> Tensor: ...
+
+    @overload
+    def __call__(self, points: ArrayLike) -> np.ndarray: ...
+
+    def __call__(self, points: ArrayLike | Tensor) -> np.ndarray | Tensor:
         """The solution at points.
 
         Args:
-            points: Points of shape ``(n, inputs)``.
+            points: Points of shape ``(n, inputs)``. Of a tensor, the solution can be
+                differentiated by them.
 
         Returns:
-            The outputs, of shape ``(n, outputs)`` and in the problem's units.
+            The outputs, of shape ``(n, outputs)`` and in the problem's units; a tensor of a tensor.
 
         Raises:
             BadInput: The points have another shape.
         """
-        given = np.asarray(points)
+        given = points if isinstance(points, Tensor) else np.asarray(points)
         if given.ndim != 2 or given.shape[1] != self.inputs:
-            raise BadInput(f"points have the shape (n, {self.inputs}), got {given.shape}")
+            raise BadInput(f"points have the shape (n, {self.inputs}), got {tuple(given.shape)}")
         parameter = next(self.module.parameters())
+        if isinstance(given, Tensor):
+            return self.module(given.to(parameter.device, parameter.dtype))
         rows = torch.as_tensor(given, dtype=parameter.dtype, device=parameter.device)
         with torch.no_grad():
             parts = [self.module(part).cpu() for part in rows.split(_ROWS)]

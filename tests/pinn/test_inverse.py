@@ -322,7 +322,7 @@ def test_values_are_shown_and_errors_compared(recovered: Record) -> None:
 
 def test_without_a_known_solution_arms_are_compared_by_the_unknowns() -> None:
     (warning,) = (w for w in task("NO_SOLUTION").diagnose().warnings if "truth" in w)
-    assert warning == "no ground truth: only loss terms and unknowns are reported"
+    assert warning == "no ground truth of the solution: only loss terms and unknowns are reported"
     assert SUITE.columns("inverse_problems:NO_SOLUTION").main[0] == "error C"
     assert SUITE.columns("inverse_problems:UNDECLARED").main[0] == "L2RE"
 

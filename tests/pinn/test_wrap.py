@@ -315,3 +315,59 @@ def test_a_module_s_attribute_on_the_command_line(
         captured = capsys.readouterr()
         assert captured.out == ""
         assert captured.err.count("\n") == 1 and text in captured.err
+
+
+def test_a_term_has_not_the_name_of_a_sum() -> None:
+    """`LBC` was the sum of LBC1 and LBC2 in one problem, and the first of two in another."""
+    with pytest.raises(BadInput, match=r"'LBC' is the name of the sum of LBC, LBC_right.*'LBC1'"):
+        wrap(heat, name="two", outputs=["u"], losses=["Lf", "LBC", "LBC_right"])
+    assert wrap(heat, name="one", outputs=["u"], losses=["Lf", "LIC", "LBC"]).terms
+
+
+def test_weights_are_given_by_name() -> None:
+    with pytest.raises(BadInput, match=r"loss_weights is a mapping of names.*'LBC': 10.*got list"):
+        wrap(
+            heat,
+            name="listed",
+            outputs=["u"],
+            losses=["Lf", "LIC", "LBC"],
+            loss_weights=[1, 1, 10],  # type: ignore[arg-type]
+        )
+
+
+NOTHING_KNOWN = wrap(heat, name="nothing", outputs=["u"], losses=["Lf", "LIC", "LBC"])
+
+
+def test_without_anything_true_arms_are_not_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their training residuals were."""
+    problem = ["--problem", f"{__name__}:NOTHING_KNOWN", "--model", "fnn:8x2", "--steps", "5"]
+    common = [*problem, "--device", "cpu", "--jobs", "1", "--out", str(tmp_path)]
+    assert main(["pinn", "--arm", "irelu", *common]) == 0
+    assert "vs baseline" not in capsys.readouterr().out
+    assert main(["study", "separate", "--suite", "pinn", *common]) == 2
+    assert "nothing true is known of" in capsys.readouterr().err
+
+
+def test_a_solution_of_tensors_can_be_differentiated(tmp_path: Path) -> None:
+    import bench
+
+    results = bench.run(
+        "pinn",
+        problems=[f"{__name__}:NOTHING_KNOWN"],
+        models=["fnn:8x2"],
+        steps=5,
+        store=tmp_path,
+        device="cpu",
+        jobs=1,
+    )
+    solution = results.runs()[0].network()
+    points = torch.rand(7, 2, requires_grad=True)
+    values = solution(points)
+    (slope,) = torch.autograd.grad(values.sum(), points)
+    step = torch.tensor([[1e-2, 0.0]])
+    with torch.no_grad():
+        there = (solution(points + step) - solution(points - step)) / 2e-2
+    assert slope[:, :1] == pytest.approx(there, abs=1e-3)
+    assert solution(points.detach().numpy()) == pytest.approx(values.detach().numpy(), abs=1e-6)

@@ -543,3 +543,20 @@ def test_values_are_listed_and_not_compared() -> None:
     assert of.metrics == ["L2RE", "skill", "Lf", "unknown C"]
     assert of.errors_shown == ["L2RE", "Lf"]
     assert of.median(of.cases[0], "baseline", "unknown C") == -0.5
+
+
+def test_problems_with_different_errors_are_said_by_name() -> None:
+    """The L2RE of one problem stood under the name of another's error."""
+    own = Columns(["error C"], [], [], [])
+    made = plan(ARMS[:2], columns={**dict.fromkeys(PROBLEMS, COLUMNS), PROBLEMS[2]: own})
+    there = {
+        name: msgspec.structs.replace(
+            record, metrics={**record.metrics, "error C": Metric(final=0.3, best=0.3)}
+        )
+        for name, record in records(made, PLAIN).items()
+    }
+    found = Results(made, there)
+    assert found.main_metric == f"L2RE; error C on {PROBLEMS[2]}"
+    assert f"error C on {PROBLEMS[2]}" in lines(found)[1]
+    titles = [table.title for table in study_tables(found, SUITE, ["errors", "effects"]).values()]
+    assert all(f"L2RE; error C on {PROBLEMS[2]}" in title for title in titles)

@@ -21,6 +21,11 @@ def check_weights(weights: Mapping[str, float], terms: Sequence[Term], where: st
     Raises:
         BadInput: One is wrong.
     """
+    if not isinstance(weights, Mapping):
+        raise BadInput(
+            f"{where} is a mapping of names to weights, as {{{terms[-1].name!r}: 10}}, got"
+            f" {type(weights).__name__}"
+        )
     for name, weight in weights.items():
         if name not in [term.name for term in terms]:
             raise unknown(f"loss term in {where}", name, [term.name for term in terms])

@@ -110,6 +110,7 @@ class _Wrapped(Problem):
         self.name = name
         self.outputs = tuple(outputs)
         self.terms = tuple(_term(loss, name) for loss in losses)
+        _check_totals(self.terms, name)
         check_weights(weights, self.terms, f"wrap({name!r}): loss_weights")
         self.weights = dict(weights)
         self.unknowns = {unknown: _truth(unknown, unknowns[unknown], name) for unknown in unknowns}
@@ -222,3 +223,14 @@ def _term(loss: str | Term, name: str) -> Term:
             f" {', '.join(TOTALS.values())}"
         )
     return Term(loss, kinds[0])
+
+
+def _check_totals(terms: Sequence[Term], name: str) -> None:
+    """Refuse a term that has the name of its kind's sum beside others of the kind."""
+    for kind, total in TOTALS.items():
+        of_kind = [term.name for term in terms if term.kind == kind]
+        if len(of_kind) > 1 and total in of_kind:
+            raise BadInput(
+                f"wrap({name!r}): {total!r} is the name of the sum of {', '.join(of_kind)}: give"
+                f" the term another one, as {total + '1'!r}"
+            )
