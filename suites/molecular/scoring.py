@@ -125,12 +125,12 @@ class Scoring:
         self._loss = loss
         self._batch = batch
         self._seed = seed
-        self._rows = _ROWS[device]
+        self._device = device
 
     def predict(self, part: str) -> Predicted:
         """Of the scored network in evaluation mode."""
         count = len(self.tensors[part])
-        batches = min(-(-count // self._rows) * self.divided, count)
+        batches = min(-(-count // _ROWS[self._device]) * self.divided, count)
         self._averaging.scored.eval()
         return self._predicted(part, np.array_split(np.arange(count), batches))
 

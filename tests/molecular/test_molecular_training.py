@@ -24,7 +24,7 @@ from bench.text.errors import BadInput
 from bench.training import loop as trainer
 from bench.training.run import execute
 from bench.training.signals import Interruption
-from suites.molecular import task as task_module
+from suites.molecular import scoring
 from suites.molecular.averaging import Averaging
 from suites.molecular.task import MolecularTask, build
 
@@ -462,7 +462,7 @@ def test_the_batches_of_an_evaluation_do_not_matter(
         built.step()
     whole = built.evaluate()
     for rows in (1, 7, 1000):
-        monkeypatch.setitem(task_module._ROWS, "cpu", rows)
+        monkeypatch.setitem(scoring._ROWS, "cpu", rows)
         again = built.evaluate()
         assert again.metrics == pytest.approx(dict(whole.metrics), rel=1e-9, abs=1e-12)
         assert again.selection == pytest.approx(whole.selection, rel=1e-9)
