@@ -129,8 +129,6 @@ def test_half_a_gradient_is_found_on_the_side_that_has_one(bound: str) -> None:
 class Scripted(nn.Module):
     """With a parameter and a buffer."""
 
-    b: Tensor
-
     def __init__(self) -> None:
         super().__init__()
         self.a = nn.Parameter(torch.ones(1))
