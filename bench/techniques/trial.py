@@ -9,47 +9,26 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from bench.spec.randomness import torch_generator
-from bench.techniques.calculus import NAMES, central_difference, derivatives, slope_along
+from bench.techniques.calculus import NAMES, derivatives
+from bench.techniques.differences import DOUBLE, SINGLE, Precision, compare
 from bench.text.errors import BadInput, typed
 
 #: Where: so many points, from one end to the other of [−4, 4], none at a round number.
 _POINTS, _FAR, _ASIDE = 200, 4.0, 0.0123
 #: Of so many points an activation may be wrong at this many: where several kinks meet, say.
 _EXCUSED = 2
-
-
-@dataclass(frozen=True)
-class _Precision:
-    """How finely derivatives are compared.
-
-    Attributes:
-        dtype: Of all numbers.
-        steps: Of the differences. A steep function needs a small one, and one that rounds a large
-            one: what agrees at any is right.
-        relative: Difference that is none, as a fraction of the derivatives.
-        of_values: The same as a fraction of large values of what they are the slopes of.
-    """
-
-    dtype: torch.dtype
-    steps: tuple[float, ...]
-    relative: float
-    of_values: float
-
-
-_DOUBLE = _Precision(torch.float64, (1e-2, 1e-3, 1e-4), 1e-4, 2e-5)
-#: Of an activation that works in no other.
-_SINGLE = _Precision(torch.float32, (0.1, 0.03), 1e-2, 1e-4)
+#: Of an activation that mixes elements: so many rows move along lines, at every so many-th point.
+_LINES, _SPARSE = 4, 10
 
 
 def check_derivatives(token: str, module: nn.Module, width: int, highest: int = 2) -> None:
     """Compare the derivatives of an activation, and their gradients by its parameters, with finite
-    differences, at its first parameters and near them.
+    differences: the former at its first parameters, both above and below them.
 
     Of each order with the differences of the order below, on 200 points on [−4, 4]. Where the
     differences to the left and to the right are not the same there is a kink, and nothing is
@@ -70,30 +49,34 @@ def check_derivatives(token: str, module: nn.Module, width: int, highest: int = 
         torch.manual_seed(0)
         tried, precision = _in_double(module, width)
         _check_one_function(token, tried, _points(width, precision.dtype))
-        for perturbed in (False, True):
-            if perturbed and not any(p.requires_grad for p in tried.parameters()):
-                return
-            if perturbed:
-                _perturb(tried)
-            function, x = _as_elementwise(tried, width, precision.dtype)
+        trainable = any(p.requires_grad for p in tried.parameters())
+        for share in (0.0, 0.1, -0.1) if trainable else (0.0,):
+            near = _perturbed(tried, share)
+            function, x = _as_elementwise(near, width, precision.dtype)
             with torch.no_grad():
                 x = x[function(x).isfinite().reshape(len(x), -1).all(dim=1)]
-            _check_by_input(token, function, x, highest, precision)
-            _check_by_parameters(token, tried, function, x, highest, precision)
+            if len(x):  # else its parameters may not be those
+                _check_by_input(token, function, x, highest, precision)
+                # A parameter may start at a bound, where its slope is one of two: not there.
+                if share:
+                    _check_by_parameters(token, near, function, x, highest, precision)
 
 
 def is_piecewise_linear(function: Callable[[Tensor], Tensor], width: int = 1) -> bool:
     """Whether the second derivative is 0 at every one of 200 points on [−4, 4]: of ReLU, say.
 
+    Of an activation that mixes elements it is that along lines.
+
     Args:
         function: An activation; it stays as it is.
         width: Size of the last axis of what it gets.
     """
-    precision = _DOUBLE
+    precision = DOUBLE
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         if isinstance(function, nn.Module):
             function, precision = _in_double(copy.deepcopy(function).cpu(), width)
-        second = derivatives(function, _points(width, precision.dtype), 2)[2]
+        function, x = _as_elementwise(function, width, precision.dtype)
+        second = derivatives(function, x, 2)[2]
     return not bool(second.any())
 
 
@@ -103,15 +86,15 @@ def _points(width: int, dtype: torch.dtype) -> Tensor:
     return x[:, None].repeat(1, width)
 
 
-def _in_double(module: nn.Module, width: int) -> tuple[nn.Module, _Precision]:
+def _in_double(module: nn.Module, width: int) -> tuple[nn.Module, Precision]:
     """A copy in double precision if it works there, else in single."""
     tried = copy.deepcopy(module).double()
     try:
         with torch.no_grad():
             found = tried(_points(width, torch.float64))
     except Exception:  # what it raises in its own precision is told there
-        return copy.deepcopy(module), _SINGLE
-    return (tried, _DOUBLE) if found.dtype == torch.float64 else (copy.deepcopy(module), _SINGLE)
+        return copy.deepcopy(module), SINGLE
+    return (tried, DOUBLE) if found.dtype == torch.float64 else (copy.deepcopy(module), SINGLE)
 
 
 def _check_one_function(token: str, module: nn.Module, x: Tensor) -> None:
@@ -137,38 +120,51 @@ def _check_one_function(token: str, module: nn.Module, x: Tensor) -> None:
             raise BadInput(f"activation {token!r} {told}")
 
 
-def _perturb(module: nn.Module) -> None:
-    """Other parameters of the same sign and size."""
+def _perturbed(module: nn.Module, share: float) -> nn.Module:
+    """A copy with other parameters of the same sign and size; those that are 0 become positive."""
+    module = copy.deepcopy(module)
     generator = torch_generator(0, "parameters of a trial")
     with torch.no_grad():
-        for parameter in module.parameters():
+        for parameter in module.parameters() if share else ():
             noise = torch.rand(parameter.shape, generator=generator).to(parameter.dtype)
-            parameter.mul_(1 + 0.1 * noise).add_(torch.where(parameter == 0, 0.1 * noise, 0.0))
+            from_zero = torch.where(parameter == 0, abs(share) * noise, 0.0)
+            parameter.mul_(1 + share * noise).add_(from_zero)
+    return module
 
 
 def _as_elementwise(
-    module: nn.Module, width: int, dtype: torch.dtype
+    module: Callable[[Tensor], Tensor], width: int, dtype: torch.dtype
 ) -> tuple[Callable[[Tensor], Tensor], Tensor]:
     """An elementwise function that has the module's derivatives, and where to look at it."""
     x = _points(width, dtype)
     changed = x.clone()
     changed[_POINTS // 2, width // 2] += 0.7
     with torch.no_grad():
-        differs = module(x.clone()) != module(changed)
+        before = module(x.clone())
+        differs = (before != module(changed)) & ~before.isnan()
+    rows = differs.any(dim=1)
+    rows[_POINTS // 2] = False
     differs[_POINTS // 2, width // 2] = False
-    differs &= ~module(x.clone()).isnan()
     if not differs.any():
         return lambda points: module(points.clone()), x
     generator = torch_generator(0, "lines of a trial")
     start, direction, weight = (
-        torch.randn(8, width, generator=generator, dtype=torch.float64).to(dtype) for _ in range(3)
+        torch.randn(_LINES, width, generator=generator, dtype=torch.float64).to(dtype)
+        for _ in range(3)
     )
     direction = direction / direction.norm()
 
     def along(points: Tensor) -> Tensor:
+        """Of each point alone."""
         return torch.stack([(weight * module(start + s * direction)).sum() for s in points])
 
-    return along, x[::10, 0].clone()
+    def along_together(points: Tensor) -> Tensor:
+        """The same where no row sees another."""
+        rows = start + points[:, None, None] * direction
+        found = module(rows.reshape(-1, width)).reshape(rows.shape)
+        return (weight * found).sum(dim=(1, 2))
+
+    return along if rows.any() else along_together, x[::_SPARSE, 0].clone()
 
 
 def _check_by_input(
@@ -176,23 +172,17 @@ def _check_by_input(
     function: Callable[[Tensor], Tensor],
     x: Tensor,
     highest: int,
-    precision: _Precision,
+    precision: Precision,
 ) -> None:
     found = _differentiated(token, function, x, highest)
     for order in range(1, highest + 1):
-        below = lambda at, k=order - 1: derivatives(function, at, k)[k]  # noqa: E731
+        below = lambda offset, k=order - 1: derivatives(function, x + offset, k)[k]  # noqa: E731
         # Of large values, so that an activation which computes in single precision is not refused
         # where it is all but flat.
         size = precision.of_values * float(found[order - 1].abs().quantile(0.8)) + 1e-7
-        wrong = torch.ones_like(x, dtype=torch.bool)
-        for step in precision.steps:
-            expected = central_difference(below, x, step)
-            allowed = precision.relative * (expected.abs() + found[order].abs()) + size
-            # Where a difference is not finite it says nothing; the derivative must be one.
-            same = (found[order] - expected).abs() <= allowed
-            wrong &= ~same & expected.isfinite()
-        wrong &= _smooth(below, x, precision)
-        if int(wrong.sum()) > _EXCUSED * max(1, x.numel() // _POINTS):
+        excused = _EXCUSED * max(1, x.numel() // _POINTS)
+        wrong, expected = compare(found[order], below, precision, size, excused)
+        if int(wrong.sum()) > excused:
             off = (found[order] - expected).abs().nan_to_num(nan=torch.inf)
             at = int(torch.where(wrong, off, -1.0).flatten().argmax())
             raise BadInput(
@@ -219,24 +209,13 @@ def _differentiated(
     return found
 
 
-def _smooth(below: Callable[[Tensor], Tensor], x: Tensor, precision: _Precision) -> Tensor:
-    """Where the slopes to the left and to the right are the same."""
-    step = precision.steps[-1]
-    here = below(x)
-    right = (4 * below(x + step) - 3 * here - below(x + 2 * step)) / (2 * step)
-    left = (3 * here - 4 * below(x - step) + below(x - 2 * step)) / (2 * step)
-    noise = torch.finfo(precision.dtype).eps * here.abs() / step
-    allowed = 1e-2 * (right.abs() + left.abs()) + 1e-6 + 100 * noise
-    return (right - left).abs() <= allowed
-
-
 def _check_by_parameters(
     token: str,
     module: nn.Module,
     function: Callable[[Tensor], Tensor],
     x: Tensor,
     highest: int,
-    precision: _Precision,
+    precision: Precision,
 ) -> None:
     """Of sums of the values and of the derivatives below the highest, by each parameter."""
     generator = torch_generator(0, "directions of a trial")
@@ -252,21 +231,34 @@ def _check_by_parameters(
             gradient = torch.zeros_like(parameter)
             if loss.requires_grad:
                 (gradient,) = torch.autograd.grad(loss, [parameter], materialize_grads=True)
-            found = float((gradient * direction).sum())
+            found = (gradient * direction).sum()
             size = precision.of_values * abs(float(loss.detach())) + 1e-6
-            differences = [
-                slope_along(total, parameter, direction, step) for step in precision.steps
-            ]
-            if not any(
-                abs(found - one) <= precision.relative * (abs(found) + abs(one)) + size
-                for one in differences
-            ):
+            wrong, expected = compare(found, _moved(total, parameter, direction), precision, size)
+            if bool(wrong):
                 raise BadInput(
                     f"activation {token!r}: the gradient by its parameter {name!r} of its"
-                    f" {NAMES[order]}s is {found:.6g} along a direction, and"
-                    f" {differences[-1]:.6g} by finite differences: the parameter would be trained"
+                    f" {NAMES[order]}s is {float(found):.6g} along a direction, and"
+                    f" {float(expected):.6g} by finite differences: the parameter would be trained"
                     " on another function"
                 )
+
+
+def _moved(
+    total: Callable[[], Tensor], parameter: Tensor, direction: Tensor
+) -> Callable[[float], Tensor]:
+    """What is computed with a parameter that is so far along a direction, which then goes back."""
+    before = parameter.detach().clone()
+
+    def at(offset: float) -> Tensor:
+        try:
+            with torch.no_grad():
+                parameter.copy_(before + offset * direction)
+            return total().detach()
+        finally:
+            with torch.no_grad():
+                parameter.copy_(before)
+
+    return at
 
 
 def _sum_of_derivatives(

@@ -119,10 +119,26 @@ def _by_deepxde(spec: Spec, device: torch.device) -> PINNTask:
     return build(replace(spec, settings={**spec.settings, "engine": "deepxde"}), device)
 
 
+#: Of this process: activations whose third derivative is right, and specs of any seed without need.
+_RIGHT: set[tuple[str, str | None, int, str]] = set()
+_NEEDLESS: set[str] = set()
+
+
 def _check_third_derivative(task: PINNTask) -> None:
-    """Of an activation that is not built in; those below are tried before any run begins."""
-    token = task.spec.axes["activation"]
-    if ACTIVATIONS.reference(token) is None or highest_order(task.data, task.net, task.device) < 2:
+    """Of an activation that is not built in; those below are tried before any run begins.
+
+    Once a process: the runs of a study share it.
+    """
+    spec = task.spec
+    token, width = spec.axes["activation"], task.net.width
+    if ACTIVATIONS.reference(token) is None:
         return
-    width = task.net.width
+    activation = token, spec.sources.get(token), width, spec.dtype
+    any_seed = replace(spec, seed=0).hash
+    if activation in _RIGHT or any_seed in _NEEDLESS:
+        return
+    if highest_order(task.data, task.net, task.device) < 2:
+        _NEEDLESS.add(any_seed)
+        return
     check_derivatives(token, make_activation(token, width), width, highest=3)
+    _RIGHT.add(activation)

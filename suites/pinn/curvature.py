@@ -61,47 +61,58 @@ def highest_order(data: Any, net: nn.Module, device: torch.device) -> int:
 
 
 def curvature_warning(data: Any, net: FNN, device: torch.device) -> list[str]:
-    """A sentence if the equations take second derivatives, and those of the network are all 0."""
-    points = torch.as_tensor(data.train_x[:_POINTS], device=device)
-    # A network may also be flat since it is saturated, which is not the activation's doing.
-    if not is_piecewise_linear(net.activations[0], net.width) or not _is_flat(net, points):
-        return []
-    if highest_order(data, net, device) < 2:
-        return []
-    name = type(net.activations[0]).__name__
-    return [
-        f"activation {name} is piecewise linear: the second derivatives of the network by its"
-        f" inputs are 0 at all of {len(points)} training points, so the terms of the equations that"
-        " have them are not seen; take a smooth activation"
-    ]
+    """A sentence if the equations take second derivatives, and those of the network are all 0.
 
-
-def _is_flat(net: FNN, points: Tensor) -> bool:
-    """Whether all second derivatives by the features are exactly 0.
-
-    By the features, since what an input or output transform bends is no part of what is trained.
+    A transform of the inputs or outputs may bend the solution all the same: u = x(1−x)N has
+    u_xx = −2N + 2(1−2x)N′. The sentence is then another.
     """
+    points = torch.as_tensor(data.train_x[:_POINTS], device=device)
     transforms = net._input_transform, net._output_transform
     with torch.no_grad():
         features = points if transforms[0] is None else transforms[0](points)
+    # A network may also be flat since it is saturated, which is not the activation's doing.
+    if not is_piecewise_linear(net.activations[0], net.width):
+        return []
     try:
         net._input_transform = net._output_transform = None  # type: ignore[assignment]
-        with training_mode(net), torch.enable_grad():
-            net.eval()
-            x = features.detach().requires_grad_()
-            y = net(x)
-            weight = torch.linspace(1, 2, y.shape[1], dtype=y.dtype, device=y.device)
-            (first,) = torch.autograd.grad(
-                (y * weight).sum(), x, create_graph=True, materialize_grads=True
-            )
-            if not first.requires_grad:
-                return True
-            for one in first.unbind(dim=1):
-                (second,) = torch.autograd.grad(
-                    one.sum(), x, retain_graph=True, materialize_grads=True
-                )
-                if bool(second.any()):
-                    return False
+        if _bent(net, features).any():
+            return []
     finally:
         net._input_transform, net._output_transform = transforms
-    return True
+    if highest_order(data, net, device) < 2:
+        return []
+    told = f"activation {type(net.activations[0]).__name__} is piecewise linear: the"
+    bent = _bent(net, points)
+    if not bent.any():
+        return [
+            f"{told} second derivatives of the network by its inputs are 0 at all of {len(points)}"
+            " training points, so the terms of the equations that have them are not seen; take a"
+            " smooth activation"
+        ]
+    flat = [f"x[{k}]" for k in range(len(bent)) if not bent[k, k]]
+    without = f", and the one by {' and that by '.join(flat)} is still 0" if flat else ""
+    return [
+        f"{told} network's own second derivatives are 0: the equation sees only those of the"
+        f" transform at all of {len(points)} training points{without}; a smooth activation has its"
+        " own"
+    ]
+
+
+def _bent(net: nn.Module, x: Tensor) -> Tensor:
+    """Which second derivatives are anything but 0 at any row, shape ``(columns, columns)``."""
+    columns = x.shape[1]
+    bent = torch.zeros(columns, columns, dtype=torch.bool)
+    with training_mode(net), torch.enable_grad():
+        net.eval()
+        x = x.detach().requires_grad_()
+        y = net(x)
+        weight = torch.linspace(1, 2, y.shape[1], dtype=y.dtype, device=y.device)
+        (first,) = torch.autograd.grad(
+            (y * weight).sum(), x, create_graph=True, materialize_grads=True
+        )
+        if not first.requires_grad:
+            return bent
+        for row, one in zip(bent, first.unbind(dim=1), strict=True):
+            (second,) = torch.autograd.grad(one.sum(), x, retain_graph=True, materialize_grads=True)
+            row.copy_(second.any(dim=0))
+    return bent

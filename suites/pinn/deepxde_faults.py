@@ -6,7 +6,8 @@ Each is of DeepXDE 1.15, and its mending changes nothing that was right:
 * The shapes of the plane give points in double precision whatever the precision is, which no
   network in single precision takes, and of which then most are not found on the boundary.
 * ``Polygon.random_boundary_points`` go on along an edge beyond its end where an edge gets none: of
-  few points, many lie outside.
+  few points, many lie outside. They leave out draws at corners, where the normal is that of either
+  edge, and take the lengths of the edges in another order than the points do: some corners stay.
 * ``Ellipse.bbox`` is that of no ellipse, so that a union with one draws points in a part of it.
 * ``StarShaped.on_boundary`` gives one answer for all points together, and ``StarShaped.bbox`` cuts
   the domain where a coefficient is negative.
@@ -35,7 +36,7 @@ def mend(deepxde: ModuleType) -> None:
     for name in ("is_left", "is_on_line_segment"):
         setattr(plane, name, _with_plane_cross(getattr(plane, name)))
     plane.Triangle.inside = _with_plane_cross(plane.Triangle.inside)
-    plane.Polygon.random_boundary_points = _polygon_boundary(plane.sample)
+    plane.Polygon.random_boundary_points = _polygon_boundary(plane)
     for shape in (plane.Disk, plane.Ellipse, plane.Polygon, plane.StarShaped, plane.Triangle):
         for name in _POINTS & vars(shape).keys():
             setattr(shape, name, _in_working_precision(getattr(shape, name), deepxde))
@@ -72,13 +73,22 @@ def _in_working_precision(method: Callable[..., np.ndarray], deepxde: ModuleType
     return points
 
 
-def _polygon_boundary(sample: Callable[..., np.ndarray]) -> Any:
+def _polygon_boundary(plane: ModuleType) -> Any:
     def random_boundary_points(self: Any, n: int, random: str = "pseudo") -> np.ndarray:
-        """Points on the edges in the order of the edges; as many draws as DeepXDE makes."""
-        drawn = np.sort(np.ravel(sample(n + self.nvertices, 1, random))[:n]) * self.perimeter
-        starts = np.roll(self.vertices, 1, axis=0)
+        """Points on the edges in the order of the edges, none at a corner; the draws of DeepXDE."""
         lengths = np.linalg.norm(self.segments, axis=1)
         ends = np.cumsum(lengths)
+        # DeepXDE leaves out what is near these sums of lengths, too: its points stay its own.
+        stock = np.cumsum(np.roll(lengths, -1)[:-1])
+        corners = np.concatenate([[0], ends, stock]) / self.perimeter
+        spare, drawn = self.nvertices, np.empty(0)
+        while len(drawn) < n:
+            drawn = np.ravel(plane.sample(n + spare, 1, random))
+            for corner in corners:
+                drawn = drawn[~plane.isclose(drawn, corner)]
+            spare *= 2
+        drawn = np.sort(drawn[:n] * self.perimeter)
+        starts = np.roll(self.vertices, 1, axis=0)
         edge = np.minimum(np.searchsorted(ends, drawn), len(ends) - 1)
         along = np.minimum((drawn - ends[edge] + lengths[edge]) / lengths[edge], 1)
         found: np.ndarray = starts[edge] + along[:, None] * self.segments[edge]

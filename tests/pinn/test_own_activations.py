@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pinn_specs
 import pytest
 import torch
+from msgspec.structs import replace
+from torch import Tensor
 
+from suites.pinn import check
+from suites.pinn.backend import dde
 from suites.pinn.check import build_checked, difference_from_deepxde
 from suites.pinn.curvature import highest_order
+from suites.pinn.problems.problem import Problem
+from suites.pinn.problems.wrap import wrap
 
 _FAULTS = "activation=faults.activations"
 
@@ -97,6 +105,102 @@ def test_second_derivatives_that_are_0_are_told(problem: str, arm: str, said: st
     found = [one for one in warnings.warnings if "piecewise linear" in one]
     assert [one for one in found if said and said in one] == found
     assert bool(found) == (said is not None)
+
+
+def _poisson(
+    input_transform: Callable[[Tensor], Tensor] | None = None,
+    output_transform: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Problem:
+    """u_xx + u_tt = 1 for 0 < x, t < 1."""
+
+    def data() -> Any:
+        square = dde.geometry.Rectangle([0, 0], [1, 1])
+        return dde.data.PDE(
+            square,
+            lambda x, u: dde.grad.hessian(u, x, i=0, j=0) + dde.grad.hessian(u, x, i=1, j=1) - 1,
+            [],
+            num_domain=50,
+        )
+
+    return wrap(
+        data,
+        name="poisson",
+        outputs=["u"],
+        losses=["Lf"],
+        exact=lambda x: x[:, :1] * 0,
+        input_transform=input_transform,
+        output_transform=output_transform,
+    )
+
+
+PLAIN = _poisson()
+LINEAR = _poisson(lambda x: 2 * x - 1, lambda x, u: 3 * u + x[:, :1])
+HARD = _poisson(output_transform=lambda x, u: x[:, :1] * (1 - x[:, :1]) * x[:, 1:] ** 2 * u)
+INITIAL = _poisson(output_transform=lambda x, u: x[:, 1:] * u)
+WAVES = _poisson(input_transform=lambda x: torch.cat([x[:, :1], torch.sin(x[:, 1:])], dim=1))
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        ("PLAIN", "are 0 at all of 50 training points, so the terms"),
+        ("LINEAR", "are 0 at all of 50 training points, so the terms"),
+        ("HARD", "the equation sees only those of the transform at all of 50 training points; a"),
+        (
+            "INITIAL",
+            "of the transform at all of 50 training points, and the one by x[0] is still 0",
+        ),
+        ("WAVES", "of the transform at all of 50 training points, and the one by x[0] is still 0"),
+    ],
+)
+def test_curvature_of_a_transform_is_told_apart_from_the_network_s(problem: str, said: str) -> None:
+    given = {"protocol": "standard", "steps": 60}
+    task = pinn_specs.task(f"{__name__}:{problem}", "relu", **given)
+    (found,) = [one for one in task.diagnose().warnings if "piecewise linear" in one]
+    assert said in found
+    # What the sentence says: the residual is seen to depend on the network, or not to.
+    gradients = torch.autograd.grad(
+        task.evaluation(training=True).sum(),
+        list(task.net.parameters()),
+        materialize_grads=True,
+    )
+    seen = any(bool(gradient.any()) for gradient in gradients)
+    assert seen == ("only those of the transform" in found)
+    smooth = pinn_specs.task(f"{__name__}:{problem}", **given).diagnose().warnings
+    assert not any("piecewise linear" in one for one in smooth)
+
+
+def test_a_third_derivative_is_tried_once_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def counted(name: str) -> Callable[..., Any]:
+        function = getattr(check, name)
+        return lambda *args, **kwargs: calls.append(name) or function(*args, **kwargs)
+
+    for name in ("highest_order", "check_derivatives"):
+        monkeypatch.setattr(check, name, counted(name))
+    monkeypatch.setattr(check, "_RIGHT", set())
+    monkeypatch.setattr(check, "_NEEDLESS", set())
+    arm = f"{_FAULTS}:Snake"
+    for seed in range(3):
+        build_checked(pinn_specs.specify("diffusion-sorption-1d", arm, seed=seed), pinn_specs.CPU)
+    assert calls == ["highest_order", "check_derivatives"]
+    build_checked(pinn_specs.specify("diffusion-sorption-1d", arm, dtype="float32"), pinn_specs.CPU)
+    assert calls[2:] == ["highest_order", "check_derivatives"]
+    other = f"{_FAULTS}:PerNeuron"
+    for seed in range(3):
+        build_checked(pinn_specs.specify("advection-1d", other, seed=seed), pinn_specs.CPU)
+    assert calls[4:] == ["highest_order"]
+    # An edited file is another activation; one that is wrong is refused every time.
+    spec = pinn_specs.specify("diffusion-sorption-1d", arm)
+    edited = replace(spec, sources=dict.fromkeys(spec.sources, "0" * 16))
+    build_checked(edited, pinn_specs.CPU)
+    assert calls[5:] == ["highest_order", "check_derivatives"]
+    for _ in range(2):
+        with pytest.raises(ValueError, match="its third derivative at x = "):
+            build_checked(
+                pinn_specs.specify("diffusion-sorption-1d", f"{_FAULTS}:WrongThird"), pinn_specs.CPU
+            )
 
 
 def test_a_wrong_third_derivative_is_refused_where_the_equation_has_a_second() -> None:
