@@ -16,6 +16,7 @@ from bench.text.formatting import number
 from bench.training.gradients import training_mode
 from suites.pinn.engine.held_tensors import held_tensors, held_values
 from suites.pinn.engine.read_unknowns import check_read, reads_of
+from suites.pinn.engine.reads import Reads
 from suites.pinn.engine.stock import StockEvaluation
 from suites.pinn.engine.unknowns import Held, Unknowns
 
@@ -45,8 +46,8 @@ def find_unknowns(
         warnings: Is given a sentence for each tensor that may have been meant as an unknown.
 
     Raises:
-        BadInput: A tensor cannot be trained, or the problem declares the true value of none that
-            is trained; the message names it.
+        BadInput: A tensor cannot be trained, or is read without its gradient, or the problem
+            declares the true value of none that is trained; the message names it.
     """
     roots = _roots(problem, data)
     held = held_tensors(roots)
@@ -54,10 +55,11 @@ def find_unknowns(
     with _unchanged(net, device):
         stock = StockEvaluation(data, net, device, "")
         network = {id(tensor) for tensor in (*net.parameters(), stock._inputs)}
-        trial = Unknowns(candidates, device, dtype)
-        # The replacements around, so that the user's own tensors are seen to be read.
-        with trial.using(), reads_of(held, data) as reads:
-            used, others = _reached(stock, trial, network)
+        try:
+            used, others, reads = _tried(stock, Unknowns(candidates, device, dtype), network, held)
+        except RuntimeError:
+            # A network of the user's that is no unknown may be evaluated in a precision of its own.
+            used, others, reads = _tried(stock, Unknowns(candidates, device), network, held)
         reached = [*others, *(one.tensor for one in candidates if one.name in used)]
         check_read(_problem(problem), held, reads, reached, warnings)
         if not used and not others:
@@ -181,6 +183,16 @@ def _reached(
             raise _Freed from error
     own = {id(value) for value in unknowns.values.values()}
     return unknowns.names_of(found), [leaf for leaf in found if id(leaf) not in own]
+
+
+def _tried(
+    stock: StockEvaluation, unknowns: Unknowns, network: set[int], held: Sequence[Held]
+) -> tuple[set[str], list[Tensor], Reads]:
+    """`_reached`, and how the user's own tensors are read."""
+    # The replacements around, so that it is the user's tensors that are seen.
+    with unknowns.using(), reads_of(held, stock.data) as reads:
+        used, others = _reached(stock, unknowns, network)
+    return used, others, reads
 
 
 def _is_computed_before(stock: StockEvaluation, leaf: Tensor) -> bool:

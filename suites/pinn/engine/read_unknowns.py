@@ -64,6 +64,7 @@ def check_read(
         BadInput: There is one; the message names it.
     """
     known = {id(tensor) for tensor in reached}
+    frozen: list[str] = []
     for one in held:
         if not one.tensor.requires_grad:
             continue
@@ -85,7 +86,10 @@ def check_read(
                 " gradient"
             )
         elif reads.used_without_gradient(one.tensor):
-            said.append(
-                f"{one.name!r} requires a gradient and is used under torch.no_grad(), so it is not"
-                " trained"
-            )
+            frozen.append(one.name)
+    if frozen:
+        more = f" (and {len(frozen) - 1} more)" if len(frozen) > 1 else ""
+        said.append(
+            f"{frozen[0]!r}{more} requires a gradient and is used under torch.no_grad(), so it is"
+            " not trained"
+        )

@@ -62,10 +62,10 @@ class Reads(TorchFunctionMode):
             origin = self._origin.get(id(tensor))
             if origin is None:
                 continue
-            if torch.is_grad_enabled():
-                self._calls.setdefault(id(origin), []).append(name)
-            else:
+            if not torch.is_grad_enabled():
                 self._without_gradient.add(id(origin))
+                continue
+            self._calls.setdefault(id(origin), []).append(name)
             if isinstance(found, Tensor) and not found.requires_grad:
                 self._origin.setdefault(id(found), origin)
                 self._kept.append(found)
