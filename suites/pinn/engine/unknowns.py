@@ -3,8 +3,8 @@
 A user's equations hold such a tensor themselves (a ``dde.Variable`` of their module, of a closure,
 of an object), so every run of a process sees the same one. A run therefore never writes to it: it
 owns a copy, which takes the place of the tensor whenever the functions compute, at every call of
-torch (`torch.overrides.TorchFunctionMode`) and of a ``torch.autograd.Function``. So the copy may as well be a part of a traced
-computation.
+torch (`torch.overrides.TorchFunctionMode`) and of a ``torch.autograd.Function``. So the copy may as
+well be a part of a traced computation.
 """
 
 from __future__ import annotations
