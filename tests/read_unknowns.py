@@ -103,6 +103,14 @@ AUXILIARY = wrap(
 )
 
 
+def with_a_number() -> Any:
+    number = float(C)
+    return line(lambda x, u: number * dde.grad.hessian(u, x) + source(x))
+
+
+BUILT = wrap(with_a_number, name="built", **TERMS)
+
+
 # --- trainable tensors that are in reach, and not unknowns of the problem -------------------------
 
 

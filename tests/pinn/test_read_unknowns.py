@@ -7,6 +7,7 @@ from typing import Any
 
 import pinn_specs
 import pytest
+import read_unknowns
 import torch
 
 from bench.suite import main
@@ -79,13 +80,16 @@ def test_what_cannot_be_replaced_is_told_from_what_was_computed_before(
     ],
 )
 def test_an_unknown_that_is_read_out_of_the_graph_is_an_error(name: str, reader: str) -> None:
-    import read_unknowns
-
     with pytest.raises(BadInput) as error:
         task(name)
     assert "'C'" in str(error.value) and reader in str(error.value)
     with pytest.raises(BadInput):
         check_unknowns(getattr(read_unknowns, name))
+
+
+def test_a_number_that_is_made_of_an_unknown_with_the_data_is_an_error() -> None:
+    with pytest.raises(BadInput, match=r"'C' is read by float\(\) when the data are made"):
+        check_unknowns(read_unknowns.BUILT)
 
 
 def test_it_is_refused_when_it_is_asked_for(

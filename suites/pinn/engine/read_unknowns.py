@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.techniques.graph_leaves import leaves
 from bench.text.errors import BadInput
 from suites.pinn.engine.reads import Reads
-from suites.pinn.engine.unknowns import Held
+from suites.pinn.engine.unknowns import Held, Unknowns
 
 
 @contextlib.contextmanager
@@ -23,7 +23,8 @@ def reads_of(held: Sequence[Held], data: Any) -> Iterator[Reads]:
     maybe before: they are computed here again.
     """
     trainable = [one.tensor for one in held if one.tensor.requires_grad]
-    with Reads(trainable) as reads:
+    reads = Reads(trainable)
+    with reads if trainable else contextlib.nullcontext():
         yield reads
     if not trainable:
         return
@@ -93,3 +94,26 @@ def check_read(
             f"{frozen[0]!r}{more} requires a gradient and is used under torch.no_grad(), so it is"
             " not trained"
         )
+
+
+def check_built(problem: str, held: Sequence[Held], reads: Reads, trained: Unknowns) -> None:
+    """Refuse a tensor of which the function of the data made a number, and which is not trained.
+
+    Args:
+        problem: The problem, for messages.
+        held: The tensors that the functions can reach.
+        reads: How the function of the data has used them.
+        trained: The unknowns of the problem.
+
+    Raises:
+        BadInput: There is one; the message names it.
+    """
+    for one in held:
+        number = reads.as_number(one.tensor)
+        if number and not any(trained.stands_for(leaf) for leaf in leaves(one.tensor)):
+            raise BadInput(
+                f"{problem}: the trainable tensor {one.name!r} is read by {number} when the data"
+                " are made, and the loss does not depend on it, so it would stay as it is: compute"
+                " with the tensor itself inside the equation or an OperatorBC, or, if it is a"
+                " constant, let it require no gradient"
+            )

@@ -67,6 +67,10 @@ class Unknowns:
         """Let another tensor of the user's stand for the same unknown."""
         self._held.append((tensor, name))
 
+    def stands_for(self, tensor: Tensor) -> bool:
+        """Whether a tensor is the user's own of one of them."""
+        return any(one is tensor for one, _ in self._held)
+
     def parameters(self) -> dict[str, nn.Parameter]:
         """The values under their names in a state; see `using`."""
         return {PREFIX + name: value for name, value in self.values.items()}
