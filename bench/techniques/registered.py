@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from bench.techniques.graph_leaves import leaves
 from bench.text.errors import BadInput
 
 
@@ -48,7 +49,7 @@ def check_registered(
                 f"{what} {made} its parameter {name!r} in forward, where no optimiser sees it:"
                 f" {instead}"
             )
-    for leaf in _leaves(found) if isinstance(found, Tensor) else ():
+    for leaf in leaves(found) if isinstance(found, Tensor) else ():
         if id(leaf) not in after.values():
             raise BadInput(
                 f"{what} depends on a trainable tensor{_place(module, leaf)} of shape"
@@ -68,19 +69,3 @@ def _place(module: nn.Module, leaf: Tensor) -> str:
             if value is leaf or any(entry is leaf for entry in inside):
                 return f" {'.'.join(filter(None, (path, name)))!r}"
     return ""
-
-
-def _leaves(output: Tensor) -> list[Tensor]:
-    """The leaves of a tensor's graph."""
-    found: dict[int, Tensor] = {}
-    waiting, seen = [output.grad_fn], set()
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        leaf = getattr(node, "variable", None)
-        if isinstance(leaf, Tensor):
-            found[id(leaf)] = leaf
-        waiting += [following for following, _ in node.next_functions]
-    return list(found.values())

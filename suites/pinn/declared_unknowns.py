@@ -9,6 +9,8 @@ from bench.text.errors import BadInput
 from suites.pinn.backend import dde, quiet
 from suites.pinn.engine.find_unknowns import find_unknowns
 from suites.pinn.engine.held_tensors import held_tensors, names_in_code
+from suites.pinn.engine.read_unknowns import check_built
+from suites.pinn.engine.reads import Reads
 from suites.pinn.problems.problem import Points, Problem
 
 #: By which a function makes a tensor that can be trained.
@@ -25,7 +27,8 @@ def check_unknowns(problem: Problem) -> None:
         problem: The problem.
 
     Raises:
-        BadInput: See `suites.pinn.engine.find_unknowns.find_unknowns`.
+        BadInput: See `suites.pinn.engine.find_unknowns.find_unknowns` and
+            `suites.pinn.engine.read_unknowns.check_built`.
     """
     if not _may_be_inverse(problem):
         return
@@ -51,10 +54,13 @@ def _find(problem: Problem) -> None:
     device = torch.device("cpu")
     with quiet(), torch.random.fork_rng([]), global_numpy_stream(0, "check of unknowns"):
         truth = problem.truth(None, 0, False) if problem.takes_labels else None
-        data = problem.data(truth, Points(domain=20, boundary=20, initial=20), None)
+        held = held_tensors(vars(problem).values())
+        with Reads(one.tensor for one in held if one.tensor.requires_grad) as reads:
+            data = problem.data(truth, Points(domain=20, boundary=20, initial=20), None)
         points = torch.as_tensor(data.train_x, device=device)
         features = problem.input_transform(points).shape[1]
         net = dde.nn.FNN([features, 8, len(problem.outputs)], "tanh", "Glorot normal")
         net.apply_feature_transform(problem.input_transform)
         net.apply_output_transform(problem.output_transform)
-        find_unknowns(problem, data, net, device, dde.config.real(torch), [])
+        found = find_unknowns(problem, data, net, device, dde.config.real(torch), [])
+        check_built(f"problem {problem.name!r}", held, reads, found)

@@ -28,6 +28,9 @@ def trained_task(spec: Spec, weights: Mapping[str, Tensor], device: torch.device
         spec: The spec of the run.
         weights: The weights of the trained network.
         device: The device of the task.
+
+    Raises:
+        BadInput: The run has trained other unknowns than the problem has now.
     """
     # Unchecked, and without the labels, which can be most of the points: nothing is trained.
     unlabelled = {**spec.settings, "supervised": {"fraction": 0.0, "most": None}}

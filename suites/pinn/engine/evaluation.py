@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from bench.techniques.graph_leaves import leaves
 from bench.techniques.norm_layers import pointwise_norms
 from suites.pinn.engine.operators import Operator, Plan, plan_operators
 from suites.pinn.engine.recording import Recording, Transform
@@ -18,7 +19,7 @@ from suites.pinn.engine.rows import Selection, make_table
 from suites.pinn.engine.serving import Column, Rows
 from suites.pinn.engine.taylor import Jet, TaylorNetwork, Unsupported
 from suites.pinn.engine.terms import Term, losses, terms_of
-from suites.pinn.engine.unknowns import PREFIX, Unknowns, leaves
+from suites.pinn.engine.unknowns import PREFIX, Unknowns
 from suites.pinn.models.input_scaling import InputScaling
 from suites.pinn.models.network import FNN, RescaledOutput
 

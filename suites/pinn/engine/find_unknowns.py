@@ -10,12 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.techniques.graph_leaves import leaves, nodes
 from bench.text.errors import BadInput, nearest
 from bench.text.formatting import number
 from bench.training.gradients import training_mode
 from suites.pinn.engine.held_tensors import held_tensors, held_values
+from suites.pinn.engine.read_unknowns import check_read, reads_of
+from suites.pinn.engine.reads import Reads
 from suites.pinn.engine.stock import StockEvaluation
-from suites.pinn.engine.unknowns import Held, Unknowns, leaves
+from suites.pinn.engine.unknowns import Held, Unknowns
 
 _HINT = "make it with dde.Variable(…) once, outside the equations"
 
@@ -43,8 +46,8 @@ def find_unknowns(
         warnings: Is given a sentence for each tensor that may have been meant as an unknown.
 
     Raises:
-        BadInput: A tensor cannot be trained, or the problem declares the true value of none that
-            is trained; the message names it.
+        BadInput: A tensor cannot be trained, or is read without its gradient, or the problem
+            declares the true value of none that is trained; the message names it.
     """
     roots = _roots(problem, data)
     held = held_tensors(roots)
@@ -52,8 +55,13 @@ def find_unknowns(
     with _unchanged(net, device):
         stock = StockEvaluation(data, net, device, "")
         network = {id(tensor) for tensor in (*net.parameters(), stock._inputs)}
-        trial = Unknowns(candidates, device, dtype)
-        used, others = _reached(stock, trial, network)
+        try:
+            used, others, reads = _tried(stock, Unknowns(candidates, device, dtype), network, held)
+        except RuntimeError:
+            # A network of the user's that is no unknown may be evaluated in a precision of its own.
+            used, others, reads = _tried(stock, Unknowns(candidates, device), network, held)
+        reached = [*others, *(one.tensor for one in candidates if one.name in used)]
+        check_read(_problem(problem), held, reads, reached, warnings)
         if not used and not others:
             _check_declared(problem, (), held, roots)
             return Unknowns()
@@ -68,6 +76,8 @@ def find_unknowns(
         unknowns = Unknowns([*named, *unnamed], device, dtype)
         try:
             used, left = _reached(stock, unknowns, network)
+            missed = [tensor for tensor in left if any(tensor is other for other in others)]
+            again = [tensor for tensor in missed if not _is_computed_before(stock, tensor)]
         except _Freed as error:
             _check_computed(problem, others, held)
             raise BadInput(
@@ -75,7 +85,15 @@ def find_unknowns(
                 " computed once and kept (as the values of a DirichletBC are), so training cannot"
                 " change it: compute it inside the equation, or in an OperatorBC"
             ) from error
-    if any(tensor is other for tensor in left for other in others):
+    if again:
+        names = [one.name for one in held if any(one.tensor is tensor for tensor in again)]
+        raise BadInput(
+            f"{_problem(problem)}: {', '.join(map(repr, names)) or 'an unknown'} is given to a call"
+            " in which it cannot be replaced by the value that is trained (a function of torch.jit,"
+            " or of a compiled extension): compute with it by torch's own functions, or by a"
+            " torch.autograd.Function"
+        )
+    if missed:
         _check_computed(problem, others, held)
         raise BadInput(
             f"{_problem(problem)}: a tensor of the loss is computed from an unknown once, before"
@@ -165,6 +183,29 @@ def _reached(
             raise _Freed from error
     own = {id(value) for value in unknowns.values.values()}
     return unknowns.names_of(found), [leaf for leaf in found if id(leaf) not in own]
+
+
+def _tried(
+    stock: StockEvaluation, unknowns: Unknowns, network: set[int], held: Sequence[Held]
+) -> tuple[set[str], list[Tensor], Reads]:
+    """`_reached`, and how the user's own tensors are read."""
+    # The replacements around, so that it is the user's tensors that are seen.
+    with unknowns.using(), reads_of(held, stock.data) as reads:
+        used, others = _reached(stock, unknowns, network)
+    return used, others, reads
+
+
+def _is_computed_before(stock: StockEvaluation, leaf: Tensor) -> bool:
+    """Whether evaluations share what is computed from a leaf, which is then kept from before."""
+    losses = [stock(training=True).sum() for _ in range(2)]
+    first, second = ([node for node in nodes(loss) if _is_of(node, leaf)] for loss in losses)
+    return any(a is b for a in first for b in second)
+
+
+def _is_of(node: Any, leaf: Tensor) -> bool:
+    """Whether a node of a graph has the leaf as an input."""
+    following = [one for one, _ in node.next_functions if one is not None]
+    return any(getattr(one, "variable", None) is leaf for one in following)
 
 
 def _check_computed(problem: Any, others: Sequence[Tensor], held: Sequence[Held]) -> None:

@@ -160,6 +160,11 @@ def _attributes(value: Any, name: str) -> Iterator[tuple[Any, str]]:
     for key, part in vars(value).items() if hasattr(value, "__dict__") else ():
         yield part, _joined(name, key)
     for kind in type(value).__mro__:
+        slots = vars(kind).get("__slots__", ())
+        for key in (slots,) if isinstance(slots, str) else slots:
+            if hasattr(value, key):
+                yield getattr(value, key), _joined(name, key)
+    for kind in type(value).__mro__:
         if not _is_foreign(kind.__module__):
             for key, part in vars(kind).items():
                 if isinstance(part, Tensor | list | tuple | dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -38,6 +39,8 @@ class Recording:
 #: Sizes of made-up numbers on which shared derivatives are tried.
 _SIZES = (1e-3, 1.0, 1e3, 1e6)
 _TOLERANCE = 1e-6
+#: How far unknowns are moved at least, as a part of their size, to see what they do elsewhere.
+_FAR = 1.5
 
 
 def record(
@@ -98,13 +101,11 @@ def _record(
     found: list[dict[Index, np.ndarray]] = []
     own, drawn = outputs.detach().to(draw.dtype).requires_grad_(), draw(outputs)
     now, moved = unknowns.cast(draw.dtype), unknowns.moved(draw.dtype)
-    tries = [(own, now), (drawn, moved)]
-    if unknowns:
-        tries.append((own, moved))
-    for base, values in tries:
+
+    def run(base: Tensor, values: dict[str, Tensor]) -> None:
         leaves: dict[Index, Tensor] = {}
 
-        def provide(column: Column, base: Tensor = base, leaves: dict = leaves) -> Tensor:
+        def provide(column: Column) -> Tensor:
             columns.add(column)
             output, index = column
             if index not in leaves:
@@ -121,6 +122,15 @@ def _record(
                 found.append(
                     {i: g.double().cpu().numpy() for i, g in zip(leaves, gradients, strict=True)}
                 )
+
+    run(own, now)
+    run(drawn, moved[0] if moved else now)
+    for values in moved:
+        run(own, values)
+    for values in unknowns.moved(draw.dtype, _FAR):
+        # The term may not be defined for values that training need never come to.
+        with contextlib.suppress(Exception):
+            run(own, values)
     indices = tuple(sorted({index for _, index in columns}))
     zero = np.zeros(tuple(outputs.shape))
     dependence = [
@@ -145,13 +155,14 @@ def agrees(
     size are tried.
     """
     draw = _Draw(torch.float64)
-    moved = unknowns.moved(torch.float64)
+    moved = unknowns.moved(torch.float64) or [unknowns.cast(torch.float64)]
     for term, own in zip(terms, outputs, strict=True):
         for size in _SIZES:
             for base in (own.detach().double().requires_grad_(), draw(own, size)):
-                with unknowns.using(moved):
-                    if not _agree(term, transform, base, plan, partial(draw, size=size)):
-                        return False
+                for values in moved:
+                    with unknowns.using(values):
+                        if not _agree(term, transform, base, plan, partial(draw, size=size)):
+                            return False
     return True
 
 

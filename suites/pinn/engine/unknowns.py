@@ -3,20 +3,24 @@
 A user's equations hold such a tensor themselves (a ``dde.Variable`` of their module, of a closure,
 of an object), so every run of a process sees the same one. A run therefore never writes to it: it
 owns a copy, which takes the place of the tensor whenever the functions compute, at every call of
-torch (`torch.overrides.TorchFunctionMode`). So the copy may as well be a part of a traced
-computation.
+torch (`torch.overrides.TorchFunctionMode`) and of a ``torch.autograd.Function``. So the copy may as
+well be a part of a traced computation.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
+
+from bench.text.errors import BadInput, nearest
 
 #: Before an unknown's name among the parameters and buffers of a network.
 PREFIX = "unknowns."
@@ -63,6 +67,10 @@ class Unknowns:
         """Let another tensor of the user's stand for the same unknown."""
         self._held.append((tensor, name))
 
+    def stands_for(self, tensor: Tensor) -> bool:
+        """Whether a tensor is the user's own of one of them."""
+        return any(one is tensor for one, _ in self._held)
+
     def parameters(self) -> dict[str, nn.Parameter]:
         """The values under their names in a state; see `using`."""
         return {PREFIX + name: value for name, value in self.values.items()}
@@ -105,19 +113,27 @@ class Unknowns:
 
         return call
 
-    def moved(self, dtype: torch.dtype) -> dict[str, Tensor]:
-        """Other values, a state as `using` takes it: each at least 5 % away from the present one.
+    def moved(self, dtype: torch.dtype, least: float = 0.05) -> list[dict[str, Tensor]]:
+        """Other values, states as `using` takes them; none of a forward problem.
 
-        What a computation takes for a constant although an unknown is in it, these show.
+        What a computation takes for a constant although an unknown is in it, these show. The values
+        are further from 0 than the present ones in the first state, and less far, or on its other
+        side, in the second: a value may start at a bound of ``clamp``, or at a branch.
+
+        Args:
+            dtype: Of the values.
+            least: How far each is moved at least, as a part of its size; three times it at most.
         """
         generator = torch.Generator("cpu").manual_seed(0)
-        found = {}
+        away: dict[str, Tensor] = {}
+        towards: dict[str, Tensor] = {}
         for name, value in self.named().items():
             now = value.detach().to(dtype)
             drawn = torch.rand(now.shape, generator=generator, device="cpu", dtype=torch.float64)
             size = torch.where(now == 0, torch.ones_like(now), now.abs())
-            found[name] = now + (0.05 + 0.1 * drawn).to(now) * size
-        return found
+            step = least * (1 + 2 * drawn).to(now) * torch.where(now < 0, -size, size)
+            away[name], towards[name] = now + step, now - step
+        return [away, towards] if away else []
 
     def cast(self, dtype: torch.dtype) -> dict[str, Tensor]:
         """The present values in another type, a state as `using` takes it."""
@@ -128,7 +144,24 @@ class Unknowns:
         return {name: value.detach().clone() for name, value in self.values.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Set the values."""
+        """Set the values.
+
+        Raises:
+            BadInput: The state is that of other unknowns; the message names one.
+        """
+        for name in self.values:
+            if name not in state:
+                these = f"its unknowns: {', '.join(state)}" if state else "it has no unknowns"
+                raise BadInput(
+                    f"the run was trained without the unknown {name!r}, which stayed at the value"
+                    f" that its code declared{nearest(name, state)} ({these}): run it again"
+                )
+        for name in state:
+            if name not in self.values:
+                raise BadInput(
+                    f"the run has trained the unknown {name!r}, which its problem no longer"
+                    f" has{nearest(name, self.values)}"
+                )
         for name, value in self.values.items():
             value.data.copy_(state[name])
 
@@ -152,35 +185,54 @@ class _Swap(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         del types
-        named = {name: self._swapped(value) for name, value in (kwargs or {}).items()}
-        return func(*(self._swapped(value) for value in args), **named)
+        named = {name: self.swapped(value) for name, value in (kwargs or {}).items()}
+        return func(*(self.swapped(value) for value in args), **named)
 
-    def _swapped(self, value: Any) -> Any:
+    def __enter__(self) -> _Swap:
+        _follow_own_functions()
+        super().__enter__()
+        return self
+
+    def swapped(self, value: Any) -> Any:
         """The argument, with replacements where it has any in it."""
         if isinstance(value, Tensor):
             return self._swaps.get(id(value), value)
-        if type(value) in (list, tuple):
-            parts = [self._swapped(part) for part in value]
-            if any(new is not old for new, old in zip(parts, value, strict=True)):
-                return type(value)(parts)
-        elif type(value) is dict:
-            return {name: self._swapped(part) for name, part in value.items()}
+        if isinstance(value, list | tuple):
+            parts = [self.swapped(part) for part in value]
+            changed = any(new is not old for new, old in zip(parts, value, strict=True))
+            return _with_parts(value, parts) if changed else value
+        if isinstance(value, dict):
+            named = {name: self.swapped(part) for name, part in value.items()}
+            changed = any(part is not value[name] for name, part in named.items())
+            return _with_parts(value, named) if changed else value
         return value
 
 
-def leaves(value: Tensor) -> list[Tensor]:
-    """The tensors that require a gradient and that a value was computed from, in a fixed order."""
-    if value.grad_fn is None:
-        return [value] if value.requires_grad else []
-    found: list[Tensor] = []
-    seen = {value.grad_fn}
-    waiting: list[Any] = [value.grad_fn]
-    while waiting:
-        node = waiting.pop()
-        if type(node).__name__ == "AccumulateGrad":
-            found.append(node.variable)
-        for following, _ in reversed(node.next_functions):
-            if following is not None and following not in seen:
-                seen.add(following)
-                waiting.append(following)
+def _with_parts(container: Any, parts: Any) -> Any:
+    """A container of the same type, also where that is a subclass (a named tuple), with others."""
+    if isinstance(container, tuple):
+        return tuple.__new__(type(container), parts)
+    found = copy.copy(container)
+    for place in range(len(parts)) if isinstance(container, list) else parts:
+        found[place] = parts[place]
     return found
+
+
+@functools.cache
+def _follow_own_functions() -> None:
+    """Let replacements act on the arguments of ``torch.autograd.Function.apply``.
+
+    It is the one way from Python into torch's graph that no `TorchFunctionMode` sees. Outside a
+    `_Swap` of the same thread it does what it did.
+    """
+    stock = torch.autograd.Function.__dict__["apply"].__func__
+
+    @functools.wraps(stock)
+    def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        for mode in reversed(_get_current_function_mode_stack()):
+            if isinstance(mode, _Swap):
+                args = tuple(mode.swapped(value) for value in args)
+                kwargs = {name: mode.swapped(value) for name, value in kwargs.items()}
+        return stock(cls, *args, **kwargs)
+
+    torch.autograd.Function.apply = classmethod(apply)  # type: ignore[assignment]
