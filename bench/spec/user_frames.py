@@ -27,6 +27,12 @@ def place_of(error: BaseException) -> str:
     return ""
 
 
+def in_place(error: BaseException) -> str:
+    """`place_of` in brackets, to be put behind a message; empty where that is empty."""
+    place = place_of(error)
+    return f" ({place})" if place else ""
+
+
 def is_own(filename: str) -> bool:
     """Whether the file of a frame is a user's own."""
     if filename.startswith("<"):
@@ -36,9 +42,9 @@ def is_own(filename: str) -> bool:
 
 
 def _installed() -> set[Path]:
-    """The folders of Python's own modules and of installed packages."""
+    """The folders of Python's own modules and of installed packages, the system's among them."""
     names = ("stdlib", "platstdlib", "purelib", "platlib")
-    return {Path(sysconfig.get_path(name)).resolve() for name in names}
+    return {Path("/usr/lib"), *(Path(sysconfig.get_path(name)).resolve() for name in names)}
 
 
 def _harness() -> set[Path]:

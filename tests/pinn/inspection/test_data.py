@@ -129,7 +129,7 @@ def test_data_that_change_before_a_run_is_built_are_refused(
 
 def test_a_problem_that_is_built_in_has_no_digest_of_its_data() -> None:
     assert "problem_data" not in pinn_specs.specify("advection-1d").settings
-    assert kept.inspect_problem("advection-1d", None, 0) is None
+    assert kept.inspect_problem("advection-1d", None, 0, "float32") is None
 
 
 # --- what it covers ---------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def digest(own_module: Callable[[str, str], None], attribute: str = "problem", *
     """Of the module with other parts, from a new process."""
     name = f"own_data_{next(COUNT)}"
     own_module(name, OWN.format(**{**PARTS, **parts}))
-    found = kept.inspect_problem(f"{name}:{attribute}", None, 0)
+    found = kept.inspect_problem(f"{name}:{attribute}", None, 0, "float32")
     assert found is not None and found.warnings == [] and found.unfit == {}
     return found.digest
 
