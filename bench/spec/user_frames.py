@@ -8,6 +8,8 @@ import sysconfig
 import traceback
 from pathlib import Path
 
+from bench.spec.source_files import find_source
+
 
 def place_of(error: BaseException) -> str:
     """The deepest line of a user's own files that an exception passed through.
@@ -51,8 +53,10 @@ def _harness() -> set[Path]:
     """The folders of this package and of the suites, and the files of suites of one file."""
     found = {Path(__file__).resolve().parents[1]}
     for suite in importlib.metadata.entry_points(group="bench.suites"):
-        if file := getattr(sys.modules.get(suite.module), "__file__", None):
-            path = Path(file).resolve()
+        # One that this process has not imported has modules that it may have.
+        file = getattr(sys.modules.get(suite.module), "__file__", None)
+        if source := file or find_source(suite.module):
+            path = Path(source).resolve()
             found.add(path.parent if "." in suite.module else path)
     return found
 

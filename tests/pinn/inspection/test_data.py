@@ -486,10 +486,12 @@ LOG = (
 def test_a_file_that_a_problem_writes_is_no_data(
     name: str,
     read: str,
+    tmp_path: Path,
     own_module: Callable[[str, str], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     own_module(f"writing_{name}", MODULE.format(read=read))
+    (tmp_path / f"{name}.txt").write_text("0")
     specs = []
     for _ in range(2):
         kept._mine.clear()
