@@ -18,7 +18,7 @@ from typing import Any
 
 from bench.spec.randomness import seeded_generators
 from bench.spec.source_files import find_source
-from bench.spec.user_frames import in_place
+from bench.spec.user_frames import in_place, is_own
 from bench.text.errors import BadInput, nearest, typed, unknown
 from bench.text.stdout import kept_for_results
 
@@ -67,8 +67,11 @@ def _module(reference: str) -> ModuleType:
     failure = f"cannot import {name!r} of {reference!r}"
     if name in sys.modules:
         return sys.modules[name]
-    # What a module draws while it is imported is the same in each process.
-    with users_code(failure), seeded_generators("import"):
+    source = find_source(name)
+    # What a user's module draws while it is imported is the same in each process.
+    draws = source is None or is_own(str(source))
+    seeded = seeded_generators("import") if draws else contextlib.nullcontext()
+    with users_code(failure), seeded:
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:

@@ -76,7 +76,10 @@ class Opened:
             self._elsewhere
             or any(name in sys.modules for name in _UNSEEN)
             or self.written()
-            or any(one.state != state for one, state in self._asked().items())
+            or any(
+                one.state != state or self._is_written_to(one)
+                for one, state in self._asked().items()
+            )
         )
 
     def files(self) -> dict[str, str]:
@@ -95,19 +98,20 @@ class Opened:
 
     def surroundings(self) -> dict[str, str]:
         """State of all else that was asked for, by name, without folders that were written to."""
-        return {str(one): one.state for one in self._asked()}
+        return {str(one): one.state for one in self._asked() if not self._is_written_to(one)}
 
     def _asked(self) -> dict[Asked, str]:
-        of_written = {str(Path(path).parent) for path in self._made}
         return {
             one: state
             for one, state in self._surroundings.asked().items()
-            if one.kind == "variable"
-            or (
-                (self._is_own(one.name) and not is_cache(one.name))
-                and not (one.kind == "folder" and one.name in of_written)
-            )
+            if one.kind == "variable" or (self._is_own(one.name) and not is_cache(one.name))
         }
+
+    def _is_written_to(self, one: Asked) -> bool:
+        """Whether it is a folder in which the code makes files: its names may always differ."""
+        return one.kind == "folder" and any(
+            str(Path(path).parent) == one.name for path in self._made
+        )
 
     def _read(self) -> dict[str, str]:
         found = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -98,7 +99,8 @@ def get_problem(name: str) -> Problem:
         # Arrays that a user's module makes of DeepXDE's are the same in each process.
         with in_precision("float32"):
             found = load(targets.get(name, name))
-    with users_code(f"problem {name!r} cannot be made"), seeded_generators("problem"):
+    seeded = contextlib.nullcontext() if name in known else seeded_generators("problem")
+    with users_code(f"problem {name!r} cannot be made"), seeded:
         problem = found() if isinstance(found, type) else found
     if not isinstance(problem, Problem):
         raise BadInput(
