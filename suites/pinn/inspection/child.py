@@ -29,6 +29,8 @@ from suites.pinn.problems.catalogue import get_problem, problem_reference
 from suites.pinn.problems.problem import Points, Problem
 from suites.pinn.problems.truth import Truth
 
+_OTHER = {"float32": "float64", "float64": "float32"}
+
 
 class _Build(NamedTuple):
     truth: Truth | None
@@ -43,7 +45,8 @@ class _Content(NamedTuple):
 def look(name: str, data_root: str | None, sample: int, dtype: str) -> dict[str, Any]:
     """Check a user's problem, and tell what it is built of.
 
-    It is built twice with one seed, and once with another seed and other numbers of points.
+    It is built twice with one seed, in the other precision where it only works there, and once
+    more with another seed and other numbers of points.
 
     Args:
         name: As on the command line.
@@ -60,8 +63,17 @@ def look(name: str, data_root: str | None, sample: int, dtype: str) -> dict[str,
     opened = Opened(_own_folder(name))
     with opened:
         problem = get_problem(name)
+        build = _builder(problem, data_root, sample)
+        try:
+            found = _looked_at(problem, name, dtype, build)
+        except Exception as error:
+            # Unknowns that its module holds have a precision, and are converted in a run.
+            try:
+                found = _looked_at(problem, name, _OTHER[dtype], build)
+            except Exception:
+                raise error from None
         set_dtype(dtype)
-        found = _looked_at(problem, name, data_root, sample)
+        steady = _steady(problem, name, build)
     files = opened.files()
     # A spec has the digest of these already.
     sources = source_files(str(problem_reference(name)))
@@ -73,7 +85,7 @@ def look(name: str, data_root: str | None, sample: int, dtype: str) -> dict[str,
     content = json.dumps([found["content"], read], sort_keys=True)
     return {
         "digest": hashlib.sha256(content.encode()).hexdigest()[:16],
-        "built": found["steady"],
+        "built": steady,
         "files": files,
         "surroundings": opened.surroundings(),
         "all_seen": opened.all_seen,
@@ -102,20 +114,42 @@ def _own_folder(name: str) -> Path | None:
     return source.resolve().parent if source.name == "__init__.py" else source.resolve()
 
 
-def _looked_at(problem: Problem, name: str, data_root: str | None, sample: int) -> dict[str, Any]:
-    published = problem.published.points
+def _builder(
+    problem: Problem, data_root: str | None, sample: int
+) -> Callable[[int, Points], _Build]:
+    """What builds the problem with a seed on so many points."""
 
-    def build(seed: int = 0, points: Points = published) -> _Build:
+    def build(seed: int, points: Points) -> _Build:
         with quiet(), global_numpy_stream(seed, "truth"):
             truth = problem.truth(Path(data_root) if data_root else None, sample, False)
         with quiet(), global_numpy_stream(seed, "points"):
             return _Build(truth, problem.data(truth, points, None))
 
+    return build
+
+
+def _steady(problem: Problem, name: str, build: Callable[[int, Points], _Build]) -> dict[str, str]:
+    """Digests of what is built alike with another seed and other numbers of points."""
+    published = problem.published.points
+
     def build_other() -> _Build:
         try:
             return build(1, SMOKE_POINTS)
         except Exception:  # it may need more points, which the run with fewer is told
-            return build(1)
+            return build(1, published)
+
+    one = built(problem, *_in_users_code(name, lambda: build(0, published)))
+    other = built(problem, *_in_users_code(name, build_other))
+    return {key: value for key, value in _same(one, other).items() if is_steady(key)}
+
+
+def _looked_at(
+    problem: Problem, name: str, dtype: str, asked: Callable[[int, Points], _Build]
+) -> dict[str, Any]:
+    set_dtype(dtype)
+
+    def build() -> _Build:
+        return asked(0, problem.published.points)
 
     truth, data = first = _in_users_code(name, build)
     check_points(problem, data)
@@ -125,7 +159,6 @@ def _looked_at(problem: Problem, name: str, data_root: str | None, sample: int) 
     check_unknowns(problem)
     again = _in_users_code(name, build)
     made, other = (_content(problem, one) for one in (first, again))
-    differently = built(problem, *_in_users_code(name, build_other))
     changed = [key for key, value in made.built.items() if other.built.get(key) != value]
     if not np.array_equal(data.train_x_all, again.data.train_x_all):
         changed.append("points")
@@ -140,9 +173,6 @@ def _looked_at(problem: Problem, name: str, data_root: str | None, sample: int) 
     content = [_same(made.built, other.built), _same(made.held, other.held)]
     return {
         "content": content,
-        "steady": {
-            key: value for key, value in _same(content[0], differently).items() if is_steady(key)
-        },
         "warnings": warnings,
         "unfit": unfit,
         "not_adaptive": _not_adaptive(data, problem.name),

@@ -26,7 +26,7 @@ from suites.pinn.reference.cache import cache_directory
 #: Of what is kept, and of what the digest covers: a new number gives the runs of users' problems
 #: new names.
 _VERSION = 2
-#: How long a problem may take to be imported and built three times.
+#: How long a problem may take to be imported and built a few times.
 SECONDS = 300.0
 #: Kept of one problem: it may go to and fro between two states of its data.
 _MOST = 8
