@@ -19,7 +19,7 @@ from suites.pinn.adaptive import check_adaptive
 from suites.pinn.backend import quiet, set_dtype
 from suites.pinn.budgets import SMOKE_POINTS
 from suites.pinn.declared_unknowns import check_unknowns
-from suites.pinn.inspection.content import built, held, is_steady
+from suites.pinn.inspection.content import PRECISION, built, held, is_steady
 from suites.pinn.inspection.files import ABSENT
 from suites.pinn.inspection.opened import Opened
 from suites.pinn.inspection.points import check_points
@@ -85,7 +85,7 @@ def look(name: str, data_root: str | None, sample: int, dtype: str) -> dict[str,
     content = json.dumps([found["content"], read], sort_keys=True)
     return {
         "digest": hashlib.sha256(content.encode()).hexdigest()[:16],
-        "built": steady,
+        "built": {PRECISION: dtype, **steady},
         "files": files,
         "surroundings": opened.surroundings(),
         "all_seen": opened.all_seen,

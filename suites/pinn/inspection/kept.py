@@ -15,7 +15,7 @@ from bench.spec.source_files import find_source
 from bench.spec.spec import Spec
 from bench.spec.user_code import see_working_directory
 from bench.text.errors import BadInput
-from suites.pinn.inspection.content import built
+from suites.pinn.inspection.content import PRECISION, built
 from suites.pinn.inspection.files import file_digest
 from suites.pinn.inspection.surroundings import Asked
 from suites.pinn.problems.catalogue import get_problem, problem_reference
@@ -151,7 +151,10 @@ def check_built(spec: Spec, problem: Problem, truth: Truth | None, data: Any) ->
     if truth is not None and problem.has_fine_truth and spec.settings["fine_truth"]:
         # It is another one than that which was looked at, and the data may be made of it.
         return
-    found = built(problem, truth, data) if expected else {}
+    if expected.get(PRECISION) != spec.dtype:
+        # Built in, or a run whose engine is checked in double precision.
+        return
+    found = {PRECISION: spec.dtype, **built(problem, truth, data)}
     others = [name for name, digest in expected.items() if found.get(name) != digest]
     if others:
         raise BadInput(
@@ -175,7 +178,8 @@ def check_unchanged(spec: Spec) -> None:
     if digest is None:
         return
     sample = spec.settings.get("sample", 0)
-    key = _key(spec.problem, spec.paths.get("data_root"), sample, spec.dtype)
+    dtype = spec.settings["problem_built"][PRECISION]
+    key = _key(spec.problem, spec.paths.get("data_root"), sample, dtype)
     known = [*_mine.get(key, []), *_read(key)]
     of_spec = [one for one in known if one.digest == digest]
     if any(not one.changed for one in of_spec):

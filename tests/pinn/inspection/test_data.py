@@ -420,6 +420,7 @@ def test_what_is_built_is_compared_in_each_precision(
     spec = pinn_specs.specify(f"{name}:problem", seed=5, dtype=dtype, budget=budget)
     assert set(spec.settings["problem_built"]) == {
         "anchors",
+        "precision",
         "points of the truth",
         "values of the truth",
     }
@@ -429,7 +430,7 @@ def test_what_is_built_is_compared_in_each_precision(
 def test_what_a_seed_draws_is_not_compared(own_module: Callable[[str, str], None]) -> None:
     own_module("seeded", UNSEEDED.replace("GENERATOR.random((3, 1))", "np.random.random((3, 1))"))
     spec = pinn_specs.specify("seeded:problem", seed=5)
-    assert spec.settings["problem_built"] == {}
+    assert spec.settings["problem_built"] == {"precision": "float64"}
     build(spec, pinn_specs.CPU)
 
 
