@@ -178,7 +178,7 @@ def check_unchanged(spec: Spec) -> None:
     if digest is None:
         return
     sample = spec.settings.get("sample", 0)
-    dtype = spec.settings["problem_built"][PRECISION]
+    dtype = spec.settings.get("problem_built", {}).get(PRECISION, spec.dtype)
     key = _key(spec.problem, spec.paths.get("data_root"), sample, dtype)
     known = [*_mine.get(key, []), *_read(key)]
     of_spec = [one for one in known if one.digest == digest]
