@@ -6,6 +6,7 @@ Two arms with the same seed so share data and points and differ only in the tech
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -82,3 +83,21 @@ def global_numpy_stream(seed: int, stream: str) -> Iterator[None]:
         yield
     finally:
         np.random.set_state(before)
+
+
+@contextmanager
+def seeded_generators(stream: str) -> Iterator[None]:
+    """The global generators of Python, NumPy and torch seeded for a user's code, whatever the seed
+    of the run, and restored afterwards."""
+    import torch
+
+    seed = stream_seed(0, stream)
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    before = random.getstate()
+    with torch.random.fork_rng(devices), global_numpy_stream(0, stream):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(before)

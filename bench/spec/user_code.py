@@ -16,8 +16,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from bench.spec.randomness import seeded_generators
 from bench.spec.source_files import find_source
-from bench.spec.user_frames import place_of
+from bench.spec.user_frames import in_place, is_own
 from bench.text.errors import BadInput, nearest, typed, unknown
 from bench.text.stdout import kept_for_results
 
@@ -64,7 +65,13 @@ def _module(reference: str) -> ModuleType:
     name = reference.partition(":")[0]
     see_working_directory()
     failure = f"cannot import {name!r} of {reference!r}"
-    with users_code(failure):
+    if name in sys.modules:
+        return sys.modules[name]
+    source = find_source(name)
+    # What a user's module draws while it is imported is the same in each process.
+    draws = source is None or is_own(str(source))
+    seeded = seeded_generators("import") if draws else contextlib.nullcontext()
+    with users_code(failure), seeded:
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
@@ -106,9 +113,7 @@ def users_code(failure: str) -> Iterator[None]:
     except (BadInput, KeyboardInterrupt):
         raise
     except BaseException as error:
-        place = place_of(error)
-        at = f" ({place})" if place else ""
-        raise BadInput(f"{failure}: {typed(error)}{at}") from error
+        raise BadInput(f"{failure}: {typed(error)}{in_place(error)}") from error
 
 
 def load(reference: str) -> Any:

@@ -8,6 +8,8 @@ import sysconfig
 import traceback
 from pathlib import Path
 
+from bench.spec.source_files import find_source
+
 
 def place_of(error: BaseException) -> str:
     """The deepest line of a user's own files that an exception passed through.
@@ -27,6 +29,12 @@ def place_of(error: BaseException) -> str:
     return ""
 
 
+def in_place(error: BaseException) -> str:
+    """`place_of` in brackets, to be put behind a message; empty where that is empty."""
+    place = place_of(error)
+    return f" ({place})" if place else ""
+
+
 def is_own(filename: str) -> bool:
     """Whether the file of a frame is a user's own."""
     if filename.startswith("<"):
@@ -36,17 +44,19 @@ def is_own(filename: str) -> bool:
 
 
 def _installed() -> set[Path]:
-    """The folders of Python's own modules and of installed packages."""
+    """The folders of Python's own modules and of installed packages, the system's among them."""
     names = ("stdlib", "platstdlib", "purelib", "platlib")
-    return {Path(sysconfig.get_path(name)).resolve() for name in names}
+    return {Path("/usr/lib"), *(Path(sysconfig.get_path(name)).resolve() for name in names)}
 
 
 def _harness() -> set[Path]:
     """The folders of this package and of the suites, and the files of suites of one file."""
     found = {Path(__file__).resolve().parents[1]}
     for suite in importlib.metadata.entry_points(group="bench.suites"):
-        if file := getattr(sys.modules.get(suite.module), "__file__", None):
-            path = Path(file).resolve()
+        # One that this process has not imported has modules that it may have.
+        file = getattr(sys.modules.get(suite.module), "__file__", None)
+        if source := file or find_source(suite.module):
+            path = Path(source).resolve()
             found.add(path.parent if "." in suite.module else path)
     return found
 

@@ -11,6 +11,7 @@ import functools
 import io
 import os
 import warnings
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 from unittest import mock
@@ -60,3 +61,14 @@ def set_dtype(dtype: str) -> None:
     """Make DeepXDE and torch compute in ``float32`` or ``float64``."""
     with quiet():
         dde.config.set_default_float(dtype)
+
+
+@contextlib.contextmanager
+def in_precision(dtype: str) -> Iterator[None]:
+    """DeepXDE and torch computing in ``float32`` or ``float64``, and as before afterwards."""
+    before = f"float{dde.config.real.precision}"
+    set_dtype(dtype)
+    try:
+        yield
+    finally:
+        set_dtype(before)

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from suites.pinn.models.catalogue import Model
 from suites.pinn.problems.problem import Points, Problem
 
+#: Of the budget ``smoke``.
+SMOKE_POINTS = Points(64, 32, 32)
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -31,7 +34,7 @@ class Budget:
 
 def _smoke(problem: Problem, model: Model) -> Budget:
     del problem, model
-    return Budget(10, 1, Points(64, 32, 32), supervised=64, fine_truth=False)
+    return Budget(10, 1, SMOKE_POINTS, supervised=64, fine_truth=False)
 
 
 #: Steps, points and labels of ``quick``: what a step costs differs by a factor of ten between the

@@ -94,7 +94,9 @@ class PINNSuite:
 
         options: PINNOptions = request.options
         # Before its module is imported here: it may be anything.
-        inspected = inspect_problem(request.problem, options.data_root, options.sample or 0)
+        inspected = inspect_problem(
+            request.problem, options.data_root, options.sample or 0, request.dtype
+        )
         problem = get_problem(request.problem)
         model = parse_model(request.model)
         if request.budget not in BUDGETS:
@@ -116,6 +118,7 @@ class PINNSuite:
             if options.sampler == "rad" and inspected.not_adaptive:
                 raise BadInput(inspected.not_adaptive)
             settings["problem_data"] = inspected.digest
+            settings["problem_built"] = inspected.built
         labelled: Sequence[int] = range(len(problem.outputs))
         if options.sample is not None and root is None:
             raise BadInput(f"--sample {options.sample} is one of a file: it needs --data-root")

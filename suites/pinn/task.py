@@ -25,7 +25,7 @@ from suites.pinn.engine.find_unknowns import add_heldout, find_unknowns
 from suites.pinn.engine.gradients import TrainingGradient, loss_and_terms
 from suites.pinn.engine.parameters import FlatParameters
 from suites.pinn.engine.unknowns import PREFIX, Unknowns
-from suites.pinn.inspection.kept import check_unchanged
+from suites.pinn.inspection.kept import check_built, check_unchanged
 from suites.pinn.inspection.points import check_points
 from suites.pinn.labels import label_statistics
 from suites.pinn.loss import Loss, loss_weights
@@ -69,6 +69,7 @@ def build(spec: Spec, device: torch.device) -> PINNTask:
     for drawn in (data, heldout):
         check_points(problem, drawn)
     check_unchanged(spec)
+    check_built(spec, problem, truth, data)
     return PINNTask(spec, device, problem, truth, supervised, data, heldout)
 
 

@@ -10,6 +10,7 @@ import pinn_specs
 import pytest
 
 from bench.spec.user_code import load
+from bench.spec.user_frames import is_own
 from bench.text.errors import BadInput
 from suites.pinn.problems.catalogue import get_problem
 
@@ -118,16 +119,27 @@ problem = wrap(data, name="mine", outputs=["u"], losses=["Lf", "LBC"])
 """
 
 
+#: Not in the process that looks at the problem before, where an error is refused.
+HERE = "(__import__('multiprocessing').parent_process() is None)"
+
+
 def test_a_failed_run_names_the_users_line(write: Write, tmp_path: Path) -> None:
-    write("own_g.py", PROBLEM.format(line="raise ArithmeticError('too hard')"))
+    write("own_g.py", PROBLEM.format(line=f"if {HERE}: raise ArithmeticError('too hard')"))
     record = pinn_specs.run(tmp_path / "store", "own_g:problem")
     assert record.status == "failed"
     assert record.reason == "ArithmeticError: too hard (own_g.py, line 9)"
 
 
 def test_a_failed_run_names_where_the_error_was_raised_too(write: Write, tmp_path: Path) -> None:
-    write("own_h.py", PROBLEM.format(line="dde.grad.jacobian(y, x, i=7)"))
+    write("own_h.py", PROBLEM.format(line=f"dde.grad.jacobian(y, x, i=7 * {HERE})"))
     record = pinn_specs.run(tmp_path / "store", "own_h:problem")
     assert record.status == "failed" and record.reason
     assert "(own_h.py, line 9; raised at " in record.reason
     assert "deepxde" in record.reason.partition("raised at")[2]
+
+
+def test_a_suite_that_was_not_imported_is_no_user_s_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "suites.pinn.suite", raising=False)
+    assert get_problem.__module__ == "suites.pinn.problems.catalogue"
+    assert not is_own(get_problem.__wrapped__.__code__.co_filename)
+    assert is_own(__file__)

@@ -13,20 +13,23 @@ import numpy as np
 from bench.spec.randomness import global_numpy_stream
 from bench.spec.source_files import find_source
 from bench.spec.user_code import source_files
+from bench.spec.user_frames import in_place
 from bench.text.errors import BadInput, typed
 from suites.pinn.adaptive import check_adaptive
 from suites.pinn.backend import quiet, set_dtype
+from suites.pinn.budgets import SMOKE_POINTS
 from suites.pinn.declared_unknowns import check_unknowns
-from suites.pinn.inspection.content import built, held
-from suites.pinn.inspection.files import ABSENT, is_cache
+from suites.pinn.inspection.content import PRECISION, built, held, is_steady
+from suites.pinn.inspection.files import ABSENT
 from suites.pinn.inspection.opened import Opened
-from suites.pinn.inspection.place import place_of
 from suites.pinn.inspection.points import check_points
 from suites.pinn.inspection.shapes import check_truth
 from suites.pinn.inspection.start import faults
 from suites.pinn.problems.catalogue import get_problem, problem_reference
-from suites.pinn.problems.problem import Problem
+from suites.pinn.problems.problem import Points, Problem
 from suites.pinn.problems.truth import Truth
+
+_OTHER = {"float32": "float64", "float64": "float32"}
 
 
 class _Build(NamedTuple):
@@ -39,16 +42,17 @@ class _Content(NamedTuple):
     held: Mapping[str, str]
 
 
-def look(name: str, data_root: str | None, sample: int) -> dict[str, Any]:
+def look(name: str, data_root: str | None, sample: int, dtype: str) -> dict[str, Any]:
     """Check a user's problem, and tell what it is built of.
 
-    It is built twice with one seed, in single precision, or in double precision where it only works
-    there.
+    It is built twice with one seed, in the other precision where it only works there, and once
+    more with another seed and other numbers of points.
 
     Args:
         name: As on the command line.
         data_root: Folder with PDEBench's files, if the truth is from there.
         sample: Of such a file.
+        dtype: ``float32`` or ``float64``.
 
     Returns:
         The fields of `suites.pinn.inspection.kept.Inspection`.
@@ -59,30 +63,46 @@ def look(name: str, data_root: str | None, sample: int) -> dict[str, Any]:
     opened = Opened(_own_folder(name))
     with opened:
         problem = get_problem(name)
+        build = _builder(problem, data_root, sample)
         try:
-            found = _looked_at(problem, name, "float32", data_root, sample)
+            found = _looked_at(problem, name, dtype, build)
         except Exception as error:
+            # Unknowns that its module holds have a precision, and are converted in a run.
             try:
-                found = _looked_at(problem, name, "float64", data_root, sample)
+                found = _looked_at(problem, name, _OTHER[dtype], build)
             except Exception:
                 raise error from None
+        set_dtype(dtype)
+        steady = _steady(problem, name, build)
     files = opened.files()
     # A spec has the digest of these already.
     sources = source_files(str(problem_reference(name)))
     read = sorted(
         (Path(path).name, digest)
         for path, digest in files.items()
-        if digest != ABSENT and not is_cache(path) and Path(path).resolve() not in sources
+        if digest != ABSENT and Path(path).resolve() not in sources
     )
     content = json.dumps([found["content"], read], sort_keys=True)
     return {
         "digest": hashlib.sha256(content.encode()).hexdigest()[:16],
+        "built": {PRECISION: dtype, **steady},
         "files": files,
+        "surroundings": opened.surroundings(),
         "all_seen": opened.all_seen,
-        "warnings": found["warnings"],
+        "warnings": found["warnings"] + _of_written(name, opened.written()),
         "unfit": found["unfit"],
         "not_adaptive": found["not_adaptive"],
     }
+
+
+def _of_written(name: str, paths: set[str]) -> list[str]:
+    if not paths:
+        return []
+    names = ", ".join(sorted(Path(path).name for path in paths))
+    return [
+        f"problem {name!r} writes files that it reads ({names}): what they hold is no part of what"
+        " its runs are known by"
+    ]
 
 
 def _own_folder(name: str) -> Path | None:
@@ -94,16 +114,42 @@ def _own_folder(name: str) -> Path | None:
     return source.resolve().parent if source.name == "__init__.py" else source.resolve()
 
 
+def _builder(
+    problem: Problem, data_root: str | None, sample: int
+) -> Callable[[int, Points], _Build]:
+    """What builds the problem with a seed on so many points."""
+
+    def build(seed: int, points: Points) -> _Build:
+        with quiet(), global_numpy_stream(seed, "truth"):
+            truth = problem.truth(Path(data_root) if data_root else None, sample, False)
+        with quiet(), global_numpy_stream(seed, "points"):
+            return _Build(truth, problem.data(truth, points, None))
+
+    return build
+
+
+def _steady(problem: Problem, name: str, build: Callable[[int, Points], _Build]) -> dict[str, str]:
+    """Digests of what is built alike with another seed and other numbers of points."""
+    published = problem.published.points
+
+    def build_other() -> _Build:
+        try:
+            return build(1, SMOKE_POINTS)
+        except Exception:  # it may need more points, which the run with fewer is told
+            return build(1, published)
+
+    one = built(problem, *_in_users_code(name, lambda: build(0, published)))
+    other = built(problem, *_in_users_code(name, build_other))
+    return {key: value for key, value in _same(one, other).items() if is_steady(key)}
+
+
 def _looked_at(
-    problem: Problem, name: str, dtype: str, data_root: str | None, sample: int
+    problem: Problem, name: str, dtype: str, asked: Callable[[int, Points], _Build]
 ) -> dict[str, Any]:
     set_dtype(dtype)
 
     def build() -> _Build:
-        with quiet(), global_numpy_stream(0, "truth"):
-            truth = problem.truth(Path(data_root) if data_root else None, sample, False)
-        with quiet(), global_numpy_stream(0, "points"):
-            return _Build(truth, problem.data(truth, problem.published.points, None))
+        return asked(0, problem.published.points)
 
     truth, data = first = _in_users_code(name, build)
     check_points(problem, data)
@@ -152,7 +198,7 @@ def _in_users_code(name: str, build: Callable[[], _Build]) -> _Build:
         raise
     except BaseException as error:
         raise BadInput(
-            f"problem {name!r} cannot be built: {typed(error)}{place_of(error)}"
+            f"problem {name!r} cannot be built: {typed(error)}{in_place(error)}"
         ) from error
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from suites.pinn.backend import dde
-from suites.pinn.inspection.opened import is_users_file
+from suites.pinn.inspection.callers import is_users_code
 from suites.pinn.problems.dde_data import keep_for
 from suites.pinn.problems.problem import Problem
 from suites.pinn.problems.truth import Truth
@@ -24,6 +24,9 @@ _MOST, _DEEPEST = 50_000, 30
 #: lies in the middle between two multiples of it.
 _ROUNDED = 1.1e-5
 
+#: Beside such digests: in which precision they are.
+PRECISION = "precision"
+_VALUES = "values of the truth"
 _Scalar = str | bytes | bool | int | float | complex | None
 _CODE = (types.FunctionType, types.MethodType, functools.partial)
 _GENERATORS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, torch.Generator)
@@ -46,7 +49,7 @@ def built(problem: Problem, truth: Truth | None, data: Any) -> dict[str, str]:
         computed = truth.exact is not None
         found["points of the truth"] = array_digest(reference.points())
         values = reference.targets()
-        found["values of the truth"] = array_digest(_rounded(values) if computed else values)
+        found[_VALUES] = array_digest(_rounded(values) if computed else values)
     for name in ("anchors", "exclusions"):
         if (array := getattr(data, name, None)) is not None:
             found[name] = array_digest(np.asarray(array))
@@ -65,6 +68,12 @@ def built(problem: Problem, truth: Truth | None, data: Any) -> dict[str, str]:
             found[f"values of {name}"] = array_digest(_rounded(values))
         start += count
     return found
+
+
+def is_steady(name: str) -> bool:
+    """Whether a digest of `built` can be the same with every seed: not that of values at drawn
+    points."""
+    return not name.startswith("values of ") or name == _VALUES
 
 
 def held(problem: Problem, data: Any) -> dict[str, str]:
@@ -215,7 +224,7 @@ def _of_class(kind: type) -> list[tuple[str, Any]]:
 
 def _is_users_class(kind: type) -> bool:
     try:
-        return is_users_file(inspect.getfile(kind))
+        return is_users_code(inspect.getfile(kind))
     except (TypeError, OSError):  # built in, or made by hand
         return False
 
@@ -230,7 +239,7 @@ def _of_function(function: types.FunctionType) -> list[tuple[str, Any]]:
     inside = {name: cell.cell_contents for name, cell in cells.items() if _is_filled(cell)}
     wrapped = getattr(function, "__wrapped__", None)
     parts = [("wrapped", wrapped)] if wrapped is not None else []
-    if not is_users_file(function.__code__.co_filename):
+    if not is_users_code(function.__code__.co_filename):
         return parts + [(name, part) for name, part in inside.items() if isinstance(part, _CODE)]
     parts += sorted(inside.items())
     parts += [("defaults", function.__defaults__), ("keywords", function.__kwdefaults__)]
@@ -244,7 +253,7 @@ def _named_globals(function: types.FunctionType) -> list[tuple[str, Any]]:
     for name in named:
         value = function.__globals__.get(name)
         if isinstance(value, types.ModuleType):
-            if is_users_file(getattr(value, "__file__", None) or "<frozen>"):
+            if is_users_code(getattr(value, "__file__", None) or "<frozen>"):
                 inside = vars(value)
                 found += [(f"{name}.{n}", inside[n]) for n in named if n in inside]
         elif name in function.__globals__:

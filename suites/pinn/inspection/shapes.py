@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.spec.user_frames import in_place
 from bench.text.errors import BadInput, typed
 from suites.pinn.backend import dde
 from suites.pinn.engine import terms
 from suites.pinn.engine.stock import StockEvaluation
-from suites.pinn.inspection.place import place_of
 from suites.pinn.loss import Loss
 from suites.pinn.problems.problem import Problem, Term
 from suites.pinn.problems.truth import Truth
@@ -96,6 +96,10 @@ def errors_of(problem: Problem, data: Any, net: torch.nn.Module) -> Iterator[tup
     for rows in terms.terms_of(data, torch.device("cpu")):
         if rows.condition is None:
             residuals = _evaluated(problem, "the equations", rows, net)
+            if len(residuals) < len(equations):
+                # Columns in place of a list are not to be told of as missing equations.
+                for term, residual in zip(equations, residuals, strict=False):
+                    _check_residual(problem, term, residual, len(rows.points))
             loss.check_names(problem.name, len(data.bcs), len(residuals))
             for term, residual in zip(equations, residuals, strict=True):
                 _check_residual(problem, term, residual, len(rows.points))
@@ -128,7 +132,7 @@ def _errors_with_matrix(
     except Exception as error:
         raise BadInput(
             f"problem {problem.name!r}: its losses cannot be evaluated:"
-            f" {typed(error)}{place_of(error)}"
+            f" {typed(error)}{in_place(error)}"
         ) from error
     finally:
         data.pde = equation
@@ -151,7 +155,7 @@ def _evaluated(
         return [error.detach() for error in found]
     except Exception as error:
         raise BadInput(
-            f"problem {problem.name!r}: {what} cannot be evaluated: {typed(error)}{place_of(error)}"
+            f"problem {problem.name!r}: {what} cannot be evaluated: {typed(error)}{in_place(error)}"
         ) from error
     finally:
         dde.grad.clear()
@@ -176,11 +180,17 @@ def _is_column(shape: tuple[int, ...], rows: int) -> bool:
     return shape in ((rows, 1), (rows,))
 
 
+def _columns(shape: tuple[int, ...], rows: int) -> int | None:
+    """How many values a row has, where that can be told from values of all pairs of rows."""
+    several = len(shape) == 2 and shape[0] == rows and 1 < shape[1] != rows
+    return shape[1] if several else None
+
+
 def _check_residual(problem: Problem, term: Term, residual: Tensor, rows: int) -> None:
     shape = tuple(residual.shape)
     if _is_column(shape, rows):
         return
-    if len(shape) == 2 and shape[0] == rows and 1 < shape[1] != rows:
+    if _columns(shape, rows):
         advice = f"if these are {shape[1]} equations, return a list of {shape[1]} columns"
     else:
         advice = "something in it, as x[:, 0] or an array, has the shape (N,) and is broadcast"
@@ -202,17 +212,23 @@ def _check_condition(problem: Problem, term: Term, rows: terms.Term, error: Tens
         return
     raise BadInput(
         f"problem {problem.name!r}: the condition {term.name!r} has an error of the shape {shape}"
-        f" on {count} points, not {(count, columns)}{_reason(condition, rows.points)}"
+        f" on {count} points, not {(count, columns)}"
+        f"{_reason(condition, rows.points, _columns(shape, count))}"
     )
 
 
-def _reason(condition: Any, points: np.ndarray) -> str:
+def _reason(condition: Any, points: np.ndarray, columns: int | None) -> str:
     """What makes the error of a condition a matrix, where that can be said."""
     if isinstance(condition, _WITH_FUNCTION):
         values = condition.func(points, 0, len(points), None)
         return f": its function returns the shape {tuple(values.shape)}"
     if isinstance(condition, _WITH_LABELS):
-        return f": its labels have the shape {tuple(condition.values.shape)}"
+        labels = tuple(condition.values.shape)
+        if not (columns and labels == (len(points), 1)):
+            return f": its labels have the shape {labels}"
+    if columns:
+        kind = type(condition).__name__
+        return f": if these are {columns} conditions, make one {kind} for each of its columns"
     return ": its function returns another shape"
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
+from bench.spec.randomness import seeded_generators
 from bench.spec.user_code import is_reference, load, users_code
 from bench.text.errors import BadInput, unknown
-from suites.pinn.backend import import_deepxde
+from suites.pinn.backend import import_deepxde, in_precision
 from suites.pinn.problems.problem import Problem
 
 #: Name to (class, summary); classes are imported when a problem is first used.
@@ -91,8 +93,14 @@ def get_problem(name: str) -> Problem:
     if is_reference(name):
         # Before the user's module does, and prints on stdout and chooses devices.
         import_deepxde()
-    found = load(targets.get(name, name))
-    with users_code(f"problem {name!r} cannot be made"):
+    if name in known:
+        found = load(targets[name])
+    else:
+        # Arrays that a user's module makes of DeepXDE's are the same in each process.
+        with in_precision("float32"):
+            found = load(targets.get(name, name))
+    seeded = contextlib.nullcontext() if name in known else seeded_generators("problem")
+    with users_code(f"problem {name!r} cannot be made"), seeded:
         problem = found() if isinstance(found, type) else found
     if not isinstance(problem, Problem):
         raise BadInput(

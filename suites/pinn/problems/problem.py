@@ -81,6 +81,7 @@ class Problem(ABC):
         weights: Weights of loss terms under the protocol ``standard``, by name; the others have 1.
             The problem's docstring says where each is from. Metrics are not weighted.
         has_truth: Whether there is a ground truth of the solution.
+        has_fine_truth: Whether `own_truth` depends on its argument.
         unknowns: True values of the unknowns of an inverse problem, by name, where they are known.
         version: Of the problem's definition. Whoever redefines the problem (its equations,
             conditions, constants, ground truth) raises it, so that runs of the old one are neither
@@ -94,6 +95,7 @@ class Problem(ABC):
     file: PDEBenchFile | None = None
     takes_labels: bool = True
     has_truth: bool = True
+    has_fine_truth: bool = True
     weights: Mapping[str, float] = MappingProxyType({})
     unknowns: Mapping[str, ArrayLike] = MappingProxyType({})
     version: int = 1

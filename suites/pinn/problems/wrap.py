@@ -85,6 +85,7 @@ class _Wrapped(Problem):
     """The problem that `wrap` makes."""
 
     takes_labels = False
+    has_fine_truth = False
 
     def __init__(
         self,

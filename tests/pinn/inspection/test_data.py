@@ -129,7 +129,7 @@ def test_data_that_change_before_a_run_is_built_are_refused(
 
 def test_a_problem_that_is_built_in_has_no_digest_of_its_data() -> None:
     assert "problem_data" not in pinn_specs.specify("advection-1d").settings
-    assert kept.inspect_problem("advection-1d", None, 0) is None
+    assert kept.inspect_problem("advection-1d", None, 0, "float32") is None
 
 
 # --- what it covers ---------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def digest(own_module: Callable[[str, str], None], attribute: str = "problem", *
     """Of the module with other parts, from a new process."""
     name = f"own_data_{next(COUNT)}"
     own_module(name, OWN.format(**{**PARTS, **parts}))
-    found = kept.inspect_problem(f"{name}:{attribute}", None, 0)
+    found = kept.inspect_problem(f"{name}:{attribute}", None, 0, "float32")
     assert found is not None and found.warnings == [] and found.unfit == {}
     return found.digest
 
@@ -318,3 +318,204 @@ def test_an_arm_that_overflows_is_not_the_problem_s_fault(
         tmp_path, "overflowing:problem", dtype="float32", model="fnn:40x6", steps=2
     )
     assert (record.status, baseline.status) == ("diverged", "done"), record.reason
+
+
+# --- what else a problem asks for -------------------------------------------------------------
+
+GLOB = (
+    "import os\n"
+    "PLACE = pathlib.Path(os.environ.get('MY_DATA', HERE / 'data'))\n"
+    "OBS = np.vstack([np.loadtxt(one, delimiter=',', ndmin=2) for one in sorted({listed})])"
+)
+LISTED = {
+    "glob": "PLACE.glob('*.csv')",
+    "glob.glob": "__import__('glob').glob(str(PLACE / '*.csv'))",
+    "listdir": "PLACE / name for name in os.listdir(PLACE)",
+}
+
+
+def look(name: str) -> kept.Inspection:
+    """In a process that has not imported the problem, as each command is one."""
+    kept._mine.clear()
+    found = kept.inspect_problem(f"{name}:problem", None, 0, "float32")
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("listed", LISTED)
+def test_a_new_file_and_another_folder_are_other_data(
+    listed: str,
+    tmp_path: Path,
+    own_module: Callable[[str, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("MY_DATA", raising=False)
+    name = f"listing_{sorted(LISTED).index(listed)}"
+    own_module(name, MODULE.format(read=GLOB.format(listed=LISTED[listed])))
+    for k, folder in enumerate(("data", "other")):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / "a.csv", 1.0 + k)
+    first = look(name)
+    assert first.all_seen and first.holds and look(name) == first
+    monkeypatch.setenv("MY_DATA", str(tmp_path / "other"))
+    assert not first.holds
+    other = look(name)
+    monkeypatch.delenv("MY_DATA")
+    assert look(name) == first
+    write(tmp_path / "data" / "b.csv", 3.0)
+    assert not first.holds
+    more = look(name)
+    assert len({first.digest, other.digest, more.digest}) == 3
+
+
+def test_a_file_that_is_looked_for(tmp_path: Path, own_module: Callable[[str, str], None]) -> None:
+    read = "OBS = np.ones((3, 2)) * (2 if (HERE / 'double').exists() else 1)"
+    own_module("looking", MODULE.format(read=read))
+    first = look("looking")
+    assert first.all_seen and first.holds
+    (tmp_path / "double").touch()
+    assert not first.holds
+    assert look("looking").digest != first.digest
+
+
+def test_variables_that_are_not_asked_for(
+    own_module: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_module("indifferent", MODULE.format(read="OBS = np.ones((3, 2))"))
+    first = look("indifferent")
+    assert not [name for name in first.surroundings if name.startswith("variable")]
+    monkeypatch.setenv("MY_DATA", "other")
+    assert first.holds
+
+
+def test_data_that_a_run_was_not_asked_for_are_refused(
+    tmp_path: Path, own_module: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MY_DATA", raising=False)
+    own_module("elsewhere", MODULE.format(read=GLOB.format(listed=LISTED["glob"])))
+    for k, folder in enumerate(("data", "other")):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / "a.csv", 1.0 + k)
+    # Nothing is kept: the spec suffices.
+    monkeypatch.setattr(kept, "_write", lambda *_: None)
+    spec = pinn_specs.specify("elsewhere:problem", seed=3, dtype="float32")
+    build(spec, pinn_specs.CPU)
+    sys.modules.pop("elsewhere")
+    get_problem.cache_clear()
+    kept._mine.clear()
+    monkeypatch.setenv("MY_DATA", str(tmp_path / "other"))
+    words = r"'elsewhere:problem' are not those .* \(values of the truth, labels of Ldata\)"
+    with pytest.raises(BadInput, match=words):
+        build(spec, pinn_specs.CPU)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("budget", ["smoke", "short"])
+def test_what_is_built_is_compared_in_each_precision(
+    dtype: str, budget: str, own_module: Callable[[str, str], None]
+) -> None:
+    name = f"precise_{dtype}_{budget}"
+    exact = OWN.replace("reference=(X, X + {reference})", "exact=lambda x: np.sin(9 * x)")
+    own_module(name, exact.format(**PARTS))
+    spec = pinn_specs.specify(f"{name}:problem", seed=5, dtype=dtype, budget=budget)
+    assert set(spec.settings["problem_built"]) == {
+        "anchors",
+        "precision",
+        "points of the truth",
+        "values of the truth",
+    }
+    build(spec, pinn_specs.CPU)
+
+
+def test_what_a_seed_draws_is_not_compared(own_module: Callable[[str, str], None]) -> None:
+    own_module("seeded", UNSEEDED.replace("GENERATOR.random((3, 1))", "np.random.random((3, 1))"))
+    spec = pinn_specs.specify("seeded:problem", seed=5)
+    assert spec.settings["problem_built"] == {"precision": "float64"}
+    build(spec, pinn_specs.CPU)
+
+
+# --- noise at import --------------------------------------------------------------------------
+
+NOISE = {
+    "numpy": "np.random.randn(5, 2)",
+    "python": "np.array([[__import__('random').random() for _ in 'ab'] for _ in range(5)])",
+    "torch": "__import__('torch').randn(5, 2).numpy()",
+}
+
+
+@pytest.mark.parametrize("generator", NOISE)
+def test_noise_of_an_import_is_the_same_in_each_process(
+    generator: str, own_module: Callable[[str, str], None]
+) -> None:
+    name = f"noisy_{generator}"
+    own_module(name, MODULE.format(read=f"OBS = {NOISE[generator]}"))
+    before = np.random.get_state()[1]
+    spec = pinn_specs.specify(f"{name}:problem")
+    assert np.array_equal(np.random.get_state()[1], before)
+    # The labels in this process are those of the child.
+    build(spec, pinn_specs.CPU)
+    first = look(name).digest
+    (path,) = {kept._path(kept._key(f"{name}:problem", None, 0, "float32"))}
+    path.unlink()
+    assert look(name).digest == first
+
+
+def test_noise_of_an_unseeded_generator_is_refused(
+    own_module: Callable[[str, str], None],
+) -> None:
+    own_module("unrepeatable", MODULE.format(read="OBS = np.random.default_rng().random((5, 2))"))
+    spec = pinn_specs.specify("unrepeatable:problem")
+    with pytest.raises(BadInput, match=r"labels of Ldata.*generator of its own without a seed"):
+        build(spec, pinn_specs.CPU)
+
+
+# --- files that a problem writes --------------------------------------------------------------
+
+COUNTER = (
+    "CALLS = HERE / 'calls.txt'\n"
+    "CALLS.write_text(str(int(CALLS.read_text() if CALLS.exists() else 0) + 1))\n"
+    "OBS = np.ones((3, 2))"
+)
+LOG = (
+    "(HERE / 'seen.txt').open('a+').write('seen')\n"
+    "SEEN = (HERE / 'seen.txt').read_text()\n"
+    "OBS = np.ones((3, 2))"
+)
+
+
+@pytest.mark.parametrize(("name", "read"), [("calls", COUNTER), ("seen", LOG)])
+def test_a_file_that_a_problem_writes_is_no_data(
+    name: str,
+    read: str,
+    tmp_path: Path,
+    own_module: Callable[[str, str], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own_module(f"writing_{name}", MODULE.format(read=read))
+    (tmp_path / f"{name}.txt").write_text("0")
+    specs = []
+    for _ in range(2):
+        kept._mine.clear()
+        get_problem.cache_clear()
+        sys.modules.pop(f"writing_{name}", None)
+        spec = pinn_specs.specify(f"writing_{name}:problem")
+        assert f"writes files that it reads ({name}.txt)" in capsys.readouterr().err
+        build(spec, pinn_specs.CPU)
+        build(spec, pinn_specs.CPU)
+        specs.append(spec)
+    assert specs[0].hash == specs[1].hash
+
+
+def test_a_cache_that_changes_is_no_other_data(
+    tmp_path: Path, own_module: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DCBENCH_CACHE", str(tmp_path / "own"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    (tmp_path / "caches").mkdir()
+    file = tmp_path / "caches" / "fonts.txt"
+    file.write_text("a")
+    read = "(HERE / 'caches' / 'fonts.txt').read_text()\nOBS = np.ones((3, 2))"
+    own_module("caching", MODULE.format(read=read))
+    first = look("caching")
+    file.write_text("b")
+    assert first.changed == [] and look("caching").digest == first.digest

@@ -136,8 +136,31 @@ TWO: dict[str, Any] = {"pde": two, "outputs": "uv", "losses": ["Lfu", "Lfv", "LB
             r"'Lf' of 42 points has the shape \(42, 2\), not \(42, 1\): .*a list of 2 columns",
         ),
         (
+            line(
+                dirichlet(zero),
+                lambda x, y: torch.cat([y, x], dim=1),
+                losses=["Lf1", "Lf2", Term("LBC", "boundary", 0)],
+            ),
+            r"'Lf1' of 42 points has the shape \(42, 2\), not \(42, 1\): .*a list of 2 columns",
+        ),
+        (
+            line(
+                lambda g: dde.icbc.OperatorBC(g, lambda x, y, _: torch.cat([y, x, x], 1), on),
+            ),
+            r"'LBC' has .* shape \(2, 3\) on 2 points, not \(2, 1\): if these are 3 conditions,"
+            " make one OperatorBC for each of its columns",
+        ),
+        (
+            line(
+                lambda g: dde.icbc.PointSetOperatorBC(
+                    AT, AT, lambda x, y, _: torch.cat([y, x], dim=1)
+                )
+            ),
+            r"shape \(20, 2\) on 20 points, .* make one PointSetOperatorBC for each",
+        ),
+        (
             line(dirichlet(zero), lambda x, y: y[:, 0] * x[:3, 0]),
-            r"the equations cannot be evaluated: RuntimeError: .*\(test_shapes.py:\d+\)",
+            r"the equations cannot be evaluated: RuntimeError: .*\(.*test_shapes.py, line \d+\)",
         ),
         (
             line(dirichlet(zero), output_transform=lambda x, y: y[:, 0]),
