@@ -182,7 +182,7 @@ def test_a_stress_belongs_to_an_energy_by_its_name(
 ) -> None:
     labels = [{name: np.full(6, value) for name, value in named.items()}]
     labels[0] |= {"calculate_stress": True, "stress_level": 3}
-    assert find_stress_keys(Path("f.xyz"), labels, energy_key) == expected
+    assert find_stress_keys(Path("f.xyz"), labels, [1], energy_key) == expected
 
 
 def test_several_stresses_of_other_names_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,127 @@
+"""Whether stresses are those of the energies, by pairs of frames whose cells differ a little.
+
+Of two frames s C of the same atoms, with fractional positions s and lattice vectors in the rows of
+C, the energies differ by the work of the forces and of the stress,
+
+    E_b − E_a ≈ −½ Σ (F_a + F_b)·(s_b − s_a) C̄ + ½ (V_a σ_a + V_b σ_b) : C̄⁻¹ (C_b − C_a),
+
+the trapezoidal rule with the mean cell C̄, exact for a harmonic potential. What the forces leave of
+the difference tells the stress's unit and sign.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+
+from suites.molecular.data.frames import Frames, atom_rows
+
+#: Frames that are looked at, at most, and their atoms: each is compared with every other.
+_FRAMES = 300
+_MOST_ATOMS = 50_000
+#: Pairs of each frame.
+_NEAREST = 3
+#: Strains between two frames: less tells nothing of the stress, more is not linear.
+_STRAINS = (1e-4, 0.15)
+#: Largest RMS displacement in Å that the forces at both ends describe.
+_MOVED = 0.3
+#: Fewest pairs, and least correlation, that tell anything.
+_PAIRS = 8
+_CORRELATION = 0.9
+#: A factor that the quartiles put farther than this from 1 is no error of the trapezoidal rule.
+#: Units differ by more: GPa and eV/Å³ by 160, kcal/mol and eV by 23, Å³ and Bohr³ by 7.
+_TOLERANCE = 2.0
+
+
+def stress_factor(frames: Frames) -> tuple[float, int] | None:
+    """What the stresses are of those that the energies' differences say, and of how many pairs.
+
+    1 where they belong together; None where no or too few frames tell, or forces and energies
+    contradict each other so that nothing does.
+    """
+    work, rest = _works(frames)
+    some = (work != 0) & (rest != 0)
+    work, rest = work[some], rest[some]
+    if len(work) < _PAIRS:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        correlation = work @ rest / np.sqrt((work @ work) * (rest @ rest))
+        # The largest differences, which the errors of the rule and of rounded labels change least.
+        large = np.argsort(-np.abs(rest))[: max(_PAIRS, len(rest) // 2)]
+        low, factor, high = np.quantile(work[large] / rest[large], [0.25, 0.5, 0.75])
+    if not abs(correlation) >= _CORRELATION or np.sign(low) != np.sign(high):
+        return None
+    near_one = low < _TOLERANCE and high > 1 / _TOLERANCE
+    return (1.0 if near_one else float(factor)), len(work)
+
+
+def stress_warnings(frames: Frames) -> list[str]:
+    """A sentence if the stresses are not those of the energies.
+
+    Args:
+        frames: The frames as they were read.
+    """
+    found = stress_factor(frames)
+    if found is None or found[0] == 1.0:
+        return []
+    return [
+        f"energies and stresses contradict each other: the stresses are {found[0]:.3g} times what"
+        f" the energies of {found[1]} pairs of similar frames ask for; if they have another unit,"
+        " give it by --stress-unit (eV/Ang^3, GPa, kbar); the sign is that of (1/V) dE/dstrain"
+    ]
+
+
+def _works(frames: Frames) -> tuple[np.ndarray, np.ndarray]:
+    """(pairs,) the work of the stresses, and what the forces leave of the energies' differences."""
+    work, rest = [], []
+    seen: set[tuple[int, int]] = set()
+    for rows in _alike(frames):
+        atoms = atom_rows(frames.first, rows)
+        positions, forces = (
+            array[atoms].reshape(len(rows), -1, 3) for array in (frames.positions, frames.forces)
+        )
+        cells, energies = frames.cells[rows], frames.energies[rows]
+        fractional = positions @ np.linalg.inv(cells)
+        assert frames.stresses is not None
+        stresses = frames.stresses[rows] * np.abs(np.linalg.det(cells))[:, None, None]
+        for a in range(len(rows)):
+            mean = (cells + cells[a]) / 2
+            strain = np.linalg.solve(mean, cells - cells[a])
+            size = np.linalg.norm(strain, axis=(1, 2))
+            moved = fractional - fractional[a]
+            moved = (moved - np.round(moved)) @ mean
+            moved -= moved.mean(axis=1, keepdims=True)
+            apart = np.sqrt((moved**2).mean(axis=(1, 2)))
+            fit = (size >= _STRAINS[0]) & (size <= _STRAINS[1]) & (apart <= _MOVED)
+            # The fewest displacements of atoms for a strain: their work hides the stress's.
+            order = np.argsort(np.where(fit, apart / size.clip(_STRAINS[0]), np.inf))
+            for b in order[: min(_NEAREST, int(fit.sum()))]:
+                key = (int(rows[min(a, b)]), int(rows[max(a, b)]))
+                if key in seen:
+                    continue
+                seen.add(key)
+                of_forces = -0.5 * ((forces[a] + forces[b]) * moved[b]).sum()
+                work.append(0.5 * ((stresses[a] + stresses[b]) * strain[b]).sum())
+                rest.append(energies[b] - energies[a] - of_forces)
+    return np.array(work), np.array(rest)
+
+
+def _alike(frames: Frames) -> list[np.ndarray]:
+    """Rows of frames with stresses and equal atoms: the largest groups, `_FRAMES` in all."""
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    for row in np.flatnonzero(frames.stressed):
+        groups[frames.numbers[frames.first[row] : frames.first[row + 1]].tobytes()].append(row)
+    random = np.random.default_rng(0)
+    found, left = [], _FRAMES
+    for group in sorted(groups.values(), key=len, reverse=True):
+        rows = np.array(group)
+        room = max(2, min(left, _MOST_ATOMS // int(frames.n_atoms[rows[0]])))
+        if len(rows) > room:
+            rows = np.sort(random.choice(rows, room, replace=False))
+        left -= len(rows)
+        if len(rows) > 1:
+            found.append(rows)
+        if left < 2:
+            break
+    return found
