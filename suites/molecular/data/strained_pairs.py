@@ -26,11 +26,16 @@ _NEAREST = 3
 _STRAINS = (1e-4, 0.15)
 #: Largest RMS displacement in Å that the forces at both ends describe.
 _MOVED = 0.3
-#: Fewest pairs, and least correlation, that tell anything.
+#: Length in Å by which a strain displaces neighbours.
+_BOND = 2.0
+#: Fewest pairs, least correlation and largest relative standard error of a factor that is one.
 _PAIRS = 8
-_CORRELATION = 0.9
-#: A factor that the quartiles put farther than this from 1 is no error of the trapezoidal rule.
-#: Units differ by more: GPa and eV/Å³ by 160, kcal/mol and eV by 23, Å³ and Bohr³ by 7.
+_CORRELATION = 0.7
+_ERROR = 0.2
+#: What the median of the pairs and the line through them may differ by: else a few pairs decide.
+_AGREED = 1.6
+#: A factor that is farther than this from 1 is no error of the trapezoidal rule. Units differ by
+#: more: GPa and eV/Å³ by 160, kcal/mol and eV by 23, Å³ and Bohr³ by 7.
 _TOLERANCE = 2.0
 
 
@@ -45,15 +50,21 @@ def stress_factor(frames: Frames) -> tuple[float, int] | None:
     work, rest = work[some], rest[some]
     if len(work) < _PAIRS:
         return None
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         correlation = work @ rest / np.sqrt((work @ work) * (rest @ rest))
+        error = np.sqrt((1.0 / correlation**2 - 1.0) * _NEAREST / len(work))
+        # The errors of the rule are in the rest; a line through it has them on no average.
+        line = work @ work / (work @ rest)
         # The largest differences, which the errors of the rule and of rounded labels change least.
         large = np.argsort(-np.abs(rest))[: max(_PAIRS, len(rest) // 2)]
-        low, factor, high = np.quantile(work[large] / rest[large], [0.25, 0.5, 0.75])
-    if not abs(correlation) >= _CORRELATION or np.sign(low) != np.sign(high):
+        factor = float(np.median(work[large] / rest[large]))
+    # Not a number where labels are as large as numbers can be.
+    if not (abs(correlation) >= _CORRELATION and error <= _ERROR):
         return None
-    near_one = low < _TOLERANCE and high > 1 / _TOLERANCE
-    return (1.0 if near_one else float(factor)), len(work)
+    if not 1 / _AGREED <= factor / line <= _AGREED:
+        return None
+    near_one = 1 / _TOLERANCE < factor < _TOLERANCE
+    return (1.0 if near_one else factor), len(work)
 
 
 def stress_warnings(frames: Frames) -> list[str]:
@@ -94,8 +105,9 @@ def _works(frames: Frames) -> tuple[np.ndarray, np.ndarray]:
             moved -= moved.mean(axis=1, keepdims=True)
             apart = np.sqrt((moved**2).mean(axis=(1, 2)))
             fit = (size >= _STRAINS[0]) & (size <= _STRAINS[1]) & (apart <= _MOVED)
-            # The fewest displacements of atoms for a strain: their work hides the stress's.
-            order = np.argsort(np.where(fit, apart / size.clip(_STRAINS[0]), np.inf))
+            # The error of the rule is of third order; it hides a work of first order in the strain.
+            error = np.hypot(apart, _BOND * size) ** 3 / size.clip(_STRAINS[0])
+            order = np.argsort(np.where(fit, error, np.inf))
             for b in order[: min(_NEAREST, int(fit.sum()))]:
                 key = (int(rows[min(a, b)]), int(rows[max(a, b)]))
                 if key in seen:
