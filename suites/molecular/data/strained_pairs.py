@@ -53,7 +53,7 @@ def stress_factor(frames: Frames) -> tuple[float, int] | None:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         correlation = work @ rest / np.sqrt((work @ work) * (rest @ rest))
         error = np.sqrt((1.0 / correlation**2 - 1.0) * _NEAREST / len(work))
-        # The errors of the rule are in the rest; a line through it has them on no average.
+        # The errors of the rule are in the rest, which is therefore fitted as a line of the work.
         line = work @ work / (work @ rest)
         # The largest differences, which the errors of the rule and of rounded labels change least.
         large = np.argsort(-np.abs(rest))[: max(_PAIRS, len(rest) // 2)]
@@ -123,7 +123,7 @@ def _alike(frames: Frames) -> list[np.ndarray]:
     """Rows of frames with stresses and equal atoms: the largest groups, `_FRAMES` in all."""
     groups: dict[bytes, list[int]] = defaultdict(list)
     for row in np.flatnonzero(frames.stressed):
-        groups[frames.numbers[frames.first[row] : frames.first[row + 1]].tobytes()].append(row)
+        groups[frames.numbers[frames.first[row] : frames.first[row + 1]].tobytes()].append(int(row))
     random = np.random.default_rng(0)
     found, left = [], _FRAMES
     for group in sorted(groups.values(), key=len, reverse=True):
