@@ -58,6 +58,14 @@ def test_images_of_atoms_change_nothing(frames: Frames) -> None:
     assert stress_factor(there) == pytest.approx(stress_factor(scaled(frames, -1.0)))
 
 
+def test_cells_that_lie_opposite_are_no_pair(frames: Frames) -> None:
+    """Their mean has no volume."""
+    cells = frames.cells.copy()
+    cells[0] = -cells[1]
+    found = stress_factor(replace(frames, cells=cells))
+    assert found is not None and found[0] == 1.0
+
+
 @pytest.mark.parametrize("kind", ["unrelated", "one cell", "few"])
 def test_nothing_is_said_where_nothing_tells(frames: Frames, kind: str) -> None:
     random = np.random.default_rng(0)

@@ -93,28 +93,31 @@ def _works(frames: Frames) -> tuple[np.ndarray, np.ndarray]:
             array[atoms].reshape(len(rows), -1, 3) for array in (frames.positions, frames.forces)
         )
         cells, energies = frames.cells[rows], frames.energies[rows]
-        fractional = positions @ np.linalg.inv(cells)
+        inverse = np.linalg.inv(cells)
+        fractional = positions @ inverse
         assert frames.stresses is not None
         stresses = frames.stresses[rows] * np.abs(np.linalg.det(cells))[:, None, None]
         for a in range(len(rows)):
-            mean = (cells + cells[a]) / 2
-            strain = np.linalg.solve(mean, cells - cells[a])
-            size = np.linalg.norm(strain, axis=(1, 2))
-            moved = fractional - fractional[a]
+            size = np.linalg.norm(inverse[a] @ (cells - cells[a]), axis=(1, 2))
+            near = np.flatnonzero((size >= _STRAINS[0]) & (size <= _STRAINS[1]))
+            # Of cells that are near, the mean is one too.
+            mean = (cells[near] + cells[a]) / 2
+            strain = np.linalg.solve(mean, cells[near] - cells[a])
+            moved = fractional[near] - fractional[a]
             moved = (moved - np.round(moved)) @ mean
             moved -= moved.mean(axis=1, keepdims=True)
             apart = np.sqrt((moved**2).mean(axis=(1, 2)))
-            fit = (size >= _STRAINS[0]) & (size <= _STRAINS[1]) & (apart <= _MOVED)
             # The error of the rule is of third order; it hides a work of first order in the strain.
-            error = np.hypot(apart, _BOND * size) ** 3 / size.clip(_STRAINS[0])
-            order = np.argsort(np.where(fit, error, np.inf))
-            for b in order[: min(_NEAREST, int(fit.sum()))]:
+            error = np.hypot(apart, _BOND * size[near]) ** 3 / size[near]
+            error[apart > _MOVED] = np.inf
+            for k in np.argsort(error)[: min(_NEAREST, int(np.isfinite(error).sum()))]:
+                b = int(near[k])
                 key = (int(rows[min(a, b)]), int(rows[max(a, b)]))
                 if key in seen:
                     continue
                 seen.add(key)
-                of_forces = -0.5 * ((forces[a] + forces[b]) * moved[b]).sum()
-                work.append(0.5 * ((stresses[a] + stresses[b]) * strain[b]).sum())
+                of_forces = -0.5 * ((forces[a] + forces[b]) * moved[k]).sum()
+                work.append(0.5 * ((stresses[a] + stresses[b]) * strain[k]).sum())
                 rest.append(energies[b] - energies[a] - of_forces)
     return np.array(work), np.array(rest)
 
@@ -130,7 +133,9 @@ def _alike(frames: Frames) -> list[np.ndarray]:
         rows = np.array(group)
         room = max(2, min(left, _MOST_ATOMS // int(frames.n_atoms[rows[0]])))
         if len(rows) > room:
-            rows = np.sort(random.choice(rows, room, replace=False))
+            # With those that follow in the file, which of a trajectory are alike.
+            starts = random.choice(len(rows) - 1, room // 2, replace=False)
+            rows = rows[np.unique([starts, starts + 1])]
         left -= len(rows)
         if len(rows) > 1:
             found.append(rows)
