@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from suites.molecular.data.frames import Frames
+from suites.molecular.data.strained_pairs import stress_factor
+
 #: A note on the scores of a potential whose frames have stresses, unless it is trained on them.
 UNUSED_STRESS = (
     "the frames have stresses: they are scored, and not trained on without --stress-weight W"
@@ -14,6 +17,25 @@ _FEWEST = 5
 _CORRELATED = 0.8
 #: Range of factors that training may leave. Units differ by more: GPa by 160, kbar by 1600.
 _SIMILAR = (0.2, 5.0)
+
+
+def unchecked_stress(frames: Frames, weight: float) -> list[str]:
+    """A sentence if stresses are trained on whose unit and sign nothing could be compared with.
+
+    A potential that learns wrong stresses cannot tell; pairs of frames can
+    (`suites.molecular.data.strained_pairs`).
+
+    Args:
+        frames: All frames of the run.
+        weight: Of the stresses in the loss.
+    """
+    if not weight or stress_factor(frames) is not None:
+        return []
+    return [
+        "the unit and the sign of the stresses could not be checked: too few frames of the same"
+        " atoms differ little enough in cell and positions; a run without --stress-weight compares"
+        " them with those of a potential"
+    ]
 
 
 def factor_warning(labels: np.ndarray, predicted: np.ndarray) -> list[str]:

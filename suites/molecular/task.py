@@ -46,7 +46,7 @@ from suites.molecular.scoring import Scoring, scored_parts, trivial_errors
 from suites.molecular.simulated import DynamicsTest
 from suites.molecular.sources import built_frames
 from suites.molecular.stress import STRESS, predict_with_stress
-from suites.molecular.stress_check import UNUSED_STRESS, factor_warning
+from suites.molecular.stress_check import UNUSED_STRESS, factor_warning, unchecked_stress
 
 #: Frames of the batch that initialisations and the diagnosis look at.
 _PROBE = 50
@@ -98,7 +98,11 @@ class MolecularTask:
         )
         self.reading = frames.reading
         #: For the reader of the metrics.
-        self.warnings: Sequence[str] = (*frames.warnings, *apart)
+        self.warnings: Sequence[str] = (
+            *frames.warnings,
+            *apart,
+            *unchecked_stress(frames, spec.settings.get("stress_weight", 0.0)),
+        )
         self.training_frames = frames.select(split.train)
         self.energy_unit = frames.energy_unit
         self.elements = np.unique(self.training_frames.numbers).tolist()
@@ -359,7 +363,10 @@ class MolecularTask:
         return Diagnosis(found.measurements, [*found.warnings, *self._stress_warnings(), *broken])
 
     def _stress_warnings(self) -> list[str]:
-        """See `factor_warning`; of a potential that has learnt from energies and forces alone."""
+        """See `factor_warning`; of a potential that has learnt from energies and forces alone.
+
+        Of one that learns stresses, see `unchecked_stress`.
+        """
         frames = self.parts["train"]
         if frames.stresses is None or self.loss.has_stress or not self._ended():
             return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from bench.text.errors import BadInput, unknown
@@ -27,6 +28,10 @@ _LENGTH_ALIASES = {
     **dict.fromkeys(("a0", "bohrs"), "Bohr"),
     **dict.fromkeys(("nanometer", "nanometre"), "nm"),
 }
+
+# An energy over a cubed length, in both spellings.
+_CUBED = re.compile(r"(?P<energy>.+)/\(?(?P<length>[^/^()]+)\^3\)?")
+_THRICE = re.compile(r"(?P<energy>.+)/(?P<length>[^/^]+)/(?P=length)/(?P=length)")
 
 
 def in_ev(unit: str) -> float:
@@ -78,6 +83,29 @@ def pressure_in_ev(unit: str) -> float:
         raise unknown("unit of stress", unit, PRESSURE_UNITS)
     values = (1.0, units.GPa, 0.1 * units.GPa)
     return float(dict(zip(PRESSURE_UNITS, values, strict=True))[unit])
+
+
+def stress_in_ev(text: str) -> float:
+    """One unit of stress that a data file calls `text`, in eV/Å³.
+
+    A pressure, or an energy over a cubed length: ``GPa``, ``Hartree/Bohr^3``, ``kcal/mol/Ang**3``,
+    ``eV/Å³``, ``eV/Ang/Ang/Ang``. Case and blanks do not count.
+
+    Raises:
+        BadInput: It is neither.
+    """
+    plain = "".join(text.split()).replace("**", "^").replace("³", "^3")
+    pressures = {name.lower(): name for name in PRESSURE_UNITS}
+    if plain.lower() in pressures:
+        return pressure_in_ev(pressures[plain.lower()])
+    found = _CUBED.fullmatch(plain) or _THRICE.fullmatch(plain)
+    if found is None:
+        raise unknown("unit of stress", text, PRESSURE_UNITS)
+    try:
+        energy, length = energy_unit(found["energy"]), length_unit(found["length"])
+    except BadInput:
+        raise unknown("unit of stress", text, PRESSURE_UNITS) from None
+    return in_ev(energy) / in_angstrom(length) ** 3
 
 
 def energy_unit(text: str) -> str:

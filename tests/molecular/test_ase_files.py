@@ -342,6 +342,10 @@ def test_an_output_of_a_program_is_in_ase_s_units(tmp_path: Path) -> None:
         ({"energy_unit": "Hartree"}, r"--energy-unit Hartree.*turbomole-gradient.*energies to eV"),
         ({"energy_unit": None, "length_unit": "Bohr"}, r"--length-unit Bohr.*positions to Ang"),
         ({"energy_unit": "eV", "force_unit": "Hartree/Bohr"}, r"--force-unit Hartree/Bohr.*eV/Ang"),
+        (
+            {"energy_unit": "eV", "stress_unit": "kbar"},
+            r"--stress-unit kbar.*stresses to eV",
+        ),
     ],
 )
 def test_another_unit_than_ase_s_is_refused(

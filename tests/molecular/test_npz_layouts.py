@@ -83,3 +83,44 @@ def test_shapes_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="'Xx', which is no element"):
         symbols = np.array(["O", "H", "Xx"])
         read_npz(write(tmp_path / "f.npz", energy=E, forces=F, R=R, species=symbols), "eV")
+
+
+CELL = 9.0 * np.eye(3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cell", CELL),
+        ("cells", np.tile(CELL, (COUNT, 1, 1))),
+        ("lattice", CELL),
+        ("Box", np.full(3, 9.0)),
+        ("pbc", np.array([True, True, False])),
+        ("pbc", np.array("T T T")),
+    ],
+)
+@pytest.mark.parametrize("keys", [("E", "F", "R", "z"), ("energy", "forces", "pos", "numbers")])
+def test_a_periodic_file_is_not_read_as_molecules(
+    name: str, value: np.ndarray, keys: tuple[str, ...], tmp_path: Path
+) -> None:
+    arrays = dict(zip(keys, (E, F, R, np.array([8, 1, 1])), strict=True))
+    path = write(tmp_path / "f.npz", **arrays, **{name: value})
+    with pytest.raises(BadInput, match=rf"periodic \('{name}'\); .* ASE file"):
+        read_npz(path, "eV")
+
+
+def test_molecules_may_say_that_they_are_molecules(tmp_path: Path) -> None:
+    arrays = {"E": E, "F": F, "R": R, "z": np.array([8, 1, 1])}
+    empty = {"cell": np.zeros((3, 3)), "pbc": np.zeros((COUNT, 3), dtype=bool)}
+    frames = read_npz(write(tmp_path / "f.npz", **arrays, **empty))
+    np.testing.assert_array_equal(frames.energies, E)
+
+
+@pytest.mark.parametrize("name", ["stress", "virial", "REF_virials"])
+def test_stresses_are_not_dropped_without_a_word(name: str, tmp_path: Path) -> None:
+    arrays = {"E": E, "F": F, "R": R, "z": np.array([8, 1, 1]), name: np.ones((COUNT, 6))}
+    path = write(tmp_path / "f.npz", **arrays)
+    with pytest.raises(BadInput, match=f"'{name}' is not read.*--stress-key none"):
+        specify("schnet:4x1", "baseline", "--energy-unit", "eV", problem=str(path))
+    words = ["--energy-unit", "eV", "--stress-key", "none"]
+    assert specify("schnet:4x1", "baseline", *words, problem=str(path)).hash

@@ -16,7 +16,10 @@ from strained import strained_cells, write_strained
 
 from bench.text.errors import BadInput
 from suites.molecular.data.ase_file import read_ase
+from suites.molecular.data.examined import examined
 from suites.molecular.data.stresses import find_stress_keys
+from suites.molecular.problems.catalogue import get_problem, load_file, load_frames
+from suites.molecular.problems.problem import DataOptions
 
 TRUE = np.stack([voigt_6_to_full_3x3_stress(a.calc.results["stress"]) for a in strained_cells(3)])
 
@@ -126,26 +129,114 @@ def test_what_is_no_stress_is_refused(tmp_path: Path, value: object, text: str) 
         read_ase(path, "eV")
 
 
-def test_a_schnetpack_databases_own_unit(tmp_path: Path) -> None:
+VOLUMES = np.array([a.get_volume() for a in strained_cells(3)])[:, None, None]
+
+
+def database(path: Path, unit: str, key: str = "stress", values: np.ndarray = TRUE) -> Path:
+    """A SchNetPack database with stresses, or virials, that have a unit."""
     from ase.db import connect
 
-    def database(name: str, unit: str) -> Path:
-        with connect(tmp_path / name) as db:
-            for atoms, stress in zip(strained_cells(3), TRUE, strict=True):
-                results = atoms.calc.results
-                data = {"energy": np.array([results["energy"]]), "forces": results["forces"]}
-                bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
-                db.write(bare, data={**data, "stress": (stress / units.GPa)[None]})
-            db.metadata = {
-                "_property_unit_dict": {"energy": "eV", "forces": "eV/Ang", "stress": unit},
-                "_distance_unit": "Ang",
-            }
-        return tmp_path / name
+    with connect(path) as db:
+        for atoms, value in zip(strained_cells(3), values, strict=True):
+            results = atoms.calc.results
+            data = {"energy": np.array([results["energy"]]), "forces": results["forces"]}
+            bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
+            db.write(bare, data={**data, key: value[None]})
+        db.metadata = {
+            "_property_unit_dict": {"energy": "eV", "forces": "eV/Ang", key: unit},
+            "_distance_unit": "Ang",
+        }
+    return path
 
-    found = stresses(database("a.db", "GPa"), None)
-    np.testing.assert_allclose(found, TRUE, atol=1e-9)
+
+KCAL = units.kcal / units.mol
+
+
+@pytest.mark.parametrize(
+    ("unit", "size"),
+    [
+        ("GPa", units.GPa),
+        ("kcal/mol/Ang^3", KCAL),
+        ("kcal/mol/Ang/Ang/Ang", KCAL),
+        ("Hartree/Bohr**3", units.Ha / units.Bohr**3),
+        ("eV/\u00c5\u00b3", 1.0),
+    ],
+)
+def test_a_schnetpack_databases_own_unit(tmp_path: Path, unit: str, size: float) -> None:
+    path = database(tmp_path / "a.db", unit, values=TRUE / size)
+    np.testing.assert_allclose(stresses(path, None), TRUE, atol=1e-9)
+
+
+def test_a_databases_unknown_unit_must_be_given(tmp_path: Path) -> None:
+    path = database(tmp_path / "a.db", "Pa/m", values=TRUE / units.GPa)
     with pytest.raises(BadInput, match=r"'Pa/m'.*--stress-unit"):
-        read_ase(database("b.db", "Pa/m"), None)
+        read_ase(path, None)
+    np.testing.assert_allclose(stresses(path, None, stress_unit="GPa"), TRUE, atol=1e-9)
+
+
+def test_a_unit_that_contradicts_the_databases_is_refused(tmp_path: Path) -> None:
+    path = database(tmp_path / "a.db", "GPa", values=TRUE / units.GPa)
+    np.testing.assert_allclose(stresses(path, None, stress_unit="GPa"), TRUE, atol=1e-9)
+    with pytest.raises(BadInput, match=r"'stress'\) are in GPa by its metadata, not in kbar"):
+        read_ase(path, None, stress_unit="kbar")
+
+
+def test_a_databases_unit_of_a_virial(tmp_path: Path) -> None:
+    values = -VOLUMES * TRUE / units.Ha
+    path = database(tmp_path / "a.db", "Hartree", "virial", values)
+    np.testing.assert_allclose(stresses(path, None), TRUE, atol=1e-9)
+    path = database(tmp_path / "b.db", "GPa", "virial", values)
+    with pytest.raises(BadInput, match=r"virials \('virial'\) are in 'GPa'.*--stress-key none"):
+        read_ase(path, None)
+    assert read_ase(path, None, stress_key="none").stresses is None
+
+
+def test_a_unit_of_stresses_that_are_not_there_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.extxyz", "virial", -VOLUMES * TRUE)
+    with pytest.raises(BadInput, match=r"--stress-unit GPa.*a virial \('virial'\)"):
+        read_ase(path, "eV", stress_unit="GPa")
+    with pytest.raises(BadInput, match="--stress-unit GPa: no stress is read"):
+        read_ase(path, "eV", stress_unit="GPa", stress_key="none")
+
+
+def test_only_the_training_file_must_have_the_stress(tmp_path: Path) -> None:
+    written(tmp_path / "a.extxyz", "sigma", TRUE)
+    without = strained_cells(3)
+    for atoms in without:
+        del atoms.calc.results["stress"]
+    ase.io.write(tmp_path / "b.extxyz", without, format="extxyz")
+    data = DataOptions(energy_unit="eV", stress_key="sigma", stress_unit="GPa")
+    assert load_file(tmp_path / "b.extxyz", data).stresses is None
+    found = load_file(tmp_path / "a.extxyz", data).stresses
+    assert found is not None
+    np.testing.assert_allclose(found, TRUE * units.GPa, atol=1e-7)
+    with pytest.raises(BadInput, match="no frame has it"):
+        load_frames(get_problem(str(tmp_path / "b.extxyz")), data)
+
+
+def test_columns_of_the_atoms_are_no_stress(tmp_path: Path) -> None:
+    frames = strained_cells(3)
+    for atoms in frames:
+        atoms.set_array("virials", np.ones((len(atoms), 9)))
+    ase.io.write(tmp_path / "a.extxyz", frames, format="extxyz")
+    np.testing.assert_allclose(stresses(tmp_path / "a.extxyz", "eV"), TRUE, atol=1e-7)
+    with pytest.raises(BadInput, match=r"shape \(4, 9\).*--stress-key none"):
+        read_ase(tmp_path / "a.extxyz", "eV", stress_key="virials")
+
+
+def test_zeros_beside_a_virial_are_missing(tmp_path: Path) -> None:
+    frames = strained_cells(3)
+    for atoms, stress, volume in zip(frames, TRUE, VOLUMES, strict=True):
+        atoms.calc.results["stress"] = np.zeros(6)
+        atoms.info["virial"] = -volume * stress
+    # Zeros that stand alone are those of the other frames.
+    del frames[2].info["virial"]
+    ase.io.write(tmp_path / "a.extxyz", frames, format="extxyz")
+    found = read_ase(tmp_path / "a.extxyz", "eV")
+    assert found.stresses is not None and found.stressed.tolist() == [True, True, False]
+    np.testing.assert_allclose(found.stresses[:2], TRUE[:2], atol=1e-7)
+    (said,) = examined(found, None, None).warnings
+    assert said.startswith("'stress' is zero in 3 frames of a file that has 'virial' too")
 
 
 def test_the_key_is_part_of_a_runs_name(tmp_path: Path) -> None:
@@ -182,7 +273,7 @@ def test_a_stress_belongs_to_an_energy_by_its_name(
 ) -> None:
     labels = [{name: np.full(6, value) for name, value in named.items()}]
     labels[0] |= {"calculate_stress": True, "stress_level": 3}
-    assert find_stress_keys(Path("f.xyz"), labels, energy_key) == expected
+    assert find_stress_keys(Path("f.xyz"), labels, [1], energy_key) == expected
 
 
 def test_several_stresses_of_other_names_are_refused(tmp_path: Path) -> None:

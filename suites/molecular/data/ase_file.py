@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -33,19 +33,12 @@ from suites.molecular.data.raw_frames import (
     read_metadata,
 )
 from suites.molecular.data.reading import Reading, group_names, is_isolated_atom
+from suites.molecular.data.stress_units import require_use, stress_sizes
 from suites.molecular.data.stresses import (
     find_stress_keys,
     read_stresses,
     require_stress_key,
-    stated_unit,
 )
-
-
-class _Stresses(NamedTuple):
-    """The names of the stress and of the virial, and what was said of the unit."""
-
-    keys: list[str]
-    unit: str | None
 
 
 def read_ase(
@@ -59,6 +52,7 @@ def read_ase(
     force_unit: str | None = None,
     stress_key: str | None = None,
     stress_unit: str | None = None,
+    require_stress: bool = True,
     require_labels: bool = False,
 ) -> Frames:
     """Frames of an ASE-readable file, positions in Å, energies in the file's unit.
@@ -79,7 +73,8 @@ def read_ase(
         force_unit: Unit of the forces; by default `energy_unit` per `length_unit`.
         stress_key: Name of the stresses, see `require_stress_key`; by default `find_stress_keys`
             looks for it. They may be missing.
-        stress_unit: Their unit, see `read_stresses`.
+        stress_unit: Their unit, see `stress_sizes`.
+        require_stress: A file without what `stress_key` and `stress_unit` are about is an error.
         require_labels: A frame without energy or forces is an error. Otherwise it is left out, and
             `Frames.reading` says so.
 
@@ -105,7 +100,7 @@ def read_ase(
         if form in (None, *CONTAINERS):
             scale = given_units(path, energy_unit, length_unit, force_unit)
         else:
-            scale = program_units(path, form, energy_unit, length_unit, force_unit)
+            scale = program_units(path, form, energy_unit, length_unit, force_unit, stress_unit)
     frames = read_frames(path, only_data=own)
     # Only `schnetpack.datasets.rMD17` writes these, the five published splits.
     splits = metadata.get("splits")
@@ -114,18 +109,21 @@ def read_ase(
     sizes = [len(frame.numbers) for frame in frames]
     keys = find_keys(str(path), labels, sizes, energy_key, forces_key)
     if stress_key is None:
-        named = find_stress_keys(path, labels, keys.energy)
-    else:
+        named = find_stress_keys(path, labels, sizes, keys.energy)
+    elif require_stress or any(frame.get(stress_key) is not None for frame in labels):
         named = require_stress_key(path, labels, stress_key)
-    if own and stress_unit is None:
-        stress_unit = stated_unit(path, metadata["_property_unit_dict"], named)
+    else:
+        named = []
+    if require_stress:
+        require_use(path, named, stress_unit)
+    stated = metadata["_property_unit_dict"] if own else {}
     return _assemble(
         path,
         frames,
         scale,
         sequential and not shuffled,
         keys,
-        _Stresses(named, stress_unit),
+        stress_sizes(path, named, scale, stress_unit, stated),
         require_labels,
     )
 
@@ -147,7 +145,7 @@ def _assemble(
     scale: FileUnits,
     sequential: bool,
     keys: Keys,
-    stress: _Stresses,
+    stress: Mapping[str, float],
     require_labels: bool,
 ) -> Frames:
     energies, forces, left_out, alone = [], [], [], []
@@ -181,6 +179,9 @@ def _assemble(
     pbc = np.array([frame.pbc for frame in kept], dtype=bool)
     cells = np.array([frame.cell for frame in kept], dtype=np.float64) * scale.length
     sizes = [len(frame.numbers) for frame in kept]
+    stresses, said = read_stresses(
+        path, [frame.labels for frame in kept], cells, pbc, sizes=stress, indices=indices
+    )
     found = Frames(
         numbers=np.concatenate([frame.numbers for frame in kept]).astype(np.int64),
         positions=np.concatenate([frame.positions for frame in kept]) * scale.length,
@@ -193,26 +194,16 @@ def _assemble(
         sequential=sequential,
         source=str(path),
         digest=content_digest(path),
-        stresses=read_stresses(
-            path,
-            [frame.labels for frame in kept],
-            cells,
-            pbc,
-            energy_unit=scale.energy,
-            length=scale.length,
-            keys=stress.keys,
-            unit=stress.unit,
-            indices=indices,
-        ),
+        stresses=stresses,
         groups=group_names([frame.labels.get("config_type") for frame in kept]),
     ).check()
     isolated = [(int(found.numbers[found.first[row]]), float(energies[row])) for row in alone]
-    named = () if found.stresses is None else tuple(stress.keys)
+    named = () if found.stresses is None else tuple(stress)
     reading = Reading(*keys, tuple(left_out), tuple(isolated), named)
     if len(alone) == len(kept):
         raise BadInput(f"{path}: all frames are isolated atoms, without forces to train on")
     rest = found if not alone else found.select(np.delete(np.arange(len(found)), alone))
-    return replace(rest, sequential=sequential, reading=reading)
+    return replace(rest, sequential=sequential, reading=reading, warnings=said)
 
 
 def _missing(where: str, frame: RawFrame, key: str, name: str) -> BadInput:

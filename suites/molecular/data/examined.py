@@ -9,6 +9,7 @@ import numpy as np
 from suites.molecular.data.duplicates import SAME, first_copies
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.label_check import Assumed, label_warnings
+from suites.molecular.data.strained_pairs import stress_warnings
 
 
 def examined(frames: Frames, length_unit: str | None, force_unit: str | None) -> Frames:
@@ -22,8 +23,13 @@ def examined(frames: Frames, length_unit: str | None, force_unit: str | None) ->
     length = length_unit or "Ang"
     assumed = Assumed(frames.energy_unit, length, force_unit or f"{frames.energy_unit}/{length}")
     copies = first_copies(frames)
-    warnings = (*label_warnings(frames, assumed), *_copies_warning(frames, copies))
-    return replace(frames, copies=copies, warnings=warnings)
+    found = (
+        *frames.warnings,
+        *label_warnings(frames, assumed),
+        *stress_warnings(frames),
+        *_copies_warning(frames, copies),
+    )
+    return replace(frames, copies=copies, warnings=found)
 
 
 def _copies_warning(frames: Frames, copies: np.ndarray) -> list[str]:

@@ -38,14 +38,19 @@ def given_units(
 def program_units(path: Path, form: str | None, *asked: str | None) -> FileUnits:
     """The units of ASE, which converts programs' outputs; what was `asked` must be the same.
 
+    Args:
+        path: The file.
+        form: ASE's name of its format.
+        asked: Units of energies, positions, forces and stresses, None where nothing was said.
+
     Raises:
         BadInput: It is not.
     """
     for what, option, unit, own in zip(
-        ("energies", "positions", "forces"),
-        ("energy", "length", "force"),
+        ("energies", "positions", "forces", "stresses"),
+        ("energy", "length", "force", "stress"),
         asked,
-        ("eV", "Ang", "eV/Ang"),
+        ("eV", "Ang", "eV/Ang", "eV/Ang^3"),
         strict=True,
     ):
         if unit not in (None, own):

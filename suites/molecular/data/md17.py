@@ -36,6 +36,8 @@ from suites.molecular.data.npz_layout import (
     find_layout,
     has_layout,
     padded_frames,
+    refuse_periodic,
+    refuse_stresses,
 )
 from suites.molecular.data.reading import Reading
 
@@ -60,6 +62,8 @@ def read_npz(
     energy_key: str | None = None,
     forces_key: str | None = None,
     force_unit: str | None = None,
+    *,
+    leave_stresses: bool = False,
 ) -> Frames:
     """Frames of an npz file, positions in Å, energies in the file's unit.
 
@@ -74,6 +78,7 @@ def read_npz(
         energy_key: Name of the energies; by default that of the layout.
         forces_key: Name of the forces, likewise.
         force_unit: Unit of the forces; by default that of the energies per that of the positions.
+        leave_stresses: Read a file that has stresses or virials, without them.
 
     Returns:
         The frames in the order of the trajectory. They are `sequential`, except those of a
@@ -82,11 +87,14 @@ def read_npz(
     Raises:
         BadInput: The file cannot be read, is no such npz file, or is larger than `MAX_BYTES`. Or
             keys are missing, or a unit is unknown or contradicts `energy_unit`. Or `Frames.check`
-            refuses the frames.
+            refuses the frames. Or they are periodic, or have stresses that are not to be left out.
     """
     keys, _ = read_npz_arrays(path, MAX_BYTES, set())
     layout = _MD17 if {"nuclear_charges", "coords"}.isdisjoint(keys) else _REVISED
     published = energy_key is None and forces_key is None and has_layout(keys, layout)
+    refuse_periodic(path, keys)
+    if not leave_stresses:
+        refuse_stresses(path, keys)
     reading = None
     if published:
         _check_keys(path, keys, layout)
@@ -153,8 +161,6 @@ def _check_keys(path: Path, keys: Sequence[str], layout: dict[str, str]) -> None
         raise BadInput(
             f"{path}: without {' and '.join(missing)}; the keys are {shortened(', '.join(keys))}"
         )
-    if "lattice" in keys:
-        raise BadInput(f"{path}: periodic ('lattice'); such data are read from an ASE file")
 
 
 def _units(

@@ -7,18 +7,27 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.files.npz import read_npz_arrays
 from bench.files.untrusted import shortened
 from bench.text.errors import BadInput
-from suites.molecular.data.frames import Frames
+from suites.molecular.data.frames import MAX_BYTES, Frames
 from suites.molecular.data.label_keys import (
     Keys,
     choose_keys,
     energy_family,
     forces_family,
+    stress_family,
+    virial_family,
 )
+from suites.molecular.data.stresses import NO_STRESS
 
 #: Names of positions and of atomic numbers, without case.
 _POSITIONS = ("r", "positions", "coords", "coordinates", "pos", "xyz")
+#: Names of cells and of periodicity, likewise.
+_PERIODIC = (
+    *("cell", "cells", "lattice", "lattices", "lattice_vectors", "unit_cell", "unit_cells"),
+    *("box", "boxes", "pbc"),
+)
 _NUMBERS = ("z", "numbers", "atomic_numbers", "nuclear_charges", "species", "elements")
 
 
@@ -46,6 +55,39 @@ def find_layout(
     others = dict.fromkeys((key for key in keys if key not in found.values()), 1)
     labels = choose_keys(str(path), others, others, energy_key, forces_key, keys)
     return {"energies": labels.energy, "forces": labels.forces, **found}, labels
+
+
+def refuse_periodic(path: Path, keys: Sequence[str]) -> None:
+    """Refuse a periodic file, which must not be read as molecules.
+
+    Cells that are zero and periodicity that is false say that the frames are molecules.
+
+    Args:
+        path: The file.
+        keys: Of all its arrays.
+
+    Raises:
+        BadInput: It has a cell, whose convention no layout fixes: vectors may be rows or columns.
+    """
+    named = [key for key in keys if key.lower() in _PERIODIC]
+    _, arrays = read_npz_arrays(path, MAX_BYTES, named)
+    for key in named:
+        if arrays[key].dtype.kind not in "biuf" or arrays[key].any():
+            raise BadInput(f"{path}: periodic ({key!r}); such data are read from an ASE file")
+
+
+def refuse_stresses(path: Path, keys: Sequence[str]) -> None:
+    """Refuse stresses and virials, which are not read from npz files.
+
+    Raises:
+        BadInput: There is one.
+    """
+    for key in keys:
+        if stress_family(key) is not None or virial_family(key) is not None:
+            raise BadInput(
+                f"{path}: {key!r} is not read from an npz file but from an ASE file; leave stresses"
+                f" out by --stress-key {NO_STRESS}"
+            )
 
 
 def atomic_numbers(path: Path, key: str, array: np.ndarray) -> np.ndarray:

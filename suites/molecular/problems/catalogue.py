@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.spec.table import Table
 from bench.text.errors import BadInput, unknown
 from suites.molecular.data.frames import Frames
+from suites.molecular.data.stresses import NO_STRESS
 from suites.molecular.problems.problem import DataOptions, Problem
 
 PROBLEMS: Table[Problem] = Table(
@@ -106,30 +107,38 @@ def load_frames(problem: Problem, options: DataOptions) -> Frames:
 def load_file(path: Path, options: DataOptions) -> Frames:
     """The frames of a further file of a problem, examined, kept for the process's other runs.
 
+    It need not have the stresses that are asked for.
+
     Raises:
         BadInput: The file is missing or wrong.
     """
     if not path.is_file():
         raise BadInput(f"{path}: there is no such file")
-    return _read_own(path.resolve(), options.spelled(), True, path.stat().st_mtime_ns)
+    return _read_own(path.resolve(), options.spelled(), True, path.stat().st_mtime_ns, False)
 
 
 @functools.lru_cache(maxsize=8)
-def _read_own(path: Path, options: DataOptions, sequential: bool, modified: int) -> Frames:
+def _read_own(
+    path: Path, options: DataOptions, sequential: bool, modified: int, stress: bool = True
+) -> Frames:
     """The frames of a user's own file, examined: nobody has looked at it yet."""
     from suites.molecular.data.examined import examined
 
-    frames = _read(path, options, sequential, modified)
+    frames = _read(path, options, sequential, modified, stress)
     return examined(frames, options.length_unit, options.force_unit)
 
 
 @functools.lru_cache(maxsize=8)
-def _read(path: Path, options: DataOptions, sequential: bool, modified: int) -> Frames:
+def _read(
+    path: Path, options: DataOptions, sequential: bool, modified: int, stress: bool = True
+) -> Frames:
     del modified  # part of the key: a file that changed is read again
     if path.suffix == ".npz":
         from suites.molecular.data.md17 import read_npz
 
-        for option in ("length_unit", "stress_key", "stress_unit"):
+        without = options.stress_key == NO_STRESS
+        of_stress = ("stress_key", "stress_unit") if stress and not without else ()
+        for option in ("length_unit", *of_stress):
             if getattr(options, option) is not None:
                 name = option.replace("_", "-")
                 raise BadInput(f"--{name}: {path.name} is an npz file, in Å and without stresses")
@@ -139,6 +148,7 @@ def _read(path: Path, options: DataOptions, sequential: bool, modified: int) -> 
             options.energy_key,
             options.forces_key,
             options.force_unit,
+            leave_stresses=without,
         )
     from suites.molecular.data.ase_file import read_ase
 
@@ -152,5 +162,6 @@ def _read(path: Path, options: DataOptions, sequential: bool, modified: int) -> 
         force_unit=options.force_unit,
         stress_key=options.stress_key,
         stress_unit=options.stress_unit,
+        require_stress=stress,
         require_labels=options.require_labels,
     )
