@@ -46,7 +46,6 @@ _REVISED = {
     "positions": "coords",
     "atomic numbers": "nuclear_charges",
 }
-_PUBLISHED_UNIT = "kcal/mol"
 
 # What the published file names call a molecule, where it is not its own name. Benzene was sampled
 # twice: MD17's is the trajectory of 2017 ("old"), at the other molecules' level of theory.
@@ -69,8 +68,8 @@ def read_npz(
 
     Args:
         path: The file.
-        energy_unit: Unit of the energies, for a file that does not name it and does not have the
-            published kcal/mol; required in any other layout that does not name it.
+        energy_unit: Unit of the energies; required where the file does not name it. That of the
+            published files is kcal/mol, but other files have their layout too.
         energy_key: Name of the energies; by default that of the layout.
         forces_key: Name of the forces, likewise.
         force_unit: Unit of the forces; by default that of the energies per that of the positions.
@@ -95,7 +94,7 @@ def read_npz(
         reading = Reading(*labels)
     wanted = {*layout.values(), "old_indices", "e_unit", "r_unit"}
     _, arrays = read_npz_arrays(path, MAX_BYTES, wanted)
-    unit, angstrom = _units(path, arrays, energy_unit, published)
+    unit, angstrom = _units(path, arrays, energy_unit)
     energies, forces, positions, numbers = (arrays[key] for key in layout.values())
     if not published:
         numbers = atomic_numbers(path, layout["atomic numbers"], numbers)
@@ -157,9 +156,7 @@ def _check_keys(path: Path, keys: Sequence[str], layout: dict[str, str]) -> None
         raise BadInput(f"{path}: periodic ('lattice'); such data are read from an ASE file")
 
 
-def _units(
-    path: Path, arrays: dict[str, np.ndarray], energy_unit: str | None, published: bool
-) -> tuple[str, float]:
+def _units(path: Path, arrays: dict[str, np.ndarray], energy_unit: str | None) -> tuple[str, float]:
     """Unit of the energies, and the unit of the positions in Å."""
     try:
         named = units.energy_unit(_text(arrays["e_unit"])) if "e_unit" in arrays else None
@@ -170,12 +167,14 @@ def _units(
         raise BadInput(f"{path}: {error}") from error
     if named and energy_unit and named != energy_unit:
         raise BadInput(f"{path}: its energies are in {named} ('e_unit'), not in {energy_unit}")
-    if not (named or energy_unit or published):
+    unit = named or energy_unit
+    if unit is None:
         raise BadInput(
-            f"{path}: the file does not say its units; give that of its energies"
-            f" (allowed: {', '.join(units.ENERGY_UNITS)})"
+            f"{path}: the file does not say its units; give that of its energies: --energy-unit"
+            f" UNIT (allowed: {', '.join(units.ENERGY_UNITS)}; the published files of MD17 and revised"
+            " MD17 are in kcal/mol)"
         )
-    return named or energy_unit or _PUBLISHED_UNIT, angstrom
+    return unit, angstrom
 
 
 def _text(array: np.ndarray) -> str:

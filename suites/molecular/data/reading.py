@@ -12,6 +12,9 @@ import numpy as np
 #: is trained here looks farther.
 ALONE = 6.0
 
+#: Most characters of the name of a ``config_type``, which becomes part of a metric's name.
+_LONGEST = 60
+
 #: What the key ``config_type`` of an isolated atom says, without case, blanks and underscores.
 _ISOLATED = ("isolatedatom", "isolatedatoms", "isolated")
 
@@ -101,7 +104,21 @@ def is_isolated_atom(
 
 
 def group_names(found: Sequence[object]) -> np.ndarray | None:
-    """(frames,) the ``config_type`` of each frame as text, or None if no frame has one."""
+    """(frames,) the ``config_type`` of each frame as text, or None if no frame has one.
+
+    Of names longer than `_LONGEST` the beginning is kept, and where several begin alike, also their
+    number among these.
+    """
     if all(value is None for value in found):
         return None
-    return np.array(["none" if value is None else str(value)[:60] for value in found])
+    whole = ["none" if value is None else str(value) for value in found]
+    shown: dict[str, str] = {name: name for name in whole if len(name) <= _LONGEST}
+    for name in dict.fromkeys(whole):
+        if name in shown:
+            continue
+        short, number = name[:_LONGEST], 1
+        while short in shown.values():
+            number += 1
+            short = f"{name[: _LONGEST - len(f'~{number}')]}~{number}"
+        shown[name] = short
+    return np.array([shown[name] for name in whole])
