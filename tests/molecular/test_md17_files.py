@@ -169,9 +169,30 @@ def test_a_lattice_is_not_dropped_in_silence(tmp_path: Path) -> None:
 def test_labels_that_are_not_finite(tmp_path: Path, key: str) -> None:
     arrays = md17(column=False)
     arrays[key] = arrays[key].copy()
-    arrays[key][2] = np.nan
+    arrays[key].reshape(COUNT, -1)[2, 0] = np.nan
     with pytest.raises(BadInput, match="of frame 2 are not finite"):
-        read_npz(write(tmp_path / "f.npz", arrays), "kcal/mol")
+        read_npz(write(tmp_path / "f.npz", arrays), "kcal/mol", require_labels=key == "E")
+
+
+@pytest.mark.parametrize("key", ["energies", "forces"])
+def test_labels_of_nan_are_none(tmp_path: Path, key: str) -> None:
+    """And a revised file returns to the order of its trajectory."""
+    whole = read_npz(write(tmp_path / "w.npz", revised()), "kcal/mol")
+    arrays = revised()
+    arrays[key][2] = np.nan
+    path = write(tmp_path / "f.npz", arrays)
+    found = read_npz(path, "kcal/mol")
+    assert found.reading is not None and found.reading.without_labels == (2,)
+    row = int(np.argsort(np.argsort(arrays["old_indices"]))[2])
+    kept = whole.select(np.delete(np.arange(COUNT), row))
+    np.testing.assert_array_equal(found.energies, kept.energies)
+    np.testing.assert_array_equal(found.positions, kept.positions)
+    assert found.sequential
+    # A run reads it again by the names that were found.
+    again = read_npz(path, "kcal/mol", "energies", "forces")
+    np.testing.assert_array_equal(again.energies, found.energies)
+    with pytest.raises(BadInput, match="not finite"):
+        read_npz(path, "kcal/mol", require_labels=True)
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,49 @@ def test_files_that_do_not_fit_each_other(files: dict[str, Path], tmp_path: Path
         specify("schnet:4x1", "baseline", "--protocol", "paper", "--test-file", str(files["test"]))
 
 
+def renamed(source: Path, path: Path, energy: str, forces: str) -> Path:
+    """The frames of a file with their labels under other names."""
+    images = ase.io.read(source, ":")
+    for atoms in images:
+        atoms.info[energy] = atoms.get_potential_energy()
+        atoms.arrays[forces] = atoms.get_forces()
+        atoms.calc = None
+    ase.io.write(path, images, format="extxyz")
+    return path
+
+
+@pytest.mark.parametrize("option", ["--test-file", "--val-file"])
+def test_a_file_with_the_labels_of_another_method_is_refused(
+    files: dict[str, Path], tmp_path: Path, option: str
+) -> None:
+    other = renamed(files["test"], tmp_path / "xtb.xyz", "energy_xtb", "forces_xtb")
+    with pytest.raises(BadInput, match=r"xtb\.xyz: without .* 'energy' and 'forces'.*energy_xtb"):
+        built(files, option, str(other))
+    # The other way round, and where both have the names.
+    train = renamed(files["train"], tmp_path / "train_xtb.xyz", "energy_xtb", "forces_xtb")
+    with pytest.raises(BadInput, match=r"without .* 'energy_xtb' and 'forces_xtb'"):
+        built({**files, "train": train}, option, str(files["test"]))
+    found = built({**files, "train": train}, option, str(other))
+    part = "val" if option == "--val-file" else "test:test"
+    reading = found.description["reading"]
+    assert reading["energy_key"] == reading["others"][part]["energy_key"] == "energy_xtb"
+
+
+def test_an_npz_file_beside_another_is_read_by_its_usual_names(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    frames = read_ase(files["test"], "eV")
+    one = frames.select(np.flatnonzero(frames.n_atoms == 4))
+    arrays = {"R": one.positions.reshape(-1, 4, 3), "Z": one.numbers.reshape(-1, 4)}
+    labels = {"E": one.energies, "F": one.forces.reshape(-1, 4, 3)}
+    np.savez(tmp_path / "usual.npz", **arrays, **labels)
+    found = built(files, "--test-file", str(tmp_path / "usual.npz"))
+    np.testing.assert_array_equal(found.parts["test"].energies, one.energies)
+    np.savez(tmp_path / "xtb.npz", **arrays, **{f"{k}_xtb": v for k, v in labels.items()})
+    with pytest.raises(BadInput, match=r"xtb\.npz"):
+        built(files, "--test-file", str(tmp_path / "xtb.npz"))
+
+
 def test_the_command_line_trains_shows_and_repeats(
     files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

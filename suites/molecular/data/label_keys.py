@@ -53,6 +53,10 @@ _METHODS = re.compile(
 _FREQUENT = 0.5
 
 
+class MissingLabel(BadInput):
+    """Frames have no label of a name."""
+
+
 class Keys(NamedTuple):
     """Names of energies and forces, and the names that were passed over though they would do."""
 

@@ -14,7 +14,7 @@ doi:10.6084/m9.figshare.12672038)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +59,7 @@ def read_npz(
     energy_key: str | None = None,
     forces_key: str | None = None,
     force_unit: str | None = None,
+    require_labels: bool = False,
 ) -> Frames:
     """Frames of an npz file, positions in Å, energies in the file's unit.
 
@@ -73,6 +74,8 @@ def read_npz(
         energy_key: Name of the energies; by default that of the layout.
         forces_key: Name of the forces, likewise.
         force_unit: Unit of the forces; by default that of the energies per that of the positions.
+        require_labels: A frame whose energy or whose forces are all NaN is an error. Otherwise it
+            is left out, and `Frames.reading` says so.
 
     Returns:
         The frames in the order of the trajectory. They are `sequential`, except those of a
@@ -85,7 +88,11 @@ def read_npz(
     """
     keys, _ = read_npz_arrays(path, MAX_BYTES, set())
     layout = _MD17 if {"nuclear_charges", "coords"}.isdisjoint(keys) else _REVISED
-    published = energy_key is None and forces_key is None and has_layout(keys, layout)
+    published = (
+        energy_key in (None, layout["energies"])
+        and forces_key in (None, layout["forces"])
+        and has_layout(keys, layout)
+    )
     reading = None
     if published:
         _check_keys(path, keys, layout)
@@ -95,6 +102,12 @@ def read_npz(
     wanted = {*layout.values(), "old_indices", "e_unit", "r_unit"}
     _, arrays = read_npz_arrays(path, MAX_BYTES, wanted)
     unit, angstrom = _units(path, arrays, energy_unit)
+    left_out = [] if require_labels else _without_labels(arrays, layout)
+    if left_out:
+        arrays = _without_frames(arrays, layout, left_out)
+        names = (layout["energies"], layout["forces"]) if reading is None else labels[:2]
+        passed = () if reading is None else reading.passed
+        reading = Reading(*names, passed, tuple(left_out))
     energies, forces, positions, numbers = (arrays[key] for key in layout.values())
     if not published:
         numbers = atomic_numbers(path, layout["atomic numbers"], numbers)
@@ -146,6 +159,34 @@ def read_npz(
     return frames
 
 
+def _without_labels(arrays: Mapping[str, np.ndarray], layout: Mapping[str, str]) -> list[int]:
+    """The frames whose energy or forces are NaN throughout, which stands for no label; not all."""
+    energies, forces = (arrays[layout[what]] for what in ("energies", "forces"))
+    if not len(energies.shape) or not len(forces.shape) or len(energies) != len(forces):
+        return []
+    missing = np.zeros(len(energies), dtype=bool)
+    for labels in (energies, forces):
+        if labels.dtype.kind == "f":
+            missing |= np.isnan(labels).reshape(len(labels), -1).all(axis=1)
+    return [] if missing.all() else np.flatnonzero(missing).tolist()
+
+
+def _without_frames(
+    arrays: Mapping[str, np.ndarray], layout: Mapping[str, str], left_out: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """The arrays without some frames; atomic numbers in one row are those of all."""
+    count = len(arrays[layout["energies"]])
+    of_frames = {layout["energies"], layout["forces"], layout["positions"], "old_indices"}
+    if arrays[layout["atomic numbers"]].ndim > 1:
+        of_frames.add(layout["atomic numbers"])
+    return {
+        key: np.delete(array, left_out, axis=0)
+        if key in of_frames and array.ndim and len(array) == count
+        else array
+        for key, array in arrays.items()
+    }
+
+
 def _check_keys(path: Path, keys: Sequence[str], layout: dict[str, str]) -> None:
     missing = [f"{what} ({key!r})" for what, key in layout.items() if key not in keys]
     if missing:
@@ -171,8 +212,8 @@ def _units(path: Path, arrays: dict[str, np.ndarray], energy_unit: str | None) -
     if unit is None:
         raise BadInput(
             f"{path}: the file does not say its units; give that of its energies: --energy-unit"
-            f" UNIT (allowed: {', '.join(units.ENERGY_UNITS)}; the published files of MD17 and revised"
-            " MD17 are in kcal/mol)"
+            f" UNIT (allowed: {', '.join(units.ENERGY_UNITS)}; the published files of MD17 and"
+            " revised MD17 are in kcal/mol)"
         )
     return unit, angstrom
 

@@ -83,10 +83,16 @@ class PartFiles:
     def joined(self, training: Frames) -> Frames:
         """The training file's frames, then the validation file's, then those of each test file.
 
-        Their warnings are those of the training file, then those of `warnings`.
+        Their warnings are those of the training file, then those of `warnings`. Their reading is
+        that of the training file with those of the others.
         """
         whole = joined([training, *self.all()])
-        return replace(whole, warnings=(*training.warnings, *self.warnings(training)))
+        reading = training.reading
+        if reading is not None:
+            others = {name: f.reading for name, f in self._files() if f.reading is not None}
+            reading = replace(reading, others=others)
+        warnings = (*training.warnings, *self.warnings(training))
+        return replace(whole, warnings=warnings, reading=reading)
 
     def warnings(self, training: Frames) -> tuple[str, ...]:
         """Sentences about the validation and test files, each with the name of its file.

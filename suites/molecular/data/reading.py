@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class Reading:
         stress_keys: The names of its stresses and virials, where they are read.
         isolated: Atomic number and energy of each isolated atom, in the labels' unit; they are no
             frames.
+        others: How the files of other parts were read, by part (``val``, ``test:far``).
     """
 
     energy_key: str
@@ -40,6 +41,7 @@ class Reading:
     without_labels: tuple[int, ...] = ()
     isolated: tuple[tuple[int, float], ...] = ()
     stress_keys: tuple[str, ...] = ()
+    others: Mapping[str, Reading] = field(default_factory=dict)
 
     def describe(self) -> dict[str, Any]:
         """JSON values for the record."""
@@ -49,7 +51,11 @@ class Reading:
             "frames_without_labels": len(self.without_labels),
             "isolated_atoms": [list(atom) for atom in self.isolated],
             **({"stress_keys": list(self.stress_keys)} if self.stress_keys else {}),
+            **({"others": others} if (others := self._others()) else {}),
         }
+
+    def _others(self) -> dict[str, Any]:
+        return {name: reading.describe() for name, reading in self.others.items()}
 
     def sentences(self, source: str) -> list[str]:
         """What a user should know of it.

@@ -139,6 +139,7 @@ def _read(path: Path, options: DataOptions, sequential: bool, modified: int) -> 
             options.energy_key,
             options.forces_key,
             options.force_unit,
+            options.require_labels,
         )
     from suites.molecular.data.ase_file import read_ase
 
