@@ -14,6 +14,7 @@ from bench.cli.show import describe
 from bench.store.store import Store
 from bench.suite import main
 from bench.text.errors import BadInput
+from suites.molecular.data import parts
 from suites.molecular.data.ase_file import read_ase
 from suites.molecular.data.frames import content_digest
 from suites.molecular.data.parts import joined, named_test_files
@@ -127,6 +128,38 @@ def test_frames_that_are_in_two_files_are_said_and_stay(
         assert warning.startswith(text) and text in said
     assert (len(found.split.train), len(found.split.test)) == (30, 18)
     assert built(files, "--test-file", str(files["test"])).warnings == ()
+
+
+def test_only_the_training_frames_of_the_split_are_known(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = {name: ase.io.read(path, ":") for name, path in files.items()}
+    again = tmp_path / "again.xyz"
+    ase.io.write(again, [*images["test"], *images["train"]], format="extxyz")
+    words = ["--val-file", str(files["val"]), "--test-file", str(again)]
+    found = built(files, *words, "--n-train", "10", "--n-test", "42")
+    (text,) = found.warnings
+    assert text.startswith(f"{again}: 10 of the 42 test frames are also training frames")
+    # Validation frames that are drawn from the training file are no training frames.
+    found = built(files, "--test-file", str(again), "--n-test", "42")
+    first, second = found.warnings
+    assert "27 of the 42 test frames are also training" in first
+    assert "3 of the 42 test frames are also validation" in second
+    # Looked for once, however many runs ask.
+    monkeypatch.setattr(parts, "first_copies", None)
+    specify("schnet:4x1", "irelu", *UNIT, *words, problem=str(files["train"]), seed=5)
+
+
+def test_validation_frames_of_unseen_elements_are_left_out(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    images = ase.io.read(files["val"], ":")
+    images[0].numbers[0] = 78
+    platinum = tmp_path / "platinum.xyz"
+    ase.io.write(platinum, images, format="extxyz")
+    words = ["--val-file", str(platinum), "--test-file", str(files["test"])]
+    (text,) = built(files, *words, "--unseen-elements", "apart").warnings
+    assert text.endswith(": left out of the validation frames") and "unseen_MAE" not in text
 
 
 def test_copies_within_the_training_file_stay_together_beside_a_test_file(
