@@ -54,8 +54,12 @@ def case_ratio(comparison: Comparison, case: Case) -> float | Lost:
 
 
 def _lost_of(comparison: Comparison, case: Case | None) -> Lost:
-    ours, theirs = _lost(comparison, case)
-    return Lost(diverged_text(comparison, case), 0.0 if theirs and not ours else math.inf)
+    said = diverged_text(comparison, case)
+    cases = comparison.by_case if case is None else [case]
+    worse = any((comparison.by_case[one] > 0).any() for one in cases)
+    better = any((comparison.by_case[one] < 0).any() for one in cases)
+    # An error of a run that is done may be no finite number.
+    return Lost(said or "not finite", 0.0 if better and not worse else math.inf)
 
 
 def interval(comparison: Comparison, like: bool = False) -> tuple[float | None, float | None]:

@@ -254,17 +254,23 @@ class Results:
     def values(self, case: Case, variant: str, metric: str) -> dict[int, float]:
         """The final value by seed; infinite, the worst, for a run that diverged.
 
-        For a score, of which more is better, the worst is −inf. Seeds whose run lacks the metric
-        are left out.
+        For a score and those of its parts, of which more is better, the worst is −inf. Seeds whose
+        run lacks the metric, or is done and has no number for it, are left out; but the
+        error by which arms are compared is the worst where it is no number.
         """
-        worst = -math.inf if metric in self.columns[case.problem].scores else math.inf
+        columns = self.columns[case.problem]
+        worst = -math.inf if with_variants(columns.scores, [metric]) else math.inf
         found = {}
         for seed, record in self.of(case, variant).items():
             value = record.metrics.get(metric)
             if value is None:
                 continue
-            lost = record.status == "diverged" or value.final is None
-            found[seed] = worst if lost or value.final is None else value.final
+            if record.status == "diverged":
+                found[seed] = worst
+            elif value.final is not None:
+                found[seed] = value.final
+            elif metric == columns.main[0]:
+                found[seed] = worst
         return found
 
     def summary(self, case: Case, variant: str, metric: str) -> Summary:
@@ -295,22 +301,26 @@ class Results:
 
         Infinite if one run diverged; if both did the value is nan.
         """
-        pairs = self._pairs(case, variant, reference, metric)
+        pairs = self._pairs(case, variant, reference, metric).values()
         return np.array([_log_ratio(ours, theirs) for ours, theirs in pairs], dtype=float)
 
     def _pairs(
         self, case: Case, variant: str, reference: str, metric: str
-    ) -> list[tuple[float, float]]:
-        """The two errors of each seed that has both, in one version of all definitions."""
+    ) -> dict[int, tuple[float, float]]:
+        """The two errors by seed that has both, in one version of all definitions."""
         ours, theirs = (self.values(case, name, metric) for name in (variant, reference))
         both = sorted(ours.keys() & theirs.keys())
         seeds = [seed for seed in both if self._comparable(case, (variant, reference), seed)]
-        return [(ours[seed], theirs[seed]) for seed in seeds]
+        return {seed: (ours[seed], theirs[seed]) for seed in seeds}
 
     def _lost(self, case: Case, variant: str, reference: str, metric: str) -> tuple[int, int]:
         """In how many of `_pairs` the variant diverged, and the reference."""
-        pairs = self._pairs(case, variant, reference, metric)
-        return sum(math.isinf(o) for o, _ in pairs), sum(math.isinf(t) for _, t in pairs)
+        seeds = self._pairs(case, variant, reference, metric)
+        ours, theirs = (self.of(case, name) for name in (variant, reference))
+        return (
+            sum(ours[seed].status == "diverged" for seed in seeds),
+            sum(theirs[seed].status == "diverged" for seed in seeds),
+        )
 
     @cached_property
     def _has_versions(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from suites.molecular.metrics import force_and_energy_errors
 
 #: The most groups that are scored, the largest first; the others are one.
 MOST_GROUPS = 20
-#: The group of the frames of all smaller groups.
+#: The group of the frames of all smaller groups; underscores follow where one is called so.
 OTHERS = "others"
 
 #: What is scored of each further test set, in the labels' unit.
@@ -63,7 +63,7 @@ def group_errors(test: Frames, energies: np.ndarray, forces: np.ndarray) -> dict
     which = {str(name): test.groups == name for name in largest}
     rest = ~np.isin(test.groups, largest)
     if rest.any():
-        which[OTHERS] = rest
+        which[_free_name(OTHERS, {str(name) for name in names})] = rest
     found: dict[str, float] = {}
     for name, chosen in which.items():
         rows = np.flatnonzero(chosen)
@@ -78,3 +78,10 @@ def group_errors(test: Frames, energies: np.ndarray, forces: np.ndarray) -> dict
         )
         found |= {of_group(metric, name): errors[metric] for metric in _OF_GROUPS}
     return found
+
+
+def _free_name(name: str, taken: Collection[str]) -> str:
+    """The name, with as many underscores behind it as no other has."""
+    while name in taken:
+        name += "_"
+    return name

@@ -178,14 +178,15 @@ def require_steps(steps: int) -> None:
 def scores(trajectories: Sequence[Trajectory]) -> dict[str, float]:
     """Metrics of a test; all nan without a trajectory.
 
-    ``MD_drift``: median of the trajectories' |drift| in meV/atom/ps. ``MD_stable_steps``: mean of
-    their stable steps, counted up to the steps that were asked for: a lower bound where some did
-    not break. ``MD_broken``: share of those that broke.
+    ``MD_drift``: median of the trajectories' |drift| in meV/atom/ps, of those that have one.
+    ``MD_stable_steps``: mean of their stable steps, counted up to the steps that were asked for: a
+    lower bound where some did not break. ``MD_broken``: share of those that broke.
     """
     if not trajectories:
         return dict.fromkeys(UNITS, math.nan)
+    drifts = [abs(t.drift) for t in trajectories if not math.isnan(t.drift)]
     return {
-        "MD_drift": float(np.median([abs(t.drift) for t in trajectories])),
+        "MD_drift": float(np.median(drifts)) if drifts else math.nan,
         "MD_stable_steps": float(np.mean([t.stable_steps for t in trajectories])),
         "MD_broken": float(np.mean([t.broken is not None for t in trajectories])),
     }

@@ -69,9 +69,12 @@ def scored_parts(
         rows[of_set("test", name)] = split.further[name][~strange]
     if unseen.test.any():
         rows["unseen"] = split.test[unseen.test]
-    said = f"{unseen.describe()}: scored apart, as unseen_MAE_F, unseen_MAE_E"
+    left_out = ["the validation frames"] if unseen.val.any() else []
     if any(strange.any() for strange in unseen.further.values()):
-        said += "; left out of the further test sets"
+        left_out.append("the further test sets")
+    done = ["scored apart, as unseen_MAE_F, unseen_MAE_E"] if unseen.test.any() else []
+    done += [f"left out of {' and '.join(left_out)}"] if left_out else []
+    said = f"{unseen.describe()}: {'; '.join(done)}"
     return {name: frames.select(of_part) for name, of_part in rows.items()}, [said]
 
 

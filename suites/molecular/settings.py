@@ -13,6 +13,7 @@ from bench.text.errors import BadInput
 from suites.molecular.budgets import Budget
 from suites.molecular.data.frames import Frames
 from suites.molecular.data.parts import PartFiles
+from suites.molecular.data.splits import Split
 from suites.molecular.data.unseen import require_seen
 from suites.molecular.labels import label_scale
 from suites.molecular.options import MolecularOptions
@@ -79,7 +80,7 @@ def run_settings(problem: Problem, budget: Budget, request: Request) -> Asked:
     parts = files.split(frames, request.seed, split)
     # Frames of one molecule have the same elements.
     apart = (problem.formula is None or bool(files.digests())) and require_seen(
-        files.joined(frames), parts, options.unseen_elements
+        files.joined(frames, parts), parts, options.unseen_elements
     )
     settings = {
         "protocol": options.protocol,
@@ -100,7 +101,11 @@ def run_settings(problem: Problem, budget: Budget, request: Request) -> Asked:
         **_stress_weight(options, frames, parts.train),
         **_dynamics(options),
     }
-    sentences = [*_of_files(frames, files, own), *references_sentence(frames, references), *said]
+    sentences = [
+        *_of_files(frames, files, parts, own),
+        *references_sentence(frames, references),
+        *said,
+    ]
     return Asked(settings, frames.select(parts.train) if own else None, sentences)
 
 
@@ -118,7 +123,7 @@ def check_labels(training: Frames, spec: Spec) -> None:
     label_scale(*choices, training, given_references(spec.settings))
 
 
-def _of_files(frames: Frames, files: PartFiles, own: bool) -> Iterator[str]:
+def _of_files(frames: Frames, files: PartFiles, split: Split, own: bool) -> Iterator[str]:
     """What the user should know of the files."""
     others = files.all()
     for read in [*([frames] if own else []), *others]:
@@ -128,7 +133,7 @@ def _of_files(frames: Frames, files: PartFiles, own: bool) -> Iterator[str]:
             count = len(read.reading.isolated)
             yield f"{read.source}: {count} isolated atoms are left out: they are no test frames"
     yield from (f"{frames.source}: {text}" for text in frames.warnings)
-    yield from files.warnings(frames)
+    yield from files.warnings(frames, split)
 
 
 def _stress_weight(

@@ -10,6 +10,7 @@ from typing import Any
 from bench.spec.spec import Spec
 from bench.text.errors import BadInput
 from suites.molecular.data.frames import Frames
+from suites.molecular.data.label_keys import MissingLabel, energy_family, forces_family
 from suites.molecular.data.parts import PartFiles, named_test_files
 from suites.molecular.options import MolecularOptions
 from suites.molecular.problems.catalogue import (
@@ -42,7 +43,7 @@ def asked_frames(problem: Problem, options: MolecularOptions) -> tuple[Frames, P
     tests = named_test_files(options.test_file)
     if tests or options.val_file is not None:
         reading = replace(data, **file_settings(frames, options))
-        return frames, _part_files(reading, options.val_file, tests)
+        return frames, _part_files(frames, reading, options.val_file, tests)
     return frames, PartFiles()
 
 
@@ -130,7 +131,7 @@ def built_frames(spec: Spec) -> tuple[Frames, PartFiles]:
     # As the spec orders them, which a stored mapping may not.
     names = [name for name, _ in settings.get("files", {}).get("test", [])]
     tests = {name: tests[name] for name in names}
-    files = _part_files(data, Path(val) if val else None, tests)
+    files = _part_files(frames, data, Path(val) if val else None, tests)
     if frames.digest != settings["data"]:
         raise BadInput(f"{frames.source}: the file has changed since the run was asked for")
     for name, digest in _digests(files.digests()).items():
@@ -151,8 +152,44 @@ def _digests(files: Mapping[str, Any]) -> dict[str, str]:
     return {**val, **{f"test frames {name!r}": digest for name, digest in files.get("test", [])}}
 
 
-def _part_files(data: DataOptions, val: Path | None, tests: Mapping[str, Path]) -> PartFiles:
+def _part_files(
+    training: Frames, data: DataOptions, val: Path | None, tests: Mapping[str, Path]
+) -> PartFiles:
     return PartFiles(
-        None if val is None else load_file(val, data),
-        {name: load_file(path, data) for name, path in tests.items()},
+        None if val is None else _by_the_names_of(training, val, data),
+        {name: _by_the_names_of(training, path, data) for name, path in tests.items()},
     )
+
+
+def _by_the_names_of(training: Frames, path: Path, data: DataOptions) -> Frames:
+    """The frames of another file, whose labels have the names of those of the training file.
+
+    Where one of the two is an npz file, whose usual names are others, ``energy`` and ``E`` are one.
+
+    Raises:
+        BadInput: It has no such labels, or `load_file` refuses it.
+    """
+    names = ("E", "F")
+    if training.reading is not None:
+        names = (training.reading.energy_key, training.reading.forces_key)
+    said = f"{path}: without the labels of the training file, {names[0]!r} and {names[1]!r}"
+    usual = _usual(*names)
+    if not usual or ".npz" not in (path.suffix, Path(training.source).suffix):
+        data = replace(data, energy_key=names[0], forces_key=names[1])
+    try:
+        found = load_file(path, data)
+    except MissingLabel as error:
+        raise BadInput(f"{said}, by which it is read too: {error}") from error
+    if found.reading is not None:
+        theirs = (found.reading.energy_key, found.reading.forces_key)
+        if theirs != names and not (usual and _usual(*theirs)):
+            raise BadInput(
+                f"{said}; it has {theirs[0]!r} and {theirs[1]!r} (--energy-key and --forces-key say"
+                " which names all files have)"
+            )
+    return found
+
+
+def _usual(energy: str, forces: str) -> bool:
+    """Whether names say no more than that they are an energy and forces."""
+    return (energy_family(energy), forces_family(forces)) == ("", "")

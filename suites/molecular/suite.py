@@ -210,10 +210,12 @@ class MolecularSuite:
         del problem
         main = ["MAE_F", "MAE_E", "EFwT", "cos_F"]
         further = ["RMSE_F", "RMSE_E", "MAE_F_eV", "MAE_E_eV", "MAE_F_kcal", "MAE_E_kcal"]
-        further += ["MAE_stress", "MAE_stress_GPa", "MD_drift", "MD_stable_steps", "MD_broken"]
+        further += ["MAE_stress", "MAE_stress_GPa", "MD_drift", "MD_stable_steps"]
         further += ["MAE_E_atom", "val_MAE_F", "val_MAE_E", "train_MAE_F"]
         further += ["unseen_MAE_F", "unseen_MAE_E"]
-        return Columns(main, further, ["EFwT", "cos_F", "MD_stable_steps"])
+        # 0 for a good potential, so that no ratio of it means anything.
+        shares = ["MD_broken"]
+        return Columns(main, further, ["EFwT", "cos_F", "MD_stable_steps"], values=shares)
 
 
 def _check_folder(path: Path) -> None:

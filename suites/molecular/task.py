@@ -63,7 +63,7 @@ def build(spec: Spec, device: torch.device) -> MolecularTask:
         frames = with_total_energies(frames)
     split = files.split(frames, spec.seed, spec.settings["split"])
     order = find_order(frames) if "data" in spec.paths else None
-    return MolecularTask(spec, device, files.joined(frames), split, order)
+    return MolecularTask(spec, device, files.joined(frames, split), split, order)
 
 
 class MolecularTask:

@@ -175,6 +175,19 @@ def test_labels_that_are_not_finite(tmp_path: Path) -> None:
         read_ase(write(tmp_path / "f.traj", frames), "eV")
 
 
+@pytest.mark.parametrize("label", ["energy", "forces"])
+def test_labels_of_nan_are_none(tmp_path: Path, label: str) -> None:
+    frames = images()
+    whole = read_ase(write(tmp_path / "whole.traj", frames), "eV")
+    frames[2].calc.results[label] = np.nan * np.asarray(frames[2].calc.results[label])
+    path = write(tmp_path / "f.traj", frames)
+    found = read_ase(path, "eV")
+    assert found.reading is not None and found.reading.without_labels == (2,)
+    np.testing.assert_array_equal(found.energies, np.delete(whole.energies, 2))
+    with pytest.raises(BadInput, match=f"frame 2 has no {label}"):
+        read_ase(path, "eV", require_labels=True)
+
+
 @pytest.mark.parametrize("suffix", ["xyz", "xyz.gz", "traj", "db", "json", "foo"])
 @pytest.mark.parametrize("damage", ["cut", "text", "empty"])
 def test_damaged_files(tmp_path: Path, suffix: str, damage: str) -> None:

@@ -150,7 +150,7 @@ def test_a_repeated_member_is_read_once(tmp_path: Path) -> None:
     archive()(path)
     with zipfile.ZipFile(path, "a") as file, pytest.warns(UserWarning, match="Duplicate"):
         file.writestr("E.npy", npy(np.arange(4.0)))
-    assert read_npz(path).energies.tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert read_npz(path, "eV").energies.tolist() == [0.0, 1.0, 2.0, 3.0]
 
 
 # --- files that ASE reads ---------------------------------------------------------------------

@@ -106,3 +106,35 @@ def test_a_file_without_forces_is_none_for_potentials(tmp_path: Path) -> None:
     for key in (None, "U0"):
         with pytest.raises(BadInput, match=r"no forces.* nothing .* three numbers for each atom"):
             read_ase(path, "Hartree", energy_key=key)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "energy_gap",
+        "gap_energy",
+        "gap_energy_direct",
+        "ionization_energy",
+        "solvation_energy",
+        "lattice_energy",
+        "exfoliation_energy",
+        "reference_energy",
+        "energy_atom",
+        "energy_per_fu",
+        "energy_above_hull",
+        "bond_energy",
+    ],
+)
+def test_what_is_no_total_energy_is_none(name: str) -> None:
+    with pytest.raises(BadInput, match=r"no energy .*--energy-key"):
+        found(named(name, "forces"))
+    assert found(named(name, "dft_energy", "forces")).energy == "dft_energy"
+    assert found(named(name, "forces"), energy=name).energy == name
+
+
+def test_an_unusual_energy_needs_forces_of_its_kind_or_its_name() -> None:
+    with pytest.raises(BadInput, match=r"'marvel_energy' may be no total energy.*--energy-key"):
+        found(named("marvel_energy", "forces"))
+    assert found(named("marvel_energy", "marvel_forces")).energy == "marvel_energy"
+    assert found(named("marvel_energy", "forces"), energy="marvel_energy").forces == "forces"
+    assert found(named("energy_xtb", "forces")).energy == "energy_xtb"

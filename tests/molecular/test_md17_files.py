@@ -69,7 +69,7 @@ def write(path: Path, arrays: dict[str, Any], *without: str) -> Path:
 @pytest.mark.parametrize("column", [True, False])
 def test_md17_is_read_as_published(tmp_path: Path, column: bool) -> None:
     path = write(tmp_path / "md17_ethanol.npz", md17(column))
-    frames = read_npz(path)
+    frames = read_npz(path, "kcal/mol")
     positions, energies, forces = labels()
     np.testing.assert_array_equal(frames.positions, positions.reshape(-1, 3))
     np.testing.assert_array_equal(frames.energies, energies)
@@ -82,7 +82,7 @@ def test_md17_is_read_as_published(tmp_path: Path, column: bool) -> None:
 
 
 def test_revised_frames_return_to_their_order(tmp_path: Path) -> None:
-    frames = read_npz(write(tmp_path / "rmd17_ethanol.npz", revised()))
+    frames = read_npz(write(tmp_path / "rmd17_ethanol.npz", revised()), "kcal/mol")
     positions, energies, forces = labels()
     np.testing.assert_array_equal(frames.energies, energies)
     np.testing.assert_array_equal(frames.positions, positions.reshape(-1, 3))
@@ -92,14 +92,14 @@ def test_revised_frames_return_to_their_order(tmp_path: Path) -> None:
 
 
 def test_revised_without_old_indices_is_no_trajectory(tmp_path: Path) -> None:
-    frames = read_npz(write(tmp_path / "r.npz", revised(), "old_indices"))
+    frames = read_npz(write(tmp_path / "r.npz", revised(), "old_indices"), "kcal/mol")
     np.testing.assert_array_equal(frames.energies, revised()["energies"])
     assert not frames.sequential
 
 
 def test_revised_with_too_few_old_indices(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="'old_indices' have the shape"):
-        read_npz(write(tmp_path / "r.npz", revised(old_indices=np.arange(3))))
+        read_npz(write(tmp_path / "r.npz", revised(old_indices=np.arange(3))), "kcal/mol")
 
 
 def test_a_file_of_the_generator(tmp_path: Path) -> None:
@@ -149,9 +149,9 @@ def test_unknown_units_of_a_file(tmp_path: Path, key: str, value: str) -> None:
 
 def test_missing_forces_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"without forces \('F'\); the keys are E, R, "):
-        read_npz(write(tmp_path / "f.npz", md17(), "F"))
+        read_npz(write(tmp_path / "f.npz", md17(), "F"), "kcal/mol")
     with pytest.raises(BadInput, match=r"without forces \('forces'\); the keys are coords, "):
-        read_npz(write(tmp_path / "r.npz", revised(), "forces"))
+        read_npz(write(tmp_path / "r.npz", revised(), "forces"), "kcal/mol")
 
 
 def test_a_file_of_something_else(tmp_path: Path) -> None:
@@ -162,16 +162,37 @@ def test_a_file_of_something_else(tmp_path: Path) -> None:
 
 def test_a_lattice_is_not_dropped_in_silence(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="periodic"):
-        read_npz(write(tmp_path / "f.npz", md17(lattice=np.eye(3))))
+        read_npz(write(tmp_path / "f.npz", md17(lattice=np.eye(3))), "kcal/mol")
 
 
 @pytest.mark.parametrize("key", ["E", "F", "R"])
 def test_labels_that_are_not_finite(tmp_path: Path, key: str) -> None:
     arrays = md17(column=False)
     arrays[key] = arrays[key].copy()
-    arrays[key][2] = np.nan
+    arrays[key].reshape(COUNT, -1)[2, 0] = np.nan
     with pytest.raises(BadInput, match="of frame 2 are not finite"):
-        read_npz(write(tmp_path / "f.npz", arrays))
+        read_npz(write(tmp_path / "f.npz", arrays), "kcal/mol", require_labels=key == "E")
+
+
+@pytest.mark.parametrize("key", ["energies", "forces"])
+def test_labels_of_nan_are_none(tmp_path: Path, key: str) -> None:
+    """And a revised file returns to the order of its trajectory."""
+    whole = read_npz(write(tmp_path / "w.npz", revised()), "kcal/mol")
+    arrays = revised()
+    arrays[key][2] = np.nan
+    path = write(tmp_path / "f.npz", arrays)
+    found = read_npz(path, "kcal/mol")
+    assert found.reading is not None and found.reading.without_labels == (2,)
+    row = int(np.argsort(np.argsort(arrays["old_indices"]))[2])
+    kept = whole.select(np.delete(np.arange(COUNT), row))
+    np.testing.assert_array_equal(found.energies, kept.energies)
+    np.testing.assert_array_equal(found.positions, kept.positions)
+    assert found.sequential
+    # A run reads it again by the names that were found.
+    again = read_npz(path, "kcal/mol", "energies", "forces")
+    np.testing.assert_array_equal(again.energies, found.energies)
+    with pytest.raises(BadInput, match="not finite"):
+        read_npz(path, "kcal/mol", require_labels=True)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +209,7 @@ def test_labels_that_are_not_finite(tmp_path: Path, key: str) -> None:
 )
 def test_arrays_of_the_wrong_form(tmp_path: Path, key: str, value: np.ndarray) -> None:
     with pytest.raises(BadInput, match=r"f\.npz") as caught:
-        read_npz(write(tmp_path / "f.npz", md17(**{key: value})))
+        read_npz(write(tmp_path / "f.npz", md17(**{key: value})), "kcal/mol")
     assert "\n" not in str(caught.value)
 
 
@@ -226,12 +247,12 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_digest_tells_contents_apart(tmp_path: Path) -> None:
-    one = read_npz(write(tmp_path / "a.npz", md17()))
+    one = read_npz(write(tmp_path / "a.npz", md17()), "kcal/mol")
     energies = md17()["E"] + 1.0
-    two = read_npz(write(tmp_path / "b.npz", md17(E=energies)))
+    two = read_npz(write(tmp_path / "b.npz", md17(E=energies)), "kcal/mol")
     assert len(one.digest) == 16
     assert one.digest != two.digest
-    assert one.digest == read_npz(tmp_path / "a.npz").digest
+    assert one.digest == read_npz(tmp_path / "a.npz", "kcal/mol").digest
 
 
 def touch(path: Path) -> Path:

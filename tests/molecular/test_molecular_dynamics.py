@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ from suites.molecular.molecular_dynamics import (
     LARGEST_GAIN,
     TIME_STEP,
     Bonds,
+    Trajectory,
     molecular_dynamics,
     scores,
     simulate,
 )
 from suites.molecular.simulated import structures
+from suites.molecular.suite import SUITE
 
 LEARNING = ("--steps", "60", "--lr", "1e-2", "--ema", "0.9", "--evaluations", "2")
 
@@ -221,6 +224,22 @@ def test_an_untrained_potential_is_found_to_break(tmp_path: Path) -> None:
     assert record.metrics["MD_broken"].final == 1.0
     assert (record.metrics["MD_stable_steps"].final or 0.0) < 300
     assert any("4 of 4 trajectories broke within 300 steps" in text for text in record.warnings)
+
+
+def test_a_drift_that_nobody_knows_does_not_hide_the_others() -> None:
+    def went(drift: float, broken: str | None = None) -> Trajectory:
+        return Trajectory(10, drift, np.zeros(11), broken)
+
+    found = scores([went(-2.0), went(math.nan, "a bond"), went(4.0)])
+    assert found["MD_drift"] == 3.0 and found["MD_broken"] == pytest.approx(1 / 3)
+    assert math.isnan(scores([went(math.nan, "a bond")])["MD_drift"])
+
+
+def test_no_ratio_is_made_of_a_share_that_is_0_for_a_good_potential() -> None:
+    columns = SUITE.columns("xtb-ethanol")
+    assert "MD_stable_steps" in columns.scores
+    assert columns.values_of(["MAE_F", "MD_broken"]) == ["MD_broken"]
+    assert "MD_broken" not in (*columns.main, *columns.further)
 
 
 def test_structures_of_frames_are_the_frames() -> None:

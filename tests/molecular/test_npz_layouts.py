@@ -17,6 +17,8 @@ RANDOM = np.random.default_rng(0)
 R = RANDOM.normal(size=(COUNT, 3, 3)) + 3 * np.arange(3)[:, None]
 F = RANDOM.normal(size=(COUNT, 3, 3))
 E = RANDOM.normal(size=COUNT)
+#: Revised MD17's names.
+PUBLISHED = ("energies", "forces", "coords", "nuclear_charges")
 
 
 def write(path: Path, **arrays: Any) -> Path:
@@ -61,12 +63,24 @@ def test_such_a_file_has_no_unit_of_its_own(tmp_path: Path) -> None:
     assert read_npz(path, "Hartree").energy_unit == "Hartree"
 
 
+@pytest.mark.parametrize("names", [("E", "F", "R", "z"), PUBLISHED])
+def test_a_file_laid_out_as_the_published_ones_has_no_unit_either(
+    names: tuple[str, ...], tmp_path: Path
+) -> None:
+    arrays = dict(zip(names, (E, F, R, np.array([8, 1, 1])), strict=True))
+    path = write(tmp_path / "f.npz", **arrays)
+    with pytest.raises(BadInput, match=r"does not say its units.*--energy-unit UNIT"):
+        specify("schnet:4x1", "baseline", problem=str(path))
+    found = specify("schnet:4x1", "baseline", "--energy-unit", "eV", problem=str(path))
+    assert found.settings["file"]["energy_unit"] == "eV"
+
+
 def test_names_that_are_given(tmp_path: Path) -> None:
     arrays = {"E": E, "F": F, "R": R, "z": np.array([8, 1, 1]), "E_xtb": E + 1, "F_xtb": F + 1}
     path = write(tmp_path / "f.npz", **arrays)
     frames = read_npz(path, "eV", "E_xtb", "F_xtb")
     np.testing.assert_array_equal(frames.energies, E + 1)
-    np.testing.assert_array_equal(read_npz(path).energies, E)
+    np.testing.assert_array_equal(read_npz(path, "eV").energies, E)
     with pytest.raises(BadInput, match=r"--energy-key E_dft: the keys are E, E_xtb"):
         read_npz(path, "eV", "E_dft", "F")
     words = ["--energy-unit", "eV", "--energy-key", "E_xtb", "--forces-key", "F_xtb"]

@@ -11,6 +11,7 @@ from suites.molecular.data.frames import Frames
 from suites.molecular.data.md17 import read_npz
 from suites.molecular.data.molecules import SHIPPED
 from suites.molecular.data.order import ORDERED_BELOW, find_order, neighbour_ratio
+from suites.molecular.data.parts import joined
 
 
 def walk(count: int = 400, periodic: bool = False, noise: float = 0.0) -> Frames:
@@ -85,3 +86,17 @@ def test_other_atoms_a_lost_order_and_frames_that_are_all_alike_are_no_trajector
     assert "lost" in find_order(replace(frames, sequential=False)).why
     assert not find_order(replace(frames, positions=np.zeros((90, 3)))).trajectory
     assert not find_order(replace(frames.select(np.arange(2)), sequential=True)).trajectory
+
+
+def test_several_trajectories_in_one_file_are_said() -> None:
+    water = walk(60)
+    other = replace(water, numbers=np.tile([16, 1, 1], 60))
+    both = joined([water, other])
+    apart = replace(both, sequential=True)
+    order = find_order(apart)
+    assert not order.trajectory
+    assert "120 of its 120 frames are in the order of 2 trajectories" in order.why
+    # Interleaved they are as much alike; shuffled they are not.
+    rows = np.arange(120).reshape(2, 60).T.reshape(-1)
+    assert "2 trajectories" in find_order(replace(both.select(rows), sequential=True)).why
+    assert find_order(shuffled(both)).why == "its frames differ in their atoms"

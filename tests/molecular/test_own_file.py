@@ -58,6 +58,15 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], path: Path, *arg
     return err
 
 
+def test_forces_that_are_all_0_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "flat.xyz", with_emt(rattled(20)), force=0.0)
+    specify("schnet:4x1", "baseline", "--energy-unit", "eV", problem=str(path))
+    assert "flat.xyz: the forces of all 20 frames are exactly 0" in capsys.readouterr().err
+    path = write(tmp_path / "some.xyz", with_emt(rattled(20)))
+    specify("schnet:4x1", "baseline", "--energy-unit", "eV", problem=str(path))
+    assert "exactly 0" not in capsys.readouterr().err
+
+
 # --- units ------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from bench.cli.show import describe
 from bench.store.store import Store
 from bench.suite import main
 from bench.text.errors import BadInput
+from suites.molecular.data import parts
 from suites.molecular.data.ase_file import read_ase
 from suites.molecular.data.frames import content_digest
 from suites.molecular.data.parts import joined, named_test_files
@@ -129,6 +130,38 @@ def test_frames_that_are_in_two_files_are_said_and_stay(
     assert built(files, "--test-file", str(files["test"])).warnings == ()
 
 
+def test_only_the_training_frames_of_the_split_are_known(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = {name: ase.io.read(path, ":") for name, path in files.items()}
+    again = tmp_path / "again.xyz"
+    ase.io.write(again, [*images["test"], *images["train"]], format="extxyz")
+    words = ["--val-file", str(files["val"]), "--test-file", str(again)]
+    found = built(files, *words, "--n-train", "10", "--n-test", "42")
+    (text,) = found.warnings
+    assert text.startswith(f"{again}: 10 of the 42 test frames are also training frames")
+    # Validation frames that are drawn from the training file are no training frames.
+    found = built(files, "--test-file", str(again), "--n-test", "42")
+    first, second = found.warnings
+    assert "27 of the 42 test frames are also training" in first
+    assert "3 of the 42 test frames are also validation" in second
+    # Looked for once, however many runs ask.
+    monkeypatch.setattr(parts, "first_copies", None)
+    specify("schnet:4x1", "irelu", *UNIT, *words, problem=str(files["train"]), seed=5)
+
+
+def test_validation_frames_of_unseen_elements_are_left_out(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    images = ase.io.read(files["val"], ":")
+    images[0].numbers[0] = 78
+    platinum = tmp_path / "platinum.xyz"
+    ase.io.write(platinum, images, format="extxyz")
+    words = ["--val-file", str(platinum), "--test-file", str(files["test"])]
+    (text,) = built(files, *words, "--unseen-elements", "apart").warnings
+    assert text.endswith(": left out of the validation frames") and "unseen_MAE" not in text
+
+
 def test_copies_within_the_training_file_stay_together_beside_a_test_file(
     files: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -208,6 +241,49 @@ def test_files_that_do_not_fit_each_other(files: dict[str, Path], tmp_path: Path
         joined([read_ase(files["train"], "eV"), water])
     with pytest.raises(BadInput, match="protocol 'paper' changes the energies of xtb-ethanol"):
         specify("schnet:4x1", "baseline", "--protocol", "paper", "--test-file", str(files["test"]))
+
+
+def renamed(source: Path, path: Path, energy: str, forces: str) -> Path:
+    """The frames of a file with their labels under other names."""
+    images = ase.io.read(source, ":")
+    for atoms in images:
+        atoms.info[energy] = atoms.get_potential_energy()
+        atoms.arrays[forces] = atoms.get_forces()
+        atoms.calc = None
+    ase.io.write(path, images, format="extxyz")
+    return path
+
+
+@pytest.mark.parametrize("option", ["--test-file", "--val-file"])
+def test_a_file_with_the_labels_of_another_method_is_refused(
+    files: dict[str, Path], tmp_path: Path, option: str
+) -> None:
+    other = renamed(files["test"], tmp_path / "xtb.xyz", "energy_xtb", "forces_xtb")
+    with pytest.raises(BadInput, match=r"xtb\.xyz: without .* 'energy' and 'forces'.*energy_xtb"):
+        built(files, option, str(other))
+    # The other way round, and where both have the names.
+    train = renamed(files["train"], tmp_path / "train_xtb.xyz", "energy_xtb", "forces_xtb")
+    with pytest.raises(BadInput, match=r"without .* 'energy_xtb' and 'forces_xtb'"):
+        built({**files, "train": train}, option, str(files["test"]))
+    found = built({**files, "train": train}, option, str(other))
+    part = "val" if option == "--val-file" else "test:test"
+    reading = found.description["reading"]
+    assert reading["energy_key"] == reading["others"][part]["energy_key"] == "energy_xtb"
+
+
+def test_an_npz_file_beside_another_is_read_by_its_usual_names(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    frames = read_ase(files["test"], "eV")
+    one = frames.select(np.flatnonzero(frames.n_atoms == 4))
+    arrays = {"R": one.positions.reshape(-1, 4, 3), "Z": one.numbers.reshape(-1, 4)}
+    labels = {"E": one.energies, "F": one.forces.reshape(-1, 4, 3)}
+    np.savez(tmp_path / "usual.npz", **arrays, **labels)
+    found = built(files, "--test-file", str(tmp_path / "usual.npz"))
+    np.testing.assert_array_equal(found.parts["test"].energies, one.energies)
+    np.savez(tmp_path / "xtb.npz", **arrays, **{f"{k}_xtb": v for k, v in labels.items()})
+    with pytest.raises(BadInput, match=r"xtb\.npz"):
+        built(files, "--test-file", str(tmp_path / "xtb.npz"))
 
 
 def test_the_command_line_trains_shows_and_repeats(

@@ -25,6 +25,7 @@ def write_walk(path: Path, count: int, shuffled: bool = False) -> Path:
         E=random.normal(size=count),
         F=random.normal(size=(count, 3, 3)),
         R=positions[order],
+        e_unit=np.array("kcal/mol"),
     )
     return path
 

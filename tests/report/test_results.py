@@ -130,6 +130,39 @@ def test_a_final_error_of_a_diverged_run_does_not_count() -> None:
     assert found.values(CASE, one.arm, "L2RE")[0] == math.inf
 
 
+def test_the_worst_value_of_a_part_of_a_score_is_the_lowest() -> None:
+    made = plan()
+    there = records(made, DIVERGING)
+    for name, record in there.items():
+        parts = {f"skill{end}": record.metrics["skill"] for end in ("@far", "[slab]")}
+        there[name] = msgspec.structs.replace(record, metrics={**record.metrics, **parts})
+    found = Results(made, there)
+    for metric in ("skill@far", "skill[slab]"):
+        assert found.values(CASE, "irelu", metric) == dict.fromkeys(range(3), -math.inf)
+        assert metric not in found.errors_shown
+    assert found.values(CASE, "irelu", "L2RE") == dict.fromkeys(range(3), math.inf)
+
+
+def test_a_run_that_is_done_without_a_number_has_not_diverged() -> None:
+    made = plan(["baseline", "irelu"])
+    there = records(made, PLAIN)
+    for name, record in there.items():
+        if record.arm == "irelu":
+            metrics = {**record.metrics, "Lf": Metric(None, None)}
+            there[name] = msgspec.structs.replace(record, metrics=metrics)
+    found = Results(made, there)
+    assert found.values(CASE, "irelu", "Lf") == {}
+    of_it = found.compare("irelu", "baseline", "Lf")
+    assert (of_it.effect.pairs, dict(of_it.lost)) == (0, {})
+    for name, record in there.items():
+        if record.arm == "irelu":
+            metrics = {**record.metrics, "L2RE": Metric(None, None)}
+            there[name] = msgspec.structs.replace(record, metrics=metrics)
+    of_it = Results(made, there).compare("irelu", "baseline")
+    assert set(of_it.lost.values()) == {(0, 0)}
+    assert (main_ratio(of_it), of_it.claim.verdict) == ("not finite", "worse")
+
+
 def test_two_diverged_runs_tie() -> None:
     errors = constant(dict.fromkeys(ARMS, None))
     found = results(errors).comparisons[0]

@@ -24,7 +24,7 @@ from suites.molecular.data.file_units import (
     stated_units,
 )
 from suites.molecular.data.frames import Frames, content_digest
-from suites.molecular.data.label_keys import Keys, choose_keys, find_keys
+from suites.molecular.data.label_keys import Keys, MissingLabel, choose_keys, find_keys
 from suites.molecular.data.raw_frames import (
     CONTAINERS,
     RawFrame,
@@ -75,8 +75,8 @@ def read_ase(
             looks for it. They may be missing.
         stress_unit: Their unit, see `stress_sizes`.
         require_stress: A file without what `stress_key` and `stress_unit` are about is an error.
-        require_labels: A frame without energy or forces is an error. Otherwise it is left out, and
-            `Frames.reading` says so.
+        require_labels: A frame without energy or forces (NaN is none) is an error. Otherwise it
+            is left out, and `Frames.reading` says so.
 
     Returns:
         The frames without isolated atoms (`is_isolated_atom`), which are in `Frames.reading`.
@@ -134,7 +134,9 @@ def _own_keys(
     """The names of the labels among the properties of a SchNetPack database."""
     for key in (energy_key, forces_key):
         if key is not None and key not in properties:
-            raise BadInput(f"{path}: no property {key!r}; it has {', '.join(sorted(properties))}")
+            raise MissingLabel(
+                f"{path}: no property {key!r}; it has {', '.join(sorted(properties))}"
+            )
     named = dict.fromkeys(map(str, properties), 1)
     return choose_keys(str(path), named, named, energy_key, forces_key, named)
 
@@ -159,14 +161,14 @@ def _assemble(
             np.asarray(frame.pbc, dtype=bool),
             frame.labels.get("config_type"),
         )
-        if lone and frame.labels.get(keys.energy) is not None:
+        if lone and not _absent(frame, keys.energy):
             alone.append(len(kept))
-        elif any(frame.labels.get(key) is None for key in (keys.energy, keys.forces)):
+        elif any(_absent(frame, key) for key in (keys.energy, keys.forces)):
             left_out.append(index)
             continue
         energies.append(_label(where, frame, keys.energy, "energy", ()))
         # Of an isolated atom, data sets leave out what can only be 0.
-        needed = not lone or frame.labels.get(keys.forces) is not None
+        needed = not lone or not _absent(frame, keys.forces)
         shape = (len(frame.numbers), 3)
         forces.append(
             _label(where, frame, keys.forces, "forces", shape) if needed else np.zeros(shape)
@@ -206,16 +208,25 @@ def _assemble(
     return replace(rest, sequential=sequential, reading=reading, warnings=said)
 
 
-def _missing(where: str, frame: RawFrame, key: str, name: str) -> BadInput:
+def _absent(frame: RawFrame, key: str) -> bool:
+    """Whether a frame has no such label, or one of NaN throughout, which stands for none."""
+    value = frame.labels.get(key)
+    if value is None:
+        return True
+    array = np.asarray(value)
+    return array.dtype.kind == "f" and array.size > 0 and bool(np.isnan(array).all())
+
+
+def _missing(where: str, frame: RawFrame, key: str, name: str) -> MissingLabel:
     there = shortened(", ".join(sorted(map(str, frame.labels)))) or "no labels"
     option = "--energy-key" if name == "energy" else "--forces-key"
-    return BadInput(
+    return MissingLabel(
         f"{where} has no {name} (key {key!r}); it has {there}: {option} NAME says which it is"
     )
 
 
 def _label(where: str, frame: RawFrame, key: str, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    if frame.labels.get(key) is None:
+    if _absent(frame, key):
         raise _missing(where, frame, key, name)
     value = np.asarray(frame.labels[key])
     # SchNetPack keeps scalars as arrays of one element.

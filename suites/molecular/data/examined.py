@@ -25,11 +25,21 @@ def examined(frames: Frames, length_unit: str | None, force_unit: str | None) ->
     copies = first_copies(frames)
     found = (
         *frames.warnings,
+        *_zeros_warning(frames),
         *label_warnings(frames, assumed),
         *stress_warnings(frames),
         *_copies_warning(frames, copies),
     )
     return replace(frames, copies=copies, warnings=found)
+
+
+def _zeros_warning(frames: Frames) -> list[str]:
+    if frames.forces.any():
+        return []
+    return [
+        f"the forces of all {len(frames)} frames are exactly 0: a potential learns to be flat from"
+        " them, unless they are no labels but fill a gap (--forces-key names others)"
+    ]
 
 
 def _copies_warning(frames: Frames, copies: np.ndarray) -> list[str]:

@@ -25,10 +25,12 @@ _SHORT_ENERGY, _SHORT_FORCES = "e", "f"
 
 #: Parts of the names of energies that are none of the whole frame, or no labels.
 _OTHER_ENERGIES = re.compile(
-    "adsor|atomiz|barrier|bind|cohes|conf_|config|correct|coul|delta|diff|disp|elec_|entrop|err|fermi"
-    "|formation|free|gap_|homo|hull|interact|kin|lumo|mace_|max|mean|min|nuc|old_|per_atom|peratom"
-    "|pred|react|relative|repuls|shift|smear|std|strain|surface|thermal|uncert|unit|var|vdw|weight|xc"
-    "|zero|zpe"
+    "above|(?:^|_)per_|activation|adsor|affinity|atom|attach|barrier|bind|bond|band|cleav|cohes|conf_|config"
+    "|correct|coul|defect|delta|detach|diff|disp|dissoc|elec_|embed|entrop|err|excit|exfol|fermi"
+    "|formation|fragment|free|gap|homo|hull|hydrat|interact|ioni[sz]|isolat|kin|lattice|lumo|mace_|max"
+    "|mean|min|mix|monomer|nuc|offset|old_|peratom|pred|react|reference|relative|relax|reorg|repuls"
+    "|segreg|shift|singlet|site|smear|solv|stack|std|strain|sublim|surface|thermal|triplet"
+    "|uncert|unit|vacancy|var|vaporiz|vdw|vib|weight|xc|zero|zpe"
 )
 _OTHER_FORCES = re.compile(
     "config|const|disp|delta|diff|err|gap_|mace_|max|mean|min|norm|old_|pred|std|uncert|unit|var|vdw"
@@ -40,8 +42,19 @@ _OTHER_STRESSES = re.compile(
     "|weight"
 )
 
+#: What says by which method an energy was computed, and so leaves it a total energy: such a name
+#: may stand beside forces that are called otherwise. Any other must be named.
+_METHODS = re.compile(
+    "^(ref|dft|xtb|gfn|scf|qm|qc|hf|mp2|cc|pbe|r2?scan|scan|b3lyp|b97|wb97|blyp|lda|gga|vasp|aims|castep"
+    "|qe|cp2k|orca|gaussian|psi4|md|y|label|target|true|train|data|uncorrected|corrected)"
+)
+
 #: Share of the frames with the most frequent pair from which another pair is a candidate.
 _FREQUENT = 0.5
+
+
+class MissingLabel(BadInput):
+    """Frames have no label of a name."""
 
 
 class Keys(NamedTuple):
@@ -63,7 +76,8 @@ def find_keys(
 
     Names that were given stand. Otherwise ``energy`` and ``forces`` come first, then the one pair
     that is called alike (``REF_energy`` and ``REF_forces``; of the pairs that at least half as many
-    frames have as the most frequent one), then the only energy and the only forces.
+    frames have as the most frequent one), then the only energy, if its name says no more than a
+    method, and the only forces.
     ``free_energy``, which is not the potential energy where electrons are smeared, comes last.
 
     Args:
@@ -134,7 +148,7 @@ def choose_keys(
             text += ". Potentials are trained on energies and forces, and nothing in this file has"
             text += " three numbers for each atom"
         raise BadInput(text)
-    energy, forces_name = _chosen(source, of_energy, of_forces)
+    energy, forces_name = _chosen(source, of_energy, of_forces, energy_key is not None)
     if energy_key is not None or forces_key is not None:
         return Keys(energy, forces_name)
     chosen = (energy, forces_name, "free_energy")
@@ -175,7 +189,10 @@ def _family(key: str, words: Sequence[str], short: str, others: re.Pattern[str])
     return "" if name == short else None
 
 
-def _chosen(source: str, energies: dict[str, int], forces: dict[str, int]) -> tuple[str, str]:
+def _chosen(
+    source: str, energies: dict[str, int], forces: dict[str, int], given: bool
+) -> tuple[str, str]:
+    """The names that belong together; the energy's may be `given`."""
     pairs = {
         (energy, force): min(energies[energy], forces[force])
         for energy in energies
@@ -194,6 +211,13 @@ def _chosen(source: str, energies: dict[str, int], forces: dict[str, int]) -> tu
     last = [key for key in energies if key.lower() == "free_energy"]
     own = [key for key in energies if key not in last] or last
     energy = _only(source, own, "energy", "energies")
+    family = energy_family(energy)
+    if not given and family not in ("", "free_energy") and not _METHODS.search(family or ""):
+        raise BadInput(
+            f"{source}: {shortened(energy)!r} may be no total energy, and no forces are called like"
+            f" it (the forces: {shortened(', '.join(sorted(forces)))}): --energy-key NAME says"
+            " which name the energies have"
+        )
     return energy, _only(source, list(forces), "forces", "forces")
 
 

@@ -14,7 +14,7 @@ doi:10.6084/m9.figshare.12672038)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,7 +48,6 @@ _REVISED = {
     "positions": "coords",
     "atomic numbers": "nuclear_charges",
 }
-_PUBLISHED_UNIT = "kcal/mol"
 
 # What the published file names call a molecule, where it is not its own name. Benzene was sampled
 # twice: MD17's is the trajectory of 2017 ("old"), at the other molecules' level of theory.
@@ -62,6 +61,7 @@ def read_npz(
     energy_key: str | None = None,
     forces_key: str | None = None,
     force_unit: str | None = None,
+    require_labels: bool = False,
     *,
     leave_stresses: bool = False,
 ) -> Frames:
@@ -73,11 +73,13 @@ def read_npz(
 
     Args:
         path: The file.
-        energy_unit: Unit of the energies, for a file that does not name it and does not have the
-            published kcal/mol; required in any other layout that does not name it.
+        energy_unit: Unit of the energies; required where the file does not name it. That of the
+            published files is kcal/mol, but other files have their layout too.
         energy_key: Name of the energies; by default that of the layout.
         forces_key: Name of the forces, likewise.
         force_unit: Unit of the forces; by default that of the energies per that of the positions.
+        require_labels: A frame whose energy or whose forces are all NaN is an error. Otherwise it
+            is left out, and `Frames.reading` says so.
         leave_stresses: Read a file that has stresses or virials, without them.
 
     Returns:
@@ -91,7 +93,11 @@ def read_npz(
     """
     keys, _ = read_npz_arrays(path, MAX_BYTES, set())
     layout = _MD17 if {"nuclear_charges", "coords"}.isdisjoint(keys) else _REVISED
-    published = energy_key is None and forces_key is None and has_layout(keys, layout)
+    published = (
+        energy_key in (None, layout["energies"])
+        and forces_key in (None, layout["forces"])
+        and has_layout(keys, layout)
+    )
     refuse_periodic(path, keys)
     if not leave_stresses:
         refuse_stresses(path, keys)
@@ -103,7 +109,13 @@ def read_npz(
         reading = Reading(*labels)
     wanted = {*layout.values(), "old_indices", "e_unit", "r_unit"}
     _, arrays = read_npz_arrays(path, MAX_BYTES, wanted)
-    unit, angstrom = _units(path, arrays, energy_unit, published)
+    unit, angstrom = _units(path, arrays, energy_unit)
+    left_out = [] if require_labels else _without_labels(arrays, layout)
+    if left_out:
+        arrays = _without_frames(arrays, layout, left_out)
+        names = (layout["energies"], layout["forces"]) if reading is None else labels[:2]
+        passed = () if reading is None else reading.passed
+        reading = Reading(*names, passed, tuple(left_out))
     energies, forces, positions, numbers = (arrays[key] for key in layout.values())
     if not published:
         numbers = atomic_numbers(path, layout["atomic numbers"], numbers)
@@ -155,6 +167,34 @@ def read_npz(
     return frames
 
 
+def _without_labels(arrays: Mapping[str, np.ndarray], layout: Mapping[str, str]) -> list[int]:
+    """The frames whose energy or forces are NaN throughout, which stands for no label; not all."""
+    energies, forces = (arrays[layout[what]] for what in ("energies", "forces"))
+    if not len(energies.shape) or not len(forces.shape) or len(energies) != len(forces):
+        return []
+    missing = np.zeros(len(energies), dtype=bool)
+    for labels in (energies, forces):
+        if labels.dtype.kind == "f":
+            missing |= np.isnan(labels).reshape(len(labels), -1).all(axis=1)
+    return [] if missing.all() else np.flatnonzero(missing).tolist()
+
+
+def _without_frames(
+    arrays: Mapping[str, np.ndarray], layout: Mapping[str, str], left_out: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """The arrays without some frames; atomic numbers in one row are those of all."""
+    count = len(arrays[layout["energies"]])
+    of_frames = {layout["energies"], layout["forces"], layout["positions"], "old_indices"}
+    if arrays[layout["atomic numbers"]].ndim > 1:
+        of_frames.add(layout["atomic numbers"])
+    return {
+        key: np.delete(array, left_out, axis=0)
+        if key in of_frames and array.ndim and len(array) == count
+        else array
+        for key, array in arrays.items()
+    }
+
+
 def _check_keys(path: Path, keys: Sequence[str], layout: dict[str, str]) -> None:
     missing = [f"{what} ({key!r})" for what, key in layout.items() if key not in keys]
     if missing:
@@ -163,9 +203,7 @@ def _check_keys(path: Path, keys: Sequence[str], layout: dict[str, str]) -> None
         )
 
 
-def _units(
-    path: Path, arrays: dict[str, np.ndarray], energy_unit: str | None, published: bool
-) -> tuple[str, float]:
+def _units(path: Path, arrays: dict[str, np.ndarray], energy_unit: str | None) -> tuple[str, float]:
     """Unit of the energies, and the unit of the positions in Å."""
     try:
         named = units.energy_unit(_text(arrays["e_unit"])) if "e_unit" in arrays else None
@@ -176,12 +214,14 @@ def _units(
         raise BadInput(f"{path}: {error}") from error
     if named and energy_unit and named != energy_unit:
         raise BadInput(f"{path}: its energies are in {named} ('e_unit'), not in {energy_unit}")
-    if not (named or energy_unit or published):
+    unit = named or energy_unit
+    if unit is None:
         raise BadInput(
-            f"{path}: the file does not say its units; give that of its energies"
-            f" (allowed: {', '.join(units.ENERGY_UNITS)})"
+            f"{path}: the file does not say its units; give that of its energies: --energy-unit"
+            f" UNIT (allowed: {', '.join(units.ENERGY_UNITS)}; the published files of MD17 and"
+            " revised MD17 are in kcal/mol)"
         )
-    return named or energy_unit or _PUBLISHED_UNIT, angstrom
+    return unit, angstrom
 
 
 def _text(array: np.ndarray) -> str:

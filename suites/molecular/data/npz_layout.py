@@ -13,6 +13,7 @@ from bench.text.errors import BadInput
 from suites.molecular.data.frames import MAX_BYTES, Frames
 from suites.molecular.data.label_keys import (
     Keys,
+    MissingLabel,
     choose_keys,
     energy_family,
     forces_family,
@@ -51,7 +52,7 @@ def find_layout(
         found[what] = candidates[0]
     for option, key in (("--energy-key", energy_key), ("--forces-key", forces_key)):
         if key is not None and key not in keys:
-            raise BadInput(f"{path}: {option} {key}: the keys are {shortened(', '.join(keys))}")
+            raise MissingLabel(f"{path}: {option} {key}: the keys are {shortened(', '.join(keys))}")
     others = dict.fromkeys((key for key in keys if key not in found.values()), 1)
     labels = choose_keys(str(path), others, others, energy_key, forces_key, keys)
     return {"energies": labels.energy, "forces": labels.forces, **found}, labels

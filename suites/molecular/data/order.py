@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,9 @@ from suites.molecular.data.frames import Frames
 #: pairs differ by. It is 0.08 to 0.14 for the shipped trajectories, whose frames are far apart in
 #: time, and 1 for any order that is random.
 ORDERED_BELOW = 0.7
+
+#: Fewest frames of equal atoms whose order tells anything, and most kinds that are looked at.
+_FEWEST, _KINDS = 10, 20
 
 #: Most pairs of frames of either kind that are looked at.
 _PAIRS = 500
@@ -30,12 +34,13 @@ def find_order(frames: Frames) -> Order:
 
     They are if all have the same atoms in the same order, the source does not disown its order
     (`Frames.sequential`), and neighbours are alike: the median of their root mean square
-    displacement is below `ORDERED_BELOW` times that of random pairs.
+    displacement is below `ORDERED_BELOW` times that of random pairs. Where atoms differ, that is
+    looked for among the frames of equal atoms, and said.
     """
     if not frames.sequential:
         return Order(False, "the order of its frames is lost")
     if not frames.uniform or (frames.pbc != frames.pbc[0]).any():
-        return Order(False, "its frames differ in their atoms")
+        return Order(False, f"its frames differ in their atoms{_alike(frames)}")
     if len(frames) < 3:
         return Order(False, f"it has {len(frames)} frames")
     ratio = neighbour_ratio(frames)
@@ -45,6 +50,31 @@ def find_order(frames: Frames) -> Order:
         False,
         f"neighbouring frames differ as random ones do (ratio {ratio:.2g}, {ORDERED_BELOW:g} or"
         " more)",
+    )
+
+
+def _alike(frames: Frames) -> str:
+    """What to say of frames that are like the one before them of the same atoms: several
+    trajectories in one file; empty where there are none.
+    """
+    kinds: dict[tuple[bytes, bytes], list[int]] = defaultdict(list)
+    for k, (start, end) in enumerate(zip(frames.first[:-1], frames.first[1:], strict=True)):
+        kinds[frames.numbers[start:end].tobytes(), frames.pbc[k].tobytes()].append(k)
+    largest = sorted((rows for rows in kinds.values() if len(rows) >= _FEWEST), key=len)[-_KINDS:]
+    ratios = [neighbour_ratio(frames.select(np.array(rows))) for rows in largest]
+    ordered = [
+        (ratio, len(rows))
+        for ratio, rows in zip(ratios, largest, strict=True)
+        if ratio < ORDERED_BELOW
+    ]
+    if not ordered:
+        return ""
+    count = sum(size for _, size in ordered)
+    return (
+        f", but {count} of its {len(frames)} frames are in the order of {len(ordered)}"
+        f" trajector{'y' if len(ordered) == 1 else 'ies'} (neighbours of equal atoms differ by"
+        f" {max(ratio for ratio, _ in ordered):.2g} of what random ones do, or less): test frames"
+        " of a random split are like frames on which it trains; --test-file takes others"
     )
 
 

@@ -80,37 +80,48 @@ class PartFiles:
         test = rows.pop(names[0]) if names else split.test
         return replace(split, val=val, test=test, further={k[5:]: v for k, v in rows.items()})
 
-    def joined(self, training: Frames) -> Frames:
+    def joined(self, training: Frames, split: Split) -> Frames:
         """The training file's frames, then the validation file's, then those of each test file.
 
-        Their warnings are those of the training file, then those of `warnings`.
+        Their warnings are those of the training file, then those of `warnings`. Their reading is
+        that of the training file with those of the others.
         """
         whole = joined([training, *self.all()])
-        return replace(whole, warnings=(*training.warnings, *self.warnings(training)))
+        reading = training.reading
+        if reading is not None:
+            others = {name: f.reading for name, f in self._files() if f.reading is not None}
+            reading = replace(reading, others=others)
+        warnings = (*training.warnings, *self.warnings(training, split))
+        return replace(whole, warnings=warnings, reading=reading)
 
-    def warnings(self, training: Frames) -> tuple[str, ...]:
+    def warnings(self, training: Frames, split: Split) -> tuple[str, ...]:
         """Sentences about the validation and test files, each with the name of its file.
 
-        Beside what was found in each file: how many of its frames the training file has too, and
-        how many of a test file the validation file. They stay where they are.
+        Beside what was found in each file: how many of its frames that are used are training frames
+        too, and how many test frames are validation frames. They stay where they are.
+
+        Args:
+            training: Frames of the training file.
+            split: Of `split`.
         """
         files = self._files()
         if not files:
             return ()
         found = [f"{frames.source}: {text}" for _, frames in files for text in frames.warnings]
-        copies = first_copies(joined([training, *self.all()]))
-        start = known = len(training)
+        copies = _first_copies([training, *self.all()])
+        first, *_ = (*self.tests, None)
         for name, frames in files:
-            of_these = copies[start : start + len(frames)]
             part = "validation" if name == "val" else "test"
-            again = int((of_these < known).sum())
-            if again:
+            rows = split.val
+            if part == "test":
+                rows = split.test if name == f"test:{first}" else split.further[name[5:]]
+            again = np.isin(copies[rows], copies[split.train])
+            if again.any():
                 found.append(_known(frames, part, again, "training", training))
-            if self.val is not None and part == "test":
-                chosen = (of_these >= known) & (of_these < known + len(self.val))
-                if chosen.any():
-                    found.append(_known(frames, part, int(chosen.sum()), "validation", self.val))
-            start += len(frames)
+            chosen = np.isin(copies[rows], copies[split.val]) & ~again
+            if part == "test" and chosen.any():
+                file = training if self.val is None else self.val
+                found.append(_known(frames, part, chosen, "validation", file))
         return tuple(found)
 
     def _files(self) -> list[tuple[str, Frames]]:
@@ -118,10 +129,26 @@ class PartFiles:
         return [*own, *((f"test:{name}", frames) for name, frames in self.tests.items())]
 
 
-def _known(frames: Frames, part: str, count: int, other: str, file: Frames) -> str:
+#: By what tells the frames of some files, their copies: a study asks for them with each run.
+_COPIES: dict[tuple[object, ...], np.ndarray] = {}
+_MOST_KEPT = 8
+
+
+def _first_copies(several: Sequence[Frames]) -> np.ndarray:
+    """As `first_copies`, of the frames of several files; looked for once."""
+    # The same file may be read with another unit of length, or with other frames left out.
+    key = tuple((f.digest, f.energy_unit, len(f), float(f.positions.sum())) for f in several)
+    if key not in _COPIES:
+        while len(_COPIES) >= _MOST_KEPT:
+            del _COPIES[next(iter(_COPIES))]
+        _COPIES[key] = first_copies(joined(several))
+    return _COPIES[key]
+
+
+def _known(frames: Frames, part: str, which: np.ndarray, other: str, file: Frames) -> str:
     return (
-        f"{frames.source}: {count} of the {len(frames)} {part} frames are also {other} frames, of"
-        f" {file.source} (to {SAME:g} Å)"
+        f"{frames.source}: {which.sum()} of the {len(which)} {part} frames are also {other} frames,"
+        f" of {file.source} (to {SAME:g} Å)"
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,9 @@ import numpy as np
 #: A single atom whose periodic images are at least so far away, in Å, is isolated: no network that
 #: is trained here looks farther.
 ALONE = 6.0
+
+#: Most characters of the name of a ``config_type``, which becomes part of a metric's name.
+_LONGEST = 60
 
 #: What the key ``config_type`` of an isolated atom says, without case, blanks and underscores.
 _ISOLATED = ("isolatedatom", "isolatedatoms", "isolated")
@@ -29,6 +32,7 @@ class Reading:
         stress_keys: The names of its stresses and virials, where they are read.
         isolated: Atomic number and energy of each isolated atom, in the labels' unit; they are no
             frames.
+        others: How the files of other parts were read, by part (``val``, ``test:far``).
     """
 
     energy_key: str
@@ -37,6 +41,7 @@ class Reading:
     without_labels: tuple[int, ...] = ()
     isolated: tuple[tuple[int, float], ...] = ()
     stress_keys: tuple[str, ...] = ()
+    others: Mapping[str, Reading] = field(default_factory=dict)
 
     def describe(self) -> dict[str, Any]:
         """JSON values for the record."""
@@ -46,7 +51,11 @@ class Reading:
             "frames_without_labels": len(self.without_labels),
             "isolated_atoms": [list(atom) for atom in self.isolated],
             **({"stress_keys": list(self.stress_keys)} if self.stress_keys else {}),
+            **({"others": others} if (others := self._others()) else {}),
         }
+
+    def _others(self) -> dict[str, Any]:
+        return {name: reading.describe() for name, reading in self.others.items()}
 
     def sentences(self, source: str) -> list[str]:
         """What a user should know of it.
@@ -101,7 +110,21 @@ def is_isolated_atom(
 
 
 def group_names(found: Sequence[object]) -> np.ndarray | None:
-    """(frames,) the ``config_type`` of each frame as text, or None if no frame has one."""
+    """(frames,) the ``config_type`` of each frame as text, or None if no frame has one.
+
+    Of names longer than `_LONGEST` the beginning is kept, and where several begin alike, also their
+    number among these.
+    """
     if all(value is None for value in found):
         return None
-    return np.array(["none" if value is None else str(value)[:60] for value in found])
+    whole = ["none" if value is None else str(value) for value in found]
+    shown: dict[str, str] = {name: name for name in whole if len(name) <= _LONGEST}
+    for name in dict.fromkeys(whole):
+        if name in shown:
+            continue
+        short, number = name[:_LONGEST], 1
+        while short in shown.values():
+            number += 1
+            short = f"{name[: _LONGEST - len(f'~{number}')]}~{number}"
+        shown[name] = short
+    return np.array([shown[name] for name in whole])

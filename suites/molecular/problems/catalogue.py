@@ -148,6 +148,7 @@ def _read(
             options.energy_key,
             options.forces_key,
             options.force_unit,
+            options.require_labels,
             leave_stresses=without,
         )
     from suites.molecular.data.ase_file import read_ase
