@@ -28,7 +28,7 @@ PROGRAM = [sys.executable, "-m", "bench.suite"]
 COMMAND = ["molecular", "--budget", "smoke", "--device", "cpu", "--jobs", "1"]
 SMALL = ["--model", "schnet:4x1", "--steps", "2"]
 
-NPZ = {
+NPZ: dict[str, Any] = {
     "z": np.array([8, 1, 1], dtype=np.uint8),
     "E": np.linspace(-1.0, 1.0, 40),
     "F": np.random.default_rng(0).normal(size=(40, 3, 3)),
