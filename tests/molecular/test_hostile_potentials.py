@@ -192,7 +192,7 @@ def test_weights_that_mean_harm_are_not_exported(
 ) -> None:
     """After a run on an honest file, in the older format and in today's."""
     path = tmp_path / "f.npz"
-    np.savez(path, **arrays(450))
+    np.savez(path, **arrays(450), e_unit="kcal/mol")
     store = Store(tmp_path / "out")
     command = [*SMALL, "--problem", str(path), "--out", str(store.root)]
     assert main(command) == 0

@@ -152,7 +152,7 @@ def heavy(path: Path, shift: float = -406_000.0) -> Path:
     with np.load(ETHANOL) as file:
         arrays = {key: file[key] for key in ("R", "E", "F")}
         energies = arrays["E"] - arrays["E"].mean()
-        np.savez(path, **{**arrays, "E": energies + shift}, z=file["z"])
+        np.savez(path, **{**arrays, "E": energies + shift}, z=file["z"], e_unit=file["e_unit"])
     return path
 
 

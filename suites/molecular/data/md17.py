@@ -170,7 +170,9 @@ def read_npz(
 def _without_labels(arrays: Mapping[str, np.ndarray], layout: Mapping[str, str]) -> list[int]:
     """The frames whose energy or forces are NaN throughout, which stands for no label; not all."""
     energies, forces = (arrays[layout[what]] for what in ("energies", "forces"))
-    if not len(energies.shape) or not len(forces.shape) or len(energies) != len(forces):
+    if not energies.size or not forces.size or not energies.ndim or not forces.ndim:
+        return []
+    if len(energies) != len(forces):
         return []
     missing = np.zeros(len(energies), dtype=bool)
     for labels in (energies, forces):
