@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from importlib import import_module
 
 from bench.spec.user_code import is_reference, spelled_as_reference, users_code
 from bench.techniques.activation import ACTIVATIONS, make_activation
@@ -168,6 +169,8 @@ class Arm:
         """
         for axis, choice in self.choices().items():
             if AXES[axis].reference(choice) is not None:
+                # Before the user's module does, which may draw from its generator.
+                import_module("torch")
                 with users_code(f"{axis} {choice!r} cannot be used"):
                     _TRIALS[axis](choice)
 

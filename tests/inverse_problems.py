@@ -86,7 +86,7 @@ def of_factory() -> Any:
 FACTORY = wrap(
     of_factory,
     name="factory",
-    losses=["Lf", "LBC", "LBC_told", "Ldata"],
+    losses=["Lf", "LBC_ends", "LBC_told", "Ldata"],
     unknowns={"a": 1.0, "b": 1.0},
     **COMMON,
 )

@@ -17,7 +17,7 @@ from bench.task import Columns
 
 PROBLEMS = ("advection-1d", "compressible-flow-1d", "diffusion-sorption-1d")
 ARMS = ("baseline", "irelu", "lsuv", "irelu+lsuv")
-COLUMNS = Columns(["L2RE", "skill", "Lf"], ["LBC"], ["skill"], ["skill"])
+COLUMNS = Columns(["L2RE", "skill", "Lf"], ["LBC"], ["skill"], ["skill"], [])
 
 #: Error of (problem, arm, seed); ``None``: the run diverged; a string: its status.
 Errors = Callable[[str, str, int], float | str | None]

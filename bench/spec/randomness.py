@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -89,15 +90,24 @@ def global_numpy_stream(seed: int, stream: str) -> Iterator[None]:
 def seeded_generators(stream: str) -> Iterator[None]:
     """The global generators of Python, NumPy and torch seeded for a user's code, whatever the seed
     of the run, and restored afterwards."""
-    import torch
-
-    seed = stream_seed(0, stream)
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     before = random.getstate()
-    with torch.random.fork_rng(devices), global_numpy_stream(0, stream):
-        torch.manual_seed(seed)
-        random.seed(seed)
+    with _seeded_torch(stream), global_numpy_stream(0, stream):
+        random.seed(stream_seed(0, stream))
         try:
             yield
         finally:
             random.setstate(before)
+
+
+@contextmanager
+def _seeded_torch(stream: str) -> Iterator[None]:
+    """Torch's generators, if it is imported, which takes seconds: whoever runs code that may draw
+    from them imports it before."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(stream_seed(0, stream))
+        yield

@@ -158,7 +158,7 @@ def test_help_of_every_command_shows_examples_and_defaults(
     with pytest.raises(SystemExit):
         main(["study", "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    assert "--seeds N the seeds 0 … N−1; without it 4" in said
+    assert "--seeds N the seeds 0 … N−1; without it 5" in said
 
 
 def test_no_argument_shows_the_help_and_version_the_version(

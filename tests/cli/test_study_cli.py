@@ -142,7 +142,7 @@ def test_a_rerun_repeats_and_does_not_double(tmp_path: Path) -> None:
 
 def test_a_dry_run_writes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     study("--dry-run")
-    assert f"{4 * RUNS} runs, {4 * RUNS} to do, about" in capsys.readouterr().err
+    assert f"{5 * RUNS} runs, {5 * RUNS} to do, about" in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
 
 

@@ -126,7 +126,7 @@ def test_a_periodic_file_is_not_read_as_molecules(
 def test_molecules_may_say_that_they_are_molecules(tmp_path: Path) -> None:
     arrays = {"E": E, "F": F, "R": R, "z": np.array([8, 1, 1])}
     empty = {"cell": np.zeros((3, 3)), "pbc": np.zeros((COUNT, 3), dtype=bool)}
-    frames = read_npz(write(tmp_path / "f.npz", **arrays, **empty))
+    frames = read_npz(write(tmp_path / "f.npz", **arrays, **empty), energy_unit="eV")
     np.testing.assert_array_equal(frames.energies, E)
 
 

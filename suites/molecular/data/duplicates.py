@@ -7,8 +7,6 @@ motion of the whole, or an exchange of atoms, are not looked for.
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from suites.molecular.data.frames import Frames, atom_rows
 
@@ -63,6 +61,10 @@ def _first_equal(geometry: np.ndarray, kinds: np.ndarray) -> np.ndarray:
         same &= (kinds[one] == kinds[other]).all(axis=1)
         pairs.append(np.stack([one[same], other[same]]))
     one, other = np.concatenate(pairs, axis=1)
+    # Imported here: problems are listed without SciPy.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     links = coo_array((np.ones(len(one)), (one, other)), shape=(len(order), len(order)))
     _, group = connected_components(links, directed=False)
     earliest = np.full(len(order), count)

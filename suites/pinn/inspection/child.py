@@ -19,8 +19,9 @@ from suites.pinn.adaptive import check_adaptive
 from suites.pinn.backend import quiet, set_dtype
 from suites.pinn.budgets import SMOKE_POINTS
 from suites.pinn.declared_unknowns import check_unknowns
-from suites.pinn.inspection.content import PRECISION, built, held, is_steady
+from suites.pinn.inspection.content import built, held, is_steady
 from suites.pinn.inspection.files import ABSENT
+from suites.pinn.inspection.kept import PRECISION
 from suites.pinn.inspection.opened import Opened
 from suites.pinn.inspection.points import check_points
 from suites.pinn.inspection.shapes import check_truth

@@ -24,8 +24,6 @@ _MOST, _DEEPEST = 50_000, 30
 #: lies in the middle between two multiples of it.
 _ROUNDED = 1.1e-5
 
-#: Beside such digests: in which precision they are.
-PRECISION = "precision"
 _VALUES = "values of the truth"
 _Scalar = str | bytes | bool | int | float | complex | None
 _CODE = (types.FunctionType, types.MethodType, functools.partial)

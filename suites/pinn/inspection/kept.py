@@ -15,7 +15,6 @@ from bench.spec.source_files import find_source
 from bench.spec.spec import Spec
 from bench.spec.user_code import see_working_directory
 from bench.text.errors import BadInput
-from suites.pinn.inspection.content import PRECISION, built
 from suites.pinn.inspection.files import file_digest
 from suites.pinn.inspection.surroundings import Asked
 from suites.pinn.problems.catalogue import get_problem, problem_reference
@@ -26,6 +25,8 @@ from suites.pinn.reference.cache import cache_directory
 #: Of what is kept, and of what the digest covers: a new number gives the runs of users' problems
 #: new names.
 _VERSION = 2
+#: The name of the precision among the digests of what is built.
+PRECISION = "precision"
 #: How long a problem may take to be imported and built a few times.
 SECONDS = 300.0
 #: Kept of one problem: it may go to and fro between two states of its data.
@@ -154,6 +155,9 @@ def check_built(spec: Spec, problem: Problem, truth: Truth | None, data: Any) ->
     if expected.get(PRECISION) != spec.dtype:
         # Built in, or a run whose engine is checked in double precision.
         return
+    # Imported here: runs are specified without torch.
+    from suites.pinn.inspection.content import built
+
     found = {PRECISION: spec.dtype, **built(problem, truth, data)}
     others = [name for name, digest in expected.items() if found.get(name) != digest]
     if others:

@@ -167,7 +167,7 @@ TWO: dict[str, Any] = {"pde": two, "outputs": "uv", "losses": ["Lfu", "Lfv", "LB
             r"outputs have the shape \(44,\), not \(44, 1\)",
         ),
         (line(dirichlet(zero, lambda x, on: False)), r"the condition 'LBC' has no points"),
-        (line(dirichlet(zero), losses=["Lf", "Lf2", "LBC"]), "names 2 equations"),
+        (line(dirichlet(zero), losses=["Lf1", "Lf2", "LBC"]), "names 2 equations"),
     ],
 )
 def test_what_would_be_broadcast_is_refused(problem: Problem, words: str) -> None:
