@@ -92,3 +92,4 @@ def test_a_file_that_does_not_say_gives_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         calculator.calculate(methanol)
+    assert np.isfinite(calculator.results["energy"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from suites.molecular.data.frames import Frames, atom_rows
+from suites.molecular.data.sampled_groups import sampled_groups
 
 #: Frames that are looked at, at most, and atoms of a group of more than `_FEW` frames: each frame
 #: is compared with every other.
@@ -55,20 +56,7 @@ def _alike(frames: Frames) -> list[np.ndarray]:
     for k, (start, end) in enumerate(zip(frames.first[:-1], frames.first[1:], strict=True)):
         numbers = frames.numbers[start:end].tobytes()
         groups[numbers, frames.pbc[k].tobytes(), cells[k].tobytes()].append(k)
-    random = np.random.default_rng(0)
-    found, left = [], _FRAMES
-    for group in sorted(groups.values(), key=len, reverse=True):
-        rows = np.array(group)
-        room = min(left, max(_FEW, _MOST_ATOMS // int(frames.n_atoms[rows[0]])))
-        if len(rows) > room:
-            starts = random.choice(len(rows) - 1, room // 2, replace=False)
-            rows = rows[np.unique([starts, starts + 1])]
-        left -= len(rows)
-        if len(rows) > 1:
-            found.append(rows)
-        if left < 2:
-            break
-    return found
+    return sampled_groups(groups.values(), frames.n_atoms, _FRAMES, _MOST_ATOMS, _FEW)
 
 
 def _pairs(frames: Frames, rows: np.ndarray) -> dict[tuple[int, int], tuple[float, float, float]]:

@@ -16,6 +16,7 @@ from collections import defaultdict
 import numpy as np
 
 from suites.molecular.data.frames import Frames, atom_rows
+from suites.molecular.data.sampled_groups import sampled_groups
 
 #: Frames that are looked at, at most, and their atoms: each is compared with every other.
 _FRAMES = 300
@@ -127,18 +128,4 @@ def _alike(frames: Frames) -> list[np.ndarray]:
     groups: dict[bytes, list[int]] = defaultdict(list)
     for row in np.flatnonzero(frames.stressed):
         groups[frames.numbers[frames.first[row] : frames.first[row + 1]].tobytes()].append(int(row))
-    random = np.random.default_rng(0)
-    found, left = [], _FRAMES
-    for group in sorted(groups.values(), key=len, reverse=True):
-        rows = np.array(group)
-        room = max(2, min(left, _MOST_ATOMS // int(frames.n_atoms[rows[0]])))
-        if len(rows) > room:
-            # With those that follow in the file, which of a trajectory are alike.
-            starts = random.choice(len(rows) - 1, room // 2, replace=False)
-            rows = rows[np.unique([starts, starts + 1])]
-        left -= len(rows)
-        if len(rows) > 1:
-            found.append(rows)
-        if left < 2:
-            break
-    return found
+    return sampled_groups(groups.values(), frames.n_atoms, _FRAMES, _MOST_ATOMS, least=2)
