@@ -160,10 +160,9 @@ def test_a_notebook_on_the_site_has_its_outputs() -> None:
 
 def test_the_readmes_activation_is_that_of_the_example() -> None:
     readme, example = (
-        (ROOT / name).read_text(encoding="utf-8")
-        for name in ("README.md", "examples/activation.py")
+        (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "examples/snake.py")
     )
-    (block,) = re.findall(r"```python\n# activation\.py\n(.*?)```", readme, re.DOTALL)
+    (block,) = re.findall(r"```python\n# snake\.py\n(.*?)```", readme, re.DOTALL)
     found: list[dict[str, type[torch.nn.Module]]] = [{}, {}]
     for source, names in zip((block, example), found, strict=True):
         exec(source, names)  # noqa: S102 (the README's own example)

@@ -3,7 +3,7 @@ r"""An activation of your own: a function without arguments that returns a modul
 In this folder:
 
     python -m bench.suite pinn --problem advection-1d --arm featurewise \
-        --arm activation=activation:Snake+featurewise
+        --arm activation=snake:Snake+featurewise
 """
 
 import torch

@@ -1,0 +1,1 @@
+"""Rankings: arms that are tuned alike, scored, and timed to a target, within a given time."""

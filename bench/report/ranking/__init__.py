@@ -1,0 +1,1 @@
+"""The answer of a ranking: standings, and a page of them."""
