@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from claim_simulation import heavy, normal, spreads
@@ -34,16 +34,22 @@ class Design(NamedTuple):
 
 DESIGNS = [Design(1, 5), Design(1, 10), Design(5, 5), Design(5, 10)]
 #: Rankings of each row, by number of arms: the time goes into pairs of arms.
-RANKINGS = {4: 400, 12: 150, 20: 80}
+RANKINGS = {4: 400, 12: 150, 20: 90}
 
 
-def effects(rng: np.random.Generator, arms: int, problems: int, graded: bool) -> np.ndarray:
-    """(problems, arms) true log errors: all equal; or in steps of 1, two arms on each, where the
-    arms differ from problem to problem by a standard deviation of 0.3 around their mean."""
-    if not graded:
-        return np.zeros((problems, arms))
-    around = rng.normal(0, 0.3, (problems, arms))
-    return np.asarray(np.arange(arms) // 2 + around - around.mean(axis=0))
+Truth = Literal["equal", "differing", "graded"]
+
+
+def effects(rng: np.random.Generator, arms: int, problems: int, truth: Truth) -> np.ndarray:
+    """(problems, arms) true log errors.
+
+    ``equal``: all the same. ``differing``: the same on average, with a standard deviation of 1 from
+    problem to problem. ``graded``: on average in steps of 1, two arms on each, with one of 0.3.
+    """
+    scale = {"equal": 0.0, "differing": 1.0, "graded": 0.3}[truth]
+    around = rng.normal(0, scale, (problems, arms))
+    steps = np.arange(arms) // 2 if truth == "graded" else np.zeros(arms)
+    return np.asarray(steps + around - around.mean(axis=0))
 
 
 def drawn(
@@ -66,8 +72,12 @@ def is_wrong(found: list[Rank], truth: np.ndarray) -> bool:
 
 
 class Row(NamedTuple):
-    """Of simulated rankings: the share with a wrong interval, the mean width of the intervals (in
-    ranks, 1 is a single one)."""
+    """Of simulated rankings.
+
+    Attributes:
+        wrong: Share with a wrong interval.
+        width: Mean width of the intervals, in ranks: 1 is a single rank.
+    """
 
     wrong: float
     width: float
@@ -79,14 +89,15 @@ def simulate(
     draw: Draw,
     spread: np.ndarray,
     arms: int,
-    graded: bool,
+    truth: Truth,
     rankings: int,
 ) -> Row:
+    """Rankings of one design."""
     wrong, widths = 0, []
     for _ in range(rankings):
-        truth = effects(rng, arms, design.problems, graded)
-        found = ranks(drawn(rng, design, draw, spread, truth))
-        wrong += is_wrong(found, truth)
+        of_arms = effects(rng, arms, design.problems, truth)
+        found = ranks(drawn(rng, design, draw, spread, of_arms))
+        wrong += is_wrong(found, of_arms)
         widths.append(np.mean([rank.high - rank.low + 1 for rank in found]))
     return Row(wrong / rankings, float(np.mean(widths)))
 
@@ -99,7 +110,7 @@ _MANY = 20_000
 
 def profile_coverage(rng: np.random.Generator, design: Design, studies: int) -> dict[float, float]:
     """In how many studies the band of an arm covers its true profile, at each τ: 4 arms."""
-    truth = effects(rng, 4, design.problems, graded=True)
+    truth = effects(rng, 4, design.problems, "graded")
     spread = np.ones(design.problems)
     population = drawn(rng, Design(design.problems, _MANY), normal, spread, truth)
     within = [np.exp(values - values.min(axis=0)) for values in population]
@@ -134,30 +145,28 @@ def improvement_coverage(
 
 def main() -> None:
     print(
-        "| arms | problems × seeds | values | wrong, equal arms | wrong, graded | width, graded |"
+        "| arms | problems × seeds | values | wrong, equal | wrong, differing | wrong, graded"
+        " | width, graded |"
     )
-    print("|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|")
     for arms, design, (name, draw) in product(RANKINGS, DESIGNS, DRAWS.items()):
-        rows = []
-        for graded in (False, True):
-            of_spreads = [
-                simulate(rng, design, draw, spread, arms, graded, RANKINGS[arms])
-                for rng, (_, spread) in zip(
-                    np.random.default_rng(0).spawn(3), spreads(design.problems), strict=False
+        # Equal spreads are the easy case of several problems.
+        of_design = [spread for _, spread in spreads(design.problems)][-2:]
+        wrong, width = {}, 0.0
+        for truth in get_args(Truth):
+            rows = [
+                simulate(
+                    np.random.default_rng(k), design, draw, spread, arms, truth, RANKINGS[arms]
                 )
+                for k, spread in enumerate(of_design)
             ]
-            rows.append(
-                Row(
-                    max(row.wrong for row in of_spreads),
-                    float(np.mean([row.width for row in of_spreads])),
-                )
-            )
-        equal, graded_row = rows
-        print(
-            f"| {arms} | {design.problems} × {design.seeds} | {name} | {equal.wrong:.1%}"
-            f" | {graded_row.wrong:.1%} | {graded_row.width:.1f} |",
-            flush=True,
-        )
+            wrong[truth] = f"{max(row.wrong for row in rows):.1%}"
+            width = float(np.mean([row.width for row in rows]))
+        if design.problems == 1:
+            wrong["differing"] = "–"
+        cells = " | ".join(wrong.values())
+        head = f"{arms} | {design.problems} × {design.seeds} | {name}"
+        print(f"| {head} | {cells} | {width:.1f} |", flush=True)
     print("\n| problems × seeds |", *(f"profile at τ = {tau} |" for tau in TAUS), end=" ")
     print(*(f"improvement, shift {shift} |" for shift in SHIFTS))
     print("|---" * (1 + len(TAUS) + len(SHIFTS)) + "|")
