@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from bench.execution.limited_child import ChildFailed
 from bench.spec.spec import Spec
 from bench.spec.training import Training
 from bench.store.gc_pause import uncollected
@@ -16,6 +17,8 @@ from bench.store.record import FINAL, Record, decode_result
 from bench.store.store import Store
 from bench.studies.measurement import ALL_S, measure_all
 from bench.studies.plan import Plan
+from bench.studies.side_by_side import slowdown
+from bench.text.errors import BadInput
 from bench.text.formatting import counted
 
 #: Seconds of importing torch and a suite's library, once a process.
@@ -85,6 +88,7 @@ def seconds_of(
     tell: Callable[[str], None],
     together: bool = False,
     limit_s: float = ALL_S,
+    beside: bool = False,
 ) -> dict[str, float | str]:
     """Seconds of each run; where they are unknown, why.
 
@@ -105,6 +109,7 @@ def seconds_of(
         together: Seeds will be trained as one model. Each then lasts its share of the time of all,
             if there are runs that were trained so; else as long as alone, which is more.
         limit_s: How long measuring may take.
+        beside: Measure also how much longer steps take with `jobs` side by side.
 
     Returns:
         Of each spec by its hash seconds, or a reason for a sentence that ends with "because …".
@@ -121,15 +126,28 @@ def seconds_of(
     if kinds:
         tell("measuring a few steps of each problem and model, to say how long it will take")
     measured = measure_all(kinds, limit_s)
+    steppable = [kinds[key] for key, parts in measured.items() if not isinstance(parts, str)]
+    slower = _slowdown(steppable, jobs, tell) if beside else 1.0
 
     def of_parts(spec: Spec) -> float | str:
         parts = measured[_kind(spec, exact=False)]
-        return parts if isinstance(parts, str) else parts.run_s(spec.training)
+        return parts if isinstance(parts, str) else parts.run_s(spec.training) * slower
 
     return {
         name: of_parts(wanted[name]) if seconds is None else seconds
         for name, seconds in found.items()
     }
+
+
+def _slowdown(specs: Sequence[Spec], jobs: int, tell: Callable[[str], None]) -> float:
+    """How many times as long the runs last side by side as alone, measured on the first."""
+    if not specs:
+        return 1.0
+    try:
+        return slowdown(specs[0], jobs)
+    except (BadInput, ChildFailed) as error:
+        tell(f"runs side by side may last longer than estimated: not measured, because {error}")
+        return 1.0
 
 
 class _Timings:

@@ -29,29 +29,10 @@ def test_hours_and_minutes(text: str, hours: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "",
-        "0",
-        "-1",
-        "0h",
-        "inf",
-        "nan",
-        "1e400",
-        "10001",
-        "600001min",
-        "h",
-        "min",
-        "8hh",
-        "8m",
-        "8hmin",
-        "8 hours",
-        "1h30",
-        "2days",
-        "0,5",
-        "٨",
-        "8min5",
-        "1e-400",
-    ],
+    (
+        *("", "0", "-1", "0h", "inf", "nan", "1e400", "10001", "600001min", "h", "min", "8hh"),
+        *("8m", "8hmin", "8 hours", "1h30", "2days", "0,5", "٨", "8min5", "1e-400"),
+    ),
 )
 def test_anything_else_is_one_line_with_the_form(text: str) -> None:
     said = (
