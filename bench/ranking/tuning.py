@@ -140,7 +140,8 @@ class Search:
         return any(
             not (min(line) < float(value) < max(line))
             for name, value in setting.items()
-            if len(line := self._line(setting, name, scores)) > 1
+            if len(self.values.get(name, ())) != 1
+            and len(line := self._line(setting, name, scores)) > 1
         )
 
     def _line(self, setting: Setting, name: str, scores: Mapping[Key, Score]) -> list[float]:
