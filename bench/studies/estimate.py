@@ -17,8 +17,8 @@ from bench.studies.measurement import measure_all
 from bench.studies.plan import Plan
 from bench.text.formatting import counted
 
-#: Importing torch and a suite's library, once a process.
-_START_S = 10.0
+#: Seconds of importing torch and a suite's library, once a process.
+START_S = 10.0
 #: Problems and models that a line names.
 _SPELLED = 3
 
@@ -91,7 +91,7 @@ def estimate(
             unknown.setdefault(seconds, []).append(spec)
         else:
             lasting.append(seconds)
-    together = max(sum(lasting) / max(jobs, 1), *lasting) + _START_S if lasting else 0.0
+    together = max(sum(lasting) / max(jobs, 1), *lasting) + START_S if lasting else 0.0
     return Estimate(together, len(lasting), unknown)
 
 
