@@ -56,10 +56,8 @@ def _entries(kind: str, texts: Sequence[str]) -> list[Contestant]:
     """The arms that texts name, in canonical spelling."""
     found: list[Contestant] = []
     for text in texts:
-        if text.endswith(".toml"):
-            entries = read_entries(Path(text), kind)
-        else:
-            entries = [Contestant(text)]
+        is_file = text.endswith(".toml")
+        entries = read_entries(Path(text), kind) if is_file else [Contestant(text)]
         found += [
             msgspec.structs.replace(
                 entry, arm=str(Variant.parse(entry.arm)), candidate=kind == "candidate"

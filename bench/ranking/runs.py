@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from bench.ranking.ranking import Contestant, Setting, Trial
+from bench.ranking.schedule import Case
 from bench.ranking.tunable import tuned_arm, tuned_training, tuned_values, untuned
 from bench.ranking.tuning import Key, Search, key_of
 from bench.spec.spec import Spec
@@ -16,9 +17,6 @@ from bench.studies.definition import Variant
 from bench.studies.plan import PlannedRun, parse_options, planned_run
 from bench.task import Request, Suite
 from bench.text.errors import BadInput
-
-#: Problem and model, as specs call them.
-Place = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -42,16 +40,16 @@ class Runs:
     words: Sequence[str]
     problems: Sequence[str]
     models: Sequence[str]
-    _made: dict[tuple[Place, str, Key, int, float], PlannedRun] = field(default_factory=dict)
+    _made: dict[tuple[Case, str, Key, int, float], PlannedRun] = field(default_factory=dict)
 
     @functools.cached_property
-    def asked(self) -> Mapping[Place, tuple[str, str]]:
+    def asked(self) -> Mapping[Case, tuple[str, str]]:
         """Problem and model as they were asked for, by what specs call them, in that order.
 
         Raises:
             BadInput: A name is wrong, or two problems have one name.
         """
-        found: dict[Place, tuple[str, str]] = {}
+        found: dict[Case, tuple[str, str]] = {}
         for problem in dict.fromkeys(self.problems):
             for model in dict.fromkeys(self.models):
                 spec = self._run((problem, model), Contestant("baseline"), {}, 0, 1.0).spec
@@ -60,12 +58,12 @@ class Runs:
         return found
 
     def run(
-        self, place: Place, contestant: Contestant, setting: Setting, seed: int, share: float = 1.0
+        self, case: Case, contestant: Contestant, setting: Setting, seed: int, share: float = 1.0
     ) -> PlannedRun:
         """One run.
 
         Args:
-            place: Problem and model, as specs call them.
+            case: Problem and model, as specs call them.
             contestant: The arm.
             setting: What differs from the arm without tuning; empty: nothing.
             seed: The seed.
@@ -74,23 +72,23 @@ class Runs:
         Raises:
             BadInput: The suite cannot do this.
         """
-        key = (place, contestant.arm, key_of(setting), seed, share)
+        key = (case, contestant.arm, key_of(setting), seed, share)
         if key not in self._made:
-            self._made[key] = self._run(self.asked[place], contestant, setting, seed, share)
+            self._made[key] = self._run(self.asked[case], contestant, setting, seed, share)
         return self._made[key]
 
-    def trial(self, place: Place, contestant: Contestant, setting: Setting, seed: int) -> Trial:
+    def trial(self, case: Case, contestant: Contestant, setting: Setting, seed: int) -> Trial:
         """A trial of a setting, at full length."""
-        run = self.run(place, contestant, setting, seed)
+        run = self.run(case, contestant, setting, seed)
         return Trial(run.spec, run.command, setting)
 
-    def plain(self, place: Place, contestant: Contestant) -> Spec:
+    def plain(self, case: Case, contestant: Contestant) -> Spec:
         """The first run of an arm without tuning."""
-        return self.run(place, contestant, {}, 0).spec
+        return self.run(case, contestant, {}, 0).spec
 
-    def search(self, place: Place, contestant: Contestant) -> Search:
+    def search(self, case: Case, contestant: Contestant) -> Search:
         """The settings that an arm tries on a problem and model."""
-        return Search(untuned(contestant, self.plain(place, contestant)), tuned_values(contestant))
+        return Search(untuned(contestant, self.plain(case, contestant)), tuned_values(contestant))
 
     def _run(
         self,

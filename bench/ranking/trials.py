@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
+from bench.ranking.found import Found
 from bench.ranking.ranking import Trial
 from bench.ranking.tuning import Key, Score, key_of
 from bench.store.record import FINAL, Record
@@ -18,9 +19,12 @@ def lacks_selection(record: Record) -> bool:
     return record.status == "done" and SELECTION not in record.metrics
 
 
-def has_ended(record: Record) -> bool:
-    """Whether a trial says something: it is no part of a run that was interrupted."""
-    return record.status != "interrupted"
+def has_ended(record: Record | None) -> bool:
+    """Whether a trial says something, if only that it failed.
+
+    One that was interrupted goes on, and one without its loss on held-out data is run again.
+    """
+    return record is not None and record.status != "interrupted" and not lacks_selection(record)
 
 
 def score(records: Sequence[Record]) -> Score:
@@ -30,28 +34,26 @@ def score(records: Sequence[Record]) -> Score:
         records: One for each seed, of trials that `has_ended`.
 
     Raises:
-        BadInput: A record has no loss on held-out data, or one below 0.
+        BadInput: The loss of a trial on held-out data is below 0.
     """
     losses: list[float] = []
     diverged = failed = 0
     for record in records:
         if record.status not in FINAL:
             failed += 1
-        elif record.status == "diverged":
-            diverged += 1
-        elif (loss := _loss(record)) is None:
+        elif record.status == "diverged" or (loss := _loss(record)) is None:
             diverged += 1
         else:
             losses.append(loss)
     return Score.of(losses, diverged, failed)
 
 
-def scores(trials: Iterable[Trial], records: Mapping[str, Record]) -> dict[Key, Score] | None:
+def scores(trials: Iterable[Trial], found: Found) -> dict[Key, Score] | None:
     """The score of each setting of one arm on one case, in the order in which they were tried.
 
     Args:
         trials: Those of the arm on the case.
-        records: What there is, by hash.
+        found: The records that there are.
 
     Returns:
         ``None`` where a trial has not ended.
@@ -61,7 +63,7 @@ def scores(trials: Iterable[Trial], records: Mapping[str, Record]) -> dict[Key, 
     """
     by_setting: dict[Key, list[Record]] = {}
     for trial in trials:
-        record = records.get(trial.spec.hash)
+        record = found.get(trial.spec.hash)
         if record is None or not has_ended(record):
             return None
         by_setting.setdefault(key_of(trial.setting), []).append(record)
@@ -70,10 +72,6 @@ def scores(trials: Iterable[Trial], records: Mapping[str, Record]) -> dict[Key, 
 
 def _loss(record: Record) -> float | None:
     """The loss on held-out data at the end; ``None`` where it is not finite."""
-    if lacks_selection(record):
-        raise BadInput(
-            f"the run {record.spec_hash} has no {SELECTION!r}, by which settings are selected"
-        )
     loss = record.metrics[SELECTION].final
     if loss is not None and loss < 0:
         raise BadInput(

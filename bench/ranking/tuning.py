@@ -128,7 +128,8 @@ class Search:
             rate = float(setting[RATE]) if hopeless else 0.0
             return score.lost, score.loss, rate, setting != self.untuned
 
-        return dict(min(scores, key=rank))
+        best: Key = min(scores, key=rank)
+        return dict(best)
 
     def at_edge(self, setting: Setting, scores: Mapping[Key, Score]) -> bool:
         """Whether nothing was tried beyond a setting, upwards or downwards in one of its numbers.
