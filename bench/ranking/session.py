@@ -105,12 +105,11 @@ class Session:
         self.store = store
         self.found = Found(store, rerun)
         self.tuned = Tuned(planned.runs, planned.arms, planned.night.cases, self.found)
-        self._begun = time.monotonic()
+        self._begun, self._started = time.monotonic(), timestamp()
         self._scored: dict[tuple[float, int], None] = {}
         self._before: Times | None = None
         if (old := find(store, self.ranking().key)) is not None:
             self._before = old.times
-        self._started = timestamp()
 
     def rounds(self) -> Iterator[Round]:
         """What is to be run, round by round; each is decided by the records of those before it."""
