@@ -102,8 +102,8 @@ def run(
     name = device_name(where.device)
     axes = Axes.of(sorted_.rest[Axes])
     specs = selection.specs(axes, found, name, where.dtype, sorted_.training, sorted_.suite)
-    records, interrupted = find_or_run(found, specs, name, where, decode, progress, embedded=True)
-    if interrupted:
+    records, stopped = find_or_run(found, specs, name, where, decode, progress, embedded=True)
+    if stopped:
         raise KeyboardInterrupt("interrupted; the same call continues")
     kept = Store(where.store)
     found.finish(trained(records, kept), sorted_.suite)

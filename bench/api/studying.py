@@ -141,10 +141,8 @@ def _run(
     store.prepare()
     wanted = plan.specs
     plan = save(plan, store)
-    records, interrupted = find_or_run(
-        suite, wanted, device, where, decode, progress, embedded=True
-    )
-    if interrupted:
+    records, stopped = find_or_run(suite, wanted, device, where, decode, progress, embedded=True)
+    if stopped:
         raise KeyboardInterrupt("interrupted; the same call continues")
     words = [*split_words(part.options), *split_words(plan.options)]
     suite.finish(trained(records, store), parse_options(suite, plan.study, words)[1])

@@ -68,10 +68,10 @@ def _repeat(record: Record, store: Store, device: str) -> int:
 
     store.prepare()
     with make_reporter([record.spec]) as reporter:
-        repeated, interrupted = run_all(
+        repeated, stopped = run_all(
             [record.spec], RunPolicy(store, device, rerun=True), True, reporter
         )
-    if interrupted:
+    if stopped:
         print("bench: interrupted; nothing was compared", file=sys.stderr)
         return EXIT_CODE
     for line in describe_changes(record.environment, repeated[0].environment):

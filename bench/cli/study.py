@@ -110,13 +110,13 @@ def _run_plan(part: Part, plan: Plan, device: str, where: ExecutionOptions, dry_
         return 0
     wanted = plan.specs
     plan = save(plan, store)
-    records, interrupted = find_or_run(suite, wanted, device, where)
-    if interrupted:  # a cluster leaves no time for a report
-        return exit_code(records, interrupted, where)
+    records, stopped = find_or_run(suite, wanted, device, where)
+    if stopped:  # a cluster leaves no time for a report
+        return exit_code(records, stopped is not None, where)
     print_study(plan, store)
     words = [*split_words(part.options), *split_words(plan.options)]
     suite.finish(trained(records, store), parse_options(suite, plan.study, words)[1])
-    return exit_code(records, interrupted, where)
+    return exit_code(records, stopped is not None, where)
 
 
 def print_study(plan: Plan, store: Store) -> Path:

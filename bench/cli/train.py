@@ -63,13 +63,13 @@ def run(namespace: argparse.Namespace) -> int:
     device = device_name(options.device)
     specs = asked(suite, namespace, device)
     with kept_for_results():  # a user's own module may print what it likes
-        records, interrupted = find_or_run(
+        records, stopped = find_or_run(
             suite, specs, device, options, decode if namespace.json else decode_result
         )
     if namespace.json:
         sys.stdout.write(msgspec.json.encode(records).decode() + "\n")
-    if interrupted:  # a cluster leaves no time for tables
-        return exit_code(records, interrupted, options)
+    if stopped:  # a cluster leaves no time for tables
+        return exit_code(records, stopped is not None, options)
     if records and not namespace.json:
         from bench.report.tables import print_tables, render_console
         from bench.store.environment import provenance
@@ -80,7 +80,7 @@ def run(namespace: argparse.Namespace) -> int:
         print(f"{len({r.spec_hash for r in records})} runs in {options.store}. Show one run:")
         print(f"  {command}{out_option(options.store)}")
     suite.finish(trained(records, Store(options.store)), own)
-    return exit_code(records, interrupted, options)
+    return exit_code(records, stopped is not None, options)
 
 
 def asked(suite: Suite, namespace: argparse.Namespace, device: str) -> list[Spec]:

@@ -32,7 +32,7 @@ class Attempts:
         self._refused: dict[str, Claim] = {}
 
     def run(self, unit: Sequence[Spec], interruption: Interruption) -> list[Spec]:
-        """Train what no other process has finished or is training.
+        """Train what no other process has finished or is training, unless the time is over.
 
         Returns:
             The specs that other processes are training.
@@ -51,7 +51,7 @@ class Attempts:
                 claims.callback(claim.release)
                 if self._is_missing(spec):
                     mine.append(spec)
-            if mine:
+            if mine and not self._policy.over:
                 execute_together(mine, self._policy, self._watcher, interruption)
         return held
 

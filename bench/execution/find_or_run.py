@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from bench.execution.options import ExecutionOptions
@@ -13,7 +14,7 @@ from bench.store.record import FINAL, Record, decode_result
 from bench.store.store import Decode, Store
 from bench.task import Batchable, Suite, TrainedRun
 from bench.text.errors import BadInput
-from bench.training.policy import RunPolicy
+from bench.training.policy import RunPolicy, Stopped
 
 
 def find_or_run(
@@ -24,7 +25,10 @@ def find_or_run(
     decode: Decode = decode_result,
     progress: bool = True,
     embedded: bool = False,
-) -> tuple[list[Record], bool]:
+    until: float | None = None,
+    expected_s: Mapping[str, float] = MappingProxyType({}),
+    later_s: float = 0.0,
+) -> tuple[list[Record], Stopped | None]:
     """Run what is missing from the store. The store is made if it is not there.
 
     Args:
@@ -35,9 +39,15 @@ def find_or_run(
         decode: The decoder of `bench.store.record` that reads the records that are found.
         progress: Show progress.
         embedded: See `bench.training.policy.RunPolicy`.
+        until: When the call ends although runs are missing, by `time.time`. Runs are then in
+            processes of their own, so that one that hangs can be ended.
+        expected_s: How long runs are expected to last, by hash. The progress then says when all
+            will end.
+        later_s: How long what the caller does after this is expected to take.
 
     Returns:
-        The records of the wanted runs in order, and whether the call was interrupted.
+        The records of the wanted runs in order, and what stopped the call before all had ended, if
+        anything did: ``signal``, or ``time`` where `until` was given. The same call continues.
 
     Raises:
         BadInput: An option is out of range or asks for what the suite cannot do, or the store
@@ -59,21 +69,24 @@ def find_or_run(
         embedded=embedded,
         timeout_s=options.timeout,
         halve=options.halve_on_oom,
+        until=until,
+        expected_s=dict(expected_s),
     )
     policy.store.prepare()
 
+    from bench.execution.forecast import Forecast
     from bench.execution.progress import make_reporter
     from bench.execution.run_all import run_all
 
     # One run has no others to be protected from it.
     alone = options.jobs == "1" or len(specs) == 1
-    with make_reporter(specs, progress) as reporter:
-        records, interrupted = run_all(
-            specs, policy, alone and policy.timeout_s is None, reporter, decode
-        )
-    if not interrupted:
+    forecast = Forecast(expected_s, policy.jobs, later_s, until) if expected_s else None
+    with make_reporter(specs, progress, forecast) as reporter:
+        unlimited = policy.timeout_s is None and until is None
+        records, stopped = run_all(specs, policy, alone and unlimited, reporter, decode)
+    if stopped is None:
         _say_what_is_old(suite, records)
-    return records, interrupted
+    return records, stopped
 
 
 def trained(records: Sequence[Record], store: Store) -> list[TrainedRun]:

@@ -35,6 +35,7 @@ from bench.spec.spec import Spec
 from bench.store.record import Record, Status, timestamp
 from bench.training.policy import RunPolicy
 from bench.training.signals import EXIT_CODE, GRACE_S, SIGNALS, Interruption
+from bench.training.time_limit import CALL_OVER
 
 #: What a run whose time is over has left to save its state, before its process is killed.
 _OVERTIME_S = 10.0
@@ -80,6 +81,7 @@ class _Worker:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self._kills: str | None = None
+        self._until = policy.until
         self.busy = False
         self.specs: dict[str, Spec] = {}
         self.running: list[str] = []
@@ -100,6 +102,16 @@ class _Worker:
         self.deadline = None
         if message.limit_s is not None:
             self.deadline = time.monotonic() + message.limit_s + _OVERTIME_S
+
+    @property
+    def late(self) -> tuple[Status, str] | None:
+        """What becomes of the runs that it should have ended by now, if there are any."""
+        inside = "inside a step, an evaluation or the building: its process was killed"
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            return "timeout", f"{self.limit_s:g} s were over {inside}"
+        if self.busy and self._until is not None and time.time() > self._until + _OVERTIME_S:
+            return "interrupted", f"{CALL_OVER} {inside}"
+        return None
 
     def rest(self) -> None:
         """Note that it has no unit any more."""
@@ -182,7 +194,9 @@ class Pool:
                         or time.monotonic() > stopped_at + GRACE_S + _MARGIN_S
                     ):
                         break
-                    if not stop:
+                    if self._policy.over and not any(worker.busy for worker in self._workers):
+                        break
+                    if not stop and not self._policy.over:
                         self._hand_out(cores)
                     self._listen(stop)
                     self._end_what_hangs()
@@ -210,12 +224,19 @@ class Pool:
     def _hand_out(self, cores: Sequence[int | None]) -> None:
         """A unit to every worker that has none."""
         for k, worker in enumerate(self._workers):
-            if worker.busy or (unit := self._waiting.next()) is None:
+            if worker.busy or (unit := self._next()) is None:
                 continue
             if not worker.process.is_alive():
                 worker.close()
                 worker = self._workers[k] = _Worker(cores[k], self._policy)
             worker.give(unit)
+
+    def _next(self) -> Sequence[Spec] | None:
+        """The next unit that can end in time; those before it are dropped."""
+        while (unit := self._waiting.next()) is not None:
+            if self._policy.in_time(unit):
+                return unit
+        return None
 
     def _listen(self, stop: bool) -> None:
         """One message of every worker that has sent some."""
@@ -272,16 +293,11 @@ class Pool:
     def _end_what_hangs(self) -> None:
         """Kill the processes whose runs have not ended by their deadline."""
         for worker in self._workers:
-            late = worker.deadline is not None and time.monotonic() > worker.deadline
             # One that has something to say was not heard: this process may have been stopped.
-            if late and not worker.connection.poll():
+            if (outcome := worker.late) is not None and not worker.connection.poll():
                 worker.process.kill()
                 worker.process.join()
-                reason = (
-                    f"{worker.limit_s:g} s were over inside a step, an evaluation or the building:"
-                    " its process was killed"
-                )
-                self._bury(worker, ("timeout", reason))
+                self._bury(worker, outcome)
                 worker.rest()
 
     def _bury(self, worker: _Worker, outcome: tuple[Status, str]) -> None:

@@ -20,22 +20,27 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from bench.execution.forecast import Forecast
 from bench.spec.spec import Spec
 from bench.store.record import Record
 
 
-def make_reporter(specs: Sequence[Spec], wanted: bool = True) -> ProgressReporter:
+def make_reporter(
+    specs: Sequence[Spec], wanted: bool = True, forecast: Forecast | None = None
+) -> ProgressReporter:
     """The reporter that suits where the command or the call was given.
 
     Args:
         specs: What is going to be run or found.
         wanted: Whether progress is to be shown at all; what must be known still is.
+        forecast: Says when all will end, if that is known.
     """
     if not wanted:
         return QuietReporter(specs)
     if _in_notebook():
-        return NotebookReporter(specs)
-    return TerminalReporter(specs) if sys.stderr.isatty() else ProgressReporter(specs)
+        return NotebookReporter(specs, forecast)
+    suitable = TerminalReporter if sys.stderr.isatty() else ProgressReporter
+    return suitable(specs, forecast)
 
 
 def _in_notebook() -> bool:
@@ -51,9 +56,11 @@ class ProgressReporter:
 
     Args:
         specs: What is going to be run or found.
+        forecast: Says when all will end, if that is known.
     """
 
-    def __init__(self, specs: Sequence[Spec]) -> None:
+    def __init__(self, specs: Sequence[Spec], forecast: Forecast | None = None) -> None:
+        self._forecast = forecast
         unique = {spec.hash: spec for spec in specs}
         self._steps = {key: spec.training.total_steps for key, spec in unique.items()}
         self._count = 0
@@ -77,9 +84,13 @@ class ProgressReporter:
 
     def progress(self, spec: Spec, step: int, total: int, loss: float) -> None:
         """A block of steps was done."""
+        if self._forecast is not None:
+            self._forecast.progress(spec.hash, step / total)
 
     def finished(self, record: Record, reused: bool) -> None:
         """A run has ended, or its record was found."""
+        if self._forecast is not None:
+            self._forecast.ended(record, reused)
         if reused:
             self._count += 1
             self._found += 1
@@ -88,7 +99,7 @@ class ProgressReporter:
         self._count += 1
         self.say(
             f"[{self._count}/{len(self._steps)}] {record.spec.title}: {_outcome(record)}"
-            f" in {_seconds(record):.1f} s"
+            f" in {_seconds(record):.1f} s{self._end()}"
         )
 
     def held(self, specs: Sequence[Spec]) -> None:
@@ -103,10 +114,15 @@ class ProgressReporter:
         with contextlib.suppress(OSError):  # runs go on when nobody reads this any more
             print(line, file=sys.stderr, flush=True)
 
+    def _end(self) -> str:
+        """When all will end, as the end of a line."""
+        return "" if self._forecast is None else f"; {self._forecast.text()}"
+
     def _say_found(self) -> None:
         if self._found:
             runs = "run" if self._found == 1 else "runs"
-            self.say(f"[{self._count}/{len(self._steps)}] {self._found} {runs} found in the store")
+            count = f"[{self._count}/{len(self._steps)}]"
+            self.say(f"{count} {self._found} {runs} found in the store{self._end()}")
             self._found = 0
 
 
@@ -120,8 +136,8 @@ class QuietReporter(ProgressReporter):
 class TerminalReporter(ProgressReporter):
     """Bars for the runs and for all of them, with an estimate of what is left."""
 
-    def __init__(self, specs: Sequence[Spec]) -> None:
-        super().__init__(specs)
+    def __init__(self, specs: Sequence[Spec], forecast: Forecast | None = None) -> None:
+        super().__init__(specs, forecast)
         self._console = Console(stderr=True)
         self._bars: dict[str, TaskID] = {}
         self._progress = Progress(
@@ -134,7 +150,7 @@ class TerminalReporter(ProgressReporter):
             transient=True,
         )
         self._overall = self._progress.add_task(
-            f"{len(self._steps)} runs", total=sum(self._steps.values()), loss=""
+            self._description(), total=sum(self._steps.values()), loss=""
         )
 
     def __enter__(self) -> Self:
@@ -147,12 +163,13 @@ class TerminalReporter(ProgressReporter):
 
     def progress(self, spec: Spec, step: int, total: int, loss: float) -> None:
         """A block of steps was done."""
+        super().progress(spec, step, total, loss)
         key = spec.hash
         if key not in self._bars:
             self._bars[key] = self._progress.add_task(spec.title, total=total, loss="")
         before = self._done(self._bars[key])
         self._progress.update(self._bars[key], completed=step, loss=f"loss {loss:.2e}")
-        self._progress.advance(self._overall, step - before)
+        self._progress.update(self._overall, advance=step - before, description=self._description())
 
     def finished(self, record: Record, reused: bool) -> None:
         """A run has ended, or its record was found."""
@@ -161,13 +178,20 @@ class TerminalReporter(ProgressReporter):
         if bar is not None:
             done = self._done(bar)
             self._progress.remove_task(bar)
-        self._progress.advance(self._overall, self._steps[record.spec_hash] - done)
         super().finished(record, reused)
+        self._progress.update(
+            self._overall,
+            advance=self._steps[record.spec_hash] - done,
+            description=self._description(),
+        )
 
     def say(self, line: str) -> None:
         """Print a line above the bars."""
         with contextlib.suppress(OSError):
             self._console.print(line, highlight=False, markup=False)
+
+    def _description(self) -> str:
+        return f"{len(self._steps)} runs{self._end()}"
 
     def _done(self, bar: TaskID) -> float:
         return self._progress.tasks[self._progress.task_ids.index(bar)].completed
@@ -183,8 +207,8 @@ class NotebookReporter(ProgressReporter):
     #: The least time between two updates while steps are done.
     _INTERVAL_S = 0.2
 
-    def __init__(self, specs: Sequence[Spec]) -> None:
-        super().__init__(specs)
+    def __init__(self, specs: Sequence[Spec], forecast: Forecast | None = None) -> None:
+        super().__init__(specs, forecast)
         self._at: dict[str, int] = {}
         self._line = ""
         self._kept: list[str] = []
@@ -206,10 +230,11 @@ class NotebookReporter(ProgressReporter):
 
     def progress(self, spec: Spec, step: int, total: int, loss: float) -> None:
         """A block of steps was done."""
+        super().progress(spec, step, total, loss)
         self._at[spec.hash] = step
         if time.monotonic() - self._updated >= self._INTERVAL_S:
             count = f"[{self._count}/{len(self._steps)}]"
-            self.say(f"{count} {spec.title}: step {step} of {total}, loss {loss:.2e}")
+            self.say(f"{count} {spec.title}: step {step} of {total}, loss {loss:.2e}{self._end()}")
 
     def finished(self, record: Record, reused: bool) -> None:
         """A run has ended, or its record was found."""

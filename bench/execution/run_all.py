@@ -23,7 +23,7 @@ from bench.store.gc_pause import uncollected
 from bench.store.record import FINAL, Record, decode
 from bench.store.store import Decode
 from bench.task import Batchable
-from bench.training.policy import RunPolicy
+from bench.training.policy import RunPolicy, Stopped
 from bench.training.signals import GRACE_S, Interruption
 
 #: Seeds that are one unit at most: each holds a lock, and so a file, open.
@@ -36,7 +36,7 @@ def run_all(
     here: bool,
     reporter: Reporter,
     decode: Decode = decode,
-) -> tuple[list[Record], bool]:
+) -> tuple[list[Record], Stopped | None]:
     """The records of all specs, in order; those that are missing are run.
 
     Specs that mean the same (equal hashes) are run once. A run that is ``done`` or ``diverged`` is
@@ -50,7 +50,9 @@ def run_all(
         decode: Reads a record that is found: of `bench.store.record`.
 
     Returns:
-        The records, without those that an interruption prevented, and whether there was one.
+        The records, without those that an interruption or the end of the policy's time prevented;
+        and which of these there was. At the end of its time a call that has all results was not
+        stopped.
 
     Raises:
         CannotWrite: The store takes no more; what was written stands.
@@ -62,15 +64,21 @@ def run_all(
         wanted.setdefault(name, spec)
     found: dict[str, Record] = {}
     missing: list[Spec] = []
+    left_s = dict(policy.expected_s)
     with uncollected():
         for name, spec in wanted.items():
             record = None if policy.rerun else policy.store.read(name, decode)
             if record is not None and record.status in FINAL:
                 found[name] = record
                 reporter.finished(record, reused=True)
-            else:
-                missing.append(spec)
+                continue
+            missing.append(spec)
+            if record is not None and name in left_s:  # which continues from its last step
+                left_s[name] *= 1 - record.steps_done / spec.training.total_steps
+    policy = dataclasses.replace(policy, expected_s=left_s)
     units = _units(missing, policy.together)
+    if not any(map(policy.in_time, units)):
+        units = []
     interrupted = False
     if units and here:
         policy = dataclasses.replace(policy, jobs=1)
@@ -83,7 +91,12 @@ def run_all(
         done, interrupted = Pool(units, policy, reporter).run()
         found.update(done)
     pairs = zip(names, specs, strict=True)
-    return [found[name].labelled(spec) for name, spec in pairs if name in found], interrupted
+    records = [found[name].labelled(spec) for name, spec in pairs if name in found]
+    stopped: Stopped | None = "signal" if interrupted else None
+    unfinished = any(n not in found or found[n].status == "interrupted" for n in wanted)
+    if policy.until is not None and unfinished and not interrupted:
+        stopped = "time"
+    return records, stopped
 
 
 def _units(specs: Sequence[Spec], together: bool) -> list[list[Spec]]:
@@ -142,9 +155,11 @@ def _run_here(
     attempts = Attempts(policy, watcher, watcher.found)
     with Interruption(None if policy.embedded else GRACE_S) as interruption:
         try:
-            while waiting and not interruption:
+            while waiting and not interruption and not policy.over:
                 if (unit := waiting.next()) is None:
                     time.sleep(0.05)
+                elif not policy.in_time(unit):
+                    continue
                 elif held := attempts.run(unit, interruption):
                     reporter.held(held)
                     waiting.put_off(held)

@@ -25,7 +25,7 @@ from bench.training.loop import RAISED, Log, Outcome, Progress, Stop, Trainer, f
 from bench.training.policy import RunPolicy
 from bench.training.residual_ratio import ratio_warnings
 from bench.training.signals import Interruption
-from bench.training.time_limit import Deadline
+from bench.training.time_limit import CallEnd, Deadline
 
 
 class Watcher(Protocol):
@@ -95,7 +95,8 @@ def execute_together(
         specs: What to run: one, or several of a suite that takes them together.
         policy: Where and how.
         watcher: Told of what happens.
-        interruption: Looked at between steps. What has not begun by then leaves no record.
+        interruption: Looked at between steps, as is the end of the policy's time. What has not
+            begun by then leaves no record.
 
     Raises:
         CannotWrite: A record or the weights of a run cannot be written; its checkpoint stands.
@@ -109,7 +110,7 @@ def execute_together(
     while todo:
         # Taken out, so that nothing of them is on the device any more when others are measured.
         smaller = _halved(_train(todo.pop(0), suite, policy, watcher, interruption))
-        if interruption:
+        if interruption or policy.over:
             return
         release_memory(device)
         todo[:0] = smaller
@@ -184,7 +185,7 @@ def _train(
             return
         watcher.ended(run.finish())
 
-    device, stops = runs[0].device, (interruption, Deadline(limit_s))
+    device, stops = runs[0].device, (interruption, CallEnd(policy.until), Deadline(limit_s))
     with Group(suite, [run.spec for run in runs], device) as group:
         try:
             for run in _endings(runs, group, device, watcher, stops):

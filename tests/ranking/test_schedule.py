@@ -179,7 +179,7 @@ def test_the_most_expensive_case_goes_first_and_one_stays() -> None:
     assert alone.cases == [("p0", "net")]
     assert alone.notes[0].startswith("p1 with net does not fit: it would need about 6.7 h more")
     with pytest.raises(
-        BadInput, match=r"^0\.066667 hours are too short: .*\(p0 with net, .*"
+        BadInput, match=r"^0\.0666667 hours are too short: .*\(p0 with net, .*"
     ) as no:
         plan(240, three)
     hours = re.search(r"needs about ([\d.]+) hours", str(no.value))

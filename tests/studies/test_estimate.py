@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,9 +20,12 @@ from command_server import serve_workers
 from sample_records import SPEC, record
 
 from bench.spec.spec import Spec
-from bench.store.record import Timing
+from bench.spec.training import Training
+from bench.store.record import Record, Timing
 from bench.studies import measurement
-from bench.studies.estimate import Estimate, duration, estimate
+from bench.studies.estimate import Estimate, duration, estimate, seconds_of
+from bench.studies.measurement import Parts
+from bench.training.optimization import Optimization
 
 FULL = msgspec.structs.replace(
     SPEC, axes={"activation": "tanh", "normalization": "denorm", "rescaling": "rescale=1"}
@@ -45,8 +50,10 @@ def test_nothing_to_do_takes_no_time() -> None:
 
 def test_runs_that_failed_or_shared_a_step_tell_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = "bench.studies.estimate.measure_all"
-    monkeypatch.setattr(measured, lambda kinds: dict.fromkeys(kinds, 5.0))
+    parts = Parts(5.0, 0.0, 0.0, 0.0)
+    monkeypatch.setattr(measured, lambda kinds, limit_s: dict.fromkeys(kinds, parts))
     for useless in (
+        record(FULL, timing=SECONDS, status="diverged", steps_done=3),
         record(FULL, timing=SECONDS, status="failed"),
         record(FULL, timing=SECONDS, environment={"seeds_together": 3}),
         record(msgspec.structs.replace(FULL, model="fnn:80x6"), timing=SECONDS),
@@ -56,14 +63,63 @@ def test_runs_that_failed_or_shared_a_step_tell_nothing(monkeypatch: pytest.Monk
         assert len(said) == 1
 
 
+def lasting(spec: Spec, records: Sequence[Record], jobs: int = 1, together: bool = False) -> float:
+    seconds = seconds_of([spec], records, jobs, pytest.fail, together)[spec.hash]
+    assert isinstance(seconds, float)
+    return seconds
+
+
+def test_a_run_of_another_length_lasts_its_share() -> None:
+    known = [record(FULL, timing=SECONDS)]
+    for factor in (0.5, 2):
+        training = msgspec.structs.replace(
+            FULL.training, steps=int(FULL.training.steps * factor), evaluations=41, lr=0.5
+        )
+        of_length = msgspec.structs.replace(FULL, training=training)
+        assert lasting(of_length, known) == 2 + 90 * factor + 8 * 42 / 21
+        # One of the same length knows better.
+        equal = record(of_length, timing=Timing(1, 1, 1, 1, 1, 1, 1), steps_done=training.steps)
+        assert lasting(of_length, [*known, equal]) == 3
+
+
+def test_steps_of_another_optimiser_tell_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = "bench.studies.estimate.measure_all"
+    monkeypatch.setattr(
+        measured, lambda kinds, limit_s: dict.fromkeys(kinds, Parts(1.0, 0.0, 0.0, 3.0))
+    )
+    mixed = msgspec.structs.replace(FULL, training=Training(steps=10, lbfgs_steps=10))
+    known = [record(FULL, timing=SECONDS)]
+    assert seconds_of([mixed], known, 1, lambda _: None) == {mixed.hash: 31.0}
+    assert lasting(mixed, [*known, record(mixed, timing=SECONDS, steps_done=20)]) == 100
+
+
+def test_runs_with_as_many_side_by_side_come_first() -> None:
+    def of(jobs: int, train_s: float) -> Record:
+        timing = Timing(0.0, train_s, 0.0, 1.0, 1.0, 1.0, 10)
+        return record(FULL, timing=timing, environment={"jobs": jobs})
+
+    known = [of(1, 10.0), of(1, 10.0), of(2, 17.0)]
+    assert lasting(FULL, known, jobs=2) == 17
+    assert lasting(FULL, known, jobs=1) == 10
+    assert lasting(FULL, known[:2], jobs=2) == 10
+
+
+def test_seeds_that_are_trained_together_last_their_share() -> None:
+    alone = record(FULL, timing=SECONDS)
+    shared = record(FULL, timing=SECONDS, environment={"seeds_together": 5})
+    assert lasting(FULL, [alone, shared], together=True) == 20
+    assert lasting(FULL, [alone, shared]) == 100
+    assert lasting(FULL, [alone], together=True) == 100
+
+
 def test_arms_that_differ_in_their_normalisation_are_measured_apart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     measured: list[Spec] = []
 
-    def fake(kinds: Mapping[bytes, Spec]) -> Mapping[bytes, float]:
+    def fake(kinds: Mapping[bytes, Spec], limit_s: float) -> Mapping[bytes, Parts]:
         measured.extend(kinds.values())
-        return dict.fromkeys(kinds, 1.0)
+        return dict.fromkeys(kinds, Parts(1.0, 0.0, 0.0, 0.0))
 
     monkeypatch.setattr("bench.studies.estimate.measure_all", fake)
     axes = [
@@ -97,17 +153,54 @@ def toy_spec(fail: str | None = None, model: str = "net") -> Spec:
     )
 
 
+def measured(spec: Spec) -> Parts:
+    return msgspec.convert(measurement.measure(msgspec.to_builtins(spec)), Parts)
+
+
 def test_steps_are_measured(toy: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOY_DELAY", "0.01")
-    spec = msgspec.to_builtins(toy_spec())
-    assert 3 < measurement.measure(spec) < 30  # 300 steps of 10 ms; a busy machine adds to them
+    parts = measured(toy_spec())
+    assert 0.01 < parts.adam_s < 0.1  # a busy machine adds to it
+    assert parts.lbfgs_s == 0
+    assert 3 < parts.run_s(toy_spec().training) < 30
+
+
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("adam", [300, 0])
+def test_steps_of_both_optimisers_are_measured(
+    toy: None, monkeypatch: pytest.MonkeyPatch, slow: bool, adam: int
+) -> None:
+    """One of L-BFGS evaluates the loss several times. Adam's may be too slow to be all done."""
+    if slow:
+        monkeypatch.setenv("TOY_DELAY", "0.05")
+        monkeypatch.setattr(measurement, "_STEPPING_S", 0.12)
+    stepped: list[str] = []
+    for name in ("_adam_step", "_lbfgs_step"):
+
+        def note(self: Optimization, losses: Any, name: str = name, step: Any = None) -> Any:
+            stepped.append(name)
+            return step(self, losses)
+
+        step = getattr(Optimization, name)
+        monkeypatch.setattr(Optimization, name, functools.partialmethod(note, step=step))
+    spec = toy_spec()
+    training = msgspec.structs.replace(spec.training, steps=adam, lbfgs_steps=20)
+    parts = measured(msgspec.structs.replace(spec, training=training))
+    assert (parts.adam_s > 0) == ("_adam_step" in stepped) == (adam > 0)
+    assert parts.lbfgs_s > 0
+    assert stepped.count("_lbfgs_step") > 1
+
+
+def test_the_parts_of_a_run_add_up() -> None:
+    training = Training(steps=100, lbfgs_steps=7, evaluations=4)
+    assert Parts(1.0, 2.0, 0.5, 3.0).run_s(training) == 1 + 5 * 2 + 100 * 0.5 + 7 * 3
 
 
 def test_slow_steps_are_few(toy: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOY_DELAY", "0.5")
     monkeypatch.setattr(measurement, "_STEPPING_S", 0.05)
     start = time.perf_counter()
-    assert measurement.measure(msgspec.to_builtins(toy_spec())) > 150  # 300 steps
+    assert measured(toy_spec()).run_s(toy_spec().training) > 150  # 300 steps
     assert time.perf_counter() - start < 4  # two steps instead of ten
 
 
@@ -153,13 +246,11 @@ def test_all_measurements_together_have_a_limit_and_are_made_once(
     toy: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kinds = {b"one": toy_spec(), b"other": toy_spec(model="other")}
-    monkeypatch.setattr(measurement, "ALL_S", 0.0)
-    assert set(measurement.measure_all(kinds).values()) == {
+    assert set(measurement.measure_all(kinds, 0.0).values()) == {
         "the measurements before it took more than 0 s"
     }
-    monkeypatch.setattr(measurement, "ALL_S", 100.0)
     found = measurement.measure_all(kinds)
-    assert all(isinstance(seconds, float) for seconds in found.values())
+    assert all(isinstance(parts, Parts) for parts in found.values())
     monkeypatch.setattr(measurement, "LimitedChild", contextlib.nullcontext)  # starts nothing
     assert measurement.measure_all(kinds) == found
 
