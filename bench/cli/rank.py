@@ -65,20 +65,24 @@ def run(namespace: argparse.Namespace) -> int:
     sessions = plan_sessions(given, training, where, _tell)
     seconds = seconds_of_hours(given.hours)
     for session in sessions:
-        for line in describe(session, seconds / 3600):
+        for line in describe(session):
             _tell(line)
-    _tell(f"all ends about {clock(sum(session.remaining_s() for session in sessions))}")
+    remaining_s = sum(session.remaining_s() for session in sessions)
+    _tell(
+        f"all ends about {clock(remaining_s)}; what time is left goes into further seeds, up to"
+        f" {given.seeds}, until {clock(begun + seconds - time.time())}"
+    )
     if namespace.dry_run:
         return 0
-    rankings, ended = go_on(sessions, device_name(where.device), where, begun + seconds)
+    rankings, stopped = go_on(sessions, device_name(where.device), where, begun + seconds)
     store = Store(where.store)
-    if ended == "interrupted":
+    if stopped == "signal":
         _tell("interrupted; the same command continues. The answer so far:")
         for ranking in rankings:
             _tell(f"  python -m bench.suite report --ranking {ranking.key}{out_option(store.root)}")
         return EXIT_CODE
-    if ended == "time":
-        _tell("the time is over; the same command continues")
+    if stopped == "time":
+        _tell("the time is over; the same command, with more --hours, continues")
     for ranking in rankings:
         print_answer(ranking, store)
     failed = [counts for session in sessions if (counts := without_result_in(session))]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -15,21 +15,15 @@ from bench.ranking.ranking import Ranking
 from bench.ranking.session import Round, Session
 from bench.ranking.trials import SELECTION
 from bench.spec.spec import Spec
+from bench.store.record import Record
 from bench.store.store import Store
 from bench.studies.estimate import duration
 from bench.text.formatting import counted
-
-#: How a night ended: all has been run, the time was over, or someone stopped it.
-Ended = Literal["done", "time", "interrupted"]
+from bench.training.policy import Stopped
 
 
-def describe(session: Session, hours: float) -> list[str]:
-    """What a session is going to do, in lines for people.
-
-    Args:
-        session: The session.
-        hours: How long all sessions may take.
-    """
+def describe(session: Session) -> list[str]:
+    """What a session is going to do, in lines for people."""
     planned, night = session.planned, session.planned.night
     cases = ", ".join(
         problem if len({m for _, m in night.cases}) == 1 else f"{problem} with {model}"
@@ -43,8 +37,7 @@ def describe(session: Session, hours: float) -> list[str]:
         f"on {counted(len(night.cases), 'case')} of {planned.runs.suite.name} under the budget"
         f" {night.budget!r}: {cases}",
         f"{counted(trials, 'trial')} and those beside the best, {counted(night.seeds, 'seed')}"
-        f" scored, {lengths}: about {duration(night.seconds)} of {hours:g} h with"
-        f" {planned.jobs} at a time",
+        f" scored, {lengths}: about {duration(night.seconds)} with {planned.jobs} at a time",
         *night.notes,
     ]
 
@@ -60,10 +53,10 @@ def go_on(
     sessions: Sequence[Session],
     device: str,
     where: ExecutionOptions,
-    until: float,
+    until: float | None,
     progress: bool = True,
     embedded: bool = False,
-) -> tuple[list[Ranking], Ended]:
+) -> tuple[list[Ranking], Stopped | None]:
     """Work on rankings until all has been run, the time is over, or someone stops it.
 
     A round of the first is followed by the same of the second, so that each has an answer when the
@@ -73,12 +66,12 @@ def go_on(
         sessions: The rankings.
         device: Resolved name of the device.
         where: Where runs are carried out and kept.
-        until: When the time is over, in seconds since the epoch.
+        until: When the time is over, by `time.time`; ``None``: never.
         progress: Show progress.
         embedded: See `bench.training.policy.RunPolicy`.
 
     Returns:
-        The rankings as they are in the store, and how the night ended.
+        The rankings as they are in the store, and what stopped the night, if anything did.
 
     Raises:
         BadInput: The suite does not say by what settings are selected, or a ranking that is in the
@@ -88,15 +81,25 @@ def go_on(
     Store(where.store).prepare()
     for session in sessions:
         session.save()
-    ended: Ended = "done"
+    stopped: Stopped | None = None
     for session, round_ in _interleaved(sessions):
         session.save()
-        _say(sessions, session, round_)
-        ended = _run(session, round_, device, where, until, progress, embedded)
+        later_s = _say(sessions, session, round_)
+        call = functools.partial(
+            find_or_run,
+            session.planned.runs.suite,
+            device=device,
+            progress=progress,
+            embedded=embedded,
+            until=until,
+            expected_s=session.expected_s(round_.specs),
+            later_s=later_s,
+        )
+        stopped = _run(session, round_, where, call)
         session.save()
-        if ended != "done":
+        if stopped is not None:
             break
-    return [session.save(ended=True) for session in sessions], ended
+    return [session.save(ended=True) for session in sessions], stopped
 
 
 def without_result_in(session: Session) -> str:
@@ -119,40 +122,29 @@ def _interleaved(sessions: Sequence[Session]) -> Iterator[tuple[Session, Round]]
 def _run(
     session: Session,
     round_: Round,
-    device: str,
     where: ExecutionOptions,
-    until: float,
-    progress: bool,
-    embedded: bool,
-) -> Ended:
+    call: Callable[..., tuple[list[Record], Stopped | None]],
+) -> Stopped | None:
     """Carry out a round; what there is of it is taken, however it ends."""
-    stale = session.stale(round_)
-    calls: list[tuple[Sequence[Spec], ExecutionOptions]] = [(round_.specs, where)]
-    if stale:
+    parts: list[tuple[Sequence[Spec], ExecutionOptions]] = [(round_.specs, where)]
+    if stale := session.stale(round_):
         print(
             f"bench: {counted(len(stale), 'trial')} without {SELECTION!r}, made by older code:"
             " run again",
             file=sys.stderr,
         )
-        calls.insert(0, (stale, msgspec.structs.replace(where, rerun=True)))
-    for specs, options in calls:
-        records, interrupted = find_or_run(
-            session.planned.runs.suite,
-            specs,
-            device,
-            options,
-            progress=progress,
-            embedded=embedded,
-        )
+        parts.insert(0, (stale, msgspec.structs.replace(where, rerun=True)))
+    for specs, options in parts:
+        records, stopped = call(specs=specs, options=options)
         session.found.add(records)
-        if interrupted:
-            return "interrupted"
+        if stopped is not None:
+            return stopped
     session.check(round_)
-    return "done"
+    return None
 
 
-def _say(sessions: Sequence[Session], session: Session, round_: Round) -> None:
-    """Say what is run next, and when all will end."""
+def _say(sessions: Sequence[Session], session: Session, round_: Round) -> float:
+    """Say what is run next, and when all will end; returns the seconds of what comes after it."""
     missing = {s.hash for s in round_.specs if not session.found.has_result(s.hash)}
     remaining_s = sum(one.remaining_s() for one in sessions)
     end = f"all ends about {clock(remaining_s)}" if round_.planned else "in the time that is left"
@@ -162,3 +154,6 @@ def _say(sessions: Sequence[Session], session: Session, round_: Round) -> None:
         file=sys.stderr,
         flush=True,
     )
+    expected = session.expected_s(round_.specs)
+    round_s = sum(expected[name] for name in missing) / session.planned.jobs
+    return max(remaining_s - round_s, 0.0)

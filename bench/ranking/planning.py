@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from bench.execution.options import ExecutionOptions, device_name
@@ -12,7 +12,7 @@ from bench.plugins import load_suite, suite_names, working_suites
 from bench.ranking.contestants import contestants
 from bench.ranking.found import Found
 from bench.ranking.options import AUTO, RankOptions, seconds_of_hours
-from bench.ranking.ranking import Contestant
+from bench.ranking.ranking import TRIAL_SEEDS, Contestant
 from bench.ranking.runs import Runs
 from bench.ranking.schedule import Costs, Key, costs_of, plan_night
 from bench.ranking.session import Planned, Session, runs_done
@@ -40,11 +40,13 @@ class Question:
         suite: The suite.
         arms: The reference first, then the candidates.
         choices: The runs under each budget that may be taken, the preferred one first.
+        notes: What was left out, in sentences.
     """
 
     suite: Suite
     arms: Sequence[Contestant]
     choices: Sequence[Runs]
+    notes: Sequence[str]
 
 
 def plan_sessions(
@@ -71,13 +73,20 @@ def plan_sessions(
     device = device_name(where.device)
     store = Store(where.store)
     asked = contestants(given.candidates, given.against)
+    told: set[str] = set()
+
+    def tell_once(message: str) -> None:
+        if message not in told:
+            told.add(message)
+            tell(message)
+
     # All are checked before the first is measured, which takes a while.
     questions = [
         _question(suite, asked, given, training, device, where.dtype) for suite in _suites(given)
     ]
     seconds = seconds_of_hours(given.hours) / len(questions)
     return [
-        _session(question, given, training, where, device, store, seconds, tell)
+        _session(question, given, training, where, device, store, seconds, tell_once)
         for question in questions
     ]
 
@@ -128,24 +137,28 @@ def _question(
         )
         for budget in budgets
     ]
-    kept = arms if given.against else _distinct(arms, choices[0])
+    kept, notes = (arms, []) if given.against else _distinct(arms, choices[0])
     for runs in choices:
-        for case in runs.asked:
-            for arm in kept:
-                # Every arm is specified at all of its first settings, so that none fails later.
-                for setting in runs.search(case, arm).first():
-                    runs.run(case, arm, setting, 0)
-    return Question(suite, kept, choices)
+        _first(runs, kept)  # so that what the suite refuses is refused now
+    return Question(suite, kept, choices, notes)
 
 
-def _distinct(arms: Sequence[Contestant], runs: Runs) -> list[Contestant]:
-    """The arms without those known ones that are the same run as another on every case."""
-    kept: dict[tuple[str, ...], Contestant] = {}
+def _distinct(arms: Sequence[Contestant], runs: Runs) -> tuple[list[Contestant], list[str]]:
+    """The arms without the known ones that are the same run as another on every case.
+
+    Returns:
+        The arms, and a sentence for each that is left out.
+    """
+    kept: list[Contestant] = []
+    first: dict[tuple[str, ...], Contestant] = {}
+    notes: list[str] = []
     for arm in arms:
-        same = tuple(runs.plain(case, arm).hash for case in runs.asked)
-        if arm.candidate or same not in kept:
-            kept.setdefault((*same, arm.arm) if same in kept else same, arm)
-    return list(kept.values())
+        same = first.setdefault(tuple(runs.plain(case, arm).hash for case in runs.asked), arm)
+        if same is arm or arm.candidate:
+            kept.append(arm)
+        else:
+            notes.append(f"{arm.label} is left out: it is the same run as {same.label} everywhere")
+    return kept, notes
 
 
 def _session(
@@ -158,19 +171,23 @@ def _session(
     seconds: float,
     tell: Callable[[str], None],
 ) -> Session:
-    jobs = where.jobs_on(device)
+    jobs, together = where.jobs_on(device), where.together_on(device)
     found = Found(store, where.rerun)
+    with uncollected():
+        records = list(store.records(decode_result))
     budgets: list[tuple[str, Costs]] = []
     notes: dict[str, list[str]] = {}
     for runs in question.choices:
-        costs, left_out = _costs(runs, question.arms, store, jobs, tell)
+        first = _first(runs, question.arms)
+        specs = [spec for of_arm in first.values() for spec in of_arm]
+        costs, left_out = costs_of(first, seconds_of(specs, records, jobs, tell, together))
         tuned = Tuned(runs, question.arms, costs.cases, found)
         done = runs_done(tuned, costs.run_s, given.seeds)
         budgets.append((runs.budget, replace(costs, done=done)))
         notes[runs.budget] = left_out
     several = len(question.arms) > 2
     night = plan_night(budgets, jobs, seconds, given.seeds, several)
-    night = replace(night, notes=[*notes[night.budget], *night.notes])
+    night = replace(night, notes=[*question.notes, *notes[night.budget], *night.notes])
     (runs,) = (one for one in question.choices if one.budget == night.budget)
     planned = Planned(
         runs=runs,
@@ -187,20 +204,16 @@ def _session(
     return Session(planned, store, where.rerun)
 
 
-def _costs(
-    runs: Runs, arms: Iterable[Contestant], store: Store, jobs: int, tell: Callable[[str], None]
-) -> tuple[Costs, list[str]]:
-    """What the runs cost, and a sentence for each case of unknown cost."""
-    first: dict[Key, list[Spec]] = {}
-    for case in runs.asked:
-        for arm in arms:
-            settings = runs.search(case, arm).first()
-            first[*case, arm.arm] = [runs.run(case, arm, one, 0).spec for one in settings]
-    specs = {spec.hash: spec for of_arm in first.values() for spec in of_arm}
-    with uncollected():
-        records = list(store.records(decode_result))
-    seconds: Mapping[str, float | str] = seconds_of(list(specs.values()), records, jobs, tell)
-    return costs_of(first, seconds)
+def _first(runs: Runs, arms: Iterable[Contestant]) -> dict[Key, list[Spec]]:
+    """The first trials of each arm and case on one seed."""
+    return {
+        (*case, arm.arm): [
+            runs.run(case, arm, setting, TRIAL_SEEDS[0]).spec
+            for setting in runs.search(case, arm).first()
+        ]
+        for case in runs.asked
+        for arm in arms
+    }
 
 
 def name_of(arms: Sequence[Contestant]) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -47,7 +48,7 @@ class Round(NamedTuple):
         title: What they are, for people.
         specs: In the order in which they are begun.
         trials: Whether arms are tuned by them.
-        planned: Whether they belong to the plan, and not to the time that is left.
+        planned: Whether they belong to the plan, and are not for the time that is left.
     """
 
     title: str
@@ -171,8 +172,40 @@ class Session:
     def remaining_s(self) -> float:
         """Seconds until all of the plan has been run."""
         planned = self.planned
-        done = runs_done(self.tuned, planned.costs.run_s, planned.most_seeds)
-        return remaining_s(planned.night, planned.costs, planned.jobs, done)
+        costs = replace(planned.costs, run_s=self._run_s())
+        done = runs_done(self.tuned, costs.run_s, planned.most_seeds)
+        return remaining_s(planned.night, costs, planned.jobs, done)
+
+    def expected_s(self, specs: Iterable[Spec]) -> dict[str, float]:
+        """How long runs are expected to last, by hash."""
+        run_s = self._run_s()
+        found: dict[str, float] = {}
+        for spec in specs:
+            case = (spec.problem, spec.model)
+            # An arm without a cost of its own is the same run as another on the case.
+            of_case = [seconds for key, seconds in run_s.items() if key[:2] == case]
+            whole_s = run_s.get((*case, spec.arm), max(of_case))
+            found.setdefault(spec.hash, whole_s * self._share(spec))
+        return found
+
+    def _run_s(self) -> dict[Key, float]:
+        """Seconds of a run at full length: of those of this session, if there are any."""
+        made: dict[Key, list[float]] = {}
+        for record in self.found.made():
+            spec, timing = record.spec, record.timing
+            key = (spec.problem, spec.model, spec.arm)
+            if record.status == "done" and key in self.planned.costs.run_s:
+                seconds = timing.build_s + timing.train_s + timing.evaluate_s
+                whole_s = seconds / self._share(spec) / record.seeds_together
+                made.setdefault(key, []).append(whole_s)
+        shown = {key: statistics.median(seconds) for key, seconds in made.items()}
+        return {**self.planned.costs.run_s, **shown}
+
+    def _share(self, spec: Spec) -> float:
+        """Length of a run, in shares of the budget's steps."""
+        (arm,) = (one for one in self.planned.arms if one.arm == spec.arm)
+        whole = self.planned.runs.plain((spec.problem, spec.model), arm)
+        return spec.training.total_steps / whole.training.total_steps
 
     @cached_property
     def key(self) -> str:
