@@ -26,13 +26,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+#: The name under which the harness records `Evaluation.selection`.
+SELECTION = "selection"
+#: What the harness itself enters in a row of a run's history.
+RESERVED = ("step", "seconds", SELECTION)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Metrics of a task in its present state.
 
     Attributes:
-        metrics: Metrics by name, in the labels' own units.
-        selection: Loss on held-out data, by which the best state is chosen; never a test error.
+        metrics: Metrics by name, in the labels' own units; none has a name of `RESERVED`.
+        selection: Loss on held-out data, by which the best state and a setting are chosen; never a
+            test error. It is in the labels' own units and has weights that no technique changes, so
+            that the same predictions have the same one whatever the network is trained to minimise.
+            The harness records it as the metric `SELECTION`.
     """
 
     metrics: Mapping[str, float]
@@ -87,7 +96,7 @@ class Task(Protocol):
         """JSON values for the record: numbers of points and parameters, engine, ground truth."""
 
     def unit(self, metric: str) -> str:
-        """Unit of a metric or loss term."""
+        """Unit of a metric or loss term, `SELECTION` among them."""
 
     def step(self) -> Mapping[str, Tensor]:
         """One optimisation step.

@@ -14,6 +14,7 @@ from bench.plugins import load_suite
 from bench.spec.versions import redefinitions
 from bench.store.record import FINAL, Record
 from bench.store.store import DEFAULT_OUT, Store
+from bench.task import SELECTION
 from bench.text.errors import BadInput
 from bench.text.formatting import number
 from bench.training.policy import RunPolicy
@@ -90,6 +91,8 @@ def differences(record: Record, repeated: Record) -> list[str]:
     if repeated.status != record.status:
         lines.append(f"status: {record.status}, now {repeated.status} ({repeated.reason})")
     for name in {**record.metrics, **repeated.metrics}:
+        if name == SELECTION and name not in record.metrics:
+            continue  # of before the harness recorded it
         one, other = (
             None if (metric := r.metrics.get(name)) is None else metric.final
             for r in (record, repeated)

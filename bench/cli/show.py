@@ -10,6 +10,7 @@ from typing import Any
 from bench.report.start import measured_slope, pre_activations, signal_at_start
 from bench.store.record import Record, encode
 from bench.store.store import DEFAULT_OUT, Store, out_option
+from bench.task import SELECTION
 from bench.text.formatting import number
 
 
@@ -66,7 +67,9 @@ def describe(record: Record, where: str = "") -> list[str]:
         final, best = number(metric.final), number(metric.best)
         lines.append(f"{name:<{width}}  {final:>10}  {best:>10}  {record.units.get(name, '')}")
     if record.best_step is not None:
-        lines.append(f"best: where the held-out loss was lowest, step {record.best_step}")
+        # Of what a run of before `selection` was recorded was selected by, its record has no value.
+        by = SELECTION if SELECTION in record.metrics else "the held-out loss"
+        lines.append(f"best: where {by} was lowest, step {record.best_step}")
     return lines
 
 

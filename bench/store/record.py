@@ -21,7 +21,7 @@ FINAL: tuple[Status, ...] = ("done", "diverged")
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """One metric's value at the end, and where the held-out loss was lowest.
+    """One metric's value at the end, and where the metric ``selection`` was lowest.
 
     ``None`` stands for a value that is not finite or was never reached.
     """
@@ -64,8 +64,10 @@ class Record(msgspec.Struct, frozen=True):
         status: How it ended.
         reason: Why the status is not ``done``.
         steps_done: Optimisation steps done.
-        best_step: Step at which the held-out loss was lowest.
-        metrics: Metrics by name, in the labels' own units, whatever the rescaling.
+        best_step: Step at which ``selection`` was lowest.
+        metrics: Metrics by name, in the labels' own units, whatever the rescaling, and the held-out
+            loss ``selection``, by which the best state and a setting are chosen
+            (`bench.task.Evaluation`); records of before it had a name lack it.
         units: Unit of each metric.
         losses: Training loss terms by name at the steps ``step``.
         history: Metrics by name at the steps ``step`` and training seconds ``seconds``.

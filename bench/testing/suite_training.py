@@ -15,6 +15,7 @@ from bench.spec.randomness import global_state, set_global_state
 from bench.store import checkpoint
 from bench.store.store import Store
 from bench.store.weights import load_weights, save_weights
+from bench.task import RESERVED, SELECTION
 from bench.testing.states import bits, differences
 from bench.testing.suite_requests import STEPS, Requests, suite_of
 from bench.testing.suite_trace import CPU, Trace, apart, built, evaluated, steps, trained
@@ -49,11 +50,13 @@ class TrainingContract(Requests):
         suite = suite_of(token)
         with built(suite, self.spec(suite)) as task:
             found, losses = evaluated(task), task.step()
-            for name, value in {**found.metrics, "selection": found.selection}.items():
+            for name, value in {**found.metrics, SELECTION: found.selection}.items():
                 assert isinstance(value, float), (
                     f"suite {token!r}: the metric {name!r} is {type(value).__name__}, not a float"
                 )
-            for name in (*found.metrics, *losses):
+            taken = sorted(found.metrics.keys() & set(RESERVED))
+            assert not taken, f"suite {token!r}: the harness itself records {taken}"
+            for name in (*found.metrics, SELECTION, *losses):
                 unit = task.unit(name)
                 assert isinstance(unit, str) and unit, (
                     f"suite {token!r}: {name!r} has no unit; that of a plain number is '1'"

@@ -18,7 +18,7 @@ from bench.spec.randomness import global_state, set_global_state
 from bench.spec.training import Training
 from bench.spec.user_frames import is_own, place_of
 from bench.store.record import Metric, Status, Timing
-from bench.task import Batch, Diagnosis, Scaled, Task
+from bench.task import RESERVED, SELECTION, Batch, Diagnosis, Evaluation, Scaled, Task
 from bench.text.errors import one_line, typed
 from bench.training.device import StepTimer, is_out_of_memory
 
@@ -49,8 +49,7 @@ class Log:
     Attributes:
         step: Steps done.
         losses: Loss terms by name, sampled every so many steps.
-        history: Metrics by name, a row for each evaluation.
-        selection: Held-out loss of each row of `history`.
+        history: Metrics by name, a row for each evaluation, with its `RESERVED` columns.
         step_seconds: Time of every step.
         evaluate_seconds: Time of all evaluations.
         start: The task's diagnosis before the first step.
@@ -60,16 +59,36 @@ class Log:
     step: int = 0
     losses: dict[str, list[float | None]] = field(default_factory=dict)
     history: dict[str, list[float | None]] = field(default_factory=dict)
-    selection: list[float] = field(default_factory=list)
     step_seconds: list[float] = field(default_factory=list)
     evaluate_seconds: float = 0.0
     start: dict[str, Any] = field(default_factory=dict)
     resumed: int = 0
 
+    @property
+    def selection(self) -> list[float | None]:
+        """Held-out loss of each row of `history`; ``None`` where it is not finite."""
+        return self.history.get(SELECTION, [])
+
     def best_row(self) -> int | None:
         """The row of `history` with the lowest held-out loss."""
-        rows = [row for row, value in enumerate(self.selection) if math.isfinite(value)]
-        return min(rows, key=self.selection.__getitem__, default=None)
+        known = [(value, row) for row, value in enumerate(self.selection) if value is not None]
+        return min(known)[1] if known else None
+
+    def enter(self, seconds: float, result: Evaluation) -> None:
+        """Add a row to the history.
+
+        Args:
+            seconds: Time of all steps so far.
+            result: Of the evaluation.
+
+        Raises:
+            ValueError: A metric has the name of a column that the harness enters.
+        """
+        if taken := sorted(result.metrics.keys() & set(RESERVED)):
+            raise ValueError(f"a metric is called {taken[0]!r}, as what the harness records")
+        own = {"step": float(self.step), "seconds": seconds}
+        for name, value in {**own, **result.metrics, SELECTION: result.selection}.items():
+            self.history.setdefault(name, []).append(_finite(value))
 
     def metrics(self) -> dict[str, Metric]:
         """Final and best value of every metric."""
@@ -247,9 +266,9 @@ class Trainer:
     def end(self) -> None:
         """End after the last step."""
         self.outcome = "done", None
-        if not math.isfinite(self.log.selection[-1]):
+        if self.log.selection[-1] is None:
             # A loss is that before its step: the last step shows in the evaluation alone.
-            reason = f"the held-out loss was {self.log.selection[-1]} at step {self.log.step}"
+            reason = f"the held-out loss was not finite at step {self.log.step}"
             self.outcome = "diverged", reason
             return
         last, scale = self.log.losses["loss"][-1], self._scale()
@@ -317,14 +336,7 @@ class Trainer:
         with self._apart():
             result = self.task.evaluate()
         self.log.evaluate_seconds += time.perf_counter() - start
-        row = {
-            "step": float(self.log.step),
-            "seconds": sum(self.log.step_seconds),
-            **result.metrics,
-        }
-        for name, value in row.items():
-            self.log.history.setdefault(name, []).append(_finite(value))
-        self.log.selection.append(result.selection)
+        self.log.enter(sum(self.log.step_seconds), result)
 
     @contextlib.contextmanager
     def _apart(self) -> Iterator[None]:

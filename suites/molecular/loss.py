@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.task import SELECTION
 from suites.molecular.protocols import Protocol
 
 
@@ -117,7 +118,7 @@ class EnergyForceLoss:
 
     def unit(self, name: str) -> str | None:
         """Unit of a loss term; ``None`` if it is none."""
-        if name in ("loss", "heldout_loss", "test_loss", "unseen_loss"):
+        if name in ("loss", "heldout_loss", "test_loss", "unseen_loss", SELECTION):
             return "weighted"
         if name not in self.names:
             return None

@@ -160,7 +160,11 @@ class Scoring:
         )
 
     def errors(self) -> tuple[dict[str, float], float]:
-        """Errors and loss of each part, and the loss by which a checkpoint is selected."""
+        """Errors and loss of each part, and the loss by which the best state is selected.
+
+        That is the validation loss of energies and forces by the protocol's weights, in the labels'
+        unit. The weight of stresses is the run's own choice and decides nothing here.
+        """
         metrics: dict[str, float] = {}
         selection = float("nan")
         for name, part in self.parts.items():
@@ -183,7 +187,7 @@ class Scoring:
             loss = self._loss.of_errors(energies - part.energies, forces - part.forces, of_stress)
             metrics[_LOSS_NAMES[name]] = loss
             if name == "val":
-                selection = loss
+                selection = self._loss.of_errors(energies - part.energies, forces - part.forces)
         return metrics, selection
 
     def under_batch_statistics(self) -> dict[str, float]:

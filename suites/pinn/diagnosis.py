@@ -25,7 +25,7 @@ from suites.pinn.metrics import Score
 from suites.pinn.models.network import FNN
 from suites.pinn.problems.dde_data import other_points
 from suites.pinn.problems.problem import Problem
-from suites.pinn.problems.truth import Supervised
+from suites.pinn.supervision import Labels
 
 #: A hidden layer whose features vary less than this over the points carries no signal.
 _VANISHED = 1e-6
@@ -46,7 +46,7 @@ class Examined(Protocol):
     problem: Problem
     score: Score | None
     loss: Loss
-    supervised: Supervised | None
+    labels: Labels | None
     net: FNN
     evaluation: LossEvaluation
     optimization: Optimization
@@ -277,8 +277,9 @@ def _truth_warnings(task: Examined, prediction: np.ndarray | None) -> list[str]:
         return ["the ground truth has no error estimate of its own"]
     texts = []
     for k, output in enumerate(score.truth.outputs):
-        exact, own = score.targets[:, k], score.truth.reference.error[k]
-        error = float(np.linalg.norm(prediction[:, k] - exact) / np.linalg.norm(exact))
+        exact, own = score.targets[score.scored, k], score.truth.reference.error[k]
+        found = prediction[score.scored, k]
+        error = float(np.linalg.norm(found - exact) / np.linalg.norm(exact))
         if math.isfinite(error) and error < 10 * own:
             texts.append(
                 f"the ground truth of {task.problem.outputs[output]} is only known to {own:.1e},"
@@ -288,10 +289,13 @@ def _truth_warnings(task: Examined, prediction: np.ndarray | None) -> list[str]:
 
 
 def _supervision_warning(task: Examined) -> list[str]:
-    if task.supervised is None or task.score is None:
+    if task.labels is None or task.score is None:
         return []
-    labels, points = len(task.supervised.rows), len(task.score.targets)
-    return [
-        f"{labels} of the {points} points of the scored grid were labels in training; L2RE_unseen"
-        " leaves them out"
-    ]
+    training, heldout = task.labels.training, task.labels.heldout
+    said = (
+        f"{len(training.rows)} of the {len(task.score.targets)} points of the scored grid were"
+        " labels in training; L2RE_unseen leaves them out"
+    )
+    if heldout is not None:
+        said += f"; {len(heldout.rows)} more are held-out labels, which no score counts"
+    return [said]

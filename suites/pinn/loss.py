@@ -19,7 +19,7 @@ class Loss:
     """Named terms and the weighted sum that is minimised.
 
     Args:
-        terms: All terms; held-out data lack those of supervised points, which are the last.
+        terms: All terms; those of supervised points, which held-out data may lack, are the last.
         weights: Of each, shape ``(n_terms,)``.
     """
 

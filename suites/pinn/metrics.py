@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from suites.pinn.problems.truth import Supervised, Truth
+from suites.pinn.problems.truth import Truth
+from suites.pinn.supervision import Labels
 
 #: Points that go through a network at a time.
 _ROWS = 65_536
@@ -19,19 +20,20 @@ class Score:
     Args:
         truth: The ground truth.
         outputs: Names of all outputs of the network.
-        supervised: The labels that it is given, if any.
+        labels: The labels that it is given, if any. Those that are held out are not scored.
         dtype: Of the network.
 
     Attributes:
         truth: The ground truth.
         targets: The solution on the grid, shape ``(n, outputs of the truth)``.
+        scored: The rows of the grid that are scored: all, or which, shape ``(n,)``.
     """
 
     def __init__(
         self,
         truth: Truth,
         outputs: Sequence[str],
-        supervised: Supervised | None,
+        labels: Labels | None,
         dtype: torch.dtype,
     ) -> None:
         self.truth = truth
@@ -40,9 +42,14 @@ class Score:
         self._names = [outputs[column] for column in truth.outputs]
         self.targets = truth.reference.targets()
         self._unseen: np.ndarray | None = None
-        if supervised is not None:
-            self._unseen = np.ones(len(self.targets), dtype=bool)
-            self._unseen[supervised.rows] = False
+        self.scored: np.ndarray | slice = slice(None)
+        if labels is not None:
+            if labels.heldout is not None:
+                self.scored = np.ones(len(self.targets), dtype=bool)
+                self.scored[labels.heldout.rows] = False
+            unseen = np.ones(len(self.targets), dtype=bool)
+            unseen[labels.training.rows] = False
+            self._unseen = unseen[self.scored]
 
     def predict(self, net: torch.nn.Module, device: torch.device) -> np.ndarray:
         """The prediction on the grid, for the outputs that the truth has."""
@@ -54,8 +61,9 @@ class Score:
         return torch.cat(parts).numpy()
 
     def errors(self, prediction: np.ndarray) -> dict[str, float]:
-        """Metrics of a prediction; see `grid_errors`."""
-        return grid_errors(prediction, self.targets, self._names, self._unseen)
+        """Metrics of a prediction on the grid, on the rows that are scored; see `grid_errors`."""
+        rows = self.scored
+        return grid_errors(prediction[rows], self.targets[rows], self._names, self._unseen)
 
 
 def grid_errors(

@@ -31,6 +31,7 @@ from suites.pinn.problems.catalogue import (
 from suites.pinn.problems.problem import TOTALS, Problem
 from suites.pinn.problems.term_weights import term_weights
 from suites.pinn.protocols import PROTOCOLS, UNNAMED, Protocol, get_protocol, protocol_name
+from suites.pinn.supervision import HELDOUT_SHARE
 from suites.pinn.unknown_names import UNKNOWN, error_name
 
 if TYPE_CHECKING:
@@ -275,15 +276,20 @@ def _training(protocol: Protocol, budget: Budget) -> Training:
 def _supervised(
     problem: Problem, protocol: Protocol, most: int | None, asked: float | None
 ) -> dict[str, Any]:
-    """Which fraction of the scored grid is labelled, and how many points at most."""
+    """Which fraction of the scored grid is labelled, how many points at most, how many held out."""
     if asked is None:
         fraction = problem.published.supervised if protocol.labels else 0.0
-        return {"fraction": fraction, "most": most if fraction else None}
-    if not 0 <= asked < 1:
-        raise BadInput(f"--supervised takes a fraction from 0 to below 1, got {asked}")
-    if asked and not problem.takes_labels:
-        raise BadInput(f"--supervised {asked}: problem {problem.name!r} only has its own labels")
-    return {"fraction": asked, "most": None}
+    else:
+        if not 0 <= asked < 1:
+            raise BadInput(f"--supervised takes a fraction from 0 to below 1, got {asked}")
+        if asked and not problem.takes_labels:
+            raise BadInput(
+                f"--supervised {asked}: problem {problem.name!r} only has its own labels"
+            )
+        fraction, most = asked, None
+    if not fraction:  # runs without labels keep their names
+        return {"fraction": fraction, "most": None}
+    return {"fraction": fraction, "most": most, "heldout": HELDOUT_SHARE}
 
 
 def _execution(options: PINNOptions) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.spec.randomness import global_numpy_stream, numpy_generator
+from bench.spec.randomness import global_numpy_stream
 from bench.spec.spec import Spec
 from bench.task import Diagnosis, Evaluation
 from bench.techniques.offset import NO_OFFSET, label_choices, label_scale
@@ -36,9 +36,10 @@ from suites.pinn.options import COMPILE, ENGINES
 from suites.pinn.problems.catalogue import BUILT_IN, get_problem
 from suites.pinn.problems.dde_kinds import check_kind
 from suites.pinn.problems.problem import Points, Problem
-from suites.pinn.problems.truth import Supervised, Truth
+from suites.pinn.problems.truth import Truth
 from suites.pinn.protocols import get_protocol, protocol_name
 from suites.pinn.resampling import Resampling
+from suites.pinn.supervision import Labels, draw_labels
 from suites.pinn.unknown_metrics import unknown_metrics
 
 
@@ -59,30 +60,18 @@ def build(spec: Spec, device: torch.device) -> PINNTask:
             spec.settings["fine_truth"],
         )
     points = Points(**spec.settings["points"])
-    supervised = _supervise(truth, spec)
+    labels = None if truth is None else draw_labels(truth, spec.settings["supervised"], spec.seed)
     with quiet(), global_numpy_stream(spec.seed, "points"):
-        data = problem.data(truth, points, supervised)
+        data = problem.data(truth, points, labels.training if labels else None)
     with quiet(), global_numpy_stream(spec.seed, "held-out points"):
-        heldout = problem.data(truth, points, None)
+        heldout = problem.data(truth, points, labels.heldout if labels else None)
     check_kind(data, problem.name)
     # Of this seed: with few points a condition may have some of one seed and none of another.
     for drawn in (data, heldout):
         check_points(problem, drawn)
     check_unchanged(spec)
     check_built(spec, problem, truth, data)
-    return PINNTask(spec, device, problem, truth, supervised, data, heldout)
-
-
-def _supervise(truth: Truth | None, spec: Spec) -> Supervised | None:
-    fraction, most = spec.settings["supervised"]["fraction"], spec.settings["supervised"]["most"]
-    if truth is None or not fraction:
-        return None
-    points = truth.reference.points()
-    count = int(fraction * len(points))
-    count = count if most is None else min(count, most)
-    choose = numpy_generator(spec.seed, "supervised points")
-    rows = np.sort(choose.choice(len(points), count, replace=False))
-    return Supervised(points[rows], truth.reference.targets()[rows], truth.outputs, rows)
+    return PINNTask(spec, device, problem, truth, labels, data, heldout)
 
 
 class PINNTask:
@@ -93,11 +82,13 @@ class PINNTask:
         device: Where.
         problem: The problem.
         truth: Its ground truth, if it has one.
-        supervised: The labels that it is given, if any.
-        data: ``dde.data.PDE`` with the training points.
-        heldout: The same with other points, by which the best state is chosen.
+        labels: The labels that it is given, if any.
+        data: ``dde.data.PDE`` with the training points and the labels that are trained on.
+        heldout: The same with other points and the held-out labels, by which the best state is
+            chosen.
 
     Attributes:
+        supervised: The labels that are trained on, if any.
         unknowns: Of an inverse problem. They are trained as the network's parameters are, at the
             same rate, but are none of these: weight decay and initialisation do not act on them.
     """
@@ -108,7 +99,7 @@ class PINNTask:
         device: torch.device,
         problem: Problem,
         truth: Truth | None,
-        supervised: Supervised | None,
+        labels: Labels | None,
         data: Any,
         heldout: Any,
     ) -> None:
@@ -116,7 +107,8 @@ class PINNTask:
         self.device = device
         self.problem = problem
         self.truth = truth
-        self.supervised = supervised
+        self.labels = labels
+        self.supervised = labels.training if labels else None
         self.data = data
         self.heldout_data = heldout
         #: For the record: what a check of the engine has found.
@@ -146,7 +138,7 @@ class PINNTask:
         self.optimization = Optimization([of_net], spec.training, of_unknowns)
         self.score: Score | None = None
         if truth is not None:
-            self.score = Score(truth, problem.outputs, supervised, dtype)
+            self.score = Score(truth, problem.outputs, labels, dtype)
         check_owned(self.net, self.parameters.parameters)
 
     def _find_unknowns(self, dtype: torch.dtype) -> Unknowns:
@@ -222,6 +214,7 @@ class PINNTask:
                 )
             ),
             "supervised_points": len(self.supervised.rows) if self.supervised else 0,
+            **self._describe_heldout(),
             "sampler": self.data.train_distribution,
             **self.resampling.describe(),
             "scales": {
@@ -236,6 +229,12 @@ class PINNTask:
                 "order": reference.order,
             },
         }
+
+    def _describe_heldout(self) -> dict[str, int]:
+        """The number of held-out labels, where there are any."""
+        if self.labels is None or self.labels.heldout is None:
+            return {}
+        return {"heldout_labels": len(self.labels.heldout.rows)}
 
     def _describe_unknowns(self) -> dict[str, Any]:
         """Shape, declared value and true value of each."""
@@ -285,22 +284,31 @@ class PINNTask:
         self.net.keep_statistics(torch.as_tensor(self.data.train_x, device=self.device))
 
     def evaluate(self) -> Evaluation:
-        """Loss terms on the training and on held-out points, errors against the truth."""
+        """Loss terms on the training and on held-out points, errors against the truth.
+
+        The state is selected by the sum of the held-out terms, each in the problem's own units and
+        with the weight 1, so that neither the weights of the loss nor a rescaling of the labels
+        decides. Where labels are trained on, the terms of held-out labels are among them. A
+        condition at points that the problem itself gives (``PointSetBC``, as the observations of an
+        inverse problem) has no others: there its term is the one of training. Of the true values of
+        unknowns nothing enters.
+        """
         self._keep_statistics()
         training = self.evaluation(training=False).detach()
         heldout = self._heldout(training=False).detach()
-        total = float(self.loss.weighted(heldout))
+        # Without labels, in every run: comparable between runs with few labels and with many.
+        of_points = heldout[: len(self.problem.terms)]
         metrics = {
             "loss": float(self.loss.weighted(training)),
             **{name: float(value) for name, value in self.loss.named(training).items()},
-            "heldout_loss": total,
+            "heldout_loss": float(self.loss.weighted(of_points)),
             **{f"heldout_{name}": float(value) for name, value in self.loss.named(heldout).items()},
         }
         if self.score is not None:
             metrics |= self.score.errors(self.predict())
         check_owned(self.net, self.parameters.parameters)
         metrics |= unknown_metrics(self.unknowns, self.problem.unknowns)
-        return Evaluation(metrics, total)
+        return Evaluation(metrics, float(heldout.double().sum()))
 
     def zero_loss(self) -> float:
         """See `bench.task.Scaled`; of the network's own output, before units and transforms."""

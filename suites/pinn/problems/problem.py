@@ -139,7 +139,14 @@ class Problem(ABC):
 
     @abstractmethod
     def data(self, truth: Truth | None, points: Points, supervised: Supervised | None) -> Any:
-        """A new ``dde.data.PDE`` or ``TimePDE`` that has drawn its points."""
+        """A new ``dde.data.PDE`` or ``TimePDE`` that has drawn its points.
+
+        Args:
+            truth: The ground truth, if there is one.
+            points: How many points to draw.
+            supervised: Labels that become conditions after the problem's own, if any: once those
+                of training, once those that are held out.
+        """
 
     def input_transform(self, inputs: Tensor) -> Tensor:
         """Transform the network's inputs: ``(rows, n_inputs)`` to ``(rows, n_features)``."""
