@@ -13,11 +13,11 @@ from bench.execution.find_or_run import find_or_run, without_result
 from bench.execution.options import ExecutionOptions
 from bench.ranking.ranking import Ranking
 from bench.ranking.session import Round, Session
-from bench.ranking.trials import SELECTION
 from bench.spec.spec import Spec
 from bench.store.record import Record
 from bench.store.store import Store
 from bench.studies.estimate import duration
+from bench.task import SELECTION
 from bench.text.formatting import counted
 from bench.training.policy import Stopped
 

@@ -26,13 +26,13 @@ from bench.ranking.ranking import (
 )
 from bench.ranking.runs import Runs
 from bench.ranking.schedule import Case, Costs, Key, Night, remaining_s
-from bench.ranking.trials import SELECTION, has_ended, lacks_selection
+from bench.ranking.trials import has_ended, lacks_selection
 from bench.ranking.tuned import Tuned
 from bench.spec.spec import Spec
 from bench.store.record import timestamp
 from bench.store.store import Store
 from bench.studies.plan import PlannedRun, columns_of
-from bench.task import Columns
+from bench.task import SELECTION, Columns
 from bench.text.errors import BadInput
 
 #: Scored seeds are run in blocks up to these numbers: at each, claims may be looked at.

@@ -8,10 +8,8 @@ from bench.ranking.found import Found
 from bench.ranking.ranking import Trial
 from bench.ranking.tuning import Key, Score, key_of
 from bench.store.record import FINAL, Record
+from bench.task import SELECTION
 from bench.text.errors import BadInput
-
-#: The metric by which settings are selected: the loss on held-out data in the labels' own units.
-SELECTION = "selection"
 
 
 def lacks_selection(record: Record) -> bool:
