@@ -151,8 +151,12 @@ class RankingResults:
     @property
     def answer(self) -> str:
         """What was found, in sentences."""
-        parts = [PlanResults.read(one.plan(), self._store) for one in self.rankings]
-        return "\n\n".join("\n".join(lines(part)) for part in parts)
+        return "\n\n".join(map(self._answer, self.rankings))
+
+    def _answer(self, ranking: Ranking) -> str:
+        if not ranking.runs_of(1.0):
+            return f"{ranking.key}: no arm is scored yet: tuning has not ended"
+        return "\n".join(lines(PlanResults.read(ranking.plan(), self._store)))
 
     def __repr__(self) -> str:
         return self.answer

@@ -95,8 +95,11 @@ def print_answer(ranking: Ranking, store: Store) -> None:
     """Print the verdict on each arm of a ranking."""
     from bench.report.results import Results
 
-    results = Results.read(ranking.plan(), store)
     print(f"ranking {ranking.key}")
+    if not ranking.runs_of(1.0):
+        print("  no arm is scored yet: tuning has not ended")
+        return
+    results = Results.read(ranking.plan(), store)
     for comparison in results.comparisons:
         print(f"  {comparison.name}: {comparison.outcome}")
     print(f"again:  python -m bench.suite report --ranking {ranking.key}{out_option(store.root)}")

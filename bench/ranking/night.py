@@ -103,8 +103,11 @@ def go_on(
 
 
 def without_result_in(session: Session) -> str:
-    """How many of the runs of a session ended without a result, by status; empty if none did."""
-    return without_result(session.found.made())
+    """How many of the runs of a session ended without a result, by status; empty if none did.
+
+    Those that the end of the night has interrupted are not among them: they continue.
+    """
+    return without_result([r for r in session.found.made() if r.status != "interrupted"])
 
 
 def _interleaved(sessions: Sequence[Session]) -> Iterator[tuple[Session, Round]]:
