@@ -8,6 +8,7 @@ The front door in Python::
     results.frame()
     results.compare("baseline")
     bench.study("separate", suite="pinn").report("separate.html")
+    bench.rank("activation=mine:Snake", suite="pinn", hours=8).answer
     bench.load("bench-results").run("3f64ae8a").network()
 
 ``python -m bench.suite`` is the command line. The harness knows no PDE and no molecule; suites are
@@ -25,6 +26,8 @@ for _library in ("OMP", "OPENBLAS", "MKL"):
 
 if TYPE_CHECKING:
     from bench.api.loading import load as load
+    from bench.api.ranking import RankingResults as RankingResults
+    from bench.api.ranking import rank as rank
     from bench.api.results import Results as Results
     from bench.api.results import TrainedNetwork as TrainedNetwork
     from bench.api.running import run as run
@@ -36,14 +39,26 @@ if TYPE_CHECKING:
 _HOMES = {
     "run": "bench.api.running",
     "study": "bench.api.studying",
+    "rank": "bench.api.ranking",
     "load": "bench.api.loading",
     "Results": "bench.api.results",
     "TrainedNetwork": "bench.api.results",
+    "RankingResults": "bench.api.ranking",
     "StudyResults": "bench.api.studying",
     "BadInput": "bench.text.errors",
 }
 
-__all__ = ["BadInput", "Results", "StudyResults", "TrainedNetwork", "load", "run", "study"]
+__all__ = [
+    "BadInput",
+    "RankingResults",
+    "Results",
+    "StudyResults",
+    "TrainedNetwork",
+    "load",
+    "rank",
+    "run",
+    "study",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -82,6 +82,16 @@ NAMED = {
     "irelu+lsuv": "integrated ReLU where its pooled variance is held, and its rows are not",
 }
 
+#: What a candidate is ranked against where nothing else is named.
+KNOWN = (
+    BASELINE,
+    "featurewise",
+    "irelu+featurewise",
+    "denorm",
+    "rescale",
+    "irelu+denorm+rescale",
+)
+
 #: Names of several techniques; an arm prints as what they stand for.
 ALIASES = {"standardize": "offset+rescale=auto"}
 

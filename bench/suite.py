@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from bench.cli import listing, report, reproduce, runs, show, speed, study, train
+from bench.cli import listing, rank, report, reproduce, runs, show, speed, study, train
 from bench.files.atomic import CannotWrite
 from bench.plugins import load_suite, suite_names, working_suites
 from bench.text.command_line import Parser
@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     for suite in suites:
         train.add_command(commands, suite)
     study.add_command(commands, suites)
+    rank.add_command(commands, suites)
     report.add_command(commands, suites)
     runs.add_command(commands)
     show.add_command(commands)

@@ -89,7 +89,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The arm of each short name, in canonical spelling; refuses what `checked_names` does."""
         arms = [str(variant) for variant in self.variants()]
         names = {name: str(Variant.parse(text)) for name, text in self.names.items()}
-        return checked_names(names, arms, self.suite)
+        return checked_names(names, arms, f"the part on {self.suite!r}")
 
     def check(self) -> None:
         """Refuse a part that cannot be compared.

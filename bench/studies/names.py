@@ -11,19 +11,19 @@ from bench.text.errors import BadInput, unknown
 _LONGEST = 40
 
 
-def checked_names(names: Mapping[str, str], arms: Sequence[str], suite: str) -> dict[str, str]:
+def checked_names(names: Mapping[str, str], arms: Sequence[str], of: str) -> dict[str, str]:
     """The names, refusing what would make a table wrong or unclear.
 
     Args:
         names: The arm of each name, in canonical spelling.
-        arms: All arms of the part, likewise.
-        suite: Name of the part's suite.
+        arms: All arms that can have one, likewise.
+        of: Whose names they are, for messages: ``"the part on 'pinn'"``.
 
     Raises:
-        BadInput: A name is blank, long, or what an arm is called; or its arm is not in the study,
+        BadInput: A name is blank, long, or what an arm is called; or its arm is not there,
             or has two names.
     """
-    where = f"names of the part on {suite!r}"
+    where = f"names of {of}"
     named: dict[str, str] = {}
     for name, arm in names.items():
         if not name.strip() or name != name.strip() or not name.isprintable():

@@ -242,8 +242,23 @@ def _runs(
                     training=training,
                     options=options,
                 )
-                spec = msgspec.structs.replace(suite_spec(suite, request), arm=str(variant))
-                yield PlannedRun(spec, _command(request, suite, words))
+                yield planned_run(suite, request, words, str(variant))
+
+
+def planned_run(suite: Suite, request: Request, words: Sequence[str], arm: str) -> PlannedRun:
+    """The run of a request.
+
+    Args:
+        suite: The suite.
+        request: What is asked of it.
+        words: The options of training and of the suite in `request`, as on a command line.
+        arm: What the run's arm is called in a plan.
+
+    Raises:
+        BadInput: A name, a size or an option is wrong.
+    """
+    spec = msgspec.structs.replace(suite_spec(suite, request), arm=arm)
+    return PlannedRun(spec, _command(request, suite, words))
 
 
 def columns_of(suite: Suite, problems: Iterable[str]) -> dict[str, Columns]:

@@ -1,0 +1,162 @@
+"""`bench.rank`: tune arms alike, score them, and say where a candidate ranks."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.api.arguments import sort_arguments
+from bench.execution.options import ExecutionOptions, device_name
+from bench.plugins import load_suite
+from bench.ranking.night import go_on
+from bench.ranking.options import AUTO, RankOptions, seconds_of_hours
+from bench.ranking.planning import plan_sessions
+from bench.ranking.ranking import Ranking
+from bench.report.answer import lines
+from bench.report.results import Results as PlanResults
+from bench.spec.training_options import TrainingOptions
+from bench.store.store import DEFAULT_OUT, Store
+
+
+def rank(
+    candidates: Path | str | Sequence[Path | str],
+    *,
+    against: Path | str | Sequence[Path | str] = (),
+    suite: str | Sequence[str] = (),
+    problems: str | Sequence[str] = (),
+    models: str | Sequence[str] = (),
+    hours: float | str = 8,
+    seeds: int = 20,
+    budget: str = AUTO,
+    store: Path | str = DEFAULT_OUT,
+    device: str = "auto",
+    dtype: str = "float32",
+    jobs: int | str = "auto",
+    timeout: float | None = None,
+    halve_on_oom: bool = False,
+    seeds_together: str = "auto",
+    rerun: bool = False,
+    progress: bool = True,
+    **options: Any,
+) -> RankingResults:
+    """Tune every arm alike, score all at their tuned settings, and rank the candidates.
+
+    It does what ``python -m bench.suite rank`` does. The same call continues one that was
+    interrupted; more hours add seeds.
+
+    Args:
+        candidates: What is ranked: an arm (``"irelu+featurewise"``), an arm with options
+            (``"irelu --eps 1e-14"``), or a ``FILE.toml`` with ``[[candidate]]``; one or several.
+        against: What it is ranked against, written alike (``[[against]]`` in a file); without it
+            the known arms. The baseline is always there, and is tuned like the others.
+        suite: One suite or several; without it, all.
+        problems: Problems; without them, the suite's default ones that fit into the time.
+        models: Networks; without them, the suite's default.
+        hours: How long all of it may take: a number of hours, or ``"90min"``.
+        seeds: The most scored seeds of an arm.
+        budget: How long to train; ``auto``: ``quick``, or ``short`` where that does not fit.
+        store: The folder that keeps the results; by default ``bench-results``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
+        dtype: ``float32`` or ``float64``.
+        jobs: How many runs train side by side; see `bench.run`.
+        timeout: The most seconds that a run may take.
+        halve_on_oom: When memory runs out, try again with half the seeds, then half a batch, at a
+            time.
+        seeds_together: Train the seeds of an arm as one model, where the suite can: ``on``,
+            ``off``, or ``auto``: on CUDA devices.
+        rerun: Repeat finished runs.
+        progress: Show progress, in the terminal or the notebook.
+        options: Further options by name: of training, and, where one suite is named, of that suite.
+
+    Returns:
+        The rankings, one for each suite.
+
+    Raises:
+        BadInput: A name, a value or an option is wrong, or nothing fits into the time. Nothing was
+            run.
+        KeyboardInterrupt: The call was interrupted. The state is saved.
+    """
+    begun = time.time()
+    where = ExecutionOptions.of(
+        {
+            "device": device,
+            "dtype": dtype,
+            "jobs": jobs,
+            "timeout": timeout,
+            "halve_on_oom": halve_on_oom,
+            "seeds_together": seeds_together,
+            "store": store,
+            "rerun": rerun,
+        }
+    )
+    given = RankOptions.of(
+        {
+            "candidates": _texts(candidates),
+            "against": _texts(against),
+            "suite": suite,
+            "problems": problems,
+            "models": models,
+            "budget": budget,
+            "hours": hours,
+            "seeds": seeds,
+        }
+    )
+    training, words = _options(given.suite, options)
+    given = msgspec.structs.replace(given, options=words)
+
+    def tell(message: str) -> None:
+        if progress:
+            print(f"bench: {message}", file=sys.stderr, flush=True)
+
+    sessions = plan_sessions(given, training, where, tell)
+    until = begun + seconds_of_hours(given.hours)
+    name = device_name(where.device)
+    rankings, stopped = go_on(sessions, name, where, until, progress, embedded=True)
+    if stopped == "signal":
+        raise KeyboardInterrupt("interrupted; the same call continues")
+    return RankingResults(Store(where.store), rankings)
+
+
+def _texts(given: Path | str | Sequence[Path | str]) -> list[str]:
+    several = [given] if isinstance(given, Path | str) else given
+    return [str(one) if isinstance(one, Path) else one for one in several]
+
+
+def _options(suites: Sequence[str], given: dict[str, Any]) -> tuple[TrainingOptions, str]:
+    """Options of training, and those of the one suite that is named, as words."""
+    if len(suites) == 1:
+        found = sort_arguments(load_suite(suites[0]), given)
+        return found.training, shlex.join(found.suite.words())
+    return TrainingOptions.of(given), ""
+
+
+class RankingResults:
+    """Where candidates rank, on one suite or several.
+
+    Args:
+        store: The store that keeps the runs.
+        rankings: The ranking on each suite.
+    """
+
+    def __init__(self, store: Store, rankings: Sequence[Ranking]) -> None:
+        self._store = store
+        self.rankings = list(rankings)
+
+    @property
+    def answer(self) -> str:
+        """What was found, in sentences."""
+        return "\n\n".join(map(self._answer, self.rankings))
+
+    def _answer(self, ranking: Ranking) -> str:
+        if not ranking.runs_of(1.0):
+            return f"{ranking.key}: no arm is scored yet: tuning has not ended"
+        return "\n".join(lines(PlanResults.read(ranking.plan(), self._store)))
+
+    def __repr__(self) -> str:
+        return self.answer

@@ -1,0 +1,162 @@
+"""A night: rankings are worked on round by round, and kept after each."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from bench.execution.find_or_run import find_or_run, without_result
+from bench.execution.options import ExecutionOptions
+from bench.ranking.ranking import Ranking
+from bench.ranking.session import Round, Session
+from bench.spec.spec import Spec
+from bench.store.record import Record
+from bench.store.store import Store
+from bench.studies.estimate import duration
+from bench.task import SELECTION
+from bench.text.formatting import counted
+from bench.training.policy import Stopped
+
+
+def describe(session: Session) -> list[str]:
+    """What a session is going to do, in lines for people."""
+    planned, night = session.planned, session.planned.night
+    cases = ", ".join(
+        problem if len({m for _, m in night.cases}) == 1 else f"{problem} with {model}"
+        for problem, model in night.cases
+    )
+    arms = ", ".join(one.label for one in planned.arms)
+    lengths = f"other lengths on {counted(night.length_seeds, 'seed')}"
+    trials = len({trial.spec.hash for trial in session.tuned.first()})
+    return [
+        f"ranking {session.key}: {counted(len(planned.arms), 'arm')} ({arms})",
+        f"on {counted(len(night.cases), 'case')} of {planned.runs.suite.name} under the budget"
+        f" {night.budget!r}: {cases}",
+        f"{counted(trials, 'trial')} and those beside the best, {counted(night.seeds, 'seed')}"
+        f" scored, {lengths}: about {duration(night.seconds)} with {planned.jobs} at a time",
+        *night.notes,
+    ]
+
+
+def clock(seconds: float) -> str:
+    """The time of day in so many seconds, and the date if it is another day's."""
+    now = datetime.datetime.now().astimezone()
+    then = now + datetime.timedelta(seconds=seconds)
+    return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%Y-%m-%d %H:%M}"
+
+
+def go_on(
+    sessions: Sequence[Session],
+    device: str,
+    where: ExecutionOptions,
+    until: float | None,
+    progress: bool = True,
+    embedded: bool = False,
+) -> tuple[list[Ranking], Stopped | None]:
+    """Work on rankings until all has been run, the time is over, or someone stops it.
+
+    A round of the first is followed by the same of the second, so that each has an answer when the
+    time is over. After every round all is kept, and it is said when all will end.
+
+    Args:
+        sessions: The rankings.
+        device: Resolved name of the device.
+        where: Where runs are carried out and kept.
+        until: When the time is over, by `time.time`; ``None``: never.
+        progress: Show progress.
+        embedded: See `bench.training.policy.RunPolicy`.
+
+    Returns:
+        The rankings as they are in the store, and what stopped the night, if anything did.
+
+    Raises:
+        BadInput: The suite does not say by what settings are selected, or a ranking that is in the
+            store cannot be read.
+        CannotWrite: The store takes no more data; what was written stands.
+    """
+    Store(where.store).prepare()
+    for session in sessions:
+        session.save()
+    stopped: Stopped | None = None
+    for session, round_ in _interleaved(sessions):
+        session.save()
+        later_s = _say(sessions, session, round_)
+        call = functools.partial(
+            find_or_run,
+            session.planned.runs.suite,
+            device=device,
+            progress=progress,
+            embedded=embedded,
+            until=until,
+            expected_s=session.expected_s(round_.specs),
+            later_s=later_s,
+        )
+        stopped = _run(session, round_, where, call)
+        session.save()
+        if stopped is not None:
+            break
+    return [session.save(ended=True) for session in sessions], stopped
+
+
+def without_result_in(session: Session) -> str:
+    """How many of the runs of a session ended without a result, by status; empty if none did.
+
+    Those that the end of the night has interrupted are not among them: they continue.
+    """
+    return without_result([r for r in session.found.made() if r.status != "interrupted"])
+
+
+def _interleaved(sessions: Sequence[Session]) -> Iterator[tuple[Session, Round]]:
+    """The first round of each session, then the second of each, and so on."""
+    open_ = [(session, session.rounds()) for session in sessions]
+    while open_:
+        for pair in list(open_):
+            session, rounds = pair
+            if (round_ := next(rounds, None)) is None:
+                open_.remove(pair)
+            else:
+                yield session, round_
+
+
+def _run(
+    session: Session,
+    round_: Round,
+    where: ExecutionOptions,
+    call: Callable[..., tuple[list[Record], Stopped | None]],
+) -> Stopped | None:
+    """Carry out a round; what there is of it is taken, however it ends."""
+    parts: list[tuple[Sequence[Spec], ExecutionOptions]] = [(round_.specs, where)]
+    if stale := session.stale(round_):
+        print(
+            f"bench: {counted(len(stale), 'trial')} without {SELECTION!r}, made by older code:"
+            " run again",
+            file=sys.stderr,
+        )
+        parts.insert(0, (stale, msgspec.structs.replace(where, rerun=True)))
+    for specs, options in parts:
+        records, stopped = call(specs=specs, options=options)
+        session.found.add(records)
+        if stopped is not None:
+            return stopped
+    session.check(round_)
+    return None
+
+
+def _say(sessions: Sequence[Session], session: Session, round_: Round) -> float:
+    """Say what is run next, and when all will end; returns the seconds of what comes after it."""
+    missing = {s.hash for s in round_.specs if not session.found.has_result(s.hash)}
+    remaining_s = sum(one.remaining_s() for one in sessions)
+    end = f"all ends about {clock(remaining_s)}" if round_.planned else "in the time that is left"
+    print(
+        f"bench: {session.planned.runs.suite.name}: {round_.title}: {len(missing)} of"
+        f" {counted(len(round_.specs), 'run')} to do; {end}",
+        file=sys.stderr,
+        flush=True,
+    )
+    expected = session.expected_s(round_.specs)
+    round_s = sum(expected[name] for name in missing) / session.planned.jobs
+    return max(remaining_s - round_s, 0.0)

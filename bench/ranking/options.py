@@ -1,0 +1,119 @@
+"""The options that say what is ranked."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated
+
+import msgspec
+
+from bench.spec.options import Doc, Options
+from bench.spec.training_options import TrainingOptions
+from bench.studies.definition import split_words
+from bench.text.errors import BadInput
+from bench.text.numbers import parse_real
+
+#: The budget that is chosen by the time there is.
+AUTO = "auto"
+_MOST_SEEDS = 10_000
+_MOST_HOURS = 10_000
+
+
+class RankOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is ranked, against what, on what, and in how much time."""
+
+    candidates: Annotated[
+        tuple[str, ...],
+        Doc(
+            "what is to be ranked: an arm, 'ARM --OPTION …', or a FILE.toml with [[candidate]]",
+            "ARM",
+            flag="candidate",
+            also=("arm", "arms"),
+        ),
+    ] = ()
+    against: Annotated[
+        tuple[str, ...],
+        Doc(
+            "what it is ranked against, written alike ([[against]] in a file); without it the known"
+            " arms. The baseline is always there",
+            "ARM",
+            also=("reference",),
+        ),
+    ] = ()
+    suite: Annotated[tuple[str, ...], Doc("a suite; without it all", "NAME")] = ()
+    problems: Annotated[
+        tuple[str, ...],
+        Doc("a problem; without it the suite's default ones that fit", "NAME", flag="problem"),
+    ] = ()
+    models: Annotated[
+        tuple[str, ...],
+        Doc("a network; without it the suite's default", "NAME", flag="model"),
+    ] = ()
+    budget: Annotated[
+        str, Doc("how long to train; auto: quick, or short where that does not fit", "NAME")
+    ] = AUTO
+    hours: Annotated[
+        str, Doc("how long all of it may take, for instance 8, 0.5 or 90min", "TIME")
+    ] = "8"
+    seeds: Annotated[
+        int, Doc("the most scored seeds of an arm", "N", also=("n-seeds", "repeats"))
+    ] = 20
+    options: Annotated[
+        str,
+        Doc(
+            "options of the suite for every run, as one word: --options '--protocol paper'",
+            "'--NAME …'",
+        ),
+    ] = ""
+
+    def check(self) -> None:
+        """Refuse numbers that are out of their range.
+
+        Raises:
+            BadInput: ``hours`` or ``seeds`` is.
+        """
+        seconds_of_hours(self.hours)
+        if not 1 <= self.seeds <= _MOST_SEEDS:
+            raise BadInput(f"--seeds must be from 1 to {_MOST_SEEDS}, got {self.seeds}")
+
+    def words_of_runs(self, training: TrainingOptions) -> list[str]:
+        """Options of training and of the suite for every run, as on a command line.
+
+        Raises:
+            BadInput: The suite's options are no command line.
+        """
+        return [*training.words(), *split_words(self.options)]
+
+    def command(self, suite: str, training: TrainingOptions, dtype: str) -> str:
+        """The command that leads to the same ranking.
+
+        Args:
+            suite: The suite of the ranking.
+            training: Changes of the budget's training.
+            dtype: The networks' dtype.
+        """
+        words = [*msgspec.structs.replace(self, suite=(suite,)).words(), *training.words()]
+        if dtype != "float32":
+            words += ["--dtype", dtype]
+        return shlex.join(["python", "-m", "bench.suite", "rank", *words])
+
+
+def seconds_of_hours(text: str) -> float:
+    """Seconds of a time such as ``8``, ``0.5``, ``8h`` or ``90min``; a bare number is of hours.
+
+    Raises:
+        BadInput: It is not of this form, not positive, or more than 10 000 hours.
+    """
+    for unit, size in (("min", 60.0), ("h", 3600.0), ("", 3600.0)):
+        if text.endswith(unit):
+            try:
+                seconds = parse_real(text.removesuffix(unit)) * size
+            except ValueError:
+                break
+            if 0 < seconds <= _MOST_HOURS * 3600:
+                return seconds
+            break
+    raise BadInput(
+        f"--hours takes hours or minutes, as 8, 0.5 or 90min, above 0 and at most {_MOST_HOURS}"
+        f" hours, got {text!r}"
+    )

@@ -1,0 +1,304 @@
+"""A ranking on one suite while it is worked on: what is run next, and what is kept."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+from bench.ranking.extending import extended
+from bench.ranking.found import Found
+from bench.ranking.ranking import (
+    SCHEMA,
+    SHARES,
+    Choice,
+    Contestant,
+    Length,
+    Ranking,
+    Times,
+    Trial,
+    find,
+    save,
+)
+from bench.ranking.runs import Runs
+from bench.ranking.schedule import Case, Costs, Key, Night, remaining_s
+from bench.ranking.trials import has_ended, lacks_selection
+from bench.ranking.tuned import Tuned
+from bench.spec.spec import Spec
+from bench.store.record import timestamp
+from bench.store.store import Store
+from bench.studies.plan import PlannedRun, columns_of
+from bench.task import SELECTION, Columns
+from bench.text.errors import BadInput
+
+#: Scored seeds are run in blocks up to these numbers: at each, claims may be looked at.
+_LOOKS = (3, 5, 10, 20)
+#: The lengths beside the whole one.
+_OTHERS = tuple(share for share in SHARES if share != 1.0)
+
+
+class Round(NamedTuple):
+    """Runs that are carried out by one call.
+
+    Attributes:
+        title: What they are, for people.
+        specs: In the order in which they are begun.
+        trials: Whether arms are tuned by them.
+        planned: Whether they belong to the plan, and are not for the time that is left.
+    """
+
+    title: str
+    specs: Sequence[Spec]
+    trials: bool = False
+    planned: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A ranking on one suite as it is planned.
+
+    Attributes:
+        runs: Makes its runs.
+        arms: The reference first, then the candidates.
+        night: What fits.
+        costs: Of its budget.
+        name: Of the ranking.
+        options: Of training and of the suite, for every run.
+        command: The command that made it.
+        most_seeds: Of scored runs, where time is left.
+        hours: What all suites may take.
+        jobs: Runs side by side.
+    """
+
+    runs: Runs
+    arms: Sequence[Contestant]
+    night: Night
+    costs: Costs
+    name: str
+    options: str
+    command: str
+    most_seeds: int
+    hours: float
+    jobs: int
+
+
+class Session:
+    """Works on a ranking, round by round.
+
+    Everything is decided by the records that there are, so that a session that continues another
+    comes to what one alone would have come to.
+
+    Args:
+        planned: The ranking.
+        store: Where its runs and itself are kept.
+        rerun: Nothing that is there counts.
+
+    Raises:
+        BadInput: The store has a ranking of this key that cannot be read.
+    """
+
+    def __init__(self, planned: Planned, store: Store, rerun: bool = False) -> None:
+        self.planned = planned
+        self.store = store
+        self.found = Found(store, rerun)
+        self.tuned = Tuned(planned.runs, planned.arms, planned.night.cases, self.found)
+        self._begun, self._started = time.monotonic(), timestamp()
+        self._scored: dict[tuple[float, int], None] = {}
+        self._before: Times | None = None
+        if (old := find(store, self.ranking().key)) is not None:
+            self._before = old.times
+
+    def rounds(self) -> Iterator[Round]:
+        """What is to be run, round by round; each is decided by the records of those before it."""
+        night = self.planned.night
+        yield Round("trials of the first settings", _specs(self.tuned.first()), trials=True)
+        while further := [s for s in _specs(self.tuned.trials()) if not self._has_ended(s)]:
+            yield Round("trials beside the best", further, trials=True)
+        yield from self._seeds(0, night.seeds, planned=True)
+        if others := [(share, seed) for seed in range(night.length_seeds) for share in _OTHERS]:
+            yield Round("other lengths", self._score(others))
+        yield from self._seeds(night.seeds, self.planned.most_seeds, planned=False)
+
+    def _seeds(self, first: int, last: int, planned: bool) -> Iterator[Round]:
+        bounds = [first, *(look for look in _LOOKS if first < look < last), last]
+        for low, high in itertools.pairwise(bounds):
+            if low < high:
+                specs = self._score([(1.0, seed) for seed in range(low, high)])
+                yield Round(f"scored seeds up to {high}", specs, planned=planned)
+
+    def _score(self, wanted: Iterable[tuple[float, int]]) -> list[Spec]:
+        """Runs of lengths and seeds of all arms at their chosen settings; the ranking has them."""
+        pairs, choices = list(wanted), self.tuned.choices()
+        self._scored.update(dict.fromkeys(pairs))
+        return [run.spec for share, seed in pairs for run in self._runs(choices, share, seed)]
+
+    def _runs(self, choices: Sequence[Choice], share: float, seed: int) -> list[PlannedRun]:
+        """The scored runs of a length and a seed."""
+        arms = {one.arm: one for one in self.planned.arms}
+        return [
+            self.planned.runs.run(
+                (choice.problem, choice.model), arms[choice.arm], choice.setting, seed, share
+            )
+            for choice in choices
+        ]
+
+    def stale(self, round_: Round) -> list[Spec]:
+        """Trials of a round that code has made which did not yet keep what they are tuned by."""
+        records = ((spec, self.found.get(spec.hash)) for spec in round_.specs)
+        return [
+            spec
+            for spec, record in records
+            if round_.trials and record is not None and lacks_selection(record)
+        ]
+
+    def check(self, round_: Round) -> None:
+        """Refuse to go on from a round by whose trials nothing can be tuned.
+
+        Raises:
+            BadInput: A trial that was just run has no loss on held-out data.
+        """
+        if without := self.stale(round_):
+            raise BadInput(
+                f"the run {without[0].hash} has no {SELECTION!r}, by which settings are selected"
+            )
+
+    def _has_ended(self, spec: Spec) -> bool:
+        return has_ended(self.found.get(spec.hash))
+
+    def remaining_s(self) -> float:
+        """Seconds until all of the plan has been run."""
+        planned = self.planned
+        costs = replace(planned.costs, run_s=self._run_s())
+        done = runs_done(self.tuned, costs.run_s, planned.most_seeds)
+        return remaining_s(planned.night, costs, planned.jobs, done)
+
+    def expected_s(self, specs: Iterable[Spec]) -> dict[str, float]:
+        """How long runs are expected to last, by hash."""
+        run_s = self._run_s()
+        found: dict[str, float] = {}
+        for spec in specs:
+            case = (spec.problem, spec.model)
+            # An arm without a cost of its own is the same run as another on the case.
+            of_case = [seconds for key, seconds in run_s.items() if key[:2] == case]
+            whole_s = run_s.get((*case, spec.arm), max(of_case))
+            found.setdefault(spec.hash, whole_s * self._share(spec))
+        return found
+
+    def _run_s(self) -> dict[Key, float]:
+        """Seconds of a run at full length: of those of this session, if there are any."""
+        made: dict[Key, list[float]] = {}
+        for record in self.found.made():
+            spec, timing = record.spec, record.timing
+            key = (spec.problem, spec.model, spec.arm)
+            if record.status == "done" and key in self.planned.costs.run_s:
+                seconds = timing.build_s + timing.train_s + timing.evaluate_s
+                whole_s = seconds / self._share(spec) / record.seeds_together
+                made.setdefault(key, []).append(whole_s)
+        shown = {key: statistics.median(seconds) for key, seconds in made.items()}
+        return {**self.planned.costs.run_s, **shown}
+
+    def _share(self, spec: Spec) -> float:
+        """Length of a run, in shares of the budget's steps."""
+        (arm,) = (one for one in self.planned.arms if one.arm == spec.arm)
+        whole = self.planned.runs.plain((spec.problem, spec.model), arm)
+        return spec.training.total_steps / whole.training.total_steps
+
+    @cached_property
+    def key(self) -> str:
+        """Name of the ranking's file."""
+        return self.ranking().key
+
+    def ranking(self, ended: bool = False) -> Ranking:
+        """The ranking so far, as this session knows it.
+
+        Args:
+            ended: Whether the session is over.
+        """
+        planned, night, runs = self.planned, self.planned.night, self.planned.runs
+        choices = self.tuned.choices()
+        lengths = []
+        for share in (1.0, *_OTHERS):
+            seeds = [seed for at, seed in self._scored if at == share]
+            of_length = [run for seed in seeds for run in self._runs(choices, share, seed)]
+            lengths.append(Length(share, of_length))
+        before, now_s = self._before, time.monotonic() - self._begun
+        taken_s = before.taken_s if before else 0.0
+        return Ranking(
+            schema=SCHEMA,
+            name=planned.name,
+            suite=runs.suite.name,
+            budget=night.budget,
+            options=planned.options,
+            command=planned.command,
+            arms=list(planned.arms),
+            columns=_columns(runs, night.cases),
+            trials=self.tuned.trials(),
+            choices=choices,
+            lengths=[length for length in lengths if length.runs],
+            times=Times(
+                hours=planned.hours,
+                planned_s=taken_s + night.seconds,
+                taken_s=taken_s + now_s,
+                jobs=planned.jobs,
+                begun=before.begun if before else self._started,
+                ended=timestamp() if ended else None,
+                notes=list(night.notes),
+            ),
+        )
+
+    def save(self, ended: bool = False) -> Ranking:
+        """Write the ranking into the store, with what an earlier one had; returns what is written.
+
+        Args:
+            ended: Whether the session is over.
+
+        Raises:
+            BadInput: The ranking that is there cannot be read.
+        """
+        ranking = self.ranking(ended)
+        with self.store.claim(f"ranking-{ranking.key}").held():
+            if (old := find(self.store, ranking.key)) is not None:
+                ranking = extended(ranking, old)
+            save(ranking, self.store)
+        return ranking
+
+
+def runs_done(tuned: Tuned, keys: Iterable[Key], most_seeds: int) -> dict[Key, float]:
+    """How many runs have a result, in full lengths, of each case and arm.
+
+    Args:
+        tuned: How far the arms have been tuned.
+        keys: The cases and arms.
+        most_seeds: Scored seeds that are looked for.
+    """
+    arms = {one.arm: one for one in tuned.arms}
+    done: dict[Key, float] = {}
+    for key in keys:
+        problem, model, name = key
+        case, arm = (problem, model), arms[name]
+        trials = {trial.spec.hash for trial in tuned.of(case, arm)}
+        done[key] = float(sum(map(tuned.found.has_result, trials)))
+        choice = tuned.choice(case, arm)
+        if choice is None:
+            continue
+        for seed in range(most_seeds):
+            runs = {s: tuned.runs.run(case, arm, choice.setting, seed, s).spec for s in SHARES}
+            if not tuned.found.has_result(runs[1.0].hash):
+                break  # they are run in order
+            done[key] += sum(s for s, spec in runs.items() if tuned.found.has_result(spec.hash))
+    return done
+
+
+def _specs(trials: Iterable[Trial]) -> list[Spec]:
+    return [trial.spec for trial in trials]
+
+
+def _columns(runs: Runs, cases: Iterable[Case]) -> dict[str, Columns]:
+    """The metrics of each problem, by what specs call it."""
+    asked = {problem: runs.asked[problem, model][0] for problem, model in cases}
+    found = columns_of(runs.suite, asked.values())
+    return {problem: found[name] for problem, name in asked.items()}
