@@ -142,6 +142,7 @@ def _of_plan(plan: Plan, store: Store, options: argparse.Namespace) -> _Report:
 
 
 def _of_ranking(ranking: Ranking, store: Store, options: argparse.Namespace) -> _Report:
+    from bench.report.ranking.findings import Findings
     from bench.report.ranking.ranked import Ranked
     from bench.report.ranking.tables import SUMMARIES, ranking_tables
     from bench.report.tabulation import render
@@ -149,12 +150,13 @@ def _of_ranking(ranking: Ranking, store: Store, options: argparse.Namespace) -> 
     def write() -> Path:
         from bench.report.ranking.document import write_ranking
 
-        return write_ranking(Ranked.read(ranking, store), store, options.html)
+        return write_ranking(Findings(Ranked.read(ranking, store)), store, options.html)
 
     def tables() -> str:
-        ranked = Ranked.read(ranking, store, drawn=False)
+        findings = Findings(Ranked.read(ranking, store, drawn=False))
         name = options.table or ("standings" if options.format == "csv" else None)
-        found = ranking_tables(ranked, load_suite(ranking.suite), SUMMARIES if name is None else [name])
+        asked = SUMMARIES if name is None else [name]
+        found = ranking_tables(findings, load_suite(ranking.suite), asked)
         _refuse_empty(ranking.key, name, found)
         return render(list(found.values()), options.format)
 

@@ -39,6 +39,10 @@ class Untuned:
         """Over the cases, tuned, on the same seeds."""
         return effect(list(self.tuned.values()))
 
+    def on(self, case: Case) -> tuple[Effect, Effect]:
+        """On one case: untuned, and tuned."""
+        return effect([self.untuned[case]]), effect([self.tuned[case]])
+
 
 def untuned(ranked: Ranked) -> list[Untuned]:
     """For each arm but the reference, on the cases where both have trials at both settings."""
