@@ -74,9 +74,7 @@ def claims(effects: Sequence[Effect]) -> list[Claim]:
         effects: Of each comparison, the declared one first.
     """
     compared = [k for k, found in enumerate(effects) if found.pairs]
-    # By the seeds that were run: a run that diverged is a result, and one arm's does not change
-    # what may be said of another.
-    family = len(compared) > 1 and all(_seeds(effects[k]) >= LEAST_SEEDS_ALONE for k in compared)
+    family = len(compared) > 1 and all_may_claim([effects[k] for k in compared])
     size = len(compared) if family else 1
     p_values = [p_value(found) for found in effects]
     if family:
@@ -88,6 +86,15 @@ def claims(effects: Sequence[Effect]) -> list[Claim]:
         _claim(found, p, size, exploratory=not (family or alone or k == 0))
         for k, (found, p) in enumerate(zip(effects, p_values, strict=True))
     ]
+
+
+def all_may_claim(effects: Sequence[Effect]) -> bool:
+    """Whether there are enough seeds for claims of all comparisons that are made together."""
+    if len(effects) == 1:
+        return _enough(effects[0])
+    # By the seeds that were run: a run that diverged is a result, and one arm's does not change
+    # what may be said of another.
+    return all(_seeds(found) >= LEAST_SEEDS_ALONE for found in effects)
 
 
 def p_value(found: Effect) -> float:
@@ -163,7 +170,7 @@ def _outcome(problem: OnProblem, p: float) -> Outcome:
 
 
 def _verdict(found: Effect, p: float, outcomes: Sequence[Outcome]) -> Verdict:
-    better, worse = _directions(found) if p < ALPHA else (False, False)
+    better, worse = directions(found) if p < ALPHA else (False, False)
     inferior = any(
         outcome in ("worse", "diverges") or (one.counts and one.estimate > math.log(MARGIN))
         for one, outcome in zip(found.on, outcomes, strict=True)
@@ -181,7 +188,7 @@ def _verdict(found: Effect, p: float, outcomes: Sequence[Outcome]) -> Verdict:
     return "undecided"
 
 
-def _directions(found: Effect) -> tuple[bool, bool]:
+def directions(found: Effect) -> tuple[bool, bool]:
     """Of a difference that is significant: whether it is for the better, and for the worse.
 
     It is the direction of the test with the smaller p value, and that of the other one if it would

@@ -54,17 +54,25 @@ def summarize(errors: np.ndarray, rng_seed: int = 0) -> Summary:
     )
 
 
-def _interval(values: np.ndarray, rng_seed: int) -> tuple[float, float]:
-    """The expanded percentile interval of the median of at least two values.
+def expanded_tail(seeds: int, freedom: int) -> float:
+    """Probability of either tail of an expanded percentile interval: Φ(−t·√(n/(n−1))).
 
     The plain percentile interval is too narrow for few seeds: the bootstrap's variance of a mean of
-    n values is (n−1)/n of the unbiased one, and it uses normal quantiles instead of Student's.
-    Hence the tails Φ(−t·√(n/(n−1))): T. Hesterberg, "What Teachers Should Know About the
-    Bootstrap", The American Statistician 69 (2015).
+    n values is (n−1)/n of the unbiased one, and it uses normal quantiles instead of Student's: T.
+    Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 69
+    (2015).
+
+    Args:
+        seeds: Number n of values that are resampled together, at least two.
+        freedom: Degrees of freedom: n − 1, or the sum of that over several such sets.
     """
-    count = len(values)
-    quantile = stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1)
-    tail = float(stats.norm.sf(quantile * math.sqrt(count / (count - 1))))
+    quantile = stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)
+    return float(stats.norm.sf(quantile * math.sqrt(seeds / (seeds - 1))))
+
+
+def _interval(values: np.ndarray, rng_seed: int) -> tuple[float, float]:
+    """The expanded percentile interval of the median of at least two values."""
+    tail = expanded_tail(len(values), len(values) - 1)
     found = _medians(values, rng_seed)
     # No interpolation, which would make nan of infinite neighbours.
     low = np.quantile(np.where(np.isnan(found), -math.inf, found), tail, method="lower")
