@@ -11,6 +11,10 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
+#: Beginnings of the groups' ids that are kept for the page's script: what an arm is drawn with,
+#: and its sample and label in the legend. The arm's number follows.
+ARM, SAMPLE, LABEL = "arm-", "sample-", "label-"
+_KEPT = re.compile(rf"({ARM}|{SAMPLE}|{LABEL})(\d+)")
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _FONT = re.compile(r"font: (?:(bold|\d+) )?([\d.]+)px [^;]*")
@@ -19,7 +23,13 @@ _DATA = "data:image/png;base64,"
 _NARROWEST = 820
 
 
-def inline(text: str, title: str, slug: str, variables: Mapping[str, str]) -> str:
+def inline(
+    text: str,
+    title: str,
+    slug: str,
+    variables: Mapping[str, str],
+    data: Mapping[str, str] | None = None,
+) -> str:
     """Rewrite an SVG file to be put inline in HTML.
 
     Args:
@@ -27,6 +37,7 @@ def inline(text: str, title: str, slug: str, variables: Mapping[str, str]) -> st
         title: Title of the figure.
         slug: The beginning of every id.
         variables: The replacement of each colour.
+        data: Further attributes of the root.
     """
     root = ElementTree.fromstring(text)
     for element in list(root.iter()):
@@ -38,7 +49,7 @@ def inline(text: str, title: str, slug: str, variables: Mapping[str, str]) -> st
     for element in root.iter():
         _rewrite(element, slug, used, variables)
     _unwrap(root)
-    root.attrib = _root_attributes(root.get("viewBox", ""))
+    root.attrib = {**_root_attributes(root.get("viewBox", "")), **(data or {})}
     name = ElementTree.Element("title")
     name.text = title
     root.insert(0, name)
@@ -84,6 +95,10 @@ def _rewrite(
 ) -> None:
     for key, value in list(element.attrib.items()):
         if key == "id":
+            if kept := _KEPT.fullmatch(value):
+                element.set("data-arm", kept[2])
+                if kept[1] != ARM:
+                    element.set("data-legend", kept[1].rstrip("-"))
             if value in used and element.tag != "g":
                 element.set(key, f"{slug}-{value}")
             else:
