@@ -17,6 +17,7 @@ from bench.report.ranking.sensitivity import Criterion, changes, criteria
 from bench.report.ranking.targets import ToTarget, ratio_of, to_targets
 from bench.report.ranking.untuned import Untuned, untuned
 from bench.report.results import Case, Comparison
+from bench.statistics.claims import Outcome
 from bench.statistics.improvement import Improvement, improvement
 from bench.statistics.ranks import Rank, ranks
 from bench.statistics.targets import TimeRatio
@@ -55,12 +56,11 @@ class Standing:
         """Against the reference, first of all."""
         return "reference" if self.comparison is None else self.comparison.outcome
 
-    def on(self, outcome: str) -> int | None:
-        """Number of problems with an outcome of `bench.statistics.claims.Claim.outcomes`; ``None``
-        for the reference, and without pairs."""
+    def on(self, outcome: Outcome) -> int | None:
+        """Number of problems with an outcome; ``None`` for the reference, and without pairs."""
         if self.comparison is None or not self.comparison.effect.pairs:
             return None
-        return self.comparison.claim.outcomes.count(outcome)  # type: ignore[arg-type]
+        return self.comparison.claim.outcomes.count(outcome)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def criteria(
 
 
 def changes(found: Sequence[Criterion]) -> str:
-    """A sentence on criteria by which other arms are first or second; empty if there is none."""
+    """A sentence on criteria by which an arm overtakes one of the first two; empty if none is."""
     if not found or found[0].name != FINAL_ERROR:
         return ""
     others = [one for one in found[1:] if _differs(found[0], one)]
@@ -88,13 +89,12 @@ def changes(found: Sequence[Criterion]) -> str:
 
 
 def _differs(one: Criterion, other: Criterion) -> bool:
-    """Whether two criteria order the first two arms differently, among those that both rank."""
-    common = one.ranks.keys() & other.ranks.keys()
-    if len(common) < 2:
-        return False
-    sides = [Criterion(c.name, {a: c.ranks[a] for a in c.ranks if a in common}) for c in (one, other)]
-    first, second = ([set(group) for group in side.first_two] for side in sides)
-    return first != second
+    """Whether by another criterion some arm overtakes one of the first two places."""
+    first, second = ([arm for arm in group if arm in other.ranks] for group in one.first_two)
+    behind = [arm for arm in one.ranks if arm in other.ranks and arm not in first]
+    last = [arm for arm in behind if arm not in second]
+    pairs = [*product(behind, first), *product(last, second)]
+    return any(other.ranks[arm] < other.ranks[overtaken] for arm, overtaken in pairs)
 
 
 def _said(one: Criterion) -> str:

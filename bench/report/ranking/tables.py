@@ -104,7 +104,7 @@ def _standing_row(one: Standing, factors: list[float]) -> list[Cell]:
         main_ratio(compared),
         *interval(compared),
         *interval(compared, like=True),
-        *(one.on(word) for word in ("better", "undecided", "worse", "diverges")),
+        *(one.on("better"), one.on("undecided"), one.on("worse"), one.on("diverges")),
         *(time_ratio_cell(one.steps[factor]) for factor in factors),
         *(time_ratio_cell(one.seconds[factor]) for factor in factors),
         effect_cell(one.equal_seconds.effect),
@@ -116,9 +116,13 @@ def _standing_row(one: Standing, factors: list[float]) -> list[Cell]:
 
 
 def time_ratio_cell(found: TimeRatio) -> Cell:
-    """The ratio over the cases where both times are exact; else its bounds as text."""
+    """The ratio over the cases where both times are exact, with their number where there are
+    others; else bounds over all, as text."""
+    cases = len(found.on)
     if found.exact:
-        return found.estimate
+        if found.exact == cases:
+            return found.estimate
+        return f"{ratio_text(found.estimate)} on {found.exact} of {cases}"
     if math.isnan(found.low):
         return "neither reaches it" if found.neither else None
     return bounds_text(Time(found.low, found.high))
