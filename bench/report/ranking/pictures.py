@@ -203,9 +203,7 @@ def tuning_pictures(findings: Findings, palette: Palette) -> Iterator[Picture]:
                         (
                             arm,
                             [
-                                DrawnSetting(
-                                    float(t.setting[name]), list(of(t).values()), t.chosen
-                                )
+                                DrawnSetting(float(t.setting[name]), list(of(t).values()), t.chosen)
                                 for t in tried
                                 if of(t)
                             ],

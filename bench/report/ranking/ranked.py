@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
 import numpy as np
 
 from bench.ranking.ranking import Choice, Contestant, Ranking, Trial
@@ -15,6 +16,7 @@ from bench.spec.versions import differs, newest_versions
 from bench.store.gc_pause import uncollected
 from bench.store.record import Record, decode_result
 from bench.store.store import Store
+from bench.studies.plan import PlannedRun
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,16 @@ class Ranked:
         """Problems and models: those that are scored, then those that are only tuned."""
         tuned = (Case(trial.spec.problem, trial.spec.model) for trial in self.ranking.trials)
         return list(dict.fromkeys([*self.scored.cases, *tuned]))
+
+    @cached_property
+    def every_run(self) -> Results:
+        """All runs in one: of each length, and the trials."""
+        plan = self.ranking.plan()
+        scored = [run for length in self.ranking.lengths for run in length.runs]
+        trials = [PlannedRun(trial.spec, trial.command) for trial in self.ranking.trials]
+        records = {name: r for of in self.by_length.values() for name, r in of.records.items()}
+        whole = msgspec.structs.replace(plan, runs=[*scored, *trials]).renamed()
+        return Results(whole, records | dict(self.trials))
 
     def title(self, case: Case) -> str:
         """The problem, and the model where there are several."""

@@ -107,9 +107,7 @@ def _ranks(arms: Sequence[str], logs: Sequence[np.ndarray]) -> dict[str, int]:
     logs = [of_case for of_case in logs if (~np.isnan(of_case)).any()]
     if not logs:
         return {}
-    whole = [
-        k for k in range(len(arms)) if all((~np.isnan(of_case[k])).any() for of_case in logs)
-    ]
+    whole = [k for k in range(len(arms)) if all((~np.isnan(of_case[k])).any() for of_case in logs)]
     found = ranks([of_case[whole] for of_case in logs]) if whole else []
     return {arms[k]: rank.rank for k, rank in zip(whole, found, strict=True)}
 

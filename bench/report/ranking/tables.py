@@ -32,7 +32,9 @@ def ranking_tables(findings: Findings, suite: Suite, names: Iterable[str]) -> di
     Those of a study are of the scored runs at the whole length.
     """
     asked = set(names)
-    own = [builder(findings) for name, builder in zip(NAMES, BUILDERS, strict=True) if name in asked]
+    own = [
+        builder(findings) for name, builder in zip(NAMES, BUILDERS, strict=True) if name in asked
+    ]
     found = {table.name: table for table in own if table.rows}
     scored = findings.ranked.scored
     return found | study_tables(scored, suite, asked) if scored.plan.runs else found
@@ -279,7 +281,7 @@ def cost_table(findings: Findings) -> Table:
             ]
             for one in findings.costs.values()
         ],
-        "Medians; ×: of paired ratios to the reference. tuning s: seconds of all trials of the arm.",
+        "Medians; ×: of paired ratios to the reference. tuning s: seconds of all trials of an arm.",
     )
 
 
