@@ -200,8 +200,9 @@ class Results:
     def main_metric(self) -> str:
         """The error by which arms are compared; where it differs, of each problem."""
         by_metric: dict[str, list[str]] = {}
-        for case in self.cases:
-            by_metric.setdefault(self.metric(case), []).append(case.problem)
+        # Of a plan without runs yet, the problems that it will have.
+        for problem in [case.problem for case in self.cases] or self.columns:
+            by_metric.setdefault(self.columns[problem].main[0], []).append(problem)
         first, *others = by_metric
         said = [f"{name} on {', '.join(dict.fromkeys(by_metric[name]))}" for name in others]
         return f"{first}; {'; '.join(said)}" if said else first
@@ -439,7 +440,10 @@ def _claims(effects: Sequence[Effect], unseen: Sequence[Sequence[str]]) -> list[
 
 
 def log_error(value: float) -> float:
-    """Natural logarithm of an error; of 0, that of the smallest number: infinity is for runs that diverged."""
+    """Natural logarithm of an error; of 0, that of the smallest number.
+
+    Infinity is for runs that diverged.
+    """
     return math.log(max(value, _SMALLEST)) if math.isfinite(value) else math.inf
 
 

@@ -18,7 +18,7 @@ from sample_study import plan as sample_plan
 from bench.report import pictures
 from bench.report.document import html
 from bench.report.results import Results
-from bench.report.shortening import MOST_CELLS, shortened
+from bench.report.shortening import MOST_CELLS, shortened, words_of
 from bench.report.tabulation import Table
 from bench.spec.spec import Spec
 from bench.store.record import Metric, Record, decode, decode_drawn, decode_result, encode

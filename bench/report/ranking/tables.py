@@ -50,10 +50,9 @@ def standings_table(findings: Findings) -> Table:
     factors = list(findings.targets)
     rows = [_standing_row(one, factors) for one in findings.standings if one.rank is not None]
     noted = any(row[-1] for row in rows)
-    metric = findings.ranked.scored.main_metric if findings.ranked.scored.plan.runs else "error"
     return Table(
         "standings",
-        f"Ranking by {metric}",
+        f"Ranking by {findings.ranked.scored.main_metric}",
         [
             "arm",
             "verdict",
