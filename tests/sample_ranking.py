@@ -25,7 +25,7 @@ from bench.ranking.ranking import (
 )
 from bench.spec.spec import Spec
 from bench.spec.training import Training
-from bench.store.record import Metric, Timing
+from bench.store.record import Metric, Timing, encode
 from bench.store.store import Store
 from bench.studies.plan import PlannedRun
 
@@ -174,22 +174,24 @@ def _write(
     status = error if isinstance(error, str) else "done" if error is not None else "diverged"
     value = error if isinstance(error, float) else None
     steps = spec.training.steps
-    store.write(
-        record(
-            spec,
-            status=status,
-            reason=None if status == "done" else "the loss was nan at step 5",
-            metrics={
-                "L2RE": Metric(value, value),
-                "skill": Metric(None if value is None else max(0.0, 1 - value / 10), None),
-                "Lf": Metric(None if value is None else value**2, None),
-                "selection": Metric(selection, selection),
-            },
-            warnings=[],
-            history=history(value),
-            losses={"step": [0.0, 5.0], "loss": [1.0, value]},
-            timing=Timing(0.0, steps * step_ms / 1000, 0.0, step_ms, step_ms, step_ms, steps),
-            peak_memory_mb=memory_mb,
-            steps_done=steps,
-        )
+    made = record(
+        spec,
+        status=status,
+        reason=None if status == "done" else "the loss was nan at step 5",
+        metrics={
+            "L2RE": Metric(value, value),
+            "skill": Metric(None if value is None else max(0.0, 1 - value / 10), None),
+            "Lf": Metric(None if value is None else value**2, None),
+            "selection": Metric(selection, selection),
+        },
+        warnings=[],
+        history=history(value),
+        losses={"step": [0.0, 5.0], "loss": [1.0, value]},
+        timing=Timing(0.0, steps * step_ms / 1000, 0.0, step_ms, step_ms, step_ms, steps),
+        peak_memory_mb=memory_mb,
+        steps_done=steps,
     )
+    # As `Store.write` does, without waiting for the disk.
+    place = store.directory(spec.hash)
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "record.json").write_bytes(encode(made))

@@ -68,9 +68,7 @@ def criteria(
             if case in by_arm[ranked.reference].steps
         ]
     every["final error without tuning"] = [
-        log_array(
-            {arm: untuned_errors(ranked, case).get(arm, {}) for arm in ranked.arms}, ranked.arms
-        )
+        log_array({arm: {} for arm in ranked.arms} | untuned_errors(ranked, case), ranked.arms)
         for case in ranked.cases
     ]
     found = [Criterion(name, _ranks(ranked.arms, logs)) for name, logs in every.items()]

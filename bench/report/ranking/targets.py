@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.ranking.ranking import TARGETS
-from bench.report.ranking.lengths import lengths_of
+from bench.report.ranking.lengths import Lengths, lengths_of
 from bench.report.ranking.ranked import Ranked
 from bench.report.results import Case
 from bench.statistics.targets import Time, TimeRatio, median_time, time_ratio, times_to_target
@@ -55,7 +55,14 @@ def target(ranked: Ranked, case: Case, factor: float) -> float | None:
 
 def to_targets(ranked: Ranked) -> dict[float, dict[str, ToTarget]]:
     """Of all arms, by factor and arm."""
-    return {factor: {arm: _of(ranked, arm, factor) for arm in ranked.arms} for factor in TARGETS}
+    every = {
+        arm: {case: lengths_of(ranked, case, arm) for case in ranked.scored.cases}
+        for arm in ranked.arms
+    }
+    return {
+        factor: {arm: _of(ranked, arm, factor, every[arm]) for arm in ranked.arms}
+        for factor in TARGETS
+    }
 
 
 def ratio_of(arm: ToTarget, reference: ToTarget, seconds: bool = False) -> TimeRatio:
@@ -69,14 +76,13 @@ def ratio_of(arm: ToTarget, reference: ToTarget, seconds: bool = False) -> TimeR
     return time_ratio([one for one, _ in medians], [other for _, other in medians])
 
 
-def _of(ranked: Ranked, arm: str, factor: float) -> ToTarget:
+def _of(ranked: Ranked, arm: str, factor: float, every: Mapping[Case, Lengths]) -> ToTarget:
     steps: dict[Case, list[Time]] = {}
     seconds: dict[Case, list[Time]] = {}
-    for case in ranked.scored.cases:
+    for case, found in every.items():
         wanted = target(ranked, case, factor)
         if wanted is None:
             continue
-        found = lengths_of(ranked, case, arm)
         times = times_to_target(found.steps, found.errors, wanted) if found.seeds else []
         steps[case] = times
         seconds[case] = [

@@ -46,28 +46,25 @@ class Untuned:
 
 def untuned(ranked: Ranked) -> list[Untuned]:
     """For each arm but the reference, on the cases where both have trials at both settings."""
-    found = []
-    for arm in ranked.arms[1:]:
-        without, with_it = {}, {}
-        for case in ranked.cases:
-            ours = untuned_errors(ranked, case)
-            pairs = _log_ratios(ours.get(arm, {}), ours.get(ranked.reference, {}))
-            tuned = chosen_errors(ranked, case)
-            pairs_tuned = _log_ratios(tuned.get(arm, {}), tuned.get(ranked.reference, {}))
-            if len(pairs) and len(pairs_tuned):
-                without[case], with_it[case] = pairs, pairs_tuned
-        found.append(Untuned(arm, without, with_it))
-    return found
+    without: dict[str, dict[Case, np.ndarray]] = {arm: {} for arm in ranked.arms[1:]}
+    with_it: dict[str, dict[Case, np.ndarray]] = {arm: {} for arm in ranked.arms[1:]}
+    for case in ranked.cases:
+        tried = tuning(ranked, case)
+        untuned_ones = {one.arm: _known(one.errors) for one in tried if one.untuned}
+        chosen_ones = {one.arm: _known(one.errors) for one in tried if one.chosen}
+        for arm in without:
+            pairs = [
+                _log_ratios(of.get(arm, {}), of.get(ranked.reference, {}))
+                for of in (untuned_ones, chosen_ones)
+            ]
+            if all(map(len, pairs)):
+                without[arm][case], with_it[arm][case] = pairs
+    return [Untuned(arm, without[arm], with_it[arm]) for arm in without]
 
 
 def untuned_errors(ranked: Ranked, case: Case) -> dict[str, Mapping[int, float]]:
     """Test errors of the trials at each arm's untuned setting, by arm and seed."""
-    return {t.arm: _known(t.errors) for t in tuning(ranked, case) if t.untuned}
-
-
-def chosen_errors(ranked: Ranked, case: Case) -> dict[str, Mapping[int, float]]:
-    """Test errors of the trials at each arm's chosen setting, by arm and seed."""
-    return {t.arm: _known(t.errors) for t in tuning(ranked, case) if t.chosen}
+    return {one.arm: _known(one.errors) for one in tuning(ranked, case) if one.untuned}
 
 
 def _known(errors: Mapping[int, float]) -> dict[int, float]:

@@ -134,7 +134,7 @@ def test_an_arm_that_diverges_on_a_case_is_mixed_and_behind(find: Find) -> None:
 
 def test_the_headline_counts_problems_first(find: Find) -> None:
     (said,) = headline(find())
-    assert said.startswith("irelu is better: better on 3 of 3 problems; rank 1 (1 to 1) of 3, 0.5")
+    assert said.startswith("irelu is better: better on 3 of 3 problems; rank 1 (1 to 1) of 3, 0.49")
     assert "times the L2RE (95 % interval" in said
 
 
