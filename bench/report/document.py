@@ -8,7 +8,6 @@ from bench.plugins import load_suite
 from bench.report.answer import MOST_LISTED, headline, ranking
 from bench.report.figures.style import Palette
 from bench.report.findings import limits
-from bench.report.html import rendered, write_page
 from bench.report.pictures import (
     curve_pictures,
     effects_picture,
@@ -17,6 +16,7 @@ from bench.report.pictures import (
     pareto_picture,
     prediction_pictures,
 )
+from bench.report.rendering import page, write_page
 from bench.report.results import Results
 from bench.report.run_table import environments, run_table
 from bench.report.shortening import MOST_CASES, shortened, shown_of, words_of
@@ -49,24 +49,33 @@ def html(results: Results, store: Store) -> str:
     suite = load_suite(results.plan.suite)
     words = words_of(results.plan)
     whole = study_tables(results, suite, SUMMARIES)
+    tables = {name: shortened(table, words, store) for name, table in whole.items()}
     drawn = shown_of("problems in figures", min(len(results.cases), MOST_CASES), len(results.cases))
     palette = Palette(results.variants)
     ranked = ranking(results)
-    return rendered(
-        "page.html",
+    return page(
+        "study.html",
         plan=results.plan,
         headline=headline(results),
         ranking=ranked[:MOST_LISTED],
         unlisted=len(ranked) - MOST_LISTED,
-        limits=[*limits(results), *filter(None, [drawn.strip()])],
+        limits=[*limits(results), *filter(None, [drawn.strip()]), given(results)],
         first=effects_picture(results),
         factorial=factorial_picture(results),
         heat_map=heat_map_picture(results),
         curves=list(curve_pictures(results, palette)),
         pareto=pareto_picture(results, palette),
         predictions=list(prediction_pictures(results, store, palette)),
-        tables={name: shortened(table, words, store) for name, table in whole.items()},
+        tables=tables,
         runs=shortened(run_table(results), words, store),
         statuses=results.statuses,
         environments=environments(results),
+    )
+
+
+def given(results: Results) -> str:
+    return (
+        "The problems and models are taken as given: intervals are about other seeds on these, not"
+        f" about other problems. Budget {results.plan.budget}: other training lengths can rank arms"
+        " differently."
     )

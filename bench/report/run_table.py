@@ -1,4 +1,4 @@
-"""The runs of a report, each in a row, and the environments that they were made in."""
+"""The runs of a page as a table, and the environments in which they were made."""
 
 from __future__ import annotations
 
@@ -51,18 +51,8 @@ def run_table(results: Results) -> Table:
     return Table("runs", "Runs", header, rows)
 
 
-def environments(results: Results) -> list[dict[str, Any]]:
-    """Each environment, with its short name and how many runs were made in it."""
-    places = _places(results)
-    counts = Counter(places.values())
-    return [
-        {"name": name, "runs": counts[place], "values": _readable(json.loads(place))}
-        for place, name in _names(places).items()
-    ]
-
-
 def _places(results: Results) -> dict[str, str]:
-    """The environment of each run that has a record."""
+    """The environment of each record."""
     return {name: _place(record) for name, record in results.records.items()}
 
 
@@ -74,6 +64,16 @@ def _place(record: Record) -> str:
 def _names(places: Mapping[str, str]) -> dict[str, str]:
     """A short name for each environment."""
     return {place: f"E{k + 1}" for k, place in enumerate(sorted(set(places.values())))}
+
+
+def environments(results: Results) -> list[dict[str, Any]]:
+    """Each environment, with its short name and how many runs were made in it."""
+    places = _places(results)
+    counts = Counter(places.values())
+    return [
+        {"name": name, "runs": counts[place], "values": _readable(json.loads(place))}
+        for place, name in _names(places).items()
+    ]
 
 
 def _readable(values: Mapping[str, Any]) -> dict[str, str]:

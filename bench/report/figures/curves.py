@@ -22,7 +22,7 @@ from bench.report.figures.scale import (
     tame,
     ticks,
 )
-from bench.report.figures.style import Palette, render, text_width
+from bench.report.figures.style import Look, Palette, render, text_width
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 14.0, 30.0, 44.0
 _WIDEST_PANEL = 500.0
@@ -108,13 +108,13 @@ def draw(axes: Axes, panel: Panel, palette: Palette) -> Readable:
         axes.set_ylim(low, high)
         log_axis(axes.yaxis, low, high, 5)
         _levels(axes, panel.levels)
+    else:
+        axes.set_ylim(*(panel.y_ends or linear_limits(finite, margin=0.05)))
+        linear_axis(axes.yaxis, 5)
     readings = []
     for k, series in enumerate(shown):
         middle = _curve(axes, series, palette, logarithmic, panel.step, k / max(len(shown), 1))
         readings.append(Reading(palette.of(series.label).number, series.x, middle))
-    if not logarithmic:
-        axes.set_ylim(*(panel.y_ends or linear_limits(finite, margin=0.05)))
-        linear_axis(axes.yaxis, 5)
     return Readable(axes, panel.x_label, panel.y_label, readings)
 
 
@@ -190,24 +190,7 @@ def _curve(
     seen = np.flatnonzero(np.isfinite(middle))
     if not len(seen):
         return middle
-    bottom, top = axes.get_ylim() if logarithmic else (-np.inf, np.inf)
-    # A band that has no lower or upper end goes on to the border.
-    low = np.where(series.low > bottom, series.low, bottom)
-    high = np.where(np.isnan(series.high), np.nan, np.minimum(series.high, top))
-    low = np.where(np.isnan(series.low), np.nan, low)
-    band = np.isfinite(low) & np.isfinite(high) & np.isfinite(middle)
-    if (band & (high > low)).any():
-        axes.fill_between(
-            series.x,
-            low,
-            high,
-            where=band,
-            step="post" if step else None,
-            color=look.colour,
-            alpha=0.13,
-            linewidth=0,
-            gid=look.gid,
-        )
+    _band(axes, series, np.isfinite(middle), step, look)
     # Staggered: marks of curves that coincide stay apart.
     places = (np.arange(_MARKS) + 0.15 + 0.7 * offset) / _MARKS * (len(seen) - 1)
     marks = sorted({int(seen[int(p)]) for p in places} | {int(seen[-1])})
@@ -225,3 +208,33 @@ def _curve(
         gid=look.gid,
     )
     return middle
+
+
+def _band(axes: Axes, series: Series, there: np.ndarray, step: bool, look: Look) -> None:
+    bottom, top = axes.get_ylim()
+    # A band that has no lower or upper end goes on to the border.
+    low = np.where(np.isnan(series.low), np.nan, np.clip(series.low, bottom, top))
+    high = np.where(np.isnan(series.high), np.nan, np.clip(series.high, bottom, top))
+    band = np.isfinite(low) & np.isfinite(high) & there
+    if not (band & (high > low)).any():
+        return
+    # In whole pixels: a page has many bands, and their edges are pale.
+    x, low = _whole_pixels(axes, series.x, low)
+    _, high = _whole_pixels(axes, series.x, high)
+    axes.fill_between(
+        x,
+        low,
+        high,
+        where=band,
+        step="post" if step else None,
+        color=look.colour,
+        alpha=0.13,
+        linewidth=0,
+        gid=look.gid,
+    )
+
+
+def _whole_pixels(axes: Axes, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    found = axes.transData.transform(np.column_stack([x, y])).round()
+    back = axes.transData.inverted().transform(found)
+    return back[:, 0], back[:, 1]

@@ -114,29 +114,31 @@ def _seeds(axes: Axes, label: str, tried: Sequence[Tried], palette: Palette, shi
     that diverged, an arrow for one that is beyond the axis."""
     look, (bottom, top) = palette.of(label), axes.get_ylim()
     edge = axes.get_xaxis_transform() + ScaledTranslation(shift, 0, IdentityTransform())
-    how: dict[str, Any] = {
-        "color": look.colour,
-        "linestyle": "none",
-        "clip_on": False,
-        "gid": look.gid,
-    }
-    for one in tried:
-        scores = _numbers(one)
-        inside = [score for score in scores if bottom <= score <= top]
-        axes.plot([one.value] * len(inside), inside, marker="o", markersize=3, alpha=0.7, **how)
-        if beyond := [score for score in scores if score > top]:
-            marker = "x" if math.inf in beyond else "^"
-            axes.plot([one.value], [1], marker=marker, markersize=6, transform=edge, **how)
-        if one.chosen and scores:
-            middle = statistics.median(scores)
-            there = bottom <= middle <= top
+
+    def put(points: Sequence[tuple[float, float]], marker: str, size: float, **how: Any) -> None:
+        if points:
             axes.plot(
-                [one.value],
-                [middle if there else 1],
-                marker="o",
-                markersize=12,
-                markerfacecolor="none",
-                markeredgewidth=1.4,
-                transform=axes.transData if there else edge,
+                *zip(*points, strict=True),
+                color=look.colour,
+                linestyle="none",
+                marker=marker,
+                markersize=size,
+                clip_on=False,
+                gid=look.gid,
                 **how,
             )
+
+    seeds = [(one.value, score) for one in tried for score in _numbers(one)]
+    put([(x, score) for x, score in seeds if bottom <= score <= top], "o", 3, alpha=0.7)
+    diverged = {x for x, score in seeds if score == math.inf}
+    beyond = {x for x, score in seeds if top < score < math.inf} - diverged
+    put([(x, 1) for x in sorted(diverged)], "x", 6, transform=edge)
+    put([(x, 1) for x in sorted(beyond)], "^", 6, transform=edge)
+    ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 1.4}
+    for one in tried:
+        if one.chosen and one.scores:
+            middle = statistics.median(_numbers(one))
+            if bottom <= middle <= top:
+                put([(one.value, middle)], "o", 12, **ring)
+            else:
+                put([(one.value, 1)], "o", 12, transform=edge, **ring)

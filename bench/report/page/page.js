@@ -1,7 +1,7 @@
 "use strict";
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
-  const value = (row, column) => row.cells[column].dataset.key;
+  const value = (row, column) => row.cells[column].dataset.key ?? row.cells[column].textContent;
   table.querySelectorAll("th button").forEach((button, column) => {
     button.addEventListener("click", () => {
       const head = button.parentElement;

@@ -1,4 +1,4 @@
-"""What every page of the reports shares: its template, script, style and cells."""
+"""Pages: one HTML file each, which needs nothing else."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ from bench.report.ratios import Lost
 from bench.report.tabulation import Cell, is_numeric, shown
 from bench.text.errors import BadInput
 
-#: With which a script begins.
+#: The parts of the page's script, in their order.
+_SCRIPTS = ("page.js", "arms.js", "values.js", "save.js")
+#: With which each begins.
 _STRICT = '"use strict";\n'
 _VERDICTS = (
     "better",
+    "worse",
     "equivalent",
     "mixed",
-    "worse",
     "undecided",
     "no claim",
     "help each other",
@@ -34,43 +36,36 @@ _VERDICTS = (
 )
 
 
-def rendered(template: str, **context: Any) -> str:
-    """A page that needs nothing else.
+def page(template: str, **values: Any) -> str:
+    """The text of a page.
 
     Args:
-        template: File name of the template.
-        context: What the template shows, beside style, script and the functions for cells.
+        template: Name of a template in ``bench/report/page`` that extends ``base.html``.
+        values: What the template shows.
     """
-    script = _resource("page.js") + _resource("save.js").removeprefix(_STRICT)
+    script = _STRICT + "".join(_resource(name).removeprefix(_STRICT) for name in _SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    text: str = (
+    return str(
         _environment()
         .get_template(template)
         .render(
+            **values,
             style=Markup(_resource("page.css")),
             script=Markup(script),
             script_digest=digest,
             made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            svg=_svg,
-            shown=shown,
-            sort_key=_sort_key,
-            is_number=lambda cell: isinstance(cell, float | int),
-            is_numeric=is_numeric,
-            verdict=_verdict_class,
-            **context,
         )
     )
-    return text
 
 
-def write_page(path: Path, page: str) -> Path:
+def write_page(path: Path, text: str) -> Path:
     """Write a page.
 
     Raises:
         BadInput: It cannot be written.
     """
     try:
-        write_atomically(path, page.encode())
+        write_atomically(path, text.encode())
     except OSError as error:
         raise BadInput(f"cannot write {str(path)!r}: {error.strerror}") from error
     return path
@@ -101,10 +96,19 @@ def _resource(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("bench.report", "page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals.update(
+        svg=_svg,
+        shown=shown,
+        sort_key=_sort_key,
+        is_number=lambda cell: isinstance(cell, float | int),
+        is_numeric=is_numeric,
+        verdict=_verdict_class,
+    )
+    return environment
