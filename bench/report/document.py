@@ -74,6 +74,7 @@ def html(results: Results, store: Store) -> str:
 
 
 def given(results: Results) -> str:
+    """What every answer takes as given."""
     return (
         "The problems and models are taken as given: intervals are about other seeds on these, not"
         f" about other problems. Budget {results.plan.budget}: other training lengths can rank arms"

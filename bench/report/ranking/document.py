@@ -125,7 +125,8 @@ def _kind(ranked: Ranked) -> str:
         f"budget {ranking.budget}",
         *([ranking.options] if ranking.options else []),
         statuses or "no runs yet",
-        f"planned {_hours(times.planned_s)} h of {times.hours:g} h, taken {_hours(times.taken_s)} h",
+        f"planned {_hours(times.planned_s)} h of {times.hours:g} h",
+        f"taken {_hours(times.taken_s)} h",
     ]
     return " · ".join(parts)
 
