@@ -56,6 +56,7 @@ class Panel:
         y_ends: Ends of a linear vertical axis; ``None``: as the curves ask for.
         step: Whether a curve keeps each value until the next.
         levels: Horizontal lines, with their names.
+        bands: Whether bands are drawn; without them they only say what the axis spans.
     """
 
     title: str
@@ -67,6 +68,7 @@ class Panel:
     y_ends: tuple[float, float] | None = None
     step: bool = False
     levels: Sequence[tuple[float, str]] = ()
+    bands: bool = True
 
 
 @style.drawn
@@ -113,7 +115,7 @@ def draw(axes: Axes, panel: Panel, palette: Palette) -> Readable:
         linear_axis(axes.yaxis, 5)
     readings = []
     for k, series in enumerate(shown):
-        middle = _curve(axes, series, palette, logarithmic, panel.step, k / max(len(shown), 1))
+        middle = _curve(axes, series, palette, logarithmic, panel, k / max(len(shown), 1))
         readings.append(Reading(palette.of(series.label).number, series.x, middle))
     return Readable(axes, panel.x_label, panel.y_label, readings)
 
@@ -178,7 +180,7 @@ def _log_range(
 
 
 def _curve(
-    axes: Axes, series: Series, palette: Palette, logarithmic: bool, step: bool, offset: float
+    axes: Axes, series: Series, palette: Palette, logarithmic: bool, panel: Panel, offset: float
 ) -> np.ndarray:
     """Draw a curve; its values, NaN where there is nothing to see."""
 
@@ -190,14 +192,15 @@ def _curve(
     seen = np.flatnonzero(np.isfinite(middle))
     if not len(seen):
         return middle
-    _band(axes, series, np.isfinite(middle), step, look)
+    if panel.bands:
+        _band(axes, series, np.isfinite(middle), panel.step, look)
     # Staggered: marks of curves that coincide stay apart.
     places = (np.arange(_MARKS) + 0.15 + 0.7 * offset) / _MARKS * (len(seen) - 1)
     marks = sorted({int(seen[int(p)]) for p in places} | {int(seen[-1])})
     axes.plot(
         series.x,
         middle,
-        drawstyle="steps-post" if step else "default",
+        drawstyle="steps-post" if panel.step else "default",
         color=look.colour,
         linestyle=look.line,
         linewidth=1.5,

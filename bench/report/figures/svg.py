@@ -60,7 +60,8 @@ def inline(
         if element.tag not in ("text", "title", "tspan"):
             element.text = None
         element.tail = None
-    return ElementTree.tostring(root, encoding="unicode")
+    # Texts and attributes have no bare ">".
+    return ElementTree.tostring(root, encoding="unicode").replace(" />", "/>")
 
 
 def _root_attributes(view_box: str) -> dict[str, str]:
@@ -119,7 +120,7 @@ def _rewrite(
         elif key == "transform" and value.startswith("rotate(-0 "):
             del element.attrib[key]
         elif key in ("x", "y", "width", "height", "transform"):
-            element.set(key, _rounded(value, 2))
+            element.set(key, _rounded(value, 1 if element.tag == "use" else 2))
         if key in element.attrib:
             whole = element.attrib[key]
             element.set(key, _REFERENCE.sub(lambda found: f"url(#{used[found[1]]})", whole))

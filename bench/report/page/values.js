@@ -22,20 +22,25 @@ const share = (axis, value) => {
   return ((axis.log ? Math.log(value) : value) - low) / (high - low);
 };
 // For each panel the curves with all their points in px of the drawing.
-const panelsOf = (svg) => JSON.parse(svg.dataset.panels).map((panel) => {
-  const [left, top, width, height] = panel.box;
-  let x = [];
-  const curves = panel.curves.map((curve) => {
-    x = curve.x ?? x;
-    return curve.y.map((value, k) => ({
-      arm: String(curve.arm),
-      panel,
-      values: [x[k], value],
-      at: [left + width * share(panel.x, x[k]), top + height * (1 - share(panel.y, value))],
-    }));
+const panelsOf = (svg) => {
+  const said = [];
+  return JSON.parse(svg.dataset.panels).map((panel) => {
+    const [left, top, width, height] = panel.box;
+    let x = [];
+    const curves = panel.curves.map((curve) => {
+      x = curve.x ?? x;
+      const y = Array.isArray(curve.y) ? curve.y : said[curve.y];
+      said.push(y);
+      return y.map((value, k) => ({
+        arm: String(curve.arm),
+        panel,
+        values: [x[k], value],
+        at: [left + width * share(panel.x, x[k]), top + height * (1 - share(panel.y, value))],
+      }));
+    });
+    return { box: panel.box, curves };
   });
-  return { box: panel.box, curves };
-});
+};
 const visibleCurves = (panel) => panel.curves.filter((curve) => !hiddenArms.has(curve[0].arm));
 const closest = (points, at, distance) =>
   points.reduce((best, point) => {
