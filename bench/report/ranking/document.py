@@ -25,6 +25,7 @@ from bench.report.ranking.pictures import (
     tuning_pictures,
 )
 from bench.report.ranking.ranked import Ranked
+from bench.report.ranking.short_table import short_table
 from bench.report.ranking.tables import SUMMARIES, ranking_tables
 from bench.report.rendering import page, write_page
 from bench.report.run_table import environments, run_table
@@ -87,16 +88,15 @@ def html(findings: Findings, store: Store) -> str:
     tables = {name: shortened(table, words, store) for name, table in tables.items()}
     drawn = shown_of("problems in figures", min(len(ranked.cases), MOST_CASES), len(ranked.cases))
     profiles, lengths = profiles_picture(findings, palette), lengths_picture(findings, palette)
-    candidates = ", ".join(one.label for one in ranking.arms if one.candidate)
     return page(
         "ranking.html",
         title=f"{ranking.name} · {ranking.suite}",
         kind=_kind(ranked),
-        question=f"Where does {candidates} rank?" if candidates else "Which arm is best?",
+        question=_question([one.label for one in ranking.arms if one.candidate]),
         headline=headline(findings),
         names={one.name: one.arm for one in ranking.arms if one.name},
         first=ranks_picture(findings),
-        ranked=tables.get("standings"),
+        ranked=short_table(findings),
         limits=[*limits(findings), *filter(None, [drawn.strip()]), given(ranked.scored)],
         profiles=[profiles] if profiles else [],
         lengths=[lengths] if lengths else [],
@@ -112,6 +112,12 @@ def html(findings: Findings, store: Store) -> str:
         again=report_command(ranking, store),
         environments=environments(ranked.every_run),
     )
+
+
+def _question(candidates: list[str]) -> str:
+    if len(candidates) < 2:
+        return f"Where does {candidates[0]} rank?" if candidates else "How do the arms rank?"
+    return f"Where do {', '.join(candidates[:-1])} and {candidates[-1]} rank?"
 
 
 def _kind(ranked: Ranked) -> str:

@@ -167,7 +167,7 @@ def targets_table(findings: Findings) -> Table:
                         factor,
                         target(ranked, case, factor),
                         arm,
-                        _time_cell(found.median_steps(case)),
+                        _steps_cell(found.median_steps(case)),
                         _time_cell(found.median_seconds(case)),
                         reached,
                         len(found.steps[case]),
@@ -183,6 +183,10 @@ def targets_table(findings: Findings) -> Table:
         " each have their own decay of the learning rate. >: not reached at the longest; <: already"
         " reached at the shortest.",
     )
+
+
+def _steps_cell(time: Time) -> Cell:
+    return round(time.low) if time.kind == "exact" else bounds_text(time)
 
 
 def _time_cell(time: Time) -> Cell:
