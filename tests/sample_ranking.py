@@ -1,136 +1,197 @@
-"""The figures and the page of a ranking, from made-up numbers."""
+"""A ranking with records of known errors, for tests that train nothing."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
+import msgspec
+from sample_records import SPEC, record
+from sample_study import COLUMNS, PROBLEMS, history
 
-from bench.report.figures.curves import Series
-from bench.report.figures.lengths import LengthPanel, lengths
-from bench.report.figures.profiles import Profile, profiles
-from bench.report.figures.ranks import RankRow, ranks
-from bench.report.figures.style import Palette
-from bench.report.figures.tuning import Tried, TuningPanel, tuning
-from bench.report.pictures import Picture, curve_pictures, heat_map_picture, pareto_picture
-from bench.report.rendering import page
-from bench.report.results import Results
-from bench.report.run_table import environments, run_table
-from bench.report.study_tables import SUMMARIES, study_tables
-from bench.report.tabulation import Table
+from bench.ranking.ranking import (
+    SCHEMA,
+    SHARES,
+    TRIAL_SEEDS,
+    Choice,
+    Contestant,
+    Length,
+    Ranking,
+    Setting,
+    Times,
+    Trial,
+    save,
+)
+from bench.spec.spec import Spec
+from bench.spec.training import Training
+from bench.store.record import Metric, Timing, encode
+from bench.store.store import Store
+from bench.studies.plan import PlannedRun
 
-NAN, INF = math.nan, math.inf
-VERDICTS = ("better", "worse", "equivalent", "mixed", "undecided", "no claim")
-RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
-STEPS = (3750.0, 7500.0, 15000.0, 30000.0)
-TARGETS = [(0.1 * factor, f"×{factor:g}") for factor in (0.5, 1.0, 2.0, 5.0)]
+ARMS = ("baseline", "irelu", "lsuv")
+STEPS = 1000
+RATES = (1e-3, 3e-3, 1e-2)
 
-
-def rank_rows(arms: Sequence[str], seed: int = 0) -> list[RankRow]:
-    """The first arm is the reference; one in five diverges, one in four never gets to the target."""
-    rng = np.random.default_rng(seed)
-    rows = [RankRow(arms[0], "reference", 3, 2, 5, 1, NAN, NAN, 1)]
-    for k, arm in enumerate(arms[1:]):
-        ratio, time = np.exp(rng.normal(scale=0.8, size=2)).tolist()
-        bound = "more" if k % 4 == 1 else "less" if k % 4 == 2 else ""
-        row = RankRow(arm, VERDICTS[k % len(VERDICTS)], k + 1, max(1, k - 1), k + 3, ratio,
-                      0.7 * ratio, 1.4 * ratio, time, bound, k % 7, k % 3, k % 2)  # fmt: skip
-        if k % 5 == 4:
-            row = RankRow(
-                arm, "worse", NAN, NAN, NAN, INF, NAN, NAN, NAN, "", 0, 0, 3, "9 of 9 diverged"
-            )
-        rows.append(row)
-    return rows
+#: Error of (problem, arm, seed, share of the steps); ``None``: diverged; a string: its status.
+Scores = Callable[[str, str, int, float], float | str | None]
+#: Selection and test error of a trial of (problem, arm, seed, setting); or as above.
+Trials = Callable[[str, str, int, Setting], tuple[float, float] | str | None]
 
 
-def profile(arm: str, seed: int = 0, problems: int = 12) -> Profile:
-    """Of an arm that is within some factor of the best on every problem."""
-    rng = np.random.default_rng([seed, len(arm)])
-    tau = np.concatenate([[1.0], np.sort(np.exp(rng.exponential(1, problems - 1))), [100.0]])
-    share = np.append(np.arange(1, problems + 1) / problems, 1.0)
-    return Profile(arm, tau, share, np.clip(share - 0.1, 0, 1), np.clip(share + 0.1, 0, 1))
+def falling(errors: Mapping[str, float | str | None], spread: float = 0.02) -> Scores:
+    """An arm's own error at the whole length, halved by twice the steps; a seed's is off a bit."""
+
+    def of(problem: str, arm: str, seed: int, share: float) -> float | str | None:
+        found = errors[arm]
+        if not isinstance(found, float):
+            return found
+        wave = math.sin(7 * seed + len(arm) + 3 * len(problem))
+        return found / share * math.exp(spread * wave)
+
+    return of
 
 
-def tried(seed: int = 0) -> list[Tried]:
-    """A bowl over the rates; at the largest one or both seeds diverge."""
-    rng = np.random.default_rng(seed)
-    best = int(rng.integers(1, 4))
-    found = []
-    for k, rate in enumerate(RATES):
-        scores = (0.1 * np.exp(0.3 * (k - best) ** 2 + rng.normal(scale=0.1, size=2))).tolist()
-        if k == len(RATES) - 1:
-            scores = [scores[0] if seed % 2 else INF, INF]
-        found.append(Tried(rate, scores, k == best))
-    return found
+def at_rate(best: Mapping[str, float], rate: str = "lr") -> Trials:
+    """An arm's selection is least at its best rate, and so is its error, which is ten times it."""
+
+    def of(problem: str, arm: str, seed: int, setting: Setting) -> tuple[float, float]:
+        off = math.log(float(setting[rate]) / best[arm])
+        selection = math.exp(off**2) * (1 + 0.01 * (seed - TRIAL_SEEDS[0]))
+        return selection, 10 * selection
+
+    return of
 
 
-def tuning_panels(title: str, arms: Sequence[str]) -> list[TuningPanel]:
-    """Test error and selection."""
-    return [
-        TuningPanel(f"{title}: {score}", "learning rate", score,
-                    [(arm, tried(7 * k + len(score))) for k, arm in enumerate(arms)])
-        for score in ("L2RE", "selection")
-    ]  # fmt: skip
+def ranking(
+    arms: Sequence[str] = ARMS,
+    problems: Sequence[str] = PROBLEMS,
+    seeds: Sequence[int] = range(5),
+    length_seeds: Sequence[int] = range(3),
+    chosen: float = 3e-3,
+    names: Mapping[str, str] | None = None,
+    candidates: Sequence[str] | None = None,
+    at_edge: bool = False,
+    suite: str = "pinn",
+    **changes: Any,
+) -> Ranking:
+    """A ranking; every arm is tuned over `RATES`, and scored at the rate `chosen`."""
+    names = names or {}
+    asked = arms[1:2] if candidates is None else candidates
 
+    def specs(problem: str, arm: str, seed: int, lr: float, share: float) -> Spec:
+        training = Training(steps=int(STEPS * share), lr=lr)
+        return msgspec.structs.replace(
+            SPEC,
+            suite=suite,
+            problem=problem,
+            arm=arm,
+            seed=seed,
+            axes={"activation": arm},
+            budget="quick",
+            training=training,
+        )
 
-def length_panel(title: str, arms: Sequence[str]) -> LengthPanel:
-    """Errors that fall with the steps."""
-    rng = np.random.default_rng(len(title))
-    steps = np.array(STEPS)
-    series = []
-    for arm in arms:
-        middle = 0.3 * np.exp(rng.normal(scale=0.4)) * (steps / STEPS[0]) ** -0.7
-        series.append(Series(arm, steps, middle, 0.8 * middle, 1.25 * middle))
-    return LengthPanel(title, "L2RE", series, TARGETS)
-
-
-def ranking_values(results: Results) -> dict[str, Any]:
-    """What ``ranking.html`` shows, of a study's results and of figures from made-up numbers."""
-    arms, palette = list(results.variants), Palette(results.variants)
-    tables = study_tables(results, _suite(), SUMMARIES)
-    titles = [results.title(case) for case in results.cases]
-    heat_map, pareto = heat_map_picture(results), pareto_picture(results, palette)
-    assert heat_map and pareto
-    profile_panels = [
-        (target, [profile(arm, k) for arm in arms])
-        for k, target in enumerate(("final error", "steps to the target", "steps to half of it"))
+    trials = [
+        Trial(specs(problem, arm, seed, lr, 1.0), "python -m bench.suite", {"lr": lr})
+        for seed in TRIAL_SEEDS
+        for problem in problems
+        for arm in arms
+        for lr in RATES
     ]
-    rows = rank_rows(arms)
-    return {
-        "title": "sample · pinn",
-        "kind": "Ranking sample · suite pinn",
-        "question": "Where does it rank?",
-        "headline": "Better on 3 problems, undecided on 1.",
-        "names": results.plan.names,
-        "first": Picture("Ranking", ranks(rows, "L2RE", "ranks"), "Best first."),
-        "ranked": Table("ranks", "Ranking", ["arm", "verdict", "rank", "ratio"],
-                        [[row.label, row.verdict, row.rank, row.ratio] for row in rows]),
-        "limits": ["Three seeds."],
-        "profiles": [Picture("Profiles", profiles(profile_panels, palette, 3, "profiles"), "τ.")],
-        "lengths": [Picture("Lengths", lengths([length_panel(title, arms) for title in titles],
-                                               palette, 2, "lengths"), "Final errors.")],
-        "tuning": [Picture(f"Tuning: {title}", tuning(tuning_panels(title, arms), palette, 2,
-                                                      f"tuning-{k}"), "Two seeds.")
-                   for k, title in enumerate(titles)],
-        "curves": [*curve_pictures(results, palette), pareto],
-        "heat_map": heat_map,
-        "predictions": [],
-        "tables": {name: table for name, table in tables.items() if name in ("errors", "values")},
-        "runs": run_table(results),
-        "command": results.plan.command,
-        "method": ["Equal tuning."],
-        "environments": environments(results),
-    }  # fmt: skip
+    choices = [
+        Choice(problem, "fnn:40x6", arm, {"lr": chosen}, {"lr": RATES[0]}, at_edge)
+        for problem in problems
+        for arm in arms
+    ]
+    lengths = [
+        Length(
+            share,
+            [
+                PlannedRun(specs(problem, arm, seed, chosen, share), "python -m bench.suite")
+                for seed in (seeds if share == 1.0 else length_seeds)
+                for problem in problems
+                for arm in arms
+            ],
+        )
+        for share in sorted(SHARES, key=lambda share: share != 1.0)
+    ]
+    made = Ranking(
+        schema=SCHEMA,
+        name="night",
+        suite=suite,
+        budget="quick",
+        options="",
+        command="python -m bench.suite rank --candidate irelu --hours 8",
+        arms=[Contestant(arm, names.get(arm, ""), candidate=arm in asked) for arm in arms],
+        columns=dict.fromkeys(problems, COLUMNS),
+        trials=trials,
+        choices=choices,
+        lengths=lengths,
+        times=Times(8.0, 20_000.0, 18_000.0, 2, "2026-01-01T20:00:00", "2026-01-02T01:00:00"),
+    )
+    return msgspec.structs.replace(made, **changes)
 
 
-def ranking_page(results: Results) -> str:
-    """The page."""
-    return page("ranking.html", **ranking_values(results))
+def write(
+    made: Ranking,
+    store: Store,
+    scores: Scores,
+    trials: Trials | None = None,
+    step_ms: Mapping[str, float] | None = None,
+    memory_mb: Mapping[str, float] | None = None,
+) -> Ranking:
+    """Write a ranking and a record for each of its runs; those that are ``waiting`` have none."""
+    store.prepare()
+    save(made, store)
+    for trial in made.trials:
+        spec = trial.spec
+        found = (trials or at_rate(dict.fromkeys((one.arm for one in made.arms), 3e-3)))(
+            spec.problem, spec.arm, spec.seed, trial.setting
+        )
+        selection, error = found if isinstance(found, tuple) else (None, found)
+        _write(store, spec, error, selection, 1.0, 100.0)
+    for length in made.lengths:
+        for run in length.runs:
+            spec = run.spec
+            error = scores(spec.problem, spec.arm, spec.seed, length.share)
+            selection = error if isinstance(error, float) else None
+            own_ms, own_mb = (step_ms or {}).get(spec.arm, 1.0), (memory_mb or {}).get(spec.arm)
+            _write(store, spec, error, selection, own_ms, own_mb or 100.0)
+    return made
 
 
-def _suite() -> Any:
-    from bench.plugins import load_suite
-
-    return load_suite("pinn")
+def _write(
+    store: Store,
+    spec: Spec,
+    error: float | str | None,
+    selection: float | None,
+    step_ms: float,
+    memory_mb: float,
+) -> None:
+    if error == "waiting":
+        return
+    status = error if isinstance(error, str) else "done" if error is not None else "diverged"
+    value = error if isinstance(error, float) else None
+    steps = spec.training.steps
+    made = record(
+        spec,
+        status=status,
+        reason=None if status == "done" else "the loss was nan at step 5",
+        metrics={
+            "L2RE": Metric(value, value),
+            "skill": Metric(None if value is None else max(0.0, 1 - value / 10), None),
+            "Lf": Metric(None if value is None else value**2, None),
+            "selection": Metric(selection, selection),
+        },
+        warnings=[],
+        history=history(value),
+        losses={"step": [0.0, 5.0], "loss": [1.0, value]},
+        timing=Timing(0.0, steps * step_ms / 1000, 0.0, step_ms, step_ms, step_ms, steps),
+        peak_memory_mb=memory_mb,
+        steps_done=steps,
+    )
+    # As `Store.write` does, without waiting for the disk.
+    place = store.directory(spec.hash)
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "record.json").write_bytes(encode(made))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.files.atomic import write_atomically
 from bench.plugins import load_suite
 from bench.report.answer import MOST_LISTED, headline, ranking
 from bench.report.figures.style import Palette
@@ -17,14 +16,13 @@ from bench.report.pictures import (
     pareto_picture,
     prediction_pictures,
 )
-from bench.report.rendering import page
+from bench.report.rendering import page, write_page
 from bench.report.results import Results
 from bench.report.run_table import environments, run_table
-from bench.report.shortening import MOST_CASES, shortened, shown_of
+from bench.report.shortening import MOST_CASES, shortened, shown_of, words_of
 from bench.report.study_tables import SUMMARIES, study_tables
 from bench.store.gc_pause import uncollected
 from bench.store.store import Store
-from bench.text.errors import BadInput
 
 
 def write_html(results: Results, store: Store, path: Path | None) -> Path:
@@ -42,20 +40,16 @@ def write_html(results: Results, store: Store, path: Path | None) -> Path:
         BadInput: It cannot be written.
     """
     path = path or store.root / "reports" / f"{results.plan.key}.html"
-    text = html(results, store)
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise BadInput(f"cannot write {str(path)!r}: {error.strerror}") from error
-    return path
+    return write_page(path, html(results, store))
 
 
 @uncollected()
 def html(results: Results, store: Store) -> str:
     """The report's text."""
     suite = load_suite(results.plan.suite)
+    words = words_of(results.plan)
     whole = study_tables(results, suite, SUMMARIES)
-    tables = {name: shortened(table, results.plan, store) for name, table in whole.items()}
+    tables = {name: shortened(table, words, store) for name, table in whole.items()}
     drawn = shown_of("problems in figures", min(len(results.cases), MOST_CASES), len(results.cases))
     palette = Palette(results.variants)
     ranked = ranking(results)
@@ -65,7 +59,7 @@ def html(results: Results, store: Store) -> str:
         headline=headline(results),
         ranking=ranked[:MOST_LISTED],
         unlisted=len(ranked) - MOST_LISTED,
-        limits=[*limits(results), *filter(None, [drawn.strip()]), _given(results)],
+        limits=[*limits(results), *filter(None, [drawn.strip()]), given(results)],
         first=effects_picture(results),
         factorial=factorial_picture(results),
         heat_map=heat_map_picture(results),
@@ -73,13 +67,14 @@ def html(results: Results, store: Store) -> str:
         pareto=pareto_picture(results, palette),
         predictions=list(prediction_pictures(results, store, palette)),
         tables=tables,
-        runs=shortened(run_table(results), results.plan, store),
+        runs=shortened(run_table(results), words, store),
         statuses=results.statuses,
         environments=environments(results),
     )
 
 
-def _given(results: Results) -> str:
+def given(results: Results) -> str:
+    """What every answer takes as given."""
     return (
         "The problems and models are taken as given: intervals are about other seeds on these, not"
         f" about other problems. Budget {results.plan.budget}: other training lengths can rank arms"

@@ -18,15 +18,20 @@ from bench.text.formatting import counted, times_text
 _MUCH = 3.0
 
 
-def limits(results: Results) -> list[str]:
-    """What a reader must know before believing the answer, each in a sentence."""
+def limits(results: Results, kind: str = "study") -> list[str]:
+    """What a reader must know before believing the answer, each in a sentence.
+
+    Args:
+        results: The results.
+        kind: What they are of, in a word.
+    """
     return [
         *_learned_nothing(results),
         *_early(results),
         *_unseen(results),
         *_lost(results),
         *_warnings(results),
-        *_unfinished(results),
+        *_unfinished(results, kind),
         *_noops(results),
         *_same_runs(results),
         *_spread(results),
@@ -122,10 +127,10 @@ def _without_figures(text: str) -> str:
     return re.sub(r"(?<![\w.])\d[\d.]*(e[-+]?\d+)?(?!\w)", "…", clause)
 
 
-def _unfinished(results: Results) -> list[str]:
+def _unfinished(results: Results, kind: str) -> list[str]:
     missing = {status: n for status, n in results.statuses.items() if status not in FINAL}
     said = ", ".join(f"{count} {status}" for status, count in sorted(missing.items()))
-    return [f"The study is not finished, and these are left out: {said}."] if said else []
+    return [f"The {kind} is not finished, and these are left out: {said}."] if said else []
 
 
 def _noops(results: Results) -> list[str]:

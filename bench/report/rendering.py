@@ -8,20 +8,32 @@ import math
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.files.atomic import write_atomically
 from bench.report.pictures import Picture
 from bench.report.ratios import Lost
 from bench.report.tabulation import Cell, is_numeric, shown
+from bench.text.errors import BadInput
 
 #: The parts of the page's script, in their order.
 _SCRIPTS = ("page.js", "arms.js", "values.js", "save.js")
 #: With which each begins.
 _STRICT = '"use strict";\n'
-_VERDICTS = ("better", "worse", "undecided", "no claim", "help each other", "hinder each other")
+_VERDICTS = (
+    "better",
+    "worse",
+    "equivalent",
+    "mixed",
+    "undecided",
+    "no claim",
+    "help each other",
+    "hinder each other",
+)
 
 
 def page(template: str, **values: Any) -> str:
@@ -44,6 +56,19 @@ def page(template: str, **values: Any) -> str:
             made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         )
     )
+
+
+def write_page(path: Path, text: str) -> Path:
+    """Write a page.
+
+    Raises:
+        BadInput: It cannot be written.
+    """
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise BadInput(f"cannot write {str(path)!r}: {error.strerror}") from error
+    return path
 
 
 def _svg(picture: Picture) -> Markup:

@@ -200,8 +200,9 @@ class Results:
     def main_metric(self) -> str:
         """The error by which arms are compared; where it differs, of each problem."""
         by_metric: dict[str, list[str]] = {}
-        for case in self.cases:
-            by_metric.setdefault(self.metric(case), []).append(case.problem)
+        # Of a plan without runs yet, the problems that it will have.
+        for problem in [case.problem for case in self.cases] or self.columns:
+            by_metric.setdefault(self.columns[problem].main[0], []).append(problem)
         first, *others = by_metric
         said = [f"{name} on {', '.join(dict.fromkeys(by_metric[name]))}" for name in others]
         return f"{first}; {'; '.join(said)}" if said else first
@@ -302,7 +303,7 @@ class Results:
         Infinite if one run diverged; if both did the value is nan.
         """
         pairs = self._pairs(case, variant, reference, metric).values()
-        return np.array([_log_ratio(ours, theirs) for ours, theirs in pairs], dtype=float)
+        return np.array([log_ratio(ours, theirs) for ours, theirs in pairs], dtype=float)
 
     def _pairs(
         self, case: Case, variant: str, reference: str, metric: str
@@ -395,7 +396,7 @@ class Results:
             common = sorted(set.intersection(*(set(cell) for cell in cells)))
             seeds = [seed for seed in common if self._comparable(case, self.plan.cells, seed)]
             if seeds:
-                logs = [[_log(cell[seed]) for seed in seeds] for cell in cells]
+                logs = [[log_error(cell[seed]) for seed in seeds] for cell in cells]
                 found[case] = np.array(logs, dtype=float).reshape(*shape, len(seeds))
         return found
 
@@ -438,16 +439,19 @@ def _claims(effects: Sequence[Effect], unseen: Sequence[Sequence[str]]) -> list[
     return claims([nothing if who else of for of, who in zip(effects, unseen, strict=True)])
 
 
-def _log(value: float) -> float:
-    """Natural logarithm; of 0, that of the smallest number: infinity is for runs that diverged."""
+def log_error(value: float) -> float:
+    """Natural logarithm of an error; of 0, that of the smallest number.
+
+    Infinity is for runs that diverged.
+    """
     return math.log(max(value, _SMALLEST)) if math.isfinite(value) else math.inf
 
 
-def _log_ratio(one: float, other: float) -> float:
+def log_ratio(one: float, other: float) -> float:
     """Log ratio of two errors; nan if both are infinite, 0 if both are 0."""
     if one == other:
         return 0.0 if math.isfinite(one) else math.nan
-    return _log(one) - _log(other)
+    return log_error(one) - log_error(other)
 
 
 def _decoder(columns: Columns) -> Callable[[bytes], Record]:

@@ -25,7 +25,7 @@ def run_table(results: Results) -> Table:
     metrics += [name for name in results.metrics if name not in metrics][:2]
     places = _places(results)
     names = _names(places)
-    header = ["run", "problem", "model", "arm", "seed", "status", *metrics]
+    header = ["run", "problem", "model", "arm", "seed", "status", "steps", *metrics]
     header += ["train s", "ms/step", "peak MB", "made in", "command"]
     runs = results.plan.runs
     if len(runs) > MOST_CELLS // len(header):
@@ -35,11 +35,12 @@ def run_table(results: Results) -> Table:
         spec, record = run.spec, results.records.get(run.spec.hash)
         row: list[Cell] = [spec.hash[:8], spec.problem, spec.model, spec.arm, spec.seed]
         if record is None:
-            row += ["waiting", *[None] * (len(metrics) + 4)]
+            row += ["waiting", spec.training.total_steps, *[None] * (len(metrics) + 4)]
         else:
             finals = [record.metrics.get(name) for name in metrics]
             row += [
                 record.status + (f": {record.reason}" if record.reason else ""),
+                spec.training.total_steps,
                 *(None if value is None else value.final for value in finals),
                 record.timing.train_s,
                 record.timing.step_ms_median,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.report.tabulation import Table
@@ -16,16 +17,25 @@ MOST_CELLS = 30_000
 MOST_COMPARISONS, MOST_CASES, MOST_ARMS = 200, 40, 24
 
 
-def shortened(table: Table, plan: Plan, store: Store) -> Table:
-    """The table's first rows, with a note if it has more."""
+def words_of(plan: Plan) -> list[str]:
+    """Options of ``report`` that ask for the report of a plan."""
+    if plan.study == EVERYTHING:
+        return ["--suite", plan.suite, "--budget", plan.budget]
+    return ["--study", plan.key]
+
+
+def shortened(table: Table, asked: Sequence[str], store: Store) -> Table:
+    """The table's first rows, with a note if it has more.
+
+    Args:
+        table: The table.
+        asked: Options of ``report`` that ask for the report of the table.
+        store: The store that has its runs.
+    """
     most = MOST_CELLS // max(len(table.header), 1)
     if len(table.rows) <= most:
         return table
-    words = ["python", "-m", "bench.suite", "report"]
-    if plan.study == EVERYTHING:
-        words += ["--suite", plan.suite, "--budget", plan.budget]
-    else:
-        words += ["--study", plan.key]
+    words = ["python", "-m", "bench.suite", "report", *asked]
     words += ["--format", "csv", "--table", table.name]
     note = (
         f"The first {most} of {len(table.rows)} rows; all of them:"

@@ -13,13 +13,13 @@ from bench.report.tabulation import Cell, Table
 from bench.text.formatting import ratio_text, times_text
 
 #: Of text: longer lines are hard to read, however wide the terminal is.
-_WIDEST = 100
+WIDEST = 100
 
 
 def print_findings(results: Results) -> None:
     """Print the question, the answer, the comparisons and what limits them."""
     console = render_console()
-    width = min(console.width, _WIDEST)
+    width = min(console.width, WIDEST)
     print("\n" + textwrap.fill(results.plan.question, width))
     print("\n" + textwrap.fill(headline(results), width) + "\n")
     if results.comparisons:

@@ -18,7 +18,7 @@ from sample_study import plan as sample_plan
 from bench.report import pictures
 from bench.report.document import html
 from bench.report.results import Results
-from bench.report.shortening import MOST_CELLS, shortened
+from bench.report.shortening import MOST_CELLS, shortened, words_of
 from bench.report.tabulation import Table
 from bench.spec.spec import Spec
 from bench.store.record import Metric, Record, decode, decode_drawn, decode_result, encode
@@ -173,9 +173,9 @@ def test_a_page_of_many_seeds_is_no_larger_than_its_limit(tmp_path: Path) -> Non
 def test_a_table_that_fits_is_left_as_it_is(tmp_path: Path) -> None:
     table = Table("errors", "", ["a", "b"], [[1, 2]] * (MOST_CELLS // 2), "A note.")
     store = Store(tmp_path)
-    assert shortened(table, sample_plan(), store) is table
+    assert shortened(table, words_of(sample_plan()), store) is table
     larger = Table("errors", "", ["a", "b"], [*table.rows, [3, 4]], "A note.")
-    cut = shortened(larger, sample_plan(), store)
+    cut = shortened(larger, words_of(sample_plan()), store)
     assert list(cut.rows) == table.rows
     assert cut.note.startswith(f"A note. The first {MOST_CELLS // 2} of {MOST_CELLS // 2 + 1} rows")
     assert cut.note.endswith(f"--format csv --table errors --out {tmp_path}")

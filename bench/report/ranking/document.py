@@ -1,0 +1,141 @@
+"""A ranking's report as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from bench.plugins import load_suite
+from bench.ranking.ranking import Ranking
+from bench.report.document import given
+from bench.report.figures.style import Palette
+from bench.report.pictures import (
+    curve_pictures,
+    heat_map_picture,
+    pareto_picture,
+    prediction_pictures,
+)
+from bench.report.ranking.findings import Findings
+from bench.report.ranking.headline import headline
+from bench.report.ranking.limits import limits
+from bench.report.ranking.pictures import (
+    lengths_picture,
+    profiles_picture,
+    ranks_picture,
+    tuning_pictures,
+)
+from bench.report.ranking.ranked import Ranked
+from bench.report.ranking.short_table import short_table
+from bench.report.ranking.tables import SUMMARIES, ranking_tables
+from bench.report.rendering import page, write_page
+from bench.report.run_table import environments, run_table
+from bench.report.shortening import MOST_CASES, shortened, shown_of
+from bench.store.gc_pause import uncollected
+from bench.store.store import Store, out_option
+
+#: How a ranking is made, in paragraphs.
+METHOD = (
+    "Every arm, the reference included, is tuned by the same rule: the same rates of learning at"
+    " the whole length on seeds that are not scored, and further rates where the best is at the"
+    " edge. What is selected by is the unweighted loss on held-out data at the end of training, in"
+    " the problem's own units, within an arm only; the test error decides nothing.",
+    "Then the arms are scored on other seeds. They share data, points and every random stream but"
+    " that of their own technique with the run of equal problem, model and seed, and are compared"
+    " with it, at the end of training. Across problems the estimate is the mean of the problems'"
+    " mean log ratios, with an interval for other seeds on these problems (Student's t; F."
+    " Satterthwaite, 1946). Divergence is counted apart. An arm is called better only at 1 % (S."
+    " Holm, 1979), with enough seeds, and where it is inferior on no problem.",
+    "Ranks have intervals that hold for all arms at once, from all comparisons by pairs (D. Al"
+    " Mohamad, J. Goeman and E. van Zwet, 2022). An arm that diverges on more problems than another"
+    " ranks behind it.",
+    "Times to a target are interpolated between runs of several lengths, each with its own decay of"
+    " the learning rate. One that is not reached is a bound, and is never dropped.",
+)
+
+
+def write_ranking(findings: Findings, store: Store, path: Path | None) -> Path:
+    """Write the report of a ranking.
+
+    Args:
+        findings: What the ranking found.
+        store: The store that has the trained networks' weights, for the predictions.
+        path: The file; ``None``: ``reports/<key>.html`` in the store.
+
+    Returns:
+        The file.
+
+    Raises:
+        BadInput: It cannot be written.
+    """
+    path = path or store.root / "reports" / f"{findings.ranked.ranking.key}.html"
+    return write_page(path, html(findings, store))
+
+
+def report_command(ranking: Ranking, store: Store) -> str:
+    """The command that makes the page from what the store has."""
+    words = ["python", "-m", "bench.suite", "report", "--ranking", ranking.key]
+    return f"{shlex.join(words)}{out_option(store.root)}"
+
+
+@uncollected()
+def html(findings: Findings, store: Store) -> str:
+    """The report's text."""
+    ranked = findings.ranked
+    ranking, scored = ranked.ranking, ranked.scored
+    palette = Palette(ranked.arms)
+    words = ["--ranking", ranking.key]
+    tables = ranking_tables(findings, load_suite(ranking.suite), SUMMARIES)
+    tables = {name: shortened(table, words, store) for name, table in tables.items()}
+    drawn = shown_of("problems in figures", min(len(ranked.cases), MOST_CASES), len(ranked.cases))
+    profiles, lengths = profiles_picture(findings, palette), lengths_picture(findings, palette)
+    return page(
+        "ranking.html",
+        title=f"{ranking.name} · {ranking.suite}",
+        kind=_kind(ranked),
+        question=_question([one.label for one in ranking.arms if one.candidate]),
+        headline=headline(findings),
+        names={one.name: one.arm for one in ranking.arms if one.name},
+        first=ranks_picture(findings),
+        ranked=short_table(findings),
+        limits=[*limits(findings), *filter(None, [drawn.strip()]), given(ranked.scored)],
+        profiles=[profiles] if profiles else [],
+        lengths=[lengths] if lengths else [],
+        tuning=list(tuning_pictures(findings, palette)),
+        curves=list(curve_pictures(scored, palette)),
+        heat_map=heat_map_picture(scored),
+        pareto=pareto_picture(scored, palette),
+        predictions=list(prediction_pictures(scored, store, palette)),
+        tables=tables,
+        runs=shortened(run_table(ranked.every_run), words, store),
+        method=METHOD,
+        command=ranking.command,
+        again=report_command(ranking, store),
+        environments=environments(ranked.every_run),
+    )
+
+
+def _question(candidates: list[str]) -> str:
+    if len(candidates) < 2:
+        return f"Where does {candidates[0]} rank?" if candidates else "How do the arms rank?"
+    return f"Where do {', '.join(candidates[:-1])} and {candidates[-1]} rank?"
+
+
+def _kind(ranked: Ranked) -> str:
+    """What is ranked, how far it has got, and the time that was planned and taken."""
+    ranking = ranked.ranking
+    statuses = ", ".join(f"{n} {status}" for status, n in sorted(ranked.every_run.statuses.items()))
+    times = ranking.times
+    parts = [
+        f"Ranking {ranking.name}",
+        f"suite {ranking.suite}",
+        f"budget {ranking.budget}",
+        *([ranking.options] if ranking.options else []),
+        statuses or "no runs yet",
+        f"planned {_hours(times.planned_s)} h of {times.hours:g} h",
+        f"taken {_hours(times.taken_s)} h",
+    ]
+    return " · ".join(parts)
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.3g}"

@@ -1,0 +1,90 @@
+"""A ranking's answer in a sentence for each candidate."""
+
+from __future__ import annotations
+
+from bench.report.answer import figures
+from bench.report.ranking.findings import Findings, Standing
+from bench.report.ranking.limits import trials_text
+from bench.report.ranking.ranked import Ranked
+from bench.statistics.claims import LEAST_SEEDS_ALONE, Outcome
+from bench.store.record import FINAL
+from bench.text.formatting import counted
+
+#: The outcomes on problems, in the order in which they are said.
+_OUTCOMES: tuple[Outcome, ...] = (
+    "better",
+    "undecided",
+    "worse",
+    "diverges",
+    "reference diverges",
+)
+
+
+def headline(findings: Findings) -> list[str]:
+    """A sentence for each candidate, problems first; or what there is as long as no arm can be
+    compared."""
+    ranked = findings.ranked
+    if not findings.decided:
+        return [f"No answer yet: no arm can be compared with the reference ({_progress(ranked)})."]
+    said = [
+        sentence(findings, one)
+        for one in sorted(findings.standings, key=lambda one: ranked.arms.index(one.arm))
+        if one.candidate and one.comparison is not None
+    ]
+    missing = sum(n for status, n in ranked.scored.statuses.items() if status not in FINAL)
+    if missing:
+        said.append(f"So far: {counted(missing, 'run')} of the whole length are missing.")
+    return said
+
+
+def sentence(findings: Findings, one: Standing) -> str:
+    """``Snake is better: better on 3, undecided on 2 of 5 problems; rank 1 (1 to 2) of 4, 0.71
+    times the L2RE (…)``."""
+    compared = one.comparison
+    assert compared is not None
+    if not compared.effect.pairs:
+        return f"{one.arm}: {compared.outcome}."
+    said = [f"{_on_problems(one)} of {counted(compared.effect.problems, 'problem')}"]
+    if one.rank is not None:
+        said.append(rank_text(one, len(findings.ranks)))
+    parts = f"{'; '.join(said)}, {figures(compared)}"
+    if reason := _reason(one):
+        parts += f"; {reason}"
+    if one.nothing:
+        parts += f"; {compared.reference} learned nothing on {', '.join(one.nothing)}"
+    return f"{one.arm} is {_verdict(one)}: {parts}."
+
+
+def rank_text(one: Standing, arms: int) -> str:
+    """``rank 1 (1 to 2) of 4``."""
+    assert one.rank is not None
+    return f"rank {one.rank.rank} ({one.rank.low} to {one.rank.high}) of {arms}"
+
+
+def _verdict(one: Standing) -> str:
+    return {"no claim": "without a claim"}.get(one.verdict, one.verdict)
+
+
+def _on_problems(one: Standing) -> str:
+    counts = {word: one.on(word) for word in _OUTCOMES}
+    return ", ".join(f"{word} on {count}" for word, count in counts.items() if count)
+
+
+def _reason(one: Standing) -> str:
+    """Why nothing is claimed; empty if something is, or could be."""
+    assert one.comparison is not None
+    claim = one.comparison.claim
+    if one.comparison.unseen:
+        return f"{' and '.join(one.comparison.unseen)} did not see the equation"
+    if claim.exploratory:
+        return f"exploratory: several arms need {LEAST_SEEDS_ALONE} seeds to claim"
+    if not claim.enough:
+        return "too few seeds for a claim"
+    if claim.verdict == "undecided" and claim.seeds_needed is not None:
+        return f"about {claim.seeds_needed} seeds would decide"
+    return ""
+
+
+def _progress(ranked: Ranked) -> str:
+    scored = ", ".join(f"{n} {status}" for status, n in sorted(ranked.scored.statuses.items()))
+    return f"{trials_text(ranked)}; scored runs: {scored or 'none yet'}"

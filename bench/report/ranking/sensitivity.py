@@ -1,0 +1,130 @@
+"""How the order of the arms depends on the criterion by which they are ranked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from bench.report.ranking.equal_seconds import AtEqualSeconds
+from bench.report.ranking.ranked import Ranked, log_array
+from bench.report.ranking.targets import ToTarget
+from bench.report.ranking.untuned import untuned_errors
+from bench.statistics.ranks import ranks
+from bench.statistics.targets import Time
+
+#: The criterion of the ranking itself.
+FINAL_ERROR = "final error"
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """The order of the arms by one criterion.
+
+    Attributes:
+        name: In words.
+        ranks: By arm, without an interval; an arm that has no value on some case of the others is
+            not there.
+    """
+
+    name: str
+    ranks: Mapping[str, int]
+
+    @property
+    def first_two(self) -> tuple[list[str], list[str]]:
+        """The arms of rank 1, and those that follow them."""
+        order = sorted(set(self.ranks.values()))
+        groups = [[arm for arm, rank in self.ranks.items() if rank == one] for one in order[:2]]
+        return groups[0] if groups else [], groups[1] if len(groups) > 1 else []
+
+
+def criteria(
+    ranked: Ranked,
+    seconds: Mapping[str, AtEqualSeconds],
+    targets: Mapping[float, Mapping[str, ToTarget]],
+) -> list[Criterion]:
+    """The order by every criterion that two arms at least have values of.
+
+    A time to a target that is only known to be less than a length enters as that length, and one
+    that is not reached stands behind all that are.
+    """
+    cases = ranked.scored.cases
+    every = {FINAL_ERROR: [ranked.log_errors(case) for case in cases]}
+    every["error at equal seconds"] = [
+        _filled({arm: of.log_errors.get(case, {}) for arm, of in seconds.items()}, ranked.arms)
+        for case in cases
+    ]
+    for share in sorted(set(ranked.by_length) - {1.0}):
+        every[f"error at {share:g} × the steps"] = [
+            ranked.log_errors(case, share) for case in cases
+        ]
+    for factor, by_arm in targets.items():
+        every[f"steps to {factor:g} × the reference's error"] = [
+            _log_steps([by_arm[arm].steps[case] for arm in ranked.arms])
+            for case in cases
+            if case in by_arm[ranked.reference].steps
+        ]
+    every["final error without tuning"] = [
+        log_array({arm: {} for arm in ranked.arms} | untuned_errors(ranked, case), ranked.arms)
+        for case in ranked.cases
+    ]
+    found = [Criterion(name, _ranks(ranked.arms, logs)) for name, logs in every.items()]
+    return [one for one in found if len(one.ranks) > 1]
+
+
+def changes(found: Sequence[Criterion]) -> str:
+    """A sentence on criteria by which an arm overtakes one of the first two; empty if none is."""
+    if not found or found[0].name != FINAL_ERROR:
+        return ""
+    others = [one for one in found[1:] if _differs(found[0], one)]
+    if not others:
+        return ""
+    each = "; ".join(f"by {one.name} {_said(one)}" for one in others)
+    return f"The first places depend on the criterion: by {FINAL_ERROR} {_said(found[0])}; {each}."
+
+
+def _differs(one: Criterion, other: Criterion) -> bool:
+    """Whether by another criterion some arm overtakes one of the first two places."""
+    first, second = ([arm for arm in group if arm in other.ranks] for group in one.first_two)
+    behind = [arm for arm in one.ranks if arm in other.ranks and arm not in first]
+    last = [arm for arm in behind if arm not in second]
+    pairs = [*product(behind, first), *product(last, second)]
+    return any(other.ranks[arm] < other.ranks[overtaken] for arm, overtaken in pairs)
+
+
+def _said(one: Criterion) -> str:
+    first, second = one.first_two
+    return f"{' and '.join(first)} before {' and '.join(second)}" if second else " and ".join(first)
+
+
+def _ranks(arms: Sequence[str], logs: Sequence[np.ndarray]) -> dict[str, int]:
+    """Ranks of the arms that have a value on each case that some arm has values on."""
+    logs = [of_case for of_case in logs if (~np.isnan(of_case)).any()]
+    if not logs:
+        return {}
+    whole = [k for k in range(len(arms)) if all((~np.isnan(of_case[k])).any() for of_case in logs)]
+    found = ranks([of_case[whole] for of_case in logs]) if whole else []
+    return {arms[k]: rank.rank for k, rank in zip(whole, found, strict=True)}
+
+
+def _filled(errors: Mapping[str, Mapping[int, float]], arms: Sequence[str]) -> np.ndarray:
+    """(arms, seeds) of values by arm and seed; nan where there is none."""
+    seeds = sorted({seed for of_arm in errors.values() for seed in of_arm})
+    values = [[errors[arm].get(seed, math.nan) for seed in seeds] for arm in arms]
+    return np.array(values, dtype=float).reshape(len(arms), len(seeds))
+
+
+def _log_steps(times: Sequence[Sequence[Time]]) -> np.ndarray:
+    """(arms, seeds) of logs of steps, from the times of each arm."""
+    most = max(map(len, times), default=0)
+    rows = [[*map(_log, of_arm), *[math.nan] * (most - len(of_arm))] for of_arm in times]
+    return np.array(rows, dtype=float).reshape(len(times), most)
+
+
+def _log(time: Time) -> float:
+    if time.kind == "unknown":
+        return math.nan
+    return math.log(time.high) if time.reached else math.inf

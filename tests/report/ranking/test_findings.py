@@ -1,0 +1,299 @@
+"""What a ranking found, from records of known errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sample_ranking import ARMS, STEPS, Scores, Trials, at_rate, falling, ranking, write
+from sample_study import PROBLEMS
+
+from bench.ranking.ranking import TRIAL_SEEDS, Length, Setting
+from bench.report.ranking.findings import Findings
+from bench.report.ranking.headline import headline
+from bench.report.ranking.limits import limits
+from bench.report.ranking.ranked import Ranked
+from bench.report.ranking.targets import target
+from bench.report.ranking.tuning import tuning
+from bench.statistics.effects import ratio
+from bench.store.store import Store
+
+ERRORS = {"baseline": 0.4, "irelu": 0.2, "lsuv": 0.4}
+
+Find = Callable[..., Findings]
+
+
+@pytest.fixture
+def find(tmp_path: Path) -> Find:
+    """The findings of a ranking with made-up records."""
+
+    def of(scores: Scores | None = None, trials: Trials | None = None, **changes: Any) -> Findings:
+        costs = {k: changes.pop(k) for k in ("step_ms", "memory_mb") if k in changes}
+        made = changes.pop("made", None) or ranking(**changes)
+        store = Store(tmp_path / "store")
+        return Findings(
+            Ranked.read(write(made, store, scores or falling(ERRORS), trials, **costs), store)
+        )
+
+    return of
+
+
+def test_standings_are_the_true_ones(find: Find) -> None:
+    # Without spread, so that every figure is known: half the error everywhere.
+    found = find(falling(ERRORS, spread=0.0)).standings
+    assert [one.arm for one in found] == ["irelu", "baseline", "lsuv"]
+    first = found[0]
+    assert first.verdict == "better" and first.rank is not None and first.comparison is not None
+    assert (first.rank.rank, first.rank.low, first.rank.high) == (1, 1, 1)
+    assert ratio(first.comparison.effect.estimate) == pytest.approx(0.5)
+    assert (first.on("better"), first.on("worse"), first.on("diverges")) == (3, 0, 0)
+    assert first.improvement.probability == 1.0
+    # Equal arms share a rank.
+    ranks = {one.arm: one.rank.rank for one in found if one.rank is not None}
+    assert ranks == {"irelu": 1, "baseline": 2, "lsuv": 2}
+    assert {one.arm: one.verdict for one in found}["lsuv"] == "equivalent"
+
+
+def test_times_to_targets_are_interpolated_and_censored(find: Find) -> None:
+    # Errors are inverse to the steps: 0.4 of the baseline at the whole length.
+    findings = find(falling(ERRORS, spread=0.0), step_ms={"irelu": 2.0})
+    case = findings.ranked.cases[0]
+    assert target(findings.ranked, case, 2.0) == pytest.approx(0.8)
+    of_baseline = findings.targets[1.0]["baseline"]
+    of_irelu = findings.targets[1.0]["irelu"]
+    assert of_baseline.median_steps(case).low == pytest.approx(STEPS)
+    assert of_irelu.median_steps(case).low == pytest.approx(STEPS / 2)
+    # Twice the time a step: as many seconds.
+    assert of_irelu.median_seconds(case).low == pytest.approx(of_baseline.median_seconds(case).low)
+    (first, *_) = findings.standings
+    assert first.steps[1.0].estimate == pytest.approx(0.5)
+    assert first.seconds[1.0].estimate == pytest.approx(1.0)
+    # Five times the error is reached by every arm at the shortest length: no ratio is known.
+    assert of_irelu.median_steps(case).kind == "exact"
+    easy = findings.targets[5.0]["irelu"].median_steps(case)
+    assert (easy.kind, easy.high) == ("at most", STEPS / 4)
+    assert math.isnan(first.steps[5.0].estimate)
+
+
+def test_a_target_that_is_not_reached_is_a_bound(find: Find) -> None:
+    findings = find(falling({"baseline": 0.4, "irelu": 4.0, "lsuv": 0.4}, spread=0.0))
+    case = findings.ranked.cases[0]
+    time = findings.targets[1.0]["irelu"].median_steps(case)
+    assert (time.kind, time.low) == ("more than", 2 * STEPS)
+    found = {one.arm: one for one in findings.standings}["irelu"].steps[1.0]
+    assert math.isnan(found.estimate) and found.low == pytest.approx(2.0)
+    assert (found.both, found.reference_alone) == (0, 3) and math.isinf(found.high)
+
+
+def test_a_target_that_none_reaches_is_said(find: Find) -> None:
+    # Errors do not depend on the length.
+    flat: Scores = lambda problem, arm, seed, share: ERRORS[arm] if arm != "irelu" else 0.6  # noqa: E731
+    findings = find(flat)
+    said = [text for text in limits(findings) if text.startswith("No arm reaches")]
+    assert said == [f"No arm reaches 0.5 times the error of baseline on {', '.join(PROBLEMS)}."]
+
+
+def test_equal_seconds_are_at_the_length_that_takes_them(find: Find) -> None:
+    findings = find(falling(ERRORS, spread=0.0), step_ms={"irelu": 2.0})
+    found = findings.equal_seconds["irelu"]
+    assert set(found.share.values()) == {0.5}
+    # Half the steps are twice the error, which is half of the baseline's: equal.
+    assert ratio(found.effect.estimate) == pytest.approx(1.0)
+    assert ratio(findings.equal_seconds["lsuv"].effect.estimate) == pytest.approx(1.0)
+
+
+def test_equal_seconds_beyond_what_was_tried_are_absent_with_a_word(find: Find) -> None:
+    findings = find(step_ms={"irelu": 10.0})
+    found = findings.equal_seconds["irelu"]
+    assert not found.by_case and set(found.outside) == set(findings.ranked.cases)
+    (said,) = [text for text in limits(findings) if "equal seconds" in text]
+    assert said.startswith("irelu has no error at equal seconds on advection-1d")
+    assert "0.1 times the steps" in said
+
+
+def test_an_arm_that_diverges_on_a_case_is_mixed_and_behind(find: Find) -> None:
+    def scores(problem: str, arm: str, seed: int, share: float) -> float | None:
+        if (problem, arm) == (PROBLEMS[0], "irelu"):
+            return None
+        found = falling(ERRORS)(problem, arm, seed, share)
+        assert isinstance(found, float)
+        return found
+
+    findings = find(scores)
+    found = {one.arm: one for one in findings.standings}["irelu"]
+    assert found.verdict == "mixed"
+    assert (found.on("better"), found.on("diverges")) == (2, 1)
+    assert found.rank is not None and found.rank.rank == 3
+    (said,) = headline(findings)
+    assert said.startswith("irelu is mixed: better on 2, diverges on 1 of 3 problems; rank 3")
+
+
+def test_the_headline_counts_problems_first(find: Find) -> None:
+    (said,) = headline(find())
+    assert said.startswith("irelu is better: better on 3 of 3 problems; rank 1 (1 to 1) of 3, 0.49")
+    assert "times the L2RE (95 % interval" in said
+
+
+def test_where_nothing_is_scored_there_are_the_trials(find: Find) -> None:
+    findings = find(made=msgspec.structs.replace(ranking(), lengths=[]))
+    (said,) = headline(findings)
+    assert said.startswith("No answer yet") and "54 of 54 trials have a result" in said
+    assert limits(findings)[0].startswith("Nothing is scored yet")
+    assert all(one.rank is None for one in findings.standings)
+    assert len(tuning(findings.ranked, findings.ranked.cases[0])) == 9
+    assert findings.untuned["irelu"].untuned
+
+
+def test_runs_that_are_missing_are_said_and_the_others_compared(find: Find) -> None:
+    def scores(problem: str, arm: str, seed: int, share: float) -> float | str | None:
+        return "waiting" if seed % 2 else falling(ERRORS)(problem, arm, seed, share)
+
+    findings = find(scores)
+    said = headline(findings)
+    assert said[-1] == "So far: 18 runs of the whole length are missing."
+    assert "exploratory" not in said[0] and "irelu" in said[0]
+    assert any("18 waiting" in text for text in limits(findings))
+    assert any("at 2 times the steps" in text and "9 waiting" in text for text in limits(findings))
+
+
+def test_failed_runs_are_no_results(find: Find) -> None:
+    findings = find(falling({**ERRORS, "lsuv": "failed"}))
+    found = {one.arm: one for one in findings.standings}["lsuv"]
+    assert found.rank is None and found.verdict == "no pairs yet"
+
+
+def test_a_family_of_one_claims_alone(find: Find) -> None:
+    findings = find(arms=("baseline", "irelu"), seeds=range(3))
+    found = findings.standings[0]
+    assert found.comparison is not None and found.comparison.claim.family == 1
+    assert found.verdict == "better"
+
+
+def test_a_family_of_three_seeds_claims_nothing_but_the_first(find: Find) -> None:
+    findings = find(falling({**ERRORS, "lsuv": 0.1}), seeds=range(3))
+    verdicts = {one.arm: one.verdict for one in findings.standings}
+    assert verdicts == {"lsuv": "undecided", "irelu": "better", "baseline": "reference"}
+    assert any(text.startswith("Exploratory: lsuv") for text in limits(findings))
+
+
+def test_tuning_shows_what_was_tried_and_why(find: Find) -> None:
+    best = {"baseline": 3e-3, "irelu": 1e-2, "lsuv": 1e-3}
+    findings = find(trials=at_rate(best), chosen=3e-3, at_edge=True)
+    case = findings.ranked.cases[0]
+    of_baseline = [one for one in tuning(findings.ranked, case) if one.arm == "baseline"]
+    assert [one.setting["lr"] for one in of_baseline] == [1e-3, 3e-3, 1e-2]
+    assert [one.chosen for one in of_baseline] == [False, True, False]
+    assert [one.untuned for one in of_baseline] == [True, False, False]
+    middle = of_baseline[1]
+    assert middle.selections == pytest.approx({TRIAL_SEEDS[0]: 1.0, TRIAL_SEEDS[1]: 1.01})
+    assert middle.selection == pytest.approx(math.sqrt(1.01))
+    assert middle.error == pytest.approx(10 * math.sqrt(1.01))
+    (said, *_) = [text for text in limits(findings) if "at the edge" in text]
+    assert "baseline is best at the edge" in said and "lr 3.00e-3" in said
+
+
+def test_a_setting_that_diverged_is_counted_and_not_averaged(find: Find) -> None:
+    def trials(
+        problem: str, arm: str, seed: int, setting: Setting
+    ) -> tuple[float, float] | str | None:
+        if setting["lr"] == 1e-2:
+            return None if seed == TRIAL_SEEDS[0] else (2.0, 20.0)
+        return "failed" if setting["lr"] == 1e-3 else (1.0, 10.0)
+
+    findings = find(trials=trials)
+    low, _, high = tuning(findings.ranked, findings.ranked.cases[0])[:3]
+    assert high.diverged == 1 and (high.selection, high.error) == pytest.approx((2.0, 20.0))
+    assert (low.failed, low.diverged) == (2, 0) and math.isnan(low.selection)
+    assert any(
+        text.startswith("Trials that ended without a result: 6 of") for text in limits(findings)
+    )
+
+
+def test_without_tuning_another_would_have_won(find: Find) -> None:
+    # At the untuned rate of 1e-3 irelu is at its best and the baseline is far from it.
+    best = {"baseline": 3e-3, "irelu": 1e-3, "lsuv": 3e-3}
+    findings = find(falling({**ERRORS, "irelu": 0.8}, spread=0.0), at_rate(best))
+    found = findings.untuned["irelu"]
+    off = math.exp(math.log(3) ** 2)
+    assert ratio(found.effect.estimate) == pytest.approx(1 / off)
+    assert ratio(found.tuned_effect.estimate) == pytest.approx(off)
+    assert findings.changes.startswith("The first places depend on the criterion: by final error")
+    assert "by final error without tuning irelu before baseline and lsuv" in findings.changes
+
+
+def test_where_the_order_holds_nothing_is_said(find: Find) -> None:
+    findings = find(falling({**ERRORS, "lsuv": 0.8}, spread=0.0))
+    assert findings.changes == ""
+    by_name = {one.name: one.ranks for one in findings.criteria}
+    assert by_name["error at 2 × the steps"] == {"irelu": 1, "baseline": 2, "lsuv": 3}
+    assert by_name["steps to 1 × the reference's error"] == {"irelu": 1, "baseline": 2, "lsuv": 3}
+
+
+def test_cost_is_of_pairs(find: Find) -> None:
+    findings = find(step_ms={"irelu": 1.5}, memory_mb={"irelu": 250.0})
+    found = findings.costs["irelu"]
+    assert found.step_ratio == pytest.approx(1.5) and found.memory_ratio == pytest.approx(2.5)
+    assert found.trials == 18 and found.tuning_s == pytest.approx(18.0)
+    assert findings.costs["baseline"].step_ratio is None
+
+
+def test_seeds_of_one_length_do_not_blur_a_target(find: Find) -> None:
+    findings = find(seeds=range(9), length_seeds=range(2))
+    case = findings.ranked.cases[0]
+    assert len(findings.targets[1.0]["irelu"].steps[case]) == 2
+
+
+def test_without_other_lengths_times_are_bounds(find: Find) -> None:
+    made = ranking()
+    whole = [length for length in made.lengths if length.share == 1.0]
+    findings = find(made=msgspec.structs.replace(made, lengths=whole))
+    (first, *_) = findings.standings
+    assert math.isnan(first.steps[1.0].estimate)
+    assert any(text.startswith("No other length was run") for text in limits(findings))
+
+
+def test_a_short_budget_may_round_lengths_to_the_same(find: Find) -> None:
+    made = ranking()
+    lengths = [
+        Length(
+            length.share,
+            [
+                msgspec.structs.replace(
+                    run,
+                    spec=msgspec.structs.replace(
+                        run.spec,
+                        training=msgspec.structs.replace(
+                            run.spec.training, steps=max(1, int(length.share * 2))
+                        ),
+                    ),
+                )
+                for run in length.runs
+            ],
+        )
+        for length in made.lengths
+    ]
+    findings = find(made=msgspec.structs.replace(made, lengths=lengths))
+    assert findings.standings[0].arm == "irelu" and findings.targets
+
+
+def test_a_reference_that_diverges_has_no_target(find: Find) -> None:
+    findings = find(falling({**ERRORS, "baseline": None}))
+    assert all(not of.steps for by in findings.targets.values() for of in by.values())
+    assert any(text.startswith("There is no target on") for text in limits(findings))
+    assert findings.standings[-1].arm == "baseline"
+
+
+def test_the_order_of_the_arms_changes_nothing(find: Find) -> None:
+    one = find()
+    other = find(arms=(ARMS[0], *reversed(ARMS[1:])), candidates=["irelu"])
+    assert [s.arm for s in one.standings] == [s.arm for s in other.standings]
+
+
+def test_a_reference_that_learned_nothing_is_flagged_in_the_answer(find: Find) -> None:
+    # The sample's skill is 1 − error / 10.
+    (said,) = headline(find(falling({"baseline": 9.5, "irelu": 0.2, "lsuv": 9.5})))
+    assert "baseline learned nothing on advection-1d" in said
