@@ -12,13 +12,14 @@ from bench.arm import BASELINE, Arm
 from bench.execution.find_or_run import trained
 from bench.files.untrusted import shortened
 from bench.plugins import load_suite
+from bench.ranking.apart import apart
 from bench.report.document import write_html
 from bench.report.results import Results as PlanResults
+from bench.report.whole_store import plan_of
 from bench.spec.versions import redefinitions
 from bench.store.gc_pause import uncollected
 from bench.store.record import Record, decode_result
 from bench.store.store import Store, out_option
-from bench.studies.whole_store import plan_of
 from bench.task import Loadable
 from bench.text.errors import BadInput, unknown
 
@@ -160,13 +161,18 @@ class Results:
 
     def _planned(self) -> PlanResults:
         """The results of a plan that has exactly these runs."""
-        if not self.records:
+        records = self.records
+        if self._given is None:
+            # Trials of rankings, and their runs of other lengths, are no results.
+            aside = apart(self._store)
+            records = [record for record in records if aside.why(record) is None]
+        if not records:
             raise BadInput(f"no runs in {str(self._store.root)!r}")
         for kind in ("suite", "budget"):
-            several = sorted({getattr(record, kind) for record in self.records})
+            several = sorted({getattr(record, kind) for record in records})
             if len(several) > 1:
                 raise BadInput(f"the runs are of several {kind}s: {', '.join(several)}")
-        plan = plan_of(self.records[0].suite, self.records, out_option(self._store.root))
+        plan = plan_of(records[0].suite, records, out_option(self._store.root))
         return PlanResults.read(plan, self._store)
 
     def _repr_html_(self) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.plugins import load_suite
+from bench.report.whole_store import plans_of_store
 from bench.store.store import DEFAULT_OUT, Store
 from bench.studies.plan import Plan, find_plans
-from bench.studies.whole_store import plans_of_store
 from bench.task import Suite
 from bench.text.errors import BadInput, unknown
 

@@ -302,7 +302,7 @@ class Results:
         Infinite if one run diverged; if both did the value is nan.
         """
         pairs = self._pairs(case, variant, reference, metric).values()
-        return np.array([_log_ratio(ours, theirs) for ours, theirs in pairs], dtype=float)
+        return np.array([log_ratio(ours, theirs) for ours, theirs in pairs], dtype=float)
 
     def _pairs(
         self, case: Case, variant: str, reference: str, metric: str
@@ -443,7 +443,7 @@ def _log(value: float) -> float:
     return math.log(max(value, _SMALLEST)) if math.isfinite(value) else math.inf
 
 
-def _log_ratio(one: float, other: float) -> float:
+def log_ratio(one: float, other: float) -> float:
     """Log ratio of two errors; nan if both are infinite, 0 if both are 0."""
     if one == other:
         return 0.0 if math.isfinite(one) else math.nan

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from bench.arm import BASELINE
 from bench.plugins import load_suite, suite_names
+from bench.ranking.apart import apart
 from bench.spec.spec import Spec
 from bench.spec.versions import differs, newest_versions
 from bench.store.gc_pause import uncollected
@@ -30,7 +31,8 @@ def plans_of_store(store: Store, suite: str | None, budget: str | None) -> list[
     Only runs of one kind are compared: of those of a problem and model, the most that have the same
     training, settings, device and dtype. Where several have the same arm and seed (other code), the
     one that was started last is taken. Of a definition that has been redefined only runs of the
-    highest version are taken. The question says how many were left out.
+    highest version are taken. The question says how many were left out. Trials of rankings, and
+    their runs of other lengths, are no results: they are left out beforehand.
 
     Args:
         store: The store.
@@ -40,18 +42,7 @@ def plans_of_store(store: Store, suite: str | None, budget: str | None) -> list[
     Raises:
         BadInput: There are no such runs, or of several budgets.
     """
-    by_suite: dict[str, list[Record]] = {}
-    names = suite_names()
-    with uncollected():
-        for record in store.records(decode_result):
-            if record.suite in names and suite in (None, record.suite):
-                by_suite.setdefault(record.suite, []).append(record)
-    if not by_suite:
-        of = "" if suite is None else f" of {suite!r}"
-        raise BadInput(f"no runs{of} in {str(store.root)!r}")
-    budgets = {record.budget for records in by_suite.values() for record in records}
-    if budget is not None and budget not in budgets:
-        raise unknown(f"budget with runs in {str(store.root)!r}:", budget, budgets)
+    by_suite, _ = results_of_store(store, suite, budget)
     found = []
     for name, records in sorted(by_suite.items()):
         counts = Counter(record.budget for record in records)
@@ -62,6 +53,58 @@ def plans_of_store(store: Store, suite: str | None, budget: str | None) -> list[
         if of_budget:
             found.append(plan_of(name, of_budget, out_option(store.root)))
     return found
+
+
+def results_of_store(
+    store: Store, suite: str | None, budget: str | None
+) -> tuple[dict[str, list[Record]], Counter[str]]:
+    """The records of each installed suite, without losses and history.
+
+    Args:
+        store: The store.
+        suite: One suite, or all.
+        budget: A budget that some of them must have. Those of others are not left out.
+
+    Returns:
+        By suite its records; and of how many trials and other lengths there are beside them, by
+        what they are called.
+
+    Raises:
+        BadInput: There are no such runs.
+    """
+    by_suite: dict[str, list[Record]] = {}
+    left_out: Counter[str] = Counter()
+    names = suite_names()
+    aside = apart(store)
+    with uncollected():
+        for record in store.records(decode_result):
+            if record.suite not in names or suite not in (None, record.suite):
+                continue
+            if (why := aside.why(record)) is None:
+                by_suite.setdefault(record.suite, []).append(record)
+            elif budget in (None, record.budget):
+                left_out[why] += 1
+    if not by_suite:
+        of = "" if suite is None else f" of {suite!r}"
+        but = f" but {said_left_out(left_out)}" if left_out else ""
+        raise BadInput(f"no runs{of} in {str(store.root)!r}{but}")
+    budgets = {record.budget for records in by_suite.values() for record in records}
+    if budget is not None and budget not in budgets:
+        raise unknown(f"budget with runs in {str(store.root)!r}:", budget, budgets)
+    return by_suite, left_out
+
+
+def said_left_out(counts: Mapping[str, int]) -> str:
+    """``12 tuning trials, 1 run of another length``."""
+    return ", ".join(
+        f"{count} {why if count == 1 else _plural(why)}" for why, count in sorted(counts.items())
+    )
+
+
+def _plural(words: str) -> str:
+    """Of a noun with what follows it."""
+    noun, of, rest = words.partition(" of ")
+    return f"{noun}s{of}{rest}"
 
 
 def _kind(spec: Spec) -> bytes:
