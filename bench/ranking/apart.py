@@ -24,14 +24,14 @@ class Apart(NamedTuple):
     lengths: frozenset[str]
 
     def why(self, record: Record) -> str | None:
-        """What a run is called if it is left out: ``tuning trial``, or ``run of another length``.
+        """What such runs are called if this one is left out: ``tuning trials``, or ``runs of another length``.
 
         A run with a seed of trials is one, even where its ranking has gone.
         """
         name = record.spec_hash
         if record.seed in TRIAL_SEEDS or name in self.trials:
-            return "tuning trial"
-        return "run of another length" if name in self.lengths else None
+            return "tuning trials"
+        return "runs of another length" if name in self.lengths else None
 
 
 def apart(store: Store) -> Apart:

@@ -86,7 +86,7 @@ def results_of_store(
                 left_out[why] += 1
     if not by_suite:
         of = "" if suite is None else f" of {suite!r}"
-        but = f" but {said_left_out(left_out)}" if left_out else ""
+        but = f" that a report is of: {said_left_out(left_out)}" if left_out else ""
         raise BadInput(f"no runs{of} in {str(store.root)!r}{but}")
     budgets = {record.budget for records in by_suite.values() for record in records}
     if budget is not None and budget not in budgets:
@@ -95,16 +95,8 @@ def results_of_store(
 
 
 def said_left_out(counts: Mapping[str, int]) -> str:
-    """``12 tuning trials, 1 run of another length``."""
-    return ", ".join(
-        f"{count} {why if count == 1 else _plural(why)}" for why, count in sorted(counts.items())
-    )
-
-
-def _plural(words: str) -> str:
-    """Of a noun with what follows it."""
-    noun, of, rest = words.partition(" of ")
-    return f"{noun}s{of}{rest}"
+    """``tuning trials (12), runs of another length (1)``."""
+    return ", ".join(f"{what} ({count})" for what, count in sorted(counts.items()))
 
 
 def _kind(spec: Spec) -> bytes:

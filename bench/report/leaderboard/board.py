@@ -1,0 +1,209 @@
+"""A leaderboard: the arms of a store that ran under equal conditions, against the baseline."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import msgspec
+
+from bench.arm import BASELINE
+from bench.plugins import load_suite
+from bench.ranking.ranking import Ranking, rankings
+from bench.report.answer import RANKS
+from bench.report.leaderboard.likeness import Conditions, at_one_rate, case_of, comparable
+from bench.report.leaderboard.tuned import Tuned, said_setting, tuned_runs
+from bench.report.results import Case, Comparison, Results
+from bench.report.whole_store import results_of_store
+from bench.statistics.effects import effect
+from bench.statistics.undeclared import undeclared_claims
+from bench.store.record import Record
+from bench.store.store import Store
+from bench.studies.catalogue import EVERYTHING
+from bench.studies.plan import SCHEMA, Plan, PlannedRun, columns_of
+
+#: What the name of an entry that was tuned ends with.
+_TUNED = " (tuned)"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An arm of a leaderboard, tuned or at one rate.
+
+    Attributes:
+        arm: The arm.
+        tuned: What was chosen for it on each case; ``None``: it is at one rate.
+    """
+
+    arm: str
+    tuned: Mapping[Case, Tuned] | None = None
+
+    @property
+    def name(self) -> str:
+        """Of its variant in the results."""
+        return self.arm if self.tuned is None else f"{self.arm}{_TUNED}"
+
+    @property
+    def reference(self) -> str:
+        """The variant that it is compared with: the baseline, tuned if the entry is."""
+        return BASELINE if self.tuned is None else f"{BASELINE}{_TUNED}"
+
+    @property
+    def at_edge(self) -> int:
+        """On how many cases a better setting may lie beyond those that were tried."""
+        return sum(one.choice.at_edge for one in (self.tuned or {}).values())
+
+    def setting(self, case: Case, results: Results) -> str:
+        """What its runs on a case are trained with: ``lr 0.001``."""
+        if self.tuned is not None and case in self.tuned:
+            return said_setting(self.tuned[case].choice.setting)
+        runs = results.runs(case, self.name).values()
+        return ", ".join(dict.fromkeys(f"lr {run.spec.training.lr:g}" for run in runs))
+
+
+@dataclass(frozen=True)
+class Board:
+    """The entries of equal conditions.
+
+    Attributes:
+        conditions: What all runs have in common.
+        results: Of the entries as variants.
+        entries: By the name of their variant, the baselines first.
+        left_out: How many runs of these conditions were left out, by what they are called.
+    """
+
+    conditions: Conditions
+    results: Results
+    entries: Mapping[str, Entry]
+    left_out: Mapping[str, int]
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        """Every entry with the baseline, by verdict and then by its ratio.
+
+        All are one family; see `bench.statistics.undeclared`.
+        """
+        others = [entry for entry in self.entries.values() if entry.arm != BASELINE]
+        found = [self.results.compare(entry.name, entry.reference) for entry in others]
+        nothing = effect([])
+        said = undeclared_claims([nothing if c.unseen else c.effect for c in found])
+        claimed = [replace(c, claim=claim) for c, claim in zip(found, said, strict=True)]
+        return sorted((c for c in claimed if c.effect.pairs), key=_place)
+
+
+def _place(comparison: Comparison) -> tuple[int, bool, float, str]:
+    """Verdict, then ratio; where there is none (all diverge) after those that have one."""
+    estimate = comparison.effect.estimate
+    without = estimate != estimate
+    rank = RANKS.index(comparison.outcome)
+    return rank, without, 0.0 if without else estimate, comparison.variant
+
+
+def read_boards(store: Store, suite: str | None = None, budget: str | None = None) -> list[Board]:
+    """The leaderboards of a store, one for each set of equal conditions.
+
+    Args:
+        store: The store.
+        suite: One suite, or all.
+        budget: One budget, or all.
+
+    Raises:
+        BadInput: There are no such runs.
+    """
+    by_suite, apart = results_of_store(store, suite, budget)
+    of_store = rankings(store)
+    found = []
+    for records in by_suite.values():
+        groups: dict[Conditions, list[Record]] = {}
+        for record in records:
+            if budget in (None, record.budget):
+                groups.setdefault(Conditions.of(record), []).append(record)
+        for conditions, group in sorted(groups.items()):
+            aside = {
+                why: count
+                for (of, why), count in apart.items()
+                if of == conditions
+            }
+            found.append(make_board(conditions, group, of_store, aside))
+    return found
+
+
+def make_board(
+    conditions: Conditions,
+    records: Sequence[Record],
+    of_store: Iterable[Ranking],
+    aside: Mapping[str, int],
+) -> Board:
+    """The leaderboard of runs with equal conditions.
+
+    Args:
+        conditions: These.
+        records: Of the runs, without trials and other lengths.
+        of_store: The rankings of their store.
+        aside: How many trials and other lengths there are, by what they are called.
+    """
+    why: dict[str, str] = {}
+    alike = comparable(records, why)
+    by_hash = {record.spec_hash: record for record in alike}
+    asked = (conditions.suite, conditions.budget)
+    tuned = tuned_runs([one for one in of_store if (one.suite, one.budget) == asked], by_hash)
+    entries: dict[str, Entry] = {}
+    runs: list[PlannedRun] = []
+    for record in at_one_rate(alike, why):
+        if record.arm != BASELINE and _is_tuned(record, tuned):
+            continue
+        entries.setdefault(record.arm, Entry(record.arm))
+        runs.append(PlannedRun(record.spec, ""))
+    if len(entries) == 1 and BASELINE in entries and tuned:
+        # It stands there as the tuned one does.
+        entries, runs = {}, []
+    for arm in dict.fromkeys(arm for _, arm in tuned):
+        entry = Entry(arm, {case: one for (case, name), one in tuned.items() if name == arm})
+        entries[entry.name] = entry
+        runs += [
+            PlannedRun(msgspec.structs.replace(run.spec, arm=entry.name), "")
+            for one in (entry.tuned or {}).values()
+            for run in one.runs.values()
+        ]
+    used = {run.spec.hash for run in runs}
+    left_out = Counter(aside) + Counter(said for name, said in why.items() if name not in used)
+    ordered = sorted(entries.values(), key=lambda one: (one.arm != BASELINE, one.name))
+    return Board(
+        conditions,
+        Results(_plan(conditions, runs, [one.name for one in ordered]), by_hash),
+        {one.name: one for one in ordered},
+        left_out,
+    )
+
+
+def _is_tuned(record: Record, tuned: Mapping[tuple[Case, str], Tuned]) -> bool:
+    """Whether a run is that of its tuned arm, too."""
+    of_arm = tuned.get((case_of(record), record.arm))
+    run = None if of_arm is None else of_arm.runs.get(record.seed)
+    return run is not None and run.spec.hash == record.spec_hash
+
+
+def _plan(conditions: Conditions, runs: Sequence[PlannedRun], names: Sequence[str]) -> Plan:
+    """The runs as those of a study, in an order that depends on them alone."""
+
+    def place(run: PlannedRun) -> tuple[int, str, str, int]:
+        spec = run.spec
+        return names.index(spec.arm), spec.problem, spec.model, spec.seed
+
+    problems = sorted({run.spec.problem for run in runs})
+    return Plan(
+        schema=SCHEMA,
+        study=EVERYTHING,
+        suite=conditions.suite,
+        budget=conditions.budget,
+        options="",
+        question="",
+        command="",
+        comparisons=[],
+        factors=[],
+        cells=[],
+        columns=columns_of(load_suite(conditions.suite), problems),
+        runs=sorted(runs, key=place),
+    )
