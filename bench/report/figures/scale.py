@@ -72,21 +72,21 @@ def log_label(value: float, powers: bool) -> str:
 
 def log_axis(axis: Axis, low: float, high: float, most: int, prefix: str = "") -> None:
     """Ticks of a logarithmic axis."""
-    ticks = log_ticks(low, high, most)
-    powers = any(not 1e-3 <= tick < 1e5 for tick in ticks)
-    labels = [prefix + log_label(tick, powers) for tick in ticks]
-    _ticks(axis, ticks, labels)
+    places = log_ticks(low, high, most)
+    powers = any(not 1e-3 <= tick < 1e5 for tick in places)
+    labels = [prefix + log_label(tick, powers) for tick in places]
+    ticks(axis, places, labels)
 
 
 def linear_axis(axis: Axis, most: int) -> None:
     """Ticks of a linear axis that has its limits."""
     low, high = sorted(axis.get_view_interval())
-    ticks = [
+    places = [
         float(t)
         for t in MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
         if low <= t <= high
     ]
-    _ticks(axis, ticks, linear_labels(ticks))
+    ticks(axis, places, linear_labels(places))
 
 
 def linear_labels(ticks: Sequence[float]) -> list[str]:
@@ -103,8 +103,9 @@ def linear_labels(ticks: Sequence[float]) -> list[str]:
     return [(f"{t}{unit}" if t != "0" else t).replace("-", "−") for t in texts]
 
 
-def _ticks(axis: Axis, ticks: Sequence[float], labels: Sequence[str]) -> None:
-    axis.set_major_locator(FixedLocator(list(ticks)))
+def ticks(axis: Axis, places: Sequence[float], labels: Sequence[str]) -> None:
+    """Set an axis's ticks and their labels."""
+    axis.set_major_locator(FixedLocator(list(places)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FixedFormatter(list(labels)))
 

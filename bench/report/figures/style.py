@@ -21,6 +21,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
 
 from bench.report.figures import svg
+from bench.report.figures.readings import Readable, encoded
 
 #: Colours that stand for a variable of the page: `render` puts the variable in their place.
 INK, MUTED, GRID, SURFACE = "#010203", "#020304", "#030405", "#040506"
@@ -76,11 +77,24 @@ _RC: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Look:
-    """How an arm is drawn."""
+    """How an arm is drawn.
 
+    Attributes:
+        number: Position of the arm's label.
+        colour: Of lines and marks.
+        line: Matplotlib's line style.
+        marker: Matplotlib's marker.
+    """
+
+    number: int
     colour: str
     line: Any
     marker: str
+
+    @property
+    def gid(self) -> str:
+        """What an arm's lines, bands and points are marked with, so that a page can hide them."""
+        return f"{svg.ARM}{self.number}"
 
 
 class Palette:
@@ -99,6 +113,7 @@ class Palette:
 
 def _look(position: int) -> Look:
     return Look(
+        position,
         _COLOURS[position % len(_COLOURS)],
         _LINES[position // len(_COLOURS) % len(_LINES)],
         _MARKERS[position % len(_MARKERS)],
@@ -144,6 +159,7 @@ class Canvas:
         colour: str = INK,
         align: Literal["left", "center", "right"] = "left",
         bold: bool = False,
+        gid: str | None = None,
     ) -> None:
         """A line of text whose middle is at the height y."""
         self.figure.text(
@@ -156,6 +172,7 @@ class Canvas:
             ha=align,
             va="baseline",
             weight="bold" if bold else "normal",
+            gid=gid,
         )
 
     def lines(self, x: float, y: float, lines: Sequence[str], **how: Any) -> None:
@@ -249,8 +266,9 @@ class Legend:
                 markevery=[1],
                 markersize=6,
                 markeredgewidth=0,
+                gid=f"{svg.SAMPLE}{look.number}",
             )
-            canvas.text(x + left + self._SAMPLE, y, label)
+            canvas.text(x + left + self._SAMPLE, y, label, gid=f"{svg.LABEL}{look.number}")
 
 
 @functools.cache
@@ -299,18 +317,20 @@ def _pieces(text: str, width: float, size: float) -> Iterator[str]:
         yield piece
 
 
-def render(figure: Figure, title: str, slug: str) -> str:
+def render(figure: Figure, title: str, slug: str, readable: Sequence[Readable] = ()) -> str:
     """A figure as SVG text to be put inline in HTML.
 
     Args:
         figure: A figure drawn with this module's colours.
         title: Title that screen readers read out.
         slug: The beginning of every id, so that the figures of a page do not clash.
+        readable: The axes whose values the page shows beside the pointer.
     """
+    data = {"data-panels": encoded(readable)} if readable else {}
     buffer = io.StringIO()
     with drawing(), mpl.rc_context({"svg.hashsalt": slug}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return svg.inline(buffer.getvalue(), title, slug, _VARIABLES)
+    return svg.inline(buffer.getvalue(), title, slug, _VARIABLES, data)
 
 
 def drawn[**P](function: Callable[P, str]) -> Callable[P, str]:

@@ -11,15 +11,26 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
+#: Beginnings of the groups' ids that are kept for the page's script: what an arm is drawn with,
+#: and its sample and label in the legend. The arm's number follows.
+ARM, SAMPLE, LABEL = "arm-", "sample-", "label-"
+_KEPT = re.compile(rf"({ARM}|{SAMPLE}|{LABEL})(\d+)")
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
-_FONT = re.compile(r"font: (?:(bold|\d+) )?([\d.]+)px [^;]*")
+_FAMILY = re.compile(r"font-family:[^;]*;?\s*")
+_LEADING_ZERO = re.compile(r"\b0\.")
 _DATA = "data:image/png;base64,"
 #: A figure is not drawn narrower: its text would be too small to read.
 _NARROWEST = 820
 
 
-def inline(text: str, title: str, slug: str, variables: Mapping[str, str]) -> str:
+def inline(
+    text: str,
+    title: str,
+    slug: str,
+    variables: Mapping[str, str],
+    data: Mapping[str, str] | None = None,
+) -> str:
     """Rewrite an SVG file to be put inline in HTML.
 
     Args:
@@ -27,6 +38,7 @@ def inline(text: str, title: str, slug: str, variables: Mapping[str, str]) -> st
         title: Title of the figure.
         slug: The beginning of every id.
         variables: The replacement of each colour.
+        data: Further attributes of the root.
     """
     root = ElementTree.fromstring(text)
     for element in list(root.iter()):
@@ -34,11 +46,13 @@ def inline(text: str, title: str, slug: str, variables: Mapping[str, str]) -> st
             if _local(child.tag) in ("metadata", "style"):
                 element.remove(child)
     _strip_namespaces(root)
-    used = set(_references(root))
+    used = {name: f"{slug}-{k}" for k, name in enumerate(dict.fromkeys(_references(root)))}
     for element in root.iter():
-        _rewrite(element, slug, used, variables)
+        _rewrite(element, used, variables)
+    for element in root.iter():
+        _share_style(element)
     _unwrap(root)
-    root.attrib = _root_attributes(root.get("viewBox", ""))
+    root.attrib = {**_root_attributes(root.get("viewBox", "")), **(data or {})}
     name = ElementTree.Element("title")
     name.text = title
     root.insert(0, name)
@@ -80,38 +94,52 @@ def _references(root: ElementTree.Element) -> Iterator[str]:
 
 
 def _rewrite(
-    element: ElementTree.Element, slug: str, used: set[str], variables: Mapping[str, str]
+    element: ElementTree.Element, used: Mapping[str, str], variables: Mapping[str, str]
 ) -> None:
+    """Shorten an element's attributes; `used` has the new ids of elements that others refer to."""
     for key, value in list(element.attrib.items()):
         if key == "id":
+            if kept := _KEPT.fullmatch(value):
+                element.set("data-arm", kept[2])
+                if kept[1] != ARM:
+                    element.set("data-legend", kept[1].rstrip("-"))
             if value in used and element.tag != "g":
-                element.set(key, f"{slug}-{value}")
+                element.set(key, used[value])
             else:
                 del element.attrib[key]
         elif key == "href":
             if value.startswith("#"):
-                element.set(key, f"#{slug}-{value[1:]}")
+                element.set(key, f"#{used[value[1:]]}")
             elif value.startswith("data:"):
                 element.set(key, _smaller(value))
         elif key == "style":
             element.set(key, _style(value, variables))
         elif key == "d":
             element.set(key, _path(value))
+        elif key == "transform" and value.startswith("rotate(-0 "):
+            del element.attrib[key]
         elif key in ("x", "y", "width", "height", "transform"):
             element.set(key, _rounded(value, 2))
         if key in element.attrib:
-            referred = _REFERENCE.sub(rf"url(#{slug}-\1)", element.attrib[key])
-            element.set(key, referred)
+            whole = element.attrib[key]
+            element.set(key, _REFERENCE.sub(lambda found: f"url(#{used[found[1]]})", whole))
+
+
+def _share_style(element: ElementTree.Element) -> None:
+    """The style of a group's marks is said once, by the group."""
+    styles = {child.get("style") for child in element}
+    if element.tag != "g" or len(element) < 2 or len(styles) > 1:
+        return
+    style = styles.pop()
+    if style and all(child.tag == "use" for child in element) and "style" not in element.attrib:
+        element.set("style", style)
+        for child in element:
+            del child.attrib["style"]
 
 
 def _style(text: str, variables: Mapping[str, str]) -> str:
     """Colours replaced, fonts inherited, blanks dropped."""
-
-    def font(found: re.Match[str]) -> str:
-        weight = f"font-weight: {found[1]};" if found[1] else ""
-        return f"{weight}font-size: {float(found[2]):g}px"
-
-    text = _FONT.sub(font, text)
+    text = _FAMILY.sub("", text)
     for colour, variable in variables.items():
         text = text.replace(colour, variable)
     return re.sub(r"\s*([:;])\s*", r"\1", _rounded(text, 2))
@@ -157,7 +185,9 @@ def _path(text: str) -> str:
 
 
 def _tenths(value: int) -> str:
-    return f"{value / 10:g}" if abs(value) < 1_000_000 else f"{value / 10:.0f}"
+    if abs(value) >= 1_000_000:
+        return f"{value / 10:.0f}"
+    return _LEADING_ZERO.sub(".", f"{value / 10:g}")
 
 
 def _unwrap(element: ElementTree.Element) -> None:

@@ -1,0 +1,209 @@
+"""A ranking as one figure: an arm a row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.report.figures import intervals, style
+from bench.report.figures.style import Canvas, render, text_width, wrap
+from bench.text.formatting import ratio_text, times_text
+
+_WIDEST_NAME, _WIDEST_TEXT = 190.0, 130.0
+_ERRORS, _TIMES, _COUNT = 200.0, 120.0, 46.0
+_MARK, _GAP = 18.0, 12.0
+_TOP, _BOTTOM, _PADDING = 46.0, 44.0, 12.0
+#: The columns of counts, as `RankRow` names them.
+_COUNTED = ("better", "worse", "diverged")
+
+
+@dataclass(frozen=True)
+class RankRow:
+    """An arm of a ranking.
+
+    Attributes:
+        label: The arm.
+        verdict: ``better``, ``worse``, ``equivalent``, ``mixed``, ``undecided``; ``reference``.
+        rank: Its rank, 1 for the best; NaN for none.
+        rank_low: The best rank that the data allow; NaN for none.
+        rank_high: The worst one.
+        ratio: The arm's error over the reference's; infinite or NaN where there is none.
+        low: Lower end of the ratio's interval; NaN for none.
+        high: Upper end.
+        time: The arm's steps to the target over the reference's, or a bound of them; NaN for none.
+        bound: What is known of `time` where an arm has not reached the target: that it is ``more``,
+            or, where the reference has not, that it is ``less``; empty: `time` itself.
+        better: Problems on which the arm is better.
+        worse: Problems on which it is worse.
+        diverged: Problems on which it diverges.
+        lost: Shown instead of the ratio, where diverged runs leave none.
+    """
+
+    label: str
+    verdict: str
+    rank: float
+    rank_low: float
+    rank_high: float
+    ratio: float
+    low: float
+    high: float
+    time: float
+    bound: Literal["", "more", "less"] = ""
+    better: int = 0
+    worse: int = 0
+    diverged: int = 0
+    lost: str = ""
+
+
+@style.drawn
+def ranks(
+    rows: Sequence[RankRow], metric: str, slug: str, time_name: str = "steps to target"
+) -> str:
+    """Draw a ranking, best first as given.
+
+    Args:
+        rows: The arms, from top to bottom.
+        metric: The error that the ratios are of.
+        slug: The beginning of every id in the figure.
+        time_name: What the ratios of times are of.
+    """
+    names = [wrap(row.label, _WIDEST_NAME) for row in rows]
+    errors = [wrap(_error_text(row), _WIDEST_TEXT) for row in rows]
+    heights = [
+        _PADDING + style.LINE * max(len(a), len(b)) for a, b in zip(names, errors, strict=True)
+    ]
+    height = max(sum(heights), 1.0)
+    columns = _Columns.of(rows, names, errors)
+    canvas = Canvas(columns.width, _TOP + height + _BOTTOM)
+    error_axes = canvas.axes(columns.errors, _TOP, _ERRORS, height)
+    ends = [end for row in rows for end in (row.low, row.high)]
+    intervals.ratio_axes(
+        error_axes, *intervals.limits([row.ratio for row in rows], ends), height, 4
+    )
+    time_axes = canvas.axes(columns.times, _TOP, _TIMES, height)
+    intervals.ratio_axes(time_axes, *intervals.limits([row.time for row in rows], []), height, 3)
+    _heads(canvas, columns, metric, time_name)
+    top = 0.0
+    for row, name, error, tall in zip(rows, names, errors, heights, strict=True):
+        middle = top + tall / 2
+        mark = intervals.mark_of(row.verdict)
+        intervals.draw(error_axes, row.ratio, row.low, row.high, middle, mark)
+        if row.bound and math.isfinite(row.time):
+            intervals.draw_bound(time_axes, row.time, middle, mark, row.bound == "more")
+        else:
+            intervals.draw(time_axes, row.time, math.nan, math.nan, middle, mark)
+        if top:
+            canvas.line([0, columns.width], [_TOP + top] * 2, color=style.GRID, linewidth=0.8)
+        _texts(canvas, columns, row, name, error, _TOP + middle)
+        top += tall
+    return render(canvas.figure, f"Ranking of {len(rows)} arms by {metric}", slug)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Left edges of the columns, in px; `rank` is the middle of its own."""
+
+    name: float
+    rank: float
+    errors: float
+    error_text: float
+    times: float
+    time_text: float
+    counts: float
+    width: float
+
+    @classmethod
+    def of(
+        cls,
+        rows: Sequence[RankRow],
+        names: Sequence[Sequence[str]],
+        errors: Sequence[Sequence[str]],
+    ) -> _Columns:
+        def widest(texts: Sequence[str], least: float) -> float:
+            return max([least, *map(text_width, texts)])
+
+        name = _MARK + widest([row.verdict for row in rows], 60) + _GAP
+        rank = name + widest([line for lines in names for line in lines], 40) + _GAP
+        rank_width = widest([_rank_text(row) for row in rows], 40)
+        first = rank + rank_width + _GAP
+        error_text = first + _ERRORS + _GAP
+        times = error_text + widest([line for lines in errors for line in lines], 40) + _GAP
+        time_text = times + _TIMES + _GAP
+        counts = time_text + widest([_time_text(row) for row in rows], 40) + _GAP
+        width = counts + len(_COUNTED) * _COUNT + _GAP
+        return cls(name, rank + rank_width / 2, first, error_text, times, time_text, counts, width)
+
+
+def _heads(canvas: Canvas, columns: _Columns, metric: str, time_name: str) -> None:
+    below = canvas.height - 10
+    for x, width, what in (
+        (columns.errors, _ERRORS, f"error ratio, {metric}"),
+        (columns.times, _TIMES, f"ratio of {time_name}"),
+    ):
+        canvas.text(x + width / 2, below, what, colour=style.MUTED, align="center")
+    canvas.text(columns.name, 32, "arm", colour=style.MUTED)
+    canvas.text(columns.rank, 32, "rank", colour=style.MUTED, align="center")
+    canvas.text(columns.errors, 32, "← better", colour=style.MUTED)
+    canvas.text(columns.errors + _ERRORS, 32, "worse →", colour=style.MUTED, align="right")
+    canvas.text(columns.times, 32, "← faster", colour=style.MUTED)
+    canvas.text(columns.times + _TIMES, 32, "slower →", colour=style.MUTED, align="right")
+    middle = columns.counts + len(_COUNTED) * _COUNT / 2
+    canvas.text(middle, 14, "problems on which it is", colour=style.MUTED, align="center")
+    for k, what in enumerate(_COUNTED):
+        x = columns.counts + (k + 0.5) * _COUNT
+        canvas.text(x, 32, what, colour=style.MUTED, align="center", size=style.SMALL)
+
+
+def _texts(
+    canvas: Canvas,
+    columns: _Columns,
+    row: RankRow,
+    name: Sequence[str],
+    error: Sequence[str],
+    y: float,
+) -> None:
+    mark = intervals.mark_of(row.verdict)
+    how = intervals.marker_style(mark, mark.marker, mark.filled)
+    canvas.line([_MARK / 2], [y], markersize=7, **how)
+    claims = row.verdict in ("better", "worse")
+    canvas.text(_MARK, y, row.verdict, colour=mark.colour, bold=claims)
+    canvas.lines(columns.name, y - style.LINE * (len(name) - 1) / 2, name)
+    canvas.text(columns.rank, y, _rank_text(row), align="center")
+    canvas.lines(columns.error_text, y - style.LINE * (len(error) - 1) / 2, error)
+    canvas.text(columns.time_text, y, _time_text(row))
+    for k, what in enumerate(_COUNTED):
+        count = 0 if row.verdict == "reference" and what != "diverged" else getattr(row, what)
+        x = columns.counts + (k + 0.5) * _COUNT
+        canvas.text(
+            x, y, str(count) if count else "–", align="center", bold=bool(count),
+            colour=style.INK if count else style.MUTED,
+        )  # fmt: skip
+
+
+def _rank_text(row: RankRow) -> str:
+    if math.isnan(row.rank):
+        return "–"
+    if math.isnan(row.rank_low) or math.isnan(row.rank_high):
+        return f"{row.rank:g}"
+    return f"{row.rank:g} [{row.rank_low:g}, {row.rank_high:g}]"
+
+
+def _error_text(row: RankRow) -> str:
+    if row.lost:
+        return row.lost
+    if row.verdict == "reference":
+        return "×1"
+    if math.isnan(row.ratio):
+        return "–"
+    if math.isnan(row.low) or math.isnan(row.high):
+        return times_text(row.ratio)
+    return f"{times_text(row.ratio)} [{ratio_text(row.low)}, {ratio_text(row.high)}]"
+
+
+def _time_text(row: RankRow) -> str:
+    if math.isnan(row.time):
+        return "–"
+    sign = {"": "", "more": "> ", "less": "< "}[row.bound]
+    return sign + times_text(row.time)
