@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from bench.cli import listing, report, reproduce, runs, show, speed, study, train
+from bench.cli import leaderboard, listing, report, reproduce, runs, show, speed, study, train
 from bench.files.atomic import CannotWrite
 from bench.plugins import load_suite, suite_names, working_suites
 from bench.text.command_line import Parser
@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
         train.add_command(commands, suite)
     study.add_command(commands, suites)
     report.add_command(commands, suites)
+    leaderboard.add_command(commands, suites)
     runs.add_command(commands)
     show.add_command(commands)
     listing.add_command(commands)

@@ -165,7 +165,9 @@ class Results:
         if self._given is None:
             # Trials of rankings, and their runs of other lengths, are no results.
             aside = apart(self._store)
-            records = [record for record in records if aside.why(record) is None]
+            records = [
+                r for r in records if aside.why(r) is None and r.spec_hash not in aside.retuned
+            ]
         if not records:
             raise BadInput(f"no runs in {str(self._store.root)!r}")
         for kind in ("suite", "budget"):

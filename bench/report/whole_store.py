@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -42,9 +43,10 @@ def plans_of_store(store: Store, suite: str | None, budget: str | None) -> list[
     Raises:
         BadInput: There are no such runs, or of several budgets.
     """
-    by_suite, _ = results_of_store(store, suite, budget)
+    read = results_of_store(store, suite, budget)
     found = []
-    for name, records in sorted(by_suite.items()):
+    for name, every in sorted(read.by_suite.items()):
+        records = [record for record in every if record.spec_hash not in read.retuned]
         counts = Counter(record.budget for record in records)
         if budget is None and len(counts) > 1:
             said = ", ".join(f"{one} ({count} runs)" for one, count in sorted(counts.items()))
@@ -55,25 +57,34 @@ def plans_of_store(store: Store, suite: str | None, budget: str | None) -> list[
     return found
 
 
-def results_of_store(
-    store: Store, suite: str | None, budget: str | None
-) -> tuple[dict[str, list[Record]], Counter[str]]:
-    """The records of each installed suite, without losses and history.
+class StoreResults(NamedTuple):
+    """Records of a store, without losses and history.
+
+    Attributes:
+        by_suite: Those that may be compared, of each installed suite.
+        left_out: Of rankings: trials and runs of other lengths, each with what such runs are
+            called.
+        retuned: See `bench.ranking.apart.Apart`.
+    """
+
+    by_suite: Mapping[str, Sequence[Record]]
+    left_out: Sequence[tuple[Record, str]]
+    retuned: frozenset[str]
+
+
+def results_of_store(store: Store, suite: str | None, budget: str | None) -> StoreResults:
+    """The records of each installed suite.
 
     Args:
         store: The store.
         suite: One suite, or all.
         budget: A budget that some of them must have. Those of others are not left out.
 
-    Returns:
-        By suite its records; and of how many trials and other lengths there are beside them, by
-        what they are called.
-
     Raises:
         BadInput: There are no such runs.
     """
     by_suite: dict[str, list[Record]] = {}
-    left_out: Counter[str] = Counter()
+    left_out = []
     names = suite_names()
     aside = apart(store)
     with uncollected():
@@ -82,16 +93,17 @@ def results_of_store(
                 continue
             if (why := aside.why(record)) is None:
                 by_suite.setdefault(record.suite, []).append(record)
-            elif budget in (None, record.budget):
-                left_out[why] += 1
+            else:
+                left_out.append((record, why))
     if not by_suite:
         of = "" if suite is None else f" of {suite!r}"
-        but = f" that a report is of: {said_left_out(left_out)}" if left_out else ""
+        counts = Counter(why for _, why in left_out)
+        but = f" that a report is of: {said_left_out(counts)}" if counts else ""
         raise BadInput(f"no runs{of} in {str(store.root)!r}{but}")
     budgets = {record.budget for records in by_suite.values() for record in records}
     if budget is not None and budget not in budgets:
         raise unknown(f"budget with runs in {str(store.root)!r}:", budget, budgets)
-    return by_suite, left_out
+    return StoreResults(by_suite, left_out, aside.retuned)
 
 
 def said_left_out(counts: Mapping[str, int]) -> str:

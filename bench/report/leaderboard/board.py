@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -26,6 +26,7 @@ from bench.studies.plan import SCHEMA, Plan, PlannedRun, columns_of
 
 #: What the name of an entry that was tuned ends with.
 _TUNED = " (tuned)"
+_LONE = "baselines at a rate that no other arm has"
 
 
 @dataclass(frozen=True)
@@ -112,28 +113,27 @@ def read_boards(store: Store, suite: str | None = None, budget: str | None = Non
     Raises:
         BadInput: There are no such runs.
     """
-    by_suite, apart = results_of_store(store, suite, budget)
+    read = results_of_store(store, suite, budget)
     of_store = rankings(store)
-    found = []
-    for records in by_suite.values():
-        groups: dict[Conditions, list[Record]] = {}
+    aside: dict[Conditions, Counter[str]] = {}
+    for record, why in read.left_out:
+        aside.setdefault(Conditions.of(record), Counter())[why] += 1
+    groups: dict[Conditions, list[Record]] = {}
+    for records in read.by_suite.values():
         for record in records:
             if budget in (None, record.budget):
                 groups.setdefault(Conditions.of(record), []).append(record)
-        for conditions, group in sorted(groups.items()):
-            aside = {
-                why: count
-                for (of, why), count in apart.items()
-                if of == conditions
-            }
-            found.append(make_board(conditions, group, of_store, aside))
-    return found
+    return [
+        make_board(conditions, group, of_store, read.retuned, aside.get(conditions, {}))
+        for conditions, group in sorted(groups.items())
+    ]
 
 
 def make_board(
     conditions: Conditions,
     records: Sequence[Record],
     of_store: Iterable[Ranking],
+    retuned: Container[str],
     aside: Mapping[str, int],
 ) -> Board:
     """The leaderboard of runs with equal conditions.
@@ -142,6 +142,7 @@ def make_board(
         conditions: These.
         records: Of the runs, without trials and other lengths.
         of_store: The rankings of their store.
+        retuned: Hashes of runs that are results of a ranking alone.
         aside: How many trials and other lengths there are, by what they are called.
     """
     why: dict[str, str] = {}
@@ -149,26 +150,17 @@ def make_board(
     by_hash = {record.spec_hash: record for record in alike}
     asked = (conditions.suite, conditions.budget)
     tuned = tuned_runs([one for one in of_store if (one.suite, one.budget) == asked], by_hash)
-    entries: dict[str, Entry] = {}
-    runs: list[PlannedRun] = []
-    for record in at_one_rate(alike, why):
-        if record.arm != BASELINE and _is_tuned(record, tuned):
-            continue
-        entries.setdefault(record.arm, Entry(record.arm))
-        runs.append(PlannedRun(record.spec, ""))
-    if len(entries) == 1 and BASELINE in entries and tuned:
-        # It stands there as the tuned one does.
-        entries, runs = {}, []
-    for arm in dict.fromkeys(arm for _, arm in tuned):
-        entry = Entry(arm, {case: one for (case, name), one in tuned.items() if name == arm})
-        entries[entry.name] = entry
-        runs += [
-            PlannedRun(msgspec.structs.replace(run.spec, arm=entry.name), "")
-            for one in (entry.tuned or {}).values()
-            for run in one.runs.values()
-        ]
+    at_rate = at_one_rate([r for r in alike if r.spec_hash not in retuned], why)
+    entries = {entry.name: entry for entry in _entries(at_rate, tuned)}
+    runs = [PlannedRun(record.spec, "") for record in at_rate if record.arm in entries]
+    for entry in entries.values():
+        for one in (entry.tuned or {}).values():
+            runs += [_named(run, entry.name) for run in one.runs.values()]
     used = {run.spec.hash for run in runs}
-    left_out = Counter(aside) + Counter(said for name, said in why.items() if name not in used)
+    lone = {record.spec_hash: _LONE for record in at_rate if record.spec_hash not in used}
+    left_out = Counter(aside) + Counter(
+        said for name, said in {**why, **lone}.items() if name not in used
+    )
     ordered = sorted(entries.values(), key=lambda one: (one.arm != BASELINE, one.name))
     return Board(
         conditions,
@@ -178,11 +170,31 @@ def make_board(
     )
 
 
+def _entries(at_rate: Sequence[Record], tuned: Mapping[tuple[Case, str], Tuned]) -> Iterator[Entry]:
+    """The arms at one rate and the tuned ones; not twice if all runs of an arm are the same."""
+    by_arm: dict[str, list[Record]] = {}
+    for record in at_rate:
+        by_arm.setdefault(record.arm, []).append(record)
+    own = {
+        arm
+        for arm, records in by_arm.items()
+        if arm != BASELINE and not all(_is_tuned(record, tuned) for record in records)
+    }
+    if own or not tuned:
+        yield from (Entry(arm) for arm in {*own, BASELINE} & by_arm.keys())
+    for arm in {arm for _, arm in tuned}:
+        yield Entry(arm, {case: one for (case, name), one in tuned.items() if name == arm})
+
+
 def _is_tuned(record: Record, tuned: Mapping[tuple[Case, str], Tuned]) -> bool:
     """Whether a run is that of its tuned arm, too."""
     of_arm = tuned.get((case_of(record), record.arm))
     run = None if of_arm is None else of_arm.runs.get(record.seed)
     return run is not None and run.spec.hash == record.spec_hash
+
+
+def _named(run: PlannedRun, name: str) -> PlannedRun:
+    return PlannedRun(msgspec.structs.replace(run.spec, arm=name), run.command)
 
 
 def _plan(conditions: Conditions, runs: Sequence[PlannedRun], names: Sequence[str]) -> Plan:

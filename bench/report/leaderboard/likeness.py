@@ -125,9 +125,7 @@ def _paired(records: Sequence[Record]) -> int:
     return sum(record.arm != BASELINE and record.seed in seeds for record in records)
 
 
-def _split(
-    records: Sequence[Record], kept: Sequence[bool]
-) -> tuple[list[Record], list[Record]]:
+def _split(records: Sequence[Record], kept: Sequence[bool]) -> tuple[list[Record], list[Record]]:
     pairs = list(zip(records, kept, strict=True))
     return [record for record, keep in pairs if keep], [r for r, keep in pairs if not keep]
 
