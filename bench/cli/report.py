@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bench.cli import difference
 from bench.plugins import load_suite
 from bench.report.whole_store import plans_of_store
 from bench.store.store import DEFAULT_OUT, Store
@@ -21,6 +22,7 @@ def add_command(commands: Any, suites: Iterable[Suite]) -> None:
     parser = commands.add_parser(
         "report", help="what the runs of a store say, as a page or as tables"
     )
+    difference.add_arguments(parser)
     names = ", ".join(suite.name for suite in suites)
     parser.add_argument(
         "--study", metavar="NAME", help="a study, or one of its plans (default: all runs)"
@@ -52,7 +54,8 @@ def run(options: argparse.Namespace) -> int:
 
     if options.format is not None and options.format not in FORMATS:
         raise unknown("--format", options.format, FORMATS)
-    if options.table is not None and options.table not in NAMES:
+    of_two = difference.asked_for(options)
+    if not of_two and options.table is not None and options.table not in NAMES:
         raise unknown("--table", options.table, NAMES)
     if options.table is not None and options.format is None:
         raise BadInput(f"--table {options.table} needs --format, one of {', '.join(FORMATS)}")
@@ -60,6 +63,8 @@ def run(options: argparse.Namespace) -> int:
         raise BadInput("--html and --format exclude each other")
     if options.html is not None and options.html.is_dir():
         raise BadInput(f"--html {str(options.html)!r} is a directory, not a file")
+    if of_two:
+        return difference.run(options)
     store = Store(options.out)
     plans = _plans(store, options)
     if (options.html is not None or options.format == "csv") and len(plans) > 1:

@@ -111,7 +111,7 @@ def said_left_out(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{what} ({count})" for what, count in sorted(counts.items()))
 
 
-def _kind(spec: Spec) -> bytes:
+def kind_of(spec: Spec) -> bytes:
     """The same for runs of a problem and model that may be compared.
 
     Where an activation goes is the activation's matter.
@@ -139,7 +139,7 @@ def plan_of(suite: str, records: Sequence[Record], where: str) -> Plan:
     if not records:
         raise BadInput(f"each run of {suite} uses a definition that has been redefined since")
     kinds: dict[tuple[str, str], Counter[bytes]] = {}
-    of_records = [_kind(record.spec) for record in records]
+    of_records = [kind_of(record.spec) for record in records]
     for record, kind in zip(records, of_records, strict=True):
         kinds.setdefault((record.problem, record.model), Counter())[kind] += 1
     chosen = {case: counts.most_common(1)[0][0] for case, counts in kinds.items()}

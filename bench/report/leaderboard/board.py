@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import msgspec
@@ -13,12 +13,11 @@ from bench.arm import BASELINE
 from bench.plugins import load_suite
 from bench.ranking.ranking import Ranking, rankings
 from bench.report.answer import RANKS
+from bench.report.family import compared
 from bench.report.leaderboard.likeness import Conditions, at_one_rate, case_of, comparable
 from bench.report.leaderboard.tuned import Tuned, said_setting, tuned_runs
 from bench.report.results import Case, Comparison, Results
 from bench.report.whole_store import results_of_store
-from bench.statistics.effects import effect
-from bench.statistics.undeclared import undeclared_claims
 from bench.store.record import Record
 from bench.store.store import Store
 from bench.studies.catalogue import EVERYTHING
@@ -87,11 +86,8 @@ class Board:
         All are one family; see `bench.statistics.undeclared`.
         """
         others = [entry for entry in self.entries.values() if entry.arm != BASELINE]
-        found = [self.results.compare(entry.name, entry.reference) for entry in others]
-        nothing = effect([])
-        said = undeclared_claims([nothing if c.unseen else c.effect for c in found])
-        claimed = [replace(c, claim=claim) for c, claim in zip(found, said, strict=True)]
-        return sorted((c for c in claimed if c.effect.pairs), key=_place)
+        found = compared(self.results, [(entry.name, entry.reference) for entry in others])
+        return sorted((c for c in found if c.effect.pairs), key=_place)
 
 
 def _place(comparison: Comparison) -> tuple[int, bool, float, str]:
