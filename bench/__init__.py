@@ -9,6 +9,8 @@ The front door in Python::
     results.compare("baseline")
     bench.study("separate", suite="pinn").report("separate.html")
     bench.load("bench-results").run("3f64ae8a").network()
+    bench.load("bench-results").leaderboard()
+    bench.difference("results-of-monday", "results-of-today").frame()
 
 ``python -m bench.suite`` is the command line. The harness knows no PDE and no molecule; suites are
 found by entry point.
@@ -24,6 +26,8 @@ for _library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 if TYPE_CHECKING:
+    from bench.api.comparing import difference as difference
+    from bench.api.difference import Difference as Difference
     from bench.api.loading import load as load
     from bench.api.results import Results as Results
     from bench.api.results import TrainedNetwork as TrainedNetwork
@@ -37,13 +41,25 @@ _HOMES = {
     "run": "bench.api.running",
     "study": "bench.api.studying",
     "load": "bench.api.loading",
+    "difference": "bench.api.comparing",
+    "Difference": "bench.api.difference",
     "Results": "bench.api.results",
     "TrainedNetwork": "bench.api.results",
     "StudyResults": "bench.api.studying",
     "BadInput": "bench.text.errors",
 }
 
-__all__ = ["BadInput", "Results", "StudyResults", "TrainedNetwork", "load", "run", "study"]
+__all__ = [
+    "BadInput",
+    "Difference",
+    "Results",
+    "StudyResults",
+    "TrainedNetwork",
+    "difference",
+    "load",
+    "run",
+    "study",
+]
 
 
 def __getattr__(name: str) -> Any:

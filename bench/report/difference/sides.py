@@ -57,7 +57,7 @@ def read_side(name: str, out: Store) -> Side:
         BadInput: It is none of these, or has no runs.
     """
     if _is_store(Path(name)):
-        return of_store(Store(Path(name)), name)
+        return side_of_store(Store(Path(name)), name)
     folder, colon, inside = name.rpartition(":")
     if colon and _is_store(Path(folder)):
         return _of_plans(Store(Path(folder)), inside, name)
@@ -72,7 +72,7 @@ def read_side(name: str, out: Store) -> Side:
     return _of_plans(out, name, name)
 
 
-def of_store(store: Store, name: str) -> Side:
+def side_of_store(store: Store, name: str) -> Side:
     """All runs of a store, but for trials of rankings and their runs of other lengths.
 
     Raises:
@@ -85,10 +85,20 @@ def of_store(store: Store, name: str) -> Side:
         for record in of_suite
         if record.spec_hash not in read.retuned
     ]
-    columns = {
-        suite: columns_of(load_suite(suite), sorted({record.problem for record in of_suite}))
-        for suite, of_suite in read.by_suite.items()
-    }
+    return side_of_records(records, name)
+
+
+def side_of_records(records: Sequence[Record], name: str) -> Side:
+    """Runs of which nobody says that they belong together.
+
+    Args:
+        records: Of the runs.
+        name: What the side is called.
+    """
+    problems: dict[str, dict[str, None]] = {}
+    for record in records:
+        problems.setdefault(record.suite, {})[record.problem] = None
+    columns = {suite: columns_of(load_suite(suite), sorted(of)) for suite, of in problems.items()}
     return Side(name, records, columns, chosen=False)
 
 

@@ -130,7 +130,7 @@ def _arm(found: Difference, comparison: Comparison) -> list[Cell]:
         sum(pair.b.status == "diverged" for pair in pairs),
         ratio_of(swapped, step_ms),
         ratio_of(swapped, memory_mb),
-        _note(comparison),
+        "" if equal == len(pairs) else _note(comparison),
     ]
 
 

@@ -98,7 +98,7 @@ def _row(board: Board, comparison: Comparison) -> list[Cell]:
         found.ties,
         found.losses,
         f"{lost} of {found.pairs}",
-        _step_ratio(board, comparison),
+        step_ratio(board, comparison),
         _rates(board, entry),
         "one rate" if entry.tuned is None else f"tuned{edge}",
         "; ".join(remarks(results, comparison)),
@@ -110,8 +110,12 @@ def _range(counts: Sequence[int]) -> Cell:
     return least if least == most else f"{least} to {most}"
 
 
-def _step_ratio(board: Board, comparison: Comparison) -> float | None:
-    """Geometric mean over the cases of the seeds' geometric mean, so that each case counts once."""
+def step_ratio(board: Board, comparison: Comparison) -> float | None:
+    """How many times as long as the baseline's a step takes; ``None`` where it cannot be told.
+
+    It is the geometric mean over the cases of the seeds' geometric mean, of the pairs whose two
+    runs were on the same device beside equally many.
+    """
     logs = []
     for case in comparison.by_case:
         ours = board.results.of(case, comparison.variant)
