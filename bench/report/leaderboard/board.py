@@ -167,15 +167,15 @@ def make_board(
 
 
 def _entries(at_rate: Sequence[Record], tuned: Mapping[tuple[Case, str], Tuned]) -> Iterator[Entry]:
-    """The arms at one rate and the tuned ones; not twice if all runs of an arm are the same."""
+    """The arms at one rate and the tuned ones.
+
+    An arm is not there twice if all of its runs, and all of the baseline's, are the tuned ones.
+    """
     by_arm: dict[str, list[Record]] = {}
     for record in at_rate:
         by_arm.setdefault(record.arm, []).append(record)
-    own = {
-        arm
-        for arm, records in by_arm.items()
-        if arm != BASELINE and not all(_is_tuned(record, tuned) for record in records)
-    }
+    both = {arm for arm, found in by_arm.items() if all(_is_tuned(r, tuned) for r in found)}
+    own = by_arm.keys() - (both if BASELINE in both else {BASELINE})
     if own or not tuned:
         yield from (Entry(arm) for arm in {*own, BASELINE} & by_arm.keys())
     for arm in {arm for _, arm in tuned}:
