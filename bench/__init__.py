@@ -10,6 +10,8 @@ The front door in Python::
     bench.study("separate", suite="pinn").report("separate.html")
     bench.rank("activation=mine:Snake", suite="pinn", hours=8).answer
     bench.load("bench-results").run("3f64ae8a").network()
+    bench.load("bench-results").leaderboard()
+    bench.difference("results-of-monday", "results-of-today").frame()
 
 ``python -m bench.suite`` is the command line. The harness knows no PDE and no molecule; suites are
 found by entry point.
@@ -25,6 +27,8 @@ for _library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 if TYPE_CHECKING:
+    from bench.api.comparing import difference as difference
+    from bench.api.difference import Difference as Difference
     from bench.api.loading import load as load
     from bench.api.ranking import RankingResults as RankingResults
     from bench.api.ranking import rank as rank
@@ -41,6 +45,8 @@ _HOMES = {
     "study": "bench.api.studying",
     "rank": "bench.api.ranking",
     "load": "bench.api.loading",
+    "difference": "bench.api.comparing",
+    "Difference": "bench.api.difference",
     "Results": "bench.api.results",
     "TrainedNetwork": "bench.api.results",
     "RankingResults": "bench.api.ranking",
@@ -50,10 +56,12 @@ _HOMES = {
 
 __all__ = [
     "BadInput",
+    "Difference",
     "RankingResults",
     "Results",
     "StudyResults",
     "TrainedNetwork",
+    "difference",
     "load",
     "rank",
     "run",

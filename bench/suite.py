@@ -13,7 +13,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from bench.cli import listing, rank, report, reproduce, runs, show, speed, study, train
+from bench.cli import (
+    leaderboard,
+    listing,
+    rank,
+    report,
+    reproduce,
+    runs,
+    show,
+    speed,
+    study,
+    train,
+)
 from bench.files.atomic import CannotWrite
 from bench.plugins import load_suite, suite_names, working_suites
 from bench.text.command_line import Parser
@@ -39,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     study.add_command(commands, suites)
     rank.add_command(commands, suites)
     report.add_command(commands, suites)
+    leaderboard.add_command(commands, suites)
     runs.add_command(commands)
     show.add_command(commands)
     listing.add_command(commands)

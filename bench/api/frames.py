@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from bench.arm import AXES
+from bench.report.leaderboard.board import Board
+from bench.report.leaderboard.tables import step_ratio
 from bench.report.results import Comparison
 from bench.report.results import Results as PlanResults
 from bench.statistics.effects import ratio
@@ -168,4 +170,39 @@ def comparison_frame(
         )
     frame = pd.DataFrame(rows)
     frame.attrs["ratio"] = "error of the arm / error of the reference; below 1 the arm is better"
+    return frame
+
+
+def leaderboard_frame(boards: Sequence[Board]) -> pd.DataFrame:
+    """A row for each arm of each leaderboard; see `bench.Results.leaderboard`."""
+    rows = []
+    for board in boards:
+        for comparison in board.comparisons:
+            found = comparison.effect
+            entry = board.entries[comparison.variant]
+            seeds = [len(ratios) for ratios in comparison.by_case.values()]
+            rows.append(
+                {
+                    **board.conditions._asdict(),
+                    "arm": entry.arm,
+                    "tuned": entry.tuned is not None,
+                    "metric": comparison.metric,
+                    "verdict": comparison.outcome,
+                    "ratio": ratio(found.estimate),
+                    "low": ratio(found.low),
+                    "high": ratio(found.high),
+                    "problems": found.problems,
+                    "least_seeds": min(seeds),
+                    "most_seeds": max(seeds),
+                    "pairs": found.pairs,
+                    "wins": found.wins,
+                    "ties": found.ties,
+                    "losses": found.losses,
+                    "diverged": sum(ours for ours, _ in comparison.lost.values()),
+                    "step_ratio": step_ratio(board, comparison),
+                }
+            )
+    frame = pd.DataFrame(rows)
+    frame.attrs["ratio"] = "error of the arm / error of the baseline; below 1 the arm is better"
+    frame.attrs["left_out"] = {str(board.conditions): dict(board.left_out) for board in boards}
     return frame

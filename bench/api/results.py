@@ -7,18 +7,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.api.frames import comparison_frame, curve_frame, run_frame
+from bench.api.difference import Difference
+from bench.api.frames import comparison_frame, curve_frame, leaderboard_frame, run_frame
 from bench.arm import BASELINE, Arm
 from bench.execution.find_or_run import trained
 from bench.files.untrusted import shortened
 from bench.plugins import load_suite
+from bench.ranking.apart import apart
+from bench.report.difference.sides import Side, read_side, side_of_records, side_of_store
 from bench.report.document import write_html
+from bench.report.leaderboard.board import read_boards
 from bench.report.results import Results as PlanResults
+from bench.report.whole_store import plan_of
 from bench.spec.versions import redefinitions
 from bench.store.gc_pause import uncollected
 from bench.store.record import Record, decode_result
 from bench.store.store import Store, out_option
-from bench.studies.whole_store import plan_of
 from bench.task import Loadable
 from bench.text.errors import BadInput, unknown
 
@@ -120,6 +124,45 @@ class Results:
         found = results.compare_all([(arm, name) for arm in others], metric)
         return comparison_frame(found, [results] * len(found))
 
+    def difference(self, other: Results | Path | str) -> Difference:
+        """What differs between these runs and those of another side; see `bench.difference`.
+
+        Args:
+            other: Side B: results, the folder of a store, or ``DIR:NAME``, a study or ranking in
+                it. A name alone is one of this store.
+
+        Raises:
+            BadInput: There is no such side, or no run in common.
+        """
+        return Difference.between(self._side(), other_side(other, self._store))
+
+    def _side(self) -> Side:
+        if self._given is None:
+            return side_of_store(self._store, str(self._store.root))
+        return side_of_records(self._given, str(self._store.root))
+
+    def leaderboard(self, suite: str | None = None, budget: str | None = None) -> pd.DataFrame:
+        """Every arm of the store against the baseline, like runs with like.
+
+        It is what ``python -m bench.suite leaderboard`` prints, of all runs of the store, whichever
+        these results have.
+
+        Args:
+            suite: One suite; ``None``: all.
+            budget: One budget; ``None``: all.
+
+        Returns:
+            A row for each arm under equal conditions: suite, budget, protocol, device and dtype.
+            ``ratio`` is its error over the baseline's, NaN where one side diverges everywhere;
+            ``low`` and ``high`` are the ends of the 95 % interval. ``tuned``: whether both are at
+            the setting that a ranking chose for each. All arms of equal conditions are one family.
+            ``attrs["left_out"]`` has, by conditions, how many runs were left out and why.
+
+        Raises:
+            BadInput: There are no such runs.
+        """
+        return leaderboard_frame(read_boards(self._store, suite, budget))
+
     def report(self, path: Path | str) -> Path:
         """Write a page about these runs: one file that needs nothing else.
 
@@ -160,13 +203,20 @@ class Results:
 
     def _planned(self) -> PlanResults:
         """The results of a plan that has exactly these runs."""
-        if not self.records:
+        records = self.records
+        if self._given is None:
+            # Trials of rankings, and their runs of other lengths, are no results.
+            aside = apart(self._store)
+            records = [
+                r for r in records if aside.why(r) is None and r.spec_hash not in aside.retuned
+            ]
+        if not records:
             raise BadInput(f"no runs in {str(self._store.root)!r}")
         for kind in ("suite", "budget"):
-            several = sorted({getattr(record, kind) for record in self.records})
+            several = sorted({getattr(record, kind) for record in records})
             if len(several) > 1:
                 raise BadInput(f"the runs are of several {kind}s: {', '.join(several)}")
-        plan = plan_of(self.records[0].suite, self.records, out_option(self._store.root))
+        plan = plan_of(records[0].suite, records, out_option(self._store.root))
         return PlanResults.read(plan, self._store)
 
     def _repr_html_(self) -> str:
@@ -252,6 +302,19 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<run {self.record.spec_hash}: {self.record.spec.title}, {self.record.status}>"
+
+
+def other_side(other: Results | Path | str, out: Store) -> Side:
+    """The side that an argument of a call stands for.
+
+    Args:
+        other: Results, or what `bench.report.difference.sides.read_side` takes.
+        out: The store of names without a folder.
+
+    Raises:
+        BadInput: There is no such side.
+    """
+    return other._side() if isinstance(other, Results) else read_side(str(other), out)
 
 
 #: What a suite makes of a trained network.

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.cli import difference
 from bench.plugins import load_suite
 from bench.ranking.ranking import Ranking, find_rankings
+from bench.report.whole_store import plans_of_store
 from bench.store.store import DEFAULT_OUT, Store
 from bench.studies.plan import Plan, find_plans
-from bench.studies.whole_store import plans_of_store
 from bench.task import Suite
 from bench.text.errors import BadInput, unknown
 
@@ -23,6 +24,7 @@ def add_command(commands: Any, suites: Iterable[Suite]) -> None:
     parser = commands.add_parser(
         "report", help="what the runs of a store say, as a page or as tables"
     )
+    difference.add_arguments(parser)
     names = ", ".join(suite.name for suite in suites)
     parser.add_argument(
         "--study", metavar="NAME", help="a study, or one of its plans (default: all runs)"
@@ -59,7 +61,11 @@ def run(options: argparse.Namespace) -> int:
         raise BadInput("--ranking and --study exclude each other")
     if options.format is not None and options.format not in FORMATS:
         raise unknown("--format", options.format, FORMATS)
-    if options.table is not None and options.table not in (known := _table_names(options)):
+    of_two = difference.asked_for(options)
+    if of_two and options.ranking is not None:
+        raise BadInput("--ranking is of one store: name it as DIR:RANKING, or leave out A and B")
+    known = () if of_two else _table_names(options)
+    if not of_two and options.table is not None and options.table not in known:
         raise unknown("--table", options.table, known)
     if options.table is not None and options.format is None:
         raise BadInput(f"--table {options.table} needs --format, one of {', '.join(FORMATS)}")
@@ -67,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
         raise BadInput("--html and --format exclude each other")
     if options.html is not None and options.html.is_dir():
         raise BadInput(f"--html {str(options.html)!r} is a directory, not a file")
+    if of_two:
+        return difference.run(options)
     store = Store(options.out)
     reports = _reports(store, options)
     if (options.html is not None or options.format == "csv") and len(reports) > 1:

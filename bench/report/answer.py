@@ -21,7 +21,7 @@ _NAMED = 2
 #: Comparisons that an answer lists.
 MOST_LISTED = 12
 #: Outcomes in the order of a ranking.
-_RANKS = ("better", "equivalent", "mixed", "undecided", "worse", "no claim")
+RANKS = ("better", "equivalent", "mixed", "undecided", "worse", "no claim")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def headline(results: Results) -> str:
     if waiting := sum(n for status, n in results.statuses.items() if status not in FINAL):
         where = f"So far ({waiting} runs are missing), on {_extent(decided)}"
     outcomes = Counter(comparison.outcome for comparison in decided)
-    counts = ", ".join(f"{outcomes[o]} {o}" for o in _RANKS if outcomes[o])
+    counts = ", ".join(f"{outcomes[o]} {o}" for o in RANKS if outcomes[o])
     of = f"of {len(decided)} comparisons " if len(decided) > 1 else ""
     return f"{where}, {of}{counts}.{_nothing_clause(results, decided)}{_early_clause(results)}"
 
@@ -65,7 +65,7 @@ def ranking(results: Results) -> list[Finding]:
 
     def place(comparison: Comparison) -> tuple[int, float]:
         estimate = comparison.effect.estimate
-        return _RANKS.index(comparison.outcome), 0.0 if math.isnan(estimate) else estimate
+        return RANKS.index(comparison.outcome), 0.0 if math.isnan(estimate) else estimate
 
     return [
         Finding(c.outcome, c.name, figures(c), remarks(results, c))

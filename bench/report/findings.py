@@ -37,7 +37,7 @@ def limits(results: Results, kind: str = "study") -> list[str]:
         *_spread(results),
         *_multiplicity(results),
         *_few_seeds(results),
-        *_mixture(list(results.records.values())),
+        *mixture(list(results.records.values())),
     ]
 
 
@@ -224,7 +224,7 @@ def _differ_in_code(records: Sequence[Record]) -> bool:
     return several or ("" in digests and len(digests) > 1)
 
 
-def _mixture(records: Sequence[Record]) -> list[str]:
+def mixture(records: Sequence[Record]) -> list[str]:
     """Warnings about records that were made under different conditions."""
     said = []
     codes = Counter(str(record.environment.get("commit"))[:8] for record in records)

@@ -10,11 +10,11 @@ import pytest
 from sample_records import of
 
 from bench.report.results import Case, Results
+from bench.report.whole_store import plans_of_store
 from bench.spec.versions import conflict
 from bench.store.record import Record
 from bench.store.store import Store
 from bench.studies.plan import plans
-from bench.studies.whole_store import plans_of_store
 from bench.suite import main
 from bench.text.errors import BadInput
 from suites.pinn.models import catalogue

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from bench.arm import BASELINE
 from bench.plugins import load_suite, suite_names
+from bench.ranking.apart import apart
 from bench.spec.spec import Spec
 from bench.spec.versions import differs, newest_versions
 from bench.store.gc_pause import uncollected
@@ -30,7 +32,8 @@ def plans_of_store(store: Store, suite: str | None, budget: str | None) -> list[
     Only runs of one kind are compared: of those of a problem and model, the most that have the same
     training, settings, device and dtype. Where several have the same arm and seed (other code), the
     one that was started last is taken. Of a definition that has been redefined only runs of the
-    highest version are taken. The question says how many were left out.
+    highest version are taken. The question says how many were left out. Trials of rankings, and
+    their runs of other lengths, are no results: they are left out beforehand.
 
     Args:
         store: The store.
@@ -40,20 +43,10 @@ def plans_of_store(store: Store, suite: str | None, budget: str | None) -> list[
     Raises:
         BadInput: There are no such runs, or of several budgets.
     """
-    by_suite: dict[str, list[Record]] = {}
-    names = suite_names()
-    with uncollected():
-        for record in store.records(decode_result):
-            if record.suite in names and suite in (None, record.suite):
-                by_suite.setdefault(record.suite, []).append(record)
-    if not by_suite:
-        of = "" if suite is None else f" of {suite!r}"
-        raise BadInput(f"no runs{of} in {str(store.root)!r}")
-    budgets = {record.budget for records in by_suite.values() for record in records}
-    if budget is not None and budget not in budgets:
-        raise unknown(f"budget with runs in {str(store.root)!r}:", budget, budgets)
+    read = results_of_store(store, suite, budget)
     found = []
-    for name, records in sorted(by_suite.items()):
+    for name, every in sorted(read.by_suite.items()):
+        records = [record for record in every if record.spec_hash not in read.retuned]
         counts = Counter(record.budget for record in records)
         if budget is None and len(counts) > 1:
             said = ", ".join(f"{one} ({count} runs)" for one, count in sorted(counts.items()))
@@ -64,7 +57,61 @@ def plans_of_store(store: Store, suite: str | None, budget: str | None) -> list[
     return found
 
 
-def _kind(spec: Spec) -> bytes:
+class StoreResults(NamedTuple):
+    """Records of a store, without losses and history.
+
+    Attributes:
+        by_suite: Those that may be compared, of each installed suite.
+        left_out: Of rankings: trials and runs of other lengths, each with what such runs are
+            called.
+        retuned: See `bench.ranking.apart.Apart`.
+    """
+
+    by_suite: Mapping[str, Sequence[Record]]
+    left_out: Sequence[tuple[Record, str]]
+    retuned: frozenset[str]
+
+
+def results_of_store(store: Store, suite: str | None, budget: str | None) -> StoreResults:
+    """The records of each installed suite.
+
+    Args:
+        store: The store.
+        suite: One suite, or all.
+        budget: A budget that some of them must have. Those of others are not left out.
+
+    Raises:
+        BadInput: There are no such runs.
+    """
+    by_suite: dict[str, list[Record]] = {}
+    left_out = []
+    names = suite_names()
+    aside = apart(store)
+    with uncollected():
+        for record in store.records(decode_result):
+            if record.suite not in names or suite not in (None, record.suite):
+                continue
+            if (why := aside.why(record)) is None:
+                by_suite.setdefault(record.suite, []).append(record)
+            else:
+                left_out.append((record, why))
+    if not by_suite:
+        of = "" if suite is None else f" of {suite!r}"
+        counts = Counter(why for _, why in left_out)
+        but = f" that a report is of: {said_left_out(counts)}" if counts else ""
+        raise BadInput(f"no runs{of} in {str(store.root)!r}{but}")
+    budgets = {record.budget for records in by_suite.values() for record in records}
+    if budget is not None and budget not in budgets:
+        raise unknown(f"budget with runs in {str(store.root)!r}:", budget, budgets)
+    return StoreResults(by_suite, left_out, aside.retuned)
+
+
+def said_left_out(counts: Mapping[str, int]) -> str:
+    """``tuning trials (12), runs of another length (1)``."""
+    return ", ".join(f"{what} ({count})" for what, count in sorted(counts.items()))
+
+
+def kind_of(spec: Spec) -> bytes:
     """The same for runs of a problem and model that may be compared.
 
     Where an activation goes is the activation's matter.
@@ -92,7 +139,7 @@ def plan_of(suite: str, records: Sequence[Record], where: str) -> Plan:
     if not records:
         raise BadInput(f"each run of {suite} uses a definition that has been redefined since")
     kinds: dict[tuple[str, str], Counter[bytes]] = {}
-    of_records = [_kind(record.spec) for record in records]
+    of_records = [kind_of(record.spec) for record in records]
     for record, kind in zip(records, of_records, strict=True):
         kinds.setdefault((record.problem, record.model), Counter())[kind] += 1
     chosen = {case: counts.most_common(1)[0][0] for case, counts in kinds.items()}

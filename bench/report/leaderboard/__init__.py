@@ -1,0 +1,1 @@
+"""Leaderboards: all arms of a store, like against like."""
