@@ -62,10 +62,9 @@ def run(options: argparse.Namespace) -> int:
     if options.format is not None and options.format not in FORMATS:
         raise unknown("--format", options.format, FORMATS)
     of_two = difference.asked_for(options)
-    if of_two and options.ranking is not None:
-        raise BadInput("--ranking is of one store: name it as DIR:RANKING, or leave out A and B")
-    known = () if of_two else _table_names(options)
-    if not of_two and options.table is not None and options.table not in known:
+    if not of_two and options.table is not None and options.table not in (
+        known := _table_names(options)
+    ):
         raise unknown("--table", options.table, known)
     if options.table is not None and options.format is None:
         raise BadInput(f"--table {options.table} needs --format, one of {', '.join(FORMATS)}")
