@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bench.api.comparing import difference as difference
     from bench.api.difference import Difference as Difference
     from bench.api.loading import load as load
-    from bench.api.ranking import RankingResults as RankingResults
+    from bench.api.ranked import RankingResults as RankingResults
     from bench.api.ranking import rank as rank
     from bench.api.results import Results as Results
     from bench.api.results import TrainedNetwork as TrainedNetwork
@@ -49,7 +49,7 @@ _HOMES = {
     "Difference": "bench.api.difference",
     "Results": "bench.api.results",
     "TrainedNetwork": "bench.api.results",
-    "RankingResults": "bench.api.ranking",
+    "RankingResults": "bench.api.ranked",
     "StudyResults": "bench.api.studying",
     "BadInput": "bench.text.errors",
 }

@@ -12,14 +12,12 @@ from typing import Any
 import msgspec
 
 from bench.api.arguments import sort_arguments
+from bench.api.ranked import RankingResults
 from bench.execution.options import ExecutionOptions, device_name
 from bench.plugins import load_suite
 from bench.ranking.night import go_on
 from bench.ranking.options import AUTO, RankOptions, seconds_of_hours
 from bench.ranking.planning import plan_sessions
-from bench.ranking.ranking import Ranking
-from bench.report.answer import lines
-from bench.report.results import Results as PlanResults
 from bench.spec.training_options import TrainingOptions
 from bench.store.store import DEFAULT_OUT, Store
 
@@ -134,29 +132,3 @@ def _options(suites: Sequence[str], given: dict[str, Any]) -> tuple[TrainingOpti
         found = sort_arguments(load_suite(suites[0]), given)
         return found.training, shlex.join(found.suite.words())
     return TrainingOptions.of(given), ""
-
-
-class RankingResults:
-    """Where candidates rank, on one suite or several.
-
-    Args:
-        store: The store that keeps the runs.
-        rankings: The ranking on each suite.
-    """
-
-    def __init__(self, store: Store, rankings: Sequence[Ranking]) -> None:
-        self._store = store
-        self.rankings = list(rankings)
-
-    @property
-    def answer(self) -> str:
-        """What was found, in sentences."""
-        return "\n\n".join(map(self._answer, self.rankings))
-
-    def _answer(self, ranking: Ranking) -> str:
-        if not ranking.runs_of(1.0):
-            return f"{ranking.key}: no arm is scored yet: tuning has not ended"
-        return "\n".join(lines(PlanResults.read(ranking.plan(), self._store)))
-
-    def __repr__(self) -> str:
-        return self.answer

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.execution.options import ExecutionOptions, device_name
 from bench.ranking.options import RankOptions, seconds_of_hours
@@ -15,9 +15,6 @@ from bench.spec.training_options import TrainingOptions
 from bench.store.store import Store, out_option
 from bench.task import Suite
 from bench.training.signals import EXIT_CODE
-
-if TYPE_CHECKING:
-    from bench.ranking.ranking import Ranking
 
 
 def add_command(commands: Any, suites: Iterable[Suite]) -> None:
@@ -83,26 +80,14 @@ def run(namespace: argparse.Namespace) -> int:
         return EXIT_CODE
     if stopped == "time":
         _tell("the time is over; the same command, with more --hours, continues")
+    from bench.report.ranking.answer import print_ranking
+
     for ranking in rankings:
-        print_answer(ranking, store)
+        print_ranking(ranking, store)
     failed = [counts for session in sessions if (counts := without_result_in(session))]
     if failed:
         _tell(f"runs without a result: {', '.join(failed)}; the same command tries again")
     return 1 if failed else 0
-
-
-def print_answer(ranking: Ranking, store: Store) -> None:
-    """Print the verdict on each arm of a ranking."""
-    from bench.report.results import Results
-
-    print(f"ranking {ranking.key}")
-    if not ranking.runs_of(1.0):
-        print("  no arm is scored yet: tuning has not ended")
-        return
-    results = Results.read(ranking.plan(), store)
-    for comparison in results.comparisons:
-        print(f"  {comparison.name}: {comparison.outcome}")
-    print(f"again:  python -m bench.suite report --ranking {ranking.key}{out_option(store.root)}")
 
 
 def _tell(text: str) -> None:

@@ -62,8 +62,10 @@ def run(options: argparse.Namespace) -> int:
     if options.format is not None and options.format not in FORMATS:
         raise unknown("--format", options.format, FORMATS)
     of_two = difference.asked_for(options)
-    if not of_two and options.table is not None and options.table not in (
-        known := _table_names(options)
+    if (
+        not of_two
+        and options.table is not None
+        and options.table not in (known := _table_names(options))
     ):
         raise unknown("--table", options.table, known)
     if options.table is not None and options.format is None:
