@@ -113,14 +113,17 @@ def profile_coverage(rng: np.random.Generator, design: Design, studies: int) -> 
     truth = effects(rng, 4, design.problems, "graded")
     spread = np.ones(design.problems)
     population = drawn(rng, Design(design.problems, _MANY), normal, spread, truth)
-    within = [np.exp(values - values.min(axis=0)) for values in population]
+    within = [values - values.min(axis=0) for values in population]
+    true = {
+        tau: np.mean([(ratios <= np.log(tau)).mean(axis=1) for ratios in within], axis=0)
+        for tau in TAUS
+    }
     covered: dict[float, list[bool]] = {tau: [] for tau in TAUS}
     for _ in range(studies):
         found = profiles([np.exp(v) for v in drawn(rng, design, normal, spread, truth)])
         for tau, (arm, profile) in product(TAUS, enumerate(found)):
             step = int(np.searchsorted(profile.taus, tau, side="right")) - 1
-            true = float(np.mean([(ratios[arm] <= tau).mean() for ratios in within]))
-            covered[tau].append(bool(profile.low[step] <= true <= profile.high[step]))
+            covered[tau].append(bool(profile.low[step] <= true[tau][arm] <= profile.high[step]))
     return {tau: float(np.mean(values)) for tau, values in covered.items()}
 
 

@@ -68,8 +68,14 @@ def test_order_units_and_sides() -> None:
     assert improvement(list(theirs), list(ours)).probability == pytest.approx(1 - found.probability)
 
 
-@pytest.mark.parametrize("shift", [0.0, 0.5])
-def test_the_interval_covers_the_truth_away_from_its_ends(shift: float) -> None:
+def test_where_all_pairs_agree_the_interval_is_exact() -> None:
+    ours, theirs = [np.arange(5.0)] * 2, [np.arange(5.0, 10.0)] * 2
+    assert improvement(ours, theirs)[:3] == pytest.approx((1, 0.025**0.1, 1))
+    assert improvement(theirs, ours)[:3] == pytest.approx((0, 0, 1 - 0.025**0.1))
+
+
+@pytest.mark.parametrize("shift", [0.0, 2.0])
+def test_the_interval_mostly_covers_the_truth(shift: float) -> None:
     """`rank_simulation` has more designs."""
     found = simulation.improvement_coverage(np.random.default_rng(2), Design(5, 10), shift, 150)
     assert found >= 0.9

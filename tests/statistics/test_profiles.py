@@ -84,6 +84,15 @@ def test_the_band_is_the_same_again_and_absent_for_one_seed() -> None:
     assert np.isnan(alone.high).all()
 
 
+def test_where_all_runs_agree_the_band_is_exact() -> None:
+    """Of a share that all 10 runs show, the truth p has p¹⁰ ≥ 2.5 %."""
+    one, other = profiles([np.array([[1.0] * 5, [2.0] * 5])] * 2)
+    assert (one.low[0], one.high[0]) == (pytest.approx(0.025**0.1), 1)
+    assert (other.low[0], other.high[0]) == (0, pytest.approx(1 - 0.025**0.1))
+    assert other.at(2) == 1
+    assert other.low[1] == one.low[0]
+
+
 def test_seeds_are_drawn_for_all_arms_together() -> None:
     """Of two arms exactly one is the best of a seed, so their bands mirror each other."""
     costs = np.random.default_rng(2).lognormal(0, 1, (2, 11))
