@@ -90,9 +90,9 @@ def seconds_of(
     """Seconds of each run; where they are unknown, why.
 
     A run is expected to last as long as runs of the same problem, model and techniques that did all
-    their steps with as many side by side as now: those share the memory's bandwidth as it will. Of
-    another number of steps, the steps and evaluations take their share. Without such a run, one
-    with another number side by side must do.
+    their steps on this processor with as many side by side as now: those share the memory's
+    bandwidth as it will. Of another number of steps, the steps and evaluations take their share.
+    Without such a run, one with another number side by side must do.
 
     Where there is none, a task is built and stepped a few times, alone, in a process of its own
     (`bench.studies.measurement`). That is done once for all activations, rescalings and

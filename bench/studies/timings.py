@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections.abc import Iterable
 
@@ -9,11 +10,12 @@ import msgspec
 
 from bench.spec.spec import Spec
 from bench.spec.training import Training
+from bench.store.environment import cpu_model
 from bench.store.record import FINAL, Record
 
 
 class Timings:
-    """How long runs of each kind took that did all their steps.
+    """How long runs of each kind took that did all their steps on this processor.
 
     Args:
         records: Of runs.
@@ -28,6 +30,9 @@ class Timings:
             shared = record.seeds_together > 1
             if record.status not in FINAL or not whole or (shared and not together):
                 continue
+            its = record.environment.get("cpu" if record.spec.device == "cpu" else "gpu")
+            if its is not None and its != processor(record.spec.device):
+                continue
             unlike = 2 * (shared != together) + (record.environment.get("jobs", jobs) != jobs)
             of_kind = self._found.setdefault(kind_of(record.spec, exact=True), {})
             of_kind.setdefault(unlike, []).append(record)
@@ -41,6 +46,16 @@ class Timings:
         alike = of_kind[min(of_kind)]
         equal = [record for record in alike if _length(record.spec.training) == _length(training)]
         return statistics.median(_scaled_s(record, training) for record in equal or alike)
+
+
+@functools.cache
+def processor(device: str) -> str | None:
+    """Name of the processor or the GPU of this machine as records have it, if there is one."""
+    if device == "cpu":
+        return cpu_model()
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def _scaled_s(record: Record, training: Training) -> float:
