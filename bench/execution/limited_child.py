@@ -71,6 +71,8 @@ class LimitedChild:
     def __init__(self, seconds: float, memory: int | None = None) -> None:
         self._seconds = seconds
         self._memory = memory
+        self._limit = 0
+        self._deadline = 0.0
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
 
@@ -97,14 +99,23 @@ class LimitedChild:
             ChildFailed: It raised anything else, took longer or more memory than it may, or its
                 process died.
         """
-        limit = self._memory if self._memory is not None else available_memory() // 2
-        deadline = time.monotonic() + self._seconds
+        self.begin(function, *arguments)
+        return self.result()
+
+    def begin(self, function: str, *arguments: Any) -> None:
+        """Begin a call whose `result` is asked for later, as `call` does both."""
+        self._limit = self._memory if self._memory is not None else available_memory() // 2
+        self._deadline = time.monotonic() + self._seconds
+        connection = self._start()
+        with contextlib.suppress(OSError):  # it has just died, which `result` finds
+            connection.send_bytes(msgspec.json.encode([function, arguments]))
+
+    def result(self) -> Any:
+        """What the call returns that was begun; raises as `call` does."""
         done = False
         try:
-            connection = self._start()
-            with contextlib.suppress(OSError):  # it has just died, which is found below
-                connection.send_bytes(msgspec.json.encode([function, arguments]))
-            answer = self._wait(connection, deadline, limit)
+            assert self._connection is not None
+            answer = self._wait(self._connection, self._deadline, self._limit)
             done = True
         finally:
             if not done:

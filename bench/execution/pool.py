@@ -297,7 +297,8 @@ class Pool:
             if (outcome := worker.late) is not None and not worker.connection.poll():
                 worker.process.kill()
                 worker.process.join()
-                self._bury(worker, outcome)
+                if worker.running:  # else it has not begun
+                    self._bury(worker, outcome)
                 worker.rest()
 
     def _bury(self, worker: _Worker, outcome: tuple[Status, str]) -> None:

@@ -116,7 +116,7 @@ class ProgressReporter:
 
     def _end(self) -> str:
         """When all will end, as the end of a line."""
-        return "" if self._forecast is None else f"; {self._forecast.text()}"
+        return "" if self._forecast is None else f", {self._forecast.text()}"
 
     def _say_found(self) -> None:
         if self._found:

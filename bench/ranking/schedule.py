@@ -29,6 +29,8 @@ EXTENSIONS = 1.0
 #: Scored seeds: the least, those of a full answer (with which several arms may claim), and those
 #: that are worth more than more lengths.
 LEAST_SEEDS, FULL_SEEDS, MANY_SEEDS = 3, 5, 10
+#: Scored seeds are run in blocks up to these numbers; at each, claims may be looked at.
+LOOKS = (3, 5, 10, 20)
 #: Seeds of the other lengths: of a full answer, and at most.
 FULL_LENGTH_SEEDS, MOST_LENGTH_SEEDS = 3, 5
 #: Runs of full length that one seed of the other lengths costs.
@@ -276,9 +278,10 @@ def _trials(costs: Costs, key: Key) -> float:
 def _seconds(step: _Step, costs: Costs, jobs: int) -> float:
     """How long a plan takes at most where its runs have the lengths that are expected.
 
-    Trials, their extensions, scored runs and other lengths follow each other. Within each, no
-    process waits while there are runs that have not begun: all have ended after ``longest + (work -
-    longest) / jobs`` (R. Graham, Bounds on multiprocessing timing anomalies, 1969, equation 3).
+    Trials, their extensions, each block of seeds and the other lengths follow each other. Within
+    each, no process waits while there are runs that have not begun, so all have ended after
+    ``longest + (work - longest) / jobs`` (R. Graham, Bounds on multiprocessing timing anomalies,
+    1969, equation 3).
     """
     cases = set(step.cases)
     work, longest = 0.0, 0.0
@@ -288,8 +291,10 @@ def _seconds(step: _Step, costs: Costs, jobs: int) -> float:
         longest = max(longest, run_s)
         needed = _trials(costs, key) + step.seeds + _OTHER_LENGTHS * step.length_seeds
         work += run_s * max(needed - costs.done.get(key, 0.0), 0.0)
-    stages = 3 + (step.length_seeds > 0)
-    waits = min(work, longest * (3 + max(SHARES) * (step.length_seeds > 0)))
+    others = step.length_seeds > 0
+    whole = 3 + sum(look < step.seeds for look in LOOKS)
+    stages = whole + others
+    waits = min(work, longest * (whole + max(SHARES) * others))
     return waits + (work - waits) / jobs + stages * START_S if work else 0.0
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
-
+from bench.execution.limited_child import ChildFailed
 from bench.spec.spec import Spec
-from bench.spec.training import Training
 from bench.store.gc_pause import uncollected
 from bench.store.record import FINAL, Record, decode_result
 from bench.store.store import Store
 from bench.studies.measurement import ALL_S, measure_all
 from bench.studies.plan import Plan
+from bench.studies.side_by_side import slowdown
+from bench.studies.timings import Timings, kind_of
+from bench.text.errors import BadInput
 from bench.text.formatting import counted
 
 #: Seconds of importing torch and a suite's library, once a process.
@@ -85,13 +85,14 @@ def seconds_of(
     tell: Callable[[str], None],
     together: bool = False,
     limit_s: float = ALL_S,
+    beside: bool = False,
 ) -> dict[str, float | str]:
     """Seconds of each run; where they are unknown, why.
 
     A run is expected to last as long as runs of the same problem, model and techniques that did all
-    their steps with as many side by side as now: those share the memory's bandwidth as it will. Of
-    another number of steps, the steps and evaluations take their share. Without such a run, one
-    with another number side by side must do.
+    their steps on this processor with as many side by side as now: those share the memory's
+    bandwidth as it will. Of another number of steps, the steps and evaluations take their share.
+    Without such a run, one with another number side by side must do.
 
     Where there is none, a task is built and stepped a few times, alone, in a process of its own
     (`bench.studies.measurement`). That is done once for all activations, rescalings and
@@ -105,26 +106,29 @@ def seconds_of(
         together: Seeds will be trained as one model. Each then lasts its share of the time of all,
             if there are runs that were trained so; else as long as alone, which is more.
         limit_s: How long measuring may take.
+        beside: Measure also how much longer steps take with `jobs` side by side.
 
     Returns:
         Of each spec by its hash seconds, or a reason for a sentence that ends with "because …".
     """
     wanted = {spec.hash: spec for spec in specs}
-    timings = _Timings(records, jobs, together)
+    timings = Timings(records, jobs, together)
     found: dict[str, float | str | None] = {
         name: timings.seconds(spec) for name, spec in wanted.items()
     }
     kinds: dict[bytes, Spec] = {}
     for name, spec in wanted.items():
         if found[name] is None:
-            kinds.setdefault(_kind(spec, exact=False), spec)
+            kinds.setdefault(kind_of(spec, exact=False), spec)
     if kinds:
         tell("measuring a few steps of each problem and model, to say how long it will take")
     measured = measure_all(kinds, limit_s)
+    steppable = [kinds[key] for key, parts in measured.items() if not isinstance(parts, str)]
+    slower = _slowdown(steppable, jobs, tell) if beside else 1.0
 
     def of_parts(spec: Spec) -> float | str:
-        parts = measured[_kind(spec, exact=False)]
-        return parts if isinstance(parts, str) else parts.run_s(spec.training)
+        parts = measured[kind_of(spec, exact=False)]
+        return parts if isinstance(parts, str) else parts.run_s(spec.training) * slower
 
     return {
         name: of_parts(wanted[name]) if seconds is None else seconds
@@ -132,47 +136,15 @@ def seconds_of(
     }
 
 
-class _Timings:
-    """How long runs of each kind took that did all their steps.
-
-    Args:
-        records: Of runs.
-        jobs: How many train side by side; runs with as many are preferred.
-        together: Whether seeds are trained as one model; runs that were, are preferred.
-    """
-
-    def __init__(self, records: Iterable[Record], jobs: int, together: bool) -> None:
-        self._found: dict[bytes, dict[int, list[Record]]] = {}
-        for record in records:
-            whole = record.steps_done == record.spec.training.total_steps
-            shared = record.seeds_together > 1
-            if record.status not in FINAL or not whole or (shared and not together):
-                continue
-            unlike = 2 * (shared != together) + (record.environment.get("jobs", jobs) != jobs)
-            of_kind = self._found.setdefault(_kind(record.spec, exact=True), {})
-            of_kind.setdefault(unlike, []).append(record)
-
-    def seconds(self, spec: Spec) -> float | None:
-        """Seconds of a run; ``None`` where there was none like it."""
-        of_kind = self._found.get(_kind(spec, exact=True))
-        if of_kind is None:
-            return None
-        training = spec.training
-        alike = of_kind[min(of_kind)]
-        equal = [record for record in alike if _length(record.spec.training) == _length(training)]
-        return statistics.median(_scaled_s(record, training) for record in equal or alike)
-
-
-def _scaled_s(record: Record, training: Training) -> float:
-    """Seconds of a run of some length, by one of another; of seeds together, the share of one."""
-    its, timing = record.spec.training, record.timing
-    steps_s = timing.train_s * training.total_steps / its.total_steps
-    evaluations_s = timing.evaluate_s * (training.evaluations + 1) / (its.evaluations + 1)
-    return (timing.build_s + steps_s + evaluations_s) / record.seeds_together
-
-
-def _length(training: Training) -> tuple[int, int, int]:
-    return training.steps, training.lbfgs_steps, training.evaluations
+def _slowdown(specs: Sequence[Spec], jobs: int, tell: Callable[[str], None]) -> float:
+    """How many times as long the runs last side by side as alone, measured on the first."""
+    if not specs:
+        return 1.0
+    try:
+        return slowdown(specs[0], jobs)
+    except (BadInput, ChildFailed) as error:
+        tell(f"runs side by side may last longer than estimated: not measured, because {error}")
+        return 1.0
 
 
 def say_how_long(plan: Plan, store: Store, jobs: int, rerun: bool) -> None:
@@ -232,18 +204,3 @@ def duration(seconds: float) -> str:
             amount = seconds / size
             return f"{amount:.0f} {unit}" if unit == "min" else f"{amount:.1f} {unit}"
     return f"{max(1, round(seconds))} s"
-
-
-def _kind(spec: Spec, exact: bool) -> bytes:
-    """What runs have in common whose steps and evaluations take equally long.
-
-    A step of L-BFGS takes as long as several of Adam: only runs with the same share of them are of
-    one kind, or, where the steps of each are timed apart (not `exact`), those that have any.
-    """
-    training = spec.training
-    axes = spec.axes if exact else {"normalization": spec.axes["normalization"]}
-    points = {k: v for k, v in spec.settings.items() if k in ("points", "batch", "size", "engine")}
-    share = training.lbfgs_steps / training.total_steps
-    lbfgs = share if exact else (training.steps > 0, share > 0)
-    what = (spec.suite, spec.problem, spec.model, axes, points, spec.device, spec.dtype, lbfgs)
-    return msgspec.json.encode(what, order="sorted")

@@ -151,24 +151,25 @@ def test_every_note_is_true(quick: Costs, short: Costs, seconds: float, jobs: in
 def test_by_hand() -> None:
     # (3 + 1) settings on 2 seeds, 5 seeds, 3 seeds of lengths that sum to 2.75: 21.25 runs an arm.
     one = costs(100.0)
-    full = 2 * 21.25 * 100 + 4 * START_S
+    # Stages: trials, extensions, seeds up to 3 and up to 5, lengths.
+    full = 2 * 21.25 * 100 + 5 * START_S
     night = plan(full, one)
     assert (night.seeds, night.length_seeds, night.seconds, night.notes) == (5, 3, full, [])
-    assert plan(full + 2 * 5 * 100, one).seeds == 10
+    assert plan(full + 2 * 5 * 100 + START_S, one).seeds == 10
     night = plan(full - 1, one)
     assert (night.seeds, night.length_seeds) == (5, 2)
     assert night.notes == [
         "runs at other lengths have 2 seeds, so that time to a target is known less well: 3 seeds"
         " of them would need about 1 s more"
     ]
-    assert plan(2 * 12 * 100 + 3 * START_S, one).seeds == 4
+    assert plan(2 * 12 * 100 + 4 * START_S, one).seeds == 4
     # One setting is not extended.
-    assert plan(1e9, costs(100.0, settings=1), most=5).seconds == 2 * (2 + 5 + 5 * 2.75) * 100 + 40
+    assert plan(1e9, costs(100.0, settings=1), most=5).seconds == 2 * (2 + 5 + 5 * 2.75) * 100 + 50
 
 
 def test_side_by_side_a_stage_ends_with_its_longest_run() -> None:
     one = plan(1e9, costs(100.0), jobs=1000, most=5)
-    assert one.seconds == pytest.approx((3 + 2) * 100 + 4 * START_S, rel=0.01)
+    assert one.seconds == pytest.approx((4 + 2) * 100 + 5 * START_S, rel=0.01)
 
 
 def test_the_most_expensive_case_goes_first_and_one_stays() -> None:

@@ -34,6 +34,12 @@ SECONDS = Timing(2.0, 90.0, 8.0, 1.0, 1.0, 1.0, 1000)
 START = 10.0
 
 
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine is that of the sample records."""
+    monkeypatch.setattr("bench.studies.timings.processor", {"cpu": "some"}.get)
+
+
 def test_a_run_lasts_as_long_as_those_before_it() -> None:
     known = [record(FULL, timing=SECONDS)]
     specs = [msgspec.structs.replace(FULL, seed=seed) for seed in range(1, 5)]
@@ -48,7 +54,9 @@ def test_nothing_to_do_takes_no_time() -> None:
     assert estimate([], [], 2, pytest.fail).seconds == 0
 
 
-def test_runs_that_failed_or_shared_a_step_tell_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_that_failed_or_shared_a_step_or_ran_elsewhere_tell_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     measured = "bench.studies.estimate.measure_all"
     parts = Parts(5.0, 0.0, 0.0, 0.0)
     monkeypatch.setattr(measured, lambda kinds, limit_s: dict.fromkeys(kinds, parts))
@@ -56,6 +64,7 @@ def test_runs_that_failed_or_shared_a_step_tell_nothing(monkeypatch: pytest.Monk
         record(FULL, timing=SECONDS, status="diverged", steps_done=3),
         record(FULL, timing=SECONDS, status="failed"),
         record(FULL, timing=SECONDS, environment={"seeds_together": 3}),
+        record(FULL, timing=SECONDS, environment={"cpu": "of another machine"}),
         record(msgspec.structs.replace(FULL, model="fnn:80x6"), timing=SECONDS),
     ):
         said: list[str] = []
