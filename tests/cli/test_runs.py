@@ -77,7 +77,10 @@ def test_the_list_for_people(store: Path, capsys: pytest.CaptureFixture[str]) ->
     assert len(lines) == 3 and all("error" in line and "sine" in line for line in lines)
     name = lines[0].split()[0]
     assert main(["show", name]) == 0
-    assert f"repeat    python -m bench.suite reproduce {name}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"repeat    python -m bench.suite reproduce {name}" in shown
+    assert any(line.split()[0] == "selection" for line in shown.splitlines() if line)
+    assert "best: where selection was lowest, step" in shown
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,12 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import toy_suite
 from command_server import Popen, run
 
+from bench.store.record import Metric
 from bench.store.store import Store
 from bench.studies.plan import plans
 from bench.suite import main
@@ -355,6 +357,24 @@ def test_a_run_is_repeated_to_the_last_bit(
     assert main(["reproduce", name, "--out", "store", "--into", "again"]) == 0
     assert list(started(tmp_path / "again")) == [name]
     assert started(store) == before
+
+
+def test_a_run_of_before_the_selection_was_recorded_is_the_same_without_it(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    name = min(started(store))
+    record = Store(store).find(name)
+    metrics = {k: v for k, v in record.metrics.items() if k != "selection"}
+    assert len(metrics) < len(record.metrics)
+    Store(store).write(msgspec.structs.replace(record, metrics=metrics))
+    capsys.readouterr()
+    assert main(["reproduce", name, "--out", "store"]) == 0
+    assert f"all {len(metrics)} metrics are the same" in capsys.readouterr().out
+    assert main(["show", name, "--out", "store"]) == 0
+    assert "best: where the held-out loss was lowest" in capsys.readouterr().out
+    Store(store).write(msgspec.structs.replace(record, metrics={"selection": Metric(0.0, 0.0)}))
+    assert main(["reproduce", name, "--out", "store"]) == 1
+    assert "selection: 0.0, now" in capsys.readouterr().out
 
 
 def test_what_is_not_the_same_is_said(capsys: pytest.CaptureFixture[str], store: Path) -> None:

@@ -161,6 +161,19 @@ class Unitless(SineTask):
         return "" if metric == "largest" else "1"
 
 
+class Selectionless(SineTask):
+    def unit(self, metric: str) -> str:
+        return "" if metric == "selection" else "1"
+
+
+class Selective(SineTask):
+    """Its metric has the name of what the harness records."""
+
+    def evaluate(self) -> Evaluation:
+        found = super().evaluate()
+        return Evaluation({**found.metrics, "selection": 0.0}, found.selection)
+
+
 # What decides on a run.
 
 

@@ -165,9 +165,8 @@ def test_the_tables_columns_are_metrics(problem: str) -> None:
     labels = {"L2RE_unseen", *(name for name in columns if name.startswith("Ldata"))}
     assert set(columns) - labels <= set(metrics)
     supervised = task(problem, supervised=0.1).evaluate().metrics
-    assert set(columns) & labels == {name for name in supervised if name not in metrics} | (
-        labels & set(metrics)
-    )
+    new = {name for name in supervised.keys() - metrics if not name.startswith("heldout_")}
+    assert set(columns) & labels == new | (labels & set(metrics))
     assert len(columns) == len(set(columns))
 
 
@@ -187,15 +186,16 @@ def test_an_equation_s_loss_is_squared_alone() -> None:
 # --- held-out loss and supervised points ------------------------------------------------------
 
 
-def test_the_held_out_loss_has_no_labels_and_other_points() -> None:
+def test_the_held_out_loss_has_other_points_and_no_labels() -> None:
     built = task("diffusion-reaction-2d")
     result = built.evaluate()
     held_out = {n.removeprefix("heldout_") for n in result.metrics if n.startswith("heldout_")}
     names = {"Lf_u", "Lf_v", "LICu", "LICv", "LBCu", "LBCv"}
-    assert held_out == {"loss", "Lf", "LIC", "LBC", *names}
+    labels = {"Ldata", "Ldatau", "Ldatav"}
+    assert held_out == {"loss", "Lf", "LIC", "LBC", *names, *labels}
     terms = [result.metrics[f"heldout_{name}"] for name in names]
-    assert result.selection == result.metrics["heldout_loss"] == pytest.approx(sum(terms))
-    for name in ("Lf_u", "LICu", "LBCv"):
+    assert result.metrics["heldout_loss"] == pytest.approx(sum(terms))
+    for name in ("Lf_u", "LICu", "LBCv", "Ldatau"):
         assert result.metrics[f"heldout_{name}"] != result.metrics[name]
 
 
@@ -219,7 +219,7 @@ def test_supervised_points_are_points_of_the_grid(problem: str, fraction: float)
         name = "Ldata" if len(built.problem.outputs) == 1 else f"Ldata{output}"
         error = prediction[labels.rows, k] - targets[labels.rows, k]
         assert metrics[name] == pytest.approx(float(np.mean(error**2)), rel=1e-10)
-    others = np.setdiff1d(np.arange(len(grid)), labels.rows)
+    others = np.setdiff1d(np.arange(len(grid)), [*labels.rows, *built.labels.heldout.rows])
     error, exact = prediction[others] - targets[others], targets[others]
     wanted = np.linalg.norm(error) / np.linalg.norm(exact)
     assert metrics["L2RE_unseen"] == pytest.approx(float(wanted), rel=1e-10)
@@ -253,10 +253,10 @@ def test_published_supervision(problem: str, fraction: float) -> None:
     quick = specify(problem, budget="quick").settings["supervised"]
     assert quick["fraction"] == fraction
     assert (quick["most"] or 0) <= 1000
-    assert bool(quick["most"]) == bool(fraction)
+    assert bool(quick["most"]) == ("heldout" in quick) == bool(fraction)
     # What is asked for is meant, whatever the budget's ceiling.
     asked = specify(problem, budget="quick", supervised=0.5).settings["supervised"]
-    assert asked == {"fraction": 0.5, "most": None}
+    assert asked == {"fraction": 0.5, "most": None, "heldout": 0.2}
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0, 7.0, math.nan])
@@ -289,7 +289,7 @@ def test_a_truth_without_an_error_estimate_is_warned_of() -> None:
 
 
 def test_the_prediction_is_compared_on_the_whole_grid_and_every_output() -> None:
-    built = task("shallow-water-2d")
+    built = task("shallow-water-2d", supervised=0.0)
     reference = built.truth.reference
     prediction = built.predict()
     assert prediction.shape == (math.prod(reference.shape), 3)

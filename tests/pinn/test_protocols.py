@@ -245,7 +245,7 @@ def test_paper_is_the_published_set_up_and_keeps_the_names_of_old_runs() -> None
     assert (spec.training.lr, spec.training.schedule) == (1e-3, "constant")
     assert spec.settings == {
         "points": {"domain": 300, "boundary": 60, "initial": 100},
-        "supervised": {"fraction": 0.3, "most": 250},
+        "supervised": {"fraction": 0.3, "most": 250, "heldout": 0.2},
         "fine_truth": True,
     }
     task = pinn_specs.task("diffusion-sorption-1d")
@@ -267,7 +267,7 @@ def test_explicit_options_come_before_the_protocol(protocol: str) -> None:
         weights=["LICh=5"],
     )
     assert (spec.training.lr, spec.training.schedule) == (3e-3, "cosine")
-    assert spec.settings["supervised"] == {"fraction": 0.1, "most": None}
+    assert spec.settings["supervised"] == {"fraction": 0.1, "most": None, "heldout": 0.2}
     assert spec.settings["weights"] == {"LICh": 5.0}
 
 

@@ -172,7 +172,9 @@ def test_the_same_physical_output_is_reported_the_same(problem: str, rescaling: 
         other.bias.add_(0.5)
         mine.weight.copy_(other.weight / c[:, None])
         mine.bias.copy_((other.bias - b) / c)
-    wanted, found = plain.evaluate().metrics, built.evaluate().metrics
+    of_plain, of_built = plain.evaluate(), built.evaluate()
+    assert of_built.selection == pytest.approx(of_plain.selection, rel=1e-9)
+    wanted, found = of_plain.metrics, of_built.metrics
     assert set(found) == set(wanted)
     weighted = {"loss", "heldout_loss"}
     for name in set(found) - weighted:

@@ -222,7 +222,7 @@ def test_without_a_truth_there_are_only_losses_and_a_warning(tmp_path: Path) -> 
     record = run("NO_TRUTH", tmp_path, steps=3)
     assert record.status == "done", record.reason
     names = ["loss", "Lf", "LBC"]
-    assert set(record.metrics) == {*names, *(f"heldout_{name}" for name in names)}
+    assert set(record.metrics) == {*names, *(f"heldout_{name}" for name in names), "selection"}
     assert any("no ground truth" in text for text in record.warnings)
     assert record.task["truth"] is None
 

@@ -49,6 +49,8 @@ FAULTS = [
     fault("REUSED", LOSSES, "a later step changes the 'loss' that an earlier one returned"),
     fault("TENSOR_METRIC", METRICS, "the metric 'size' is Tensor, not a float"),
     fault("UNITLESS", METRICS, "'largest' has no unit"),
+    fault("SELECTIONLESS", METRICS, "'selection' has no unit"),
+    fault("SELECTIVE", METRICS, "the harness itself records ['selection']"),
     fault("DRAWN", "the_spec_decides", "something else than the seed decides"),
     fault("STILL", "training_changes_the_weights", "6 steps change no weight"),
     fault("SEEDLESS_TASK", "seeds_give_other_runs", "seeds 0 and 1 give the same run"),

@@ -96,6 +96,28 @@ def test_without_any_finite_selection_there_is_no_best() -> None:
     assert run.trainer.log.metrics()["error"].best is None
 
 
+def test_the_selection_is_recorded_like_a_metric() -> None:
+    scores = [(0.5, 4.0), (0.9, 1.0), (0.1, math.inf), (0.3, 2.0)]
+    run = start(Training(steps=3, evaluations=3), scores=scores)
+    run.trainer.run(run.interruption)
+    log = run.trainer.log
+    assert log.history["selection"] == [4.0, 1.0, None, 2.0]
+    assert log.metrics()["selection"] == Metric(final=2.0, best=1.0)
+    assert log.metrics().keys() == {"error", "bias", "selection"}
+
+
+@pytest.mark.parametrize("name", ["selection", "step", "seconds"])
+def test_a_metric_with_a_name_that_the_harness_records_fails_the_run(name: str) -> None:
+    class Named(Regression):
+        def evaluate(self) -> Evaluation:
+            return Evaluation({name: 1.0}, 0.5)
+
+    training = Training(steps=1, evaluations=1)
+    run = Trainer(Named(training), training, CPU, lambda state: None, lambda *what: None)
+    status, reason = run.run(Interruption())
+    assert status == "failed" and reason and f"a metric is called {name!r}" in reason
+
+
 def test_the_first_of_equal_ones_is_the_best() -> None:
     run = start(Training(steps=2, evaluations=2), scores=[(0.5, 1.0), (0.4, 1.0), (0.3, 1.0)])
     run.trainer.run(run.interruption)

@@ -48,7 +48,9 @@ def test_each_seed_is_trained_as_alone(problem: str, arm: str) -> None:
             assert values.tolist() == pytest.approx([float(o[name]) for o in apart], rel=1e-9)
     torch.testing.assert_close(parameters(batch.tasks), parameters(alone), rtol=1e-9, atol=1e-12)
     for task, own in zip(batch.tasks, alone, strict=True):
-        assert task.evaluate().metrics == pytest.approx(own.evaluate().metrics, rel=1e-8)
+        found, wanted = task.evaluate(), own.evaluate()
+        assert found.metrics == pytest.approx(wanted.metrics, rel=1e-8)
+        assert found.selection == pytest.approx(wanted.selection, rel=1e-8)
     assert len({tuple(task.data.train_x.ravel()) for task in batch.tasks}) == SEEDS
 
 
