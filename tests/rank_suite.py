@@ -69,7 +69,7 @@ class RankedSuite:
 
     name = "ranked"
     summary = "points that are moved"
-    packages = ()
+    packages: Sequence[str] = ()
     options: type[Options] = RankedOptions
     problems: Mapping[str, str] = {"near": "a near target", "far": "a far target"}
     models: Mapping[str, str] = {"point": "a point"}

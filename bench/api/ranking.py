@@ -15,7 +15,7 @@ from bench.api.arguments import sort_arguments
 from bench.execution.options import ExecutionOptions, device_name
 from bench.plugins import load_suite
 from bench.ranking.night import go_on
-from bench.ranking.options import AUTO, RankOptions, seconds_of_hours
+from bench.ranking.options import AUTO, RankOptions
 from bench.ranking.planning import plan_sessions
 from bench.ranking.ranking import Ranking
 from bench.report.answer import lines
@@ -115,7 +115,7 @@ def rank(
             print(f"bench: {message}", file=sys.stderr, flush=True)
 
     sessions = plan_sessions(given, training, where, tell)
-    until = begun + seconds_of_hours(given.hours)
+    until = begun + given.seconds
     name = device_name(where.device)
     rankings, stopped = go_on(sessions, name, where, until, progress, embedded=True)
     if stopped == "signal":

@@ -25,7 +25,7 @@ from bench.ranking.ranking import (
     save,
 )
 from bench.ranking.runs import Runs
-from bench.ranking.schedule import Case, Costs, Key, Night, remaining_s
+from bench.ranking.schedule import LOOKS, Case, Costs, Key, Night, remaining_s
 from bench.ranking.trials import has_ended, lacks_selection
 from bench.ranking.tuned import Tuned
 from bench.spec.spec import Spec
@@ -35,8 +35,6 @@ from bench.studies.plan import PlannedRun, columns_of
 from bench.task import SELECTION, Columns
 from bench.text.errors import BadInput
 
-#: Scored seeds are run in blocks up to these numbers: at each, claims may be looked at.
-_LOOKS = (3, 5, 10, 20)
 #: The lengths beside the whole one.
 _OTHERS = tuple(share for share in SHARES if share != 1.0)
 
@@ -124,7 +122,7 @@ class Session:
         yield from self._seeds(night.seeds, self.planned.most_seeds, planned=False)
 
     def _seeds(self, first: int, last: int, planned: bool) -> Iterator[Round]:
-        bounds = [first, *(look for look in _LOOKS if first < look < last), last]
+        bounds = [first, *(look for look in LOOKS if first < look < last), last]
         for low, high in itertools.pairwise(bounds):
             if low < high:
                 specs = self._score([(1.0, seed) for seed in range(low, high)])
