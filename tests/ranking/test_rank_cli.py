@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_a_ranking_from_the_command_line_to_the_answer(folder: Path) -> None:
     """In a process of its own; the same from Python finds every run."""
-    command = ["-m", "bench.suite", "rank", *ASK, *WHERE, "--hours", "30min"]
+    command = [sys.executable, "-m", "bench.suite", "rank", *ASK, *WHERE, "--hours", "30min"]
     ended = run(command, capture_output=True, text=True, timeout=500, check=False)
     assert ended.returncode == 0, ended.stderr
     assert "irelu vs baseline" in ended.stdout
@@ -103,8 +104,8 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(
         (["--candidate", "irelu", "--seeds", "0"], "--seeds must be from 1"),
         (["--candidate", "irelu", "--budget", "quik"], "did you mean 'quick'"),
         (["--candidate", "irelu", "--problem", "neer"], "neer"),
-        (["--candidate", "irelu --flor 2"], "did you mean --floor"),
-        (["--candidate", "irelu", "--options", "--flor 2"], "did you mean --floor"),
+        (["--candidate", "irelu --flor 2"], "did you mean '--floor'"),
+        (["--candidate", "irelu", "--options", "--flor 2"], "did you mean '--floor'"),
         (["--candidate", "irelu", "--lr", "-1"], "lr must be positive"),
         (["--candidate", "activation=no_module:Thing"], "no_module"),
         (["--candidate", "irelu", "--floor", "2"], "--options '--floor"),
