@@ -14,7 +14,7 @@ import msgspec
 from bench.api.arguments import sort_arguments
 from bench.execution.options import ExecutionOptions, device_name
 from bench.plugins import load_suite
-from bench.ranking.night import go_on
+from bench.ranking.night import describe, go_on
 from bench.ranking.options import AUTO, RankOptions
 from bench.ranking.planning import plan_sessions
 from bench.ranking.ranking import Ranking
@@ -115,6 +115,9 @@ def rank(
             print(f"bench: {message}", file=sys.stderr, flush=True)
 
     sessions = plan_sessions(given, training, where, tell)
+    for session in sessions:
+        for line in describe(session):
+            tell(line)
     until = begun + given.seconds
     name = device_name(where.device)
     rankings, stopped = go_on(sessions, name, where, until, progress, embedded=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+from bench.execution.find_or_run import trained
 from bench.ranking.extending import extended
 from bench.ranking.found import Found
 from bench.ranking.ranking import (
@@ -31,7 +32,7 @@ from bench.ranking.tuned import Tuned
 from bench.spec.spec import Spec
 from bench.store.record import timestamp
 from bench.store.store import Store
-from bench.studies.plan import PlannedRun, columns_of
+from bench.studies.plan import PlannedRun, columns_of, parse_options
 from bench.task import SELECTION, Columns
 from bench.text.errors import BadInput
 
@@ -247,6 +248,14 @@ class Session:
                 notes=list(night.notes),
             ),
         )
+
+    def finish(self) -> None:
+        """Do what the suite's own options ask for once the runs have ended, for the scored ones."""
+        runs = self.planned.runs
+        every = (self.found.get(run.spec.hash) for run in self.ranking().runs_of(1.0))
+        records = [record for record in every if record is not None]
+        options = parse_options(runs.suite, self.planned.name, runs.words)[1]
+        runs.suite.finish(trained(records, self.store), options)
 
     def save(self, ended: bool = False) -> Ranking:
         """Write the ranking into the store, with what an earlier one had; returns what is written.

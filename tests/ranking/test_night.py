@@ -12,6 +12,7 @@ import pytest
 import rank_suite
 from rank_suite import FLOOR, LR, make_session, night, rank
 
+from bench.ranking.extending import extended
 from bench.ranking.ranking import SHARES, TRIAL_SEEDS, Ranking, find
 from bench.report.results import Results
 from bench.store.record import decode_result
@@ -232,6 +233,44 @@ def test_a_loss_below_zero_is_refused(tmp_path: Path) -> None:
     store.write(record)
     with pytest.raises(BadInput, match="must be 0 or more"):
         make_session(tmp_path, EQUAL, problems=["near"])
+
+
+def test_two_rankings_take_turns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """So that each has an answer when the time is over."""
+    sessions = [
+        make_session(tmp_path, arm, problems=["near"], seeds=3, most_seeds=4)
+        for arm in ("irelu", "ielu")
+    ]
+    ranked, stopped = night(*sessions)
+    assert stopped is None and len({one.key for one in ranked}) == 2
+    titles = [line for line in capsys.readouterr().err.splitlines() if "ranked: " in line]
+    names = [line.split(": ")[2] for line in titles]
+    assert names[:2] == ["trials of the first settings"] * 2
+    assert [name for name in names if "scored" in name] == [
+        *["scored seeds up to 3"] * 2,
+        *["scored seeds up to 4"] * 2,
+    ]
+    assert "in the time that is left" in titles[-1]
+
+
+def test_of_a_redefined_problem_nothing_old_is_kept(ranking: Ranking) -> None:
+    """After a night on two problems, one begins on a problem that has been redefined since."""
+    trials = [trial for trial in ranking.trials if trial.spec.problem == "near"]
+    now = [msgspec.structs.replace(trial.spec, versions={"problem": 2}) for trial in trials]
+    new = msgspec.structs.replace(
+        ranking,
+        trials=[
+            msgspec.structs.replace(trial, spec=spec)
+            for trial, spec in zip(trials, now, strict=True)
+        ],
+        choices=[],
+        lengths=[],
+    )
+    kept = extended(new, ranking)
+    far = [trial for trial in ranking.trials if trial.spec.problem == "far"]
+    assert kept.trials == [*new.trials, *far]
+    assert kept.choices == [choice for choice in ranking.choices if choice.problem == "far"]
+    assert kept.runs_of(1.0) == [r for r in ranking.runs_of(1.0) if r.spec.problem == "far"]
 
 
 def error(store: Path, name: str) -> float:

@@ -14,6 +14,7 @@ from command_server import run
 
 import bench
 from bench.ranking.ranking import Ranking, rankings
+from bench.store.record import Record
 from bench.store.store import Store
 from bench.suite import main
 
@@ -130,3 +131,29 @@ def test_bad_input_from_python(folder: Path) -> None:
     with pytest.raises(bench.BadInput, match="no suite has"):
         bench.rank("irelu", problems="no-such-problem")
     assert not list(folder.iterdir())
+
+
+def test_an_interrupted_night_says_how_to_go_on_and_where_the_answer_is(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*given: object, **options: object) -> tuple[list[Record], str]:
+        return [], "signal"
+
+    monkeypatch.setattr("bench.ranking.night.find_or_run", interrupted)
+    assert main(["rank", *ASK, *WHERE]) == 130
+    (kept,) = rankings(Store(folder / "store"))
+    err = capsys.readouterr().err
+    assert "the same command continues" in err
+    assert f"report --ranking {kept.key} --out store" in err
+
+
+def test_a_night_without_enough_time_says_that_nothing_is_scored(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*given: object, **options: object) -> tuple[list[Record], str]:
+        return [], "time"
+
+    monkeypatch.setattr("bench.ranking.night.find_or_run", late)
+    assert main(["rank", *ASK, *WHERE]) == 0
+    out, err = capsys.readouterr()
+    assert "no arm is scored yet" in out and "more --hours" in err
