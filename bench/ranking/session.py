@@ -193,7 +193,9 @@ class Session:
         for record in self.found.made():
             spec, timing = record.spec, record.timing
             key = (spec.problem, spec.model, spec.arm)
-            if record.status == "done" and key in self.planned.costs.run_s:
+            # What was found in the store may be of another machine.
+            ours = record.status == "done" and record.started >= self._started
+            if ours and key in self.planned.costs.run_s:
                 seconds = timing.build_s + timing.train_s + timing.evaluate_s
                 whole_s = seconds / self._share(spec) / record.seeds_together
                 made.setdefault(key, []).append(whole_s)
