@@ -15,8 +15,8 @@ from bench.api.arguments import sort_arguments
 from bench.api.ranked import RankingResults
 from bench.execution.options import ExecutionOptions, device_name
 from bench.plugins import load_suite
-from bench.ranking.night import go_on
-from bench.ranking.options import AUTO, RankOptions, seconds_of_hours
+from bench.ranking.night import describe, go_on
+from bench.ranking.options import AUTO, RankOptions
 from bench.ranking.planning import plan_sessions
 from bench.spec.training_options import TrainingOptions
 from bench.store.store import DEFAULT_OUT, Store
@@ -113,7 +113,10 @@ def rank(
             print(f"bench: {message}", file=sys.stderr, flush=True)
 
     sessions = plan_sessions(given, training, where, tell)
-    until = begun + seconds_of_hours(given.hours)
+    for session in sessions:
+        for line in describe(session):
+            tell(line)
+    until = begun + given.seconds
     name = device_name(where.device)
     rankings, stopped = go_on(sessions, name, where, until, progress, embedded=True)
     if stopped == "signal":

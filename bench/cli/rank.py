@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bench.execution.options import ExecutionOptions, device_name
-from bench.ranking.options import RankOptions, seconds_of_hours
+from bench.ranking.options import RankOptions
 from bench.spec.options import add_flags
 from bench.spec.training_options import TrainingOptions
 from bench.store.store import Store, out_option
@@ -60,18 +60,17 @@ def run(namespace: argparse.Namespace) -> int:
     from bench.ranking.planning import plan_sessions
 
     sessions = plan_sessions(given, training, where, _tell)
-    seconds = seconds_of_hours(given.hours)
     for session in sessions:
         for line in describe(session):
             _tell(line)
     remaining_s = sum(session.remaining_s() for session in sessions)
     _tell(
         f"all ends about {clock(remaining_s)}; what time is left goes into further seeds, up to"
-        f" {given.seeds}, until {clock(begun + seconds - time.time())}"
+        f" {given.seeds}, until {clock(begun + given.seconds - time.time())}"
     )
     if namespace.dry_run:
         return 0
-    rankings, stopped = go_on(sessions, device_name(where.device), where, begun + seconds)
+    rankings, stopped = go_on(sessions, device_name(where.device), where, begun + given.seconds)
     store = Store(where.store)
     if stopped == "signal":
         _tell("interrupted; the same command continues. The answer so far:")

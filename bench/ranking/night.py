@@ -74,8 +74,8 @@ def go_on(
         The rankings as they are in the store, and what stopped the night, if anything did.
 
     Raises:
-        BadInput: The suite does not say by what settings are selected, or a ranking that is in the
-            store cannot be read.
+        BadInput: The suite does not say by what settings are selected, a ranking that is in the
+            store cannot be read, or an option of the suite cannot be followed at the end.
         CannotWrite: The store takes no more data; what was written stands.
     """
     Store(where.store).prepare()
@@ -99,7 +99,11 @@ def go_on(
         session.save()
         if stopped is not None:
             break
-    return [session.save(ended=True) for session in sessions], stopped
+    rankings = [session.save(ended=True) for session in sessions]
+    if stopped != "signal":  # a cluster leaves no time
+        for session in sessions:
+            session.finish()
+    return rankings, stopped
 
 
 def without_result_in(session: Session) -> str:

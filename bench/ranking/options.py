@@ -11,12 +11,11 @@ from bench.spec.options import Doc, Options
 from bench.spec.training_options import TrainingOptions
 from bench.studies.definition import split_words
 from bench.text.errors import BadInput
-from bench.text.numbers import parse_real
+from bench.text.hours import parse_hours
 
 #: The budget that is chosen by the time there is.
 AUTO = "auto"
 _MOST_SEEDS = 10_000
-_MOST_HOURS = 10_000
 
 
 class RankOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,9 +71,18 @@ class RankOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
         Raises:
             BadInput: ``hours`` or ``seeds`` is.
         """
-        seconds_of_hours(self.hours)
+        parse_hours(self.hours)
         if not 1 <= self.seeds <= _MOST_SEEDS:
             raise BadInput(f"--seeds must be from 1 to {_MOST_SEEDS}, got {self.seeds}")
+
+    @property
+    def seconds(self) -> float:
+        """How long all of it may take.
+
+        Raises:
+            BadInput: ``hours`` is out of its range.
+        """
+        return 3600 * parse_hours(self.hours)
 
     def words_of_runs(self, training: TrainingOptions) -> list[str]:
         """Options of training and of the suite for every run, as on a command line.
@@ -96,24 +104,3 @@ class RankOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
         if dtype != "float32":
             words += ["--dtype", dtype]
         return shlex.join(["python", "-m", "bench.suite", "rank", *words])
-
-
-def seconds_of_hours(text: str) -> float:
-    """Seconds of a time such as ``8``, ``0.5``, ``8h`` or ``90min``; a bare number is of hours.
-
-    Raises:
-        BadInput: It is not of this form, not positive, or more than 10 000 hours.
-    """
-    for unit, size in (("min", 60.0), ("h", 3600.0), ("", 3600.0)):
-        if text.endswith(unit):
-            try:
-                seconds = parse_real(text.removesuffix(unit)) * size
-            except ValueError:
-                break
-            if 0 < seconds <= _MOST_HOURS * 3600:
-                return seconds
-            break
-    raise BadInput(
-        f"--hours takes hours or minutes, as 8, 0.5 or 90min, above 0 and at most {_MOST_HOURS}"
-        f" hours, got {text!r}"
-    )

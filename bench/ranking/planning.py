@@ -11,7 +11,7 @@ from bench.execution.options import ExecutionOptions, device_name
 from bench.plugins import load_suite, suite_names, working_suites
 from bench.ranking.contestants import contestants
 from bench.ranking.found import Found
-from bench.ranking.options import AUTO, RankOptions, seconds_of_hours
+from bench.ranking.options import AUTO, RankOptions
 from bench.ranking.ranking import TRIAL_SEEDS, Contestant
 from bench.ranking.runs import Runs
 from bench.ranking.schedule import Costs, Key, costs_of, plan_night
@@ -23,11 +23,14 @@ from bench.store.gc_pause import uncollected
 from bench.store.record import decode_result
 from bench.store.store import Store
 from bench.studies.estimate import seconds_of
+from bench.studies.measurement import ALL_S
 from bench.task import Suite
 from bench.text.errors import BadInput, unknown
 
 #: In which order budgets are tried where none is named.
 _BUDGETS = ("quick", "short")
+#: Share of the time that measuring may take.
+_MEASURING = 0.03
 #: Characters of a ranking's name.
 _LONGEST = 40
 
@@ -84,7 +87,7 @@ def plan_sessions(
     questions = [
         _question(suite, asked, given, training, device, where.dtype) for suite in _suites(given)
     ]
-    seconds = seconds_of_hours(given.hours) / len(questions)
+    seconds = given.seconds / len(questions)
     return [
         _session(question, given, training, where, device, store, seconds, tell_once)
         for question in questions
@@ -180,7 +183,16 @@ def _session(
     for runs in question.choices:
         first = _first(runs, question.arms)
         specs = [spec for of_arm in first.values() for spec in of_arm]
-        costs, left_out = costs_of(first, seconds_of(specs, records, jobs, tell, together))
+        lasting = seconds_of(
+            specs,
+            records,
+            jobs,
+            tell,
+            together,
+            limit_s=max(ALL_S, _MEASURING * seconds),
+            beside=True,
+        )
+        costs, left_out = costs_of(first, lasting)
         tuned = Tuned(runs, question.arms, costs.cases, found)
         done = runs_done(tuned, costs.run_s, given.seeds)
         budgets.append((runs.budget, replace(costs, done=done)))
@@ -198,7 +210,7 @@ def _session(
         options=shlex.join(given.words_of_runs(training)),
         command=given.command(question.suite.name, training, where.dtype),
         most_seeds=given.seeds,
-        hours=seconds_of_hours(given.hours) / 3600,
+        hours=given.seconds / 3600,
         jobs=jobs,
     )
     return Session(planned, store, where.rerun)

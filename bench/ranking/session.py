@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+from bench.execution.find_or_run import trained
 from bench.ranking.extending import extended
 from bench.ranking.found import Found
 from bench.ranking.ranking import (
@@ -25,18 +26,16 @@ from bench.ranking.ranking import (
     save,
 )
 from bench.ranking.runs import Runs
-from bench.ranking.schedule import Case, Costs, Key, Night, remaining_s
+from bench.ranking.schedule import LOOKS, Case, Costs, Key, Night, remaining_s
 from bench.ranking.trials import has_ended, lacks_selection
 from bench.ranking.tuned import Tuned
 from bench.spec.spec import Spec
 from bench.store.record import timestamp
 from bench.store.store import Store
-from bench.studies.plan import PlannedRun, columns_of
+from bench.studies.plan import PlannedRun, columns_of, parse_options
 from bench.task import SELECTION, Columns
 from bench.text.errors import BadInput
 
-#: Scored seeds are run in blocks up to these numbers: at each, claims may be looked at.
-_LOOKS = (3, 5, 10, 20)
 #: The lengths beside the whole one.
 _OTHERS = tuple(share for share in SHARES if share != 1.0)
 
@@ -124,7 +123,7 @@ class Session:
         yield from self._seeds(night.seeds, self.planned.most_seeds, planned=False)
 
     def _seeds(self, first: int, last: int, planned: bool) -> Iterator[Round]:
-        bounds = [first, *(look for look in _LOOKS if first < look < last), last]
+        bounds = [first, *(look for look in LOOKS if first < look < last), last]
         for low, high in itertools.pairwise(bounds):
             if low < high:
                 specs = self._score([(1.0, seed) for seed in range(low, high)])
@@ -194,7 +193,9 @@ class Session:
         for record in self.found.made():
             spec, timing = record.spec, record.timing
             key = (spec.problem, spec.model, spec.arm)
-            if record.status == "done" and key in self.planned.costs.run_s:
+            # What was found in the store may be of another machine.
+            ours = record.status == "done" and record.started >= self._started
+            if ours and key in self.planned.costs.run_s:
                 seconds = timing.build_s + timing.train_s + timing.evaluate_s
                 whole_s = seconds / self._share(spec) / record.seeds_together
                 made.setdefault(key, []).append(whole_s)
@@ -249,6 +250,14 @@ class Session:
                 notes=list(night.notes),
             ),
         )
+
+    def finish(self) -> None:
+        """Do what the suite's own options ask for once the runs have ended, for the scored ones."""
+        runs = self.planned.runs
+        every = (self.found.get(run.spec.hash) for run in self.ranking().runs_of(1.0))
+        records = [record for record in every if record is not None]
+        options = parse_options(runs.suite, self.planned.name, runs.words)[1]
+        runs.suite.finish(trained(records, self.store), options)
 
     def save(self, ended: bool = False) -> Ranking:
         """Write the ranking into the store, with what an earlier one had; returns what is written.

@@ -134,23 +134,28 @@ class Search:
     def at_edge(self, setting: Setting, scores: Mapping[Key, Score]) -> bool:
         """Whether nothing was tried beyond a setting, upwards or downwards in one of its numbers.
 
+        A rate is compared with those beside the same other values; of values that are given, all
+        that were tried count. A text has no edge, nor has the one value of a list.
+
         Args:
             setting: One that was tried.
             scores: Those of all settings that were tried.
         """
         return any(
-            not (min(line) < float(value) < max(line))
+            isinstance(value, float)
+            and len(tried := self._tried(name, setting, scores)) > 1
+            and not min(tried) < value < max(tried)
             for name, value in setting.items()
-            if len(self.values.get(name, ())) != 1
-            and len(line := self._line(setting, name, scores)) > 1
         )
 
-    def _line(self, setting: Setting, name: str, scores: Mapping[Key, Score]) -> list[float]:
-        """The numbers that were tried of a name beside the same other values."""
-        others = {other: value for other, value in setting.items() if other != name}
-        tried = [dict(key) for key in scores]
-        alike = [one[name] for one in tried if {**one, **others} == one]
-        return [value for value in alike if isinstance(value, float)]
+    def _tried(self, name: str, setting: Setting, scores: Mapping[Key, Score]) -> list[float]:
+        """The numbers of a name by which `at_edge` judges a setting."""
+        every = [dict(key) for key in scores]
+        if name not in self.values:
+            every = [one for one in every if {**one, name: setting[name]} == setting]
+        elif len(self.values[name]) == 1:
+            return []
+        return [number for one in every if isinstance(number := one[name], float)]
 
     def _rate(self, rung: int) -> float:
         """The untuned rate times a power of `FACTOR`, to four digits; the untuned one as it is."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -10,6 +12,7 @@ import pytest
 import rank_suite
 from rank_suite import FLOOR, LR, make_session, night, rank
 
+from bench.ranking.extending import extended
 from bench.ranking.ranking import SHARES, TRIAL_SEEDS, Ranking, find
 from bench.report.results import Results
 from bench.store.record import decode_result
@@ -17,17 +20,20 @@ from bench.store.store import Store
 from bench.text.errors import BadInput
 
 BETTER = f"baseline --floor {FLOOR / 2}"
-OTHER_RATE = "baseline --stretch 9"
+OTHER_RATE = f"baseline --stretch {1 / 9}"
 DIVERGES = f"baseline --floor {FLOOR / 2} --diverge-on far"
 EQUAL = "irelu"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def installed(tmp_path_factory: pytest.TempPathFactory) -> object:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """The suite can be found, as workers do."""
+    import torch._dynamo  # as the first optimiser does
+
+    gc.freeze()  # or each run would look through all of torch for garbage
     with pytest.MonkeyPatch.context() as patch:
         rank_suite.use(tmp_path_factory.mktemp("suite"), patch)
-        yield
+        yield torch
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +44,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ranking(store: Path, installed: object) -> Ranking:
     """All four candidates against the baseline."""
-    return rank(store, BETTER, OTHER_RATE, DIVERGES, EQUAL, seeds=10)
+    return rank(store, BETTER, OTHER_RATE, DIVERGES, EQUAL, seeds=5)
 
 
 @pytest.fixture(scope="module")
@@ -60,18 +66,17 @@ def test_an_arm_that_only_wants_another_rate_is_not_called_better(
     ranking: Ranking, store: Path, verdicts: Mapping[str, str]
 ) -> None:
     assert verdicts[OTHER_RATE] not in ("better", "worse")
-    # Untuned it would have been: its steps are nine times as long.
+    # Untuned it would have been: its steps are a ninth as long.
     untuned = {
         (trial.spec.problem, trial.spec.arm, trial.spec.seed): error(store, trial.spec.hash)
         for trial in ranking.trials
-        if trial.setting == {"lr": LR}
+        if trial.setting == {"lr": LR} and trial.spec.arm in ("baseline", OTHER_RATE)
     }
     for seed in TRIAL_SEEDS:
-        ratio = untuned["far", OTHER_RATE, seed] / untuned["far", "baseline", seed]
-        assert not 0.8 < ratio < 1.25
+        assert untuned["far", OTHER_RATE, seed] > 2 * untuned["far", "baseline", seed]
     for problem in ("near", "far"):
         rates = [setting(ranking, problem, arm)["lr"] for arm in ("baseline", OTHER_RATE)]
-        assert rates[0] == pytest.approx(9 * float(rates[1]), rel=1e-2)
+        assert 9 * float(rates[0]) == pytest.approx(rates[1], rel=1e-2)
 
 
 def test_an_arm_that_diverges_on_one_problem_is_mixed(
@@ -95,26 +100,20 @@ def test_every_arm_is_tuned_by_the_same_rule(ranking: Ranking) -> None:
             tried.setdefault(place, []).append(float(trial.setting["lr"]))
     assert len(tried) == 2 * 5
     for (problem, arm), rates in tried.items():
-        assert rates[:3] == [LR, LR / 3, LR * 3]
-        assert sorted(rates) == sorted(LR * 3**k for k in _rungs(rates)) or arm == DIVERGES
+        rungs = [round(math.log(rate / LR, 3)) for rate in rates]
+        assert rungs[:3] == [0, -1, 1] and sorted(rungs) == [*range(min(rungs), max(rungs) + 1)]
+        assert rates == pytest.approx([LR * 3.0**rung for rung in rungs], rel=1e-3)
         best = float(setting(ranking, problem, arm)["lr"])
-        if problem == "near" or arm != DIVERGES:
+        if (problem, arm) != ("far", DIVERGES):
             assert min(rates) < best < max(rates)
     assert {c.arm: c.untuned for c in ranking.choices} == {
         one.arm: {"lr": LR} for one in ranking.arms
     }
 
 
-def _rungs(rates: list[float]) -> range:
-    import math
-
-    rungs = [round(math.log(rate / LR, 3)) for rate in rates]
-    return range(min(rungs), max(rungs) + 1)
-
-
 def test_trial_seeds_are_never_scored_and_scored_seeds_never_tried(ranking: Ranking) -> None:
     scored = {run.spec.seed for run in ranking.runs_of(1.0)}
-    assert scored == set(range(10)) and not scored & set(TRIAL_SEEDS)
+    assert scored == set(range(5)) and not scored & set(TRIAL_SEEDS)
     assert {trial.spec.seed for trial in ranking.trials} == set(TRIAL_SEEDS)
 
 
@@ -131,7 +130,7 @@ def test_a_store_with_all_runs_makes_no_new_ones(
     ranking: Ranking, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RANK_JOURNAL", str(tmp_path / "journal"))
-    again = rank(store, BETTER, OTHER_RATE, DIVERGES, EQUAL, seeds=10)
+    again = rank(store, BETTER, OTHER_RATE, DIVERGES, EQUAL, seeds=5)
     assert not (tmp_path / "journal").exists()
     assert same(again) == same(ranking)
     assert again.times.begun == ranking.times.begun
@@ -177,29 +176,39 @@ def test_trials_without_a_selection_are_run_again(
     assert "without 'selection'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("runs", [1, 7, 15, 22])
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, installed: object) -> tuple[Path, Ranking]:
+    """A night that nobody interrupts."""
+    path = tmp_path_factory.mktemp("whole")
+    return path, rank(path, EQUAL, problems=["near"], seeds=3, length_seeds=1)
+
+
+@pytest.mark.parametrize("runs", [1, 13, 20])
 def test_interrupted_and_continued_is_uninterrupted(
-    runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: int,
+    whole: tuple[Path, Ranking],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = rank(tmp_path / "whole", EQUAL, problems=["near"], seeds=3, length_seeds=1)
+    path, uninterrupted = whole
     monkeypatch.setenv("RANK_JOURNAL", str(tmp_path / "journal"))
     monkeypatch.setenv("RANK_INTERRUPT", str(runs))
     session = make_session(tmp_path / "parts", EQUAL, problems=["near"], seeds=3, length_seeds=1)
     (before,), stopped = night(session)
-    assert stopped == "signal" and same(before) != same(whole)
+    assert stopped == "signal" and same(before) != same(uninterrupted)
     assert find(Store(tmp_path / "parts"), before.key) == before
     monkeypatch.delenv("RANK_INTERRUPT")
     after = rank(tmp_path / "parts", EQUAL, problems=["near"], seeds=3, length_seeds=1)
-    assert same(after) == same(whole)
+    assert same(after) == same(uninterrupted)
     errors = [
-        [error(tmp_path / part, run.spec.hash) for run in after.runs_of(1.0)]
-        for part in ("whole", "parts")
+        [error(store, run.spec.hash) for run in after.runs_of(1.0)]
+        for store in (path, tmp_path / "parts")
     ]
     assert errors[0] == errors[1]
 
 
-def test_other_lengths_have_their_own_steps(tmp_path: Path) -> None:
-    found = rank(tmp_path, EQUAL, problems=["near"], seeds=3, length_seeds=1)
+def test_other_lengths_have_their_own_steps(whole: tuple[Path, Ranking]) -> None:
+    _, found = whole
     steps = {
         length.share: {run.spec.training.steps for run in length.runs} for length in found.lengths
     }
@@ -224,6 +233,44 @@ def test_a_loss_below_zero_is_refused(tmp_path: Path) -> None:
     store.write(record)
     with pytest.raises(BadInput, match="must be 0 or more"):
         make_session(tmp_path, EQUAL, problems=["near"])
+
+
+def test_two_rankings_take_turns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """So that each has an answer when the time is over."""
+    sessions = [
+        make_session(tmp_path, arm, problems=["near"], seeds=3, most_seeds=4)
+        for arm in ("irelu", "ielu")
+    ]
+    ranked, stopped = night(*sessions)
+    assert stopped is None and len({one.key for one in ranked}) == 2
+    titles = [line for line in capsys.readouterr().err.splitlines() if "ranked: " in line]
+    names = [line.split(": ")[2] for line in titles]
+    assert names[:2] == ["trials of the first settings"] * 2
+    assert [name for name in names if "scored" in name] == [
+        *["scored seeds up to 3"] * 2,
+        *["scored seeds up to 4"] * 2,
+    ]
+    assert "in the time that is left" in titles[-1]
+
+
+def test_of_a_redefined_problem_nothing_old_is_kept(ranking: Ranking) -> None:
+    """After a night on two problems, one begins on a problem that has been redefined since."""
+    trials = [trial for trial in ranking.trials if trial.spec.problem == "near"]
+    now = [msgspec.structs.replace(trial.spec, versions={"problem": 2}) for trial in trials]
+    new = msgspec.structs.replace(
+        ranking,
+        trials=[
+            msgspec.structs.replace(trial, spec=spec)
+            for trial, spec in zip(trials, now, strict=True)
+        ],
+        choices=[],
+        lengths=[],
+    )
+    kept = extended(new, ranking)
+    far = [trial for trial in ranking.trials if trial.spec.problem == "far"]
+    assert kept.trials == [*new.trials, *far]
+    assert kept.choices == [choice for choice in ranking.choices if choice.problem == "far"]
+    assert kept.runs_of(1.0) == [r for r in ranking.runs_of(1.0) if r.spec.problem == "far"]
 
 
 def error(store: Path, name: str) -> float:
