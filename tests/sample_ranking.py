@@ -90,6 +90,7 @@ def ranking(
             axes={"activation": arm},
             budget="quick",
             training=training,
+            settings=SPEC.settings | {"protocol": "standard"},
         )
 
     trials = [
