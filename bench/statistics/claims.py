@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from bench.statistics.effects import Effect, OnProblem
 
@@ -111,8 +111,8 @@ def p_value(found: Effect) -> float:
 def divergence_p(found: Effect) -> float:
     """Two-sided p value of equally frequent divergence: the exact sign test over the pairs in which
     one run alone diverged; 1 if there is none."""
-    count = _discordant(found)
-    return float(stats.binomtest(found.diverged, count).pvalue) if count else 1.0
+    fewer = min(found.diverged, found.reference_diverged)
+    return min(1.0, 2 * float(special.bdtr(fewer, _discordant(found), 0.5)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

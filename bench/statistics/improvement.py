@@ -39,9 +39,8 @@ def improvement(
     the arm is better and not by how much.
 
     The interval is a stratified bootstrap: seeds are drawn within cases, for both arms together
-    since they are paired, with expanded percentiles (`summaries.expanded_tail`). Where the arm wins
-    or loses all pairs it has no width, and near 0 and 1 it covers less than 95 %: simulated in
-    ``docs/science/statistics.md``.
+    since they are paired; its ends are those of `resampling.band`. With few seeds it covers less
+    than 95 %: how much is simulated in ``docs/science/statistics.md``.
 
     Args:
         arm: For each case (seeds,) errors; infinite where a run diverged, nan where there is none.
@@ -58,8 +57,8 @@ def improvement(
         np.einsum("ri,ij,rj->r", drawn, of_case, drawn, optimize=True)
         for drawn, of_case in zip(resampled_seeds(seeds, rng_seed), wins, strict=True)
     ]
-    low, high = band(np.mean(resampled, axis=0)[:, None], seeds)
     probability = float(np.mean([of_case.mean() for of_case in wins]))
+    low, high = band(np.array([probability]), np.mean(resampled, axis=0)[:, None], seeds)
     return Improvement(probability, float(low[0]), float(high[0]), len(wins))
 
 

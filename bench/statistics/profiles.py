@@ -47,10 +47,9 @@ def profiles(costs: Sequence[np.ndarray], rng_seed: int = 0) -> list[Profile]:
     the measure of all others there.
 
     The band is a bootstrap over the seeds of each case, drawn for all arms together since seeds are
-    paired, with expanded percentiles (`summaries.expanded_tail`). It is for other seeds on these
-    cases and not for other cases. It cannot show what no seed showed: where an arm is within τ on
-    all seeds of all cases, or on none, it has no width. So it covers less than 95 % near 0 and 1,
-    and with few seeds on few cases: simulated in ``docs/science/statistics.md``.
+    paired; its ends are those of `resampling.band`. It is for other seeds on these cases and not
+    for other cases. It covers too little where single cases have shares near 0 or 1 that few seeds
+    do not show: how much is simulated in ``docs/science/statistics.md``.
 
     Args:
         costs: For each case (arms, seeds), with the same arms in every case; infinite where a run
@@ -97,8 +96,11 @@ def _profile(
     order = np.argsort(ratios, kind="stable")
     taus = np.unique(np.append(ratios[np.isfinite(ratios)], 1.0))
     within = np.searchsorted(ratios[order], taus, side="right")  # number of runs within each τ
-    low, high = band(_cumulated(drawn[:, order])[:, within], seeds)
-    return Profile(taus, _cumulated(weights[None, order])[0, within], low, high)
+    shares = _cumulated(weights[None, order])[0, within]
+    low, high = band(shares, _cumulated(drawn[:, order])[:, within], seeds)
+    # A share only grows with τ, and so do the ends of its band: widened where a step reaches 1.
+    low, high = np.minimum.accumulate(low[::-1])[::-1], np.maximum.accumulate(high)
+    return Profile(taus, shares, low, high)
 
 
 def _cumulated(weights: np.ndarray) -> np.ndarray:
