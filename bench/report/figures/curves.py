@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bench.report.figures import style
+from bench.report.figures.bands import band, whole_pixels
 from bench.report.figures.panels import Panels
 from bench.report.figures.readings import Readable, Reading
 from bench.report.figures.scale import (
@@ -22,13 +23,15 @@ from bench.report.figures.scale import (
     tame,
     ticks,
 )
-from bench.report.figures.style import Look, Palette, render, text_width
+from bench.report.figures.style import Palette, render, text_width
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 14.0, 30.0, 44.0
 _WIDEST_PANEL = 500.0
 #: What an axis spans at most, in powers of ten: a diverging arm leaves room for the others.
 _MOST_DECADES = 12
 _MARKS = 4
+#: Points of a curve that are drawn exactly where they are.
+_FEW = 20
 
 
 @dataclass(frozen=True)
@@ -193,12 +196,14 @@ def _curve(
     if not len(seen):
         return middle
     if panel.bands:
-        _band(axes, series, np.isfinite(middle), panel.step, look)
+        band(axes, series.x, series.low, series.high, np.isfinite(middle), panel.step, look)
     # Staggered: marks of curves that coincide stay apart.
     places = (np.arange(_MARKS) + 0.15 + 0.7 * offset) / _MARKS * (len(seen) - 1)
     marks = sorted({int(seen[int(p)]) for p in places} | {int(seen[-1])})
+    # Evaluations lie closer than a reader sees, and whole pixels are short.
+    x = whole_pixels(axes, series.x, middle)[0] if len(series.x) > _FEW else series.x
     axes.plot(
-        series.x,
+        x,
         middle,
         drawstyle="steps-post" if panel.step else "default",
         color=look.colour,
@@ -211,33 +216,3 @@ def _curve(
         gid=look.gid,
     )
     return middle
-
-
-def _band(axes: Axes, series: Series, there: np.ndarray, step: bool, look: Look) -> None:
-    bottom, top = axes.get_ylim()
-    # A band that has no lower or upper end goes on to the border.
-    low = np.where(np.isnan(series.low), np.nan, np.clip(series.low, bottom, top))
-    high = np.where(np.isnan(series.high), np.nan, np.clip(series.high, bottom, top))
-    band = np.isfinite(low) & np.isfinite(high) & there
-    if not (band & (high > low)).any():
-        return
-    # In whole pixels: a page has many bands, and their edges are pale.
-    x, low = _whole_pixels(axes, series.x, low)
-    _, high = _whole_pixels(axes, series.x, high)
-    axes.fill_between(
-        x,
-        low,
-        high,
-        where=band,
-        step="post" if step else None,
-        color=look.colour,
-        alpha=0.13,
-        linewidth=0,
-        gid=look.gid,
-    )
-
-
-def _whole_pixels(axes: Axes, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    found = axes.transData.transform(np.column_stack([x, y])).round()
-    back = axes.transData.inverted().transform(found)
-    return back[:, 0], back[:, 1]

@@ -21,8 +21,8 @@ from bench.report.figures.style import Look, Palette, render
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 14.0, 34.0, 44.0
 _WIDEST_PANEL = 500.0
-#: Between marks of settings at which several arms diverged, in px.
-_APART = 7.0
+#: Width of the marks of all arms at a setting where they diverged, and of one, in px.
+_TOGETHER, _APART = 56.0, 7.0
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,9 @@ def tuning(panels: Sequence[TuningPanel], palette: Palette, columns: int, slug: 
             bands=False,
         )
         readable.append(draw(axes, curves, palette))
+        apart = min(_APART, _TOGETHER / max(len(panel.arms), 1))
         for number, (label, tried) in enumerate(panel.arms):
-            shift = (number - (len(panel.arms) - 1) / 2) * _APART
+            shift = (number - (len(panel.arms) - 1) / 2) * apart
             _seeds(axes, label, tried, palette, shift)
         canvas.axis_names(axes, panel.x_label, panel.y_label)
     return render(canvas.figure, "; ".join(titles), slug, readable)

@@ -57,7 +57,7 @@ const printAlone = (svg, name) => {
 // Numbers with all their digits; a text that a spreadsheet would run as a formula is quoted.
 const csvText = (table) => {
   const value = (cell) => {
-    if (cell.classList.contains("number") && cell.dataset.key !== undefined) {
+    if (cell.dataset.key !== undefined && !cell.classList.contains("lost")) {
       return cell.dataset.key.replace("1e999", "inf");
     }
     const text = (cell.querySelector("code") ?? cell).textContent;
