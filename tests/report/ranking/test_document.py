@@ -160,3 +160,12 @@ def test_a_page_that_cannot_be_written_is_refused(store: Store, tmp_path: Path) 
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="cannot write"):
         write_ranking(Findings(Ranked.read(made, store)), store, tmp_path / "file" / "page.html")
+
+
+@pytest.mark.slow
+def test_a_page_of_a_large_ranking_opens(store: Store) -> None:
+    arms = [f"technique-{k}" for k in range(12)]
+    problems = [f"problem-{k}" for k in range(12)]
+    scores = falling({arm: 0.4 * (1 + 0.1 * k) for k, arm in enumerate(arms)}, spread=0.1)
+    text = page(ranking(arms=arms, problems=problems, seeds=range(10)), store, scores)
+    assert len(text.encode()) < 3_000_000
