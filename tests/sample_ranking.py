@@ -90,6 +90,7 @@ def ranking(
             axes={"activation": arm},
             budget="quick",
             training=training,
+            settings=SPEC.settings | {"protocol": "standard"},
         )
 
     trials = [
@@ -108,7 +109,7 @@ def ranking(
         Length(
             share,
             [
-                PlannedRun(specs(problem, arm, seed, chosen, share), "python -m bench.suite")
+                PlannedRun(specs(problem, arm, seed, chosen, share), _command(problem, arm, seed))
                 for seed in (seeds if share == 1.0 else length_seeds)
                 for problem in problems
                 for arm in arms
@@ -131,6 +132,14 @@ def ranking(
         times=Times(8.0, 20_000.0, 18_000.0, 2, "2026-01-01T20:00:00", "2026-01-02T01:00:00"),
     )
     return msgspec.structs.replace(made, **changes)
+
+
+def _command(problem: str, arm: str, seed: int) -> str:
+    """As long as a real one."""
+    return (
+        f"python -m bench.suite pinn --problem {problem} --model fnn:40x6 --arm {arm} --seed {seed}"
+        " --budget quick --protocol standard --lr 0.003 --evaluations 20 --device cpu"
+    )
 
 
 def write(

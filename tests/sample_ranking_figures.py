@@ -29,7 +29,7 @@ TARGETS = [(0.1 * factor, f"×{factor:g}") for factor in (0.5, 1.0, 2.0, 5.0)]
 
 
 def rank_rows(arms: Sequence[str], seed: int = 0) -> list[RankRow]:
-    """The first arm is the reference; one in five diverges, one in four never gets to the target."""
+    """The first arm is the reference; one in five diverges, one in four misses the target."""
     rng = np.random.default_rng(seed)
     rows = [RankRow(arms[0], "reference", 3, 2, 5, 1, NAN, NAN, 1)]
     for k, arm in enumerate(arms[1:]):

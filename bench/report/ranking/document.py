@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from bench.plugins import load_suite
@@ -30,6 +31,7 @@ from bench.report.ranking.tables import SUMMARIES, ranking_tables
 from bench.report.rendering import page, write_page
 from bench.report.run_table import environments, run_table
 from bench.report.shortening import MOST_CASES, shortened, shown_of
+from bench.report.tabulation import Table
 from bench.store.gc_pause import uncollected
 from bench.store.store import Store, out_option
 
@@ -106,12 +108,20 @@ def html(findings: Findings, store: Store) -> str:
         pareto=pareto_picture(scored, palette),
         predictions=list(prediction_pictures(scored, store, palette)),
         tables=tables,
-        runs=shortened(run_table(ranked.every_run), words, store),
+        runs=shortened(_runs(ranked, report_command(ranking, store)), words, store),
         method=METHOD,
         command=ranking.command,
         again=report_command(ranking, store),
         environments=environments(ranked.every_run),
     )
+
+
+def _runs(ranked: Ranked, command: str) -> Table:
+    """The runs of the whole length, and where the others are; all as long as none is scored."""
+    if not ranked.scored.plan.runs:
+        return run_table(ranked.every_run)
+    note = f"Runs of the whole length; with the others: {command} --format csv --table runs"
+    return replace(run_table(ranked.scored), note=note)
 
 
 def _question(candidates: list[str]) -> str:

@@ -100,6 +100,8 @@ def profiles_picture(findings: Findings, palette: Palette) -> Picture | None:
     rows = [ranked.arms.index(arm) for arm in arms]
     panels = []
     for title, of_cases in costs.items():
+        if not of_cases:  # no case has a target
+            continue
         found = profiles_of([of_case[rows] for of_case in of_cases])
         last = max((float(one.taus[-1]) for one in found if len(one.taus)), default=math.nan)
         drawn = [

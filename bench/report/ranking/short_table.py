@@ -26,17 +26,17 @@ def short_table(findings: Findings) -> Table | None:
             findings.ranked.scored.main_metric,
             "95 %",
             "steps to target",
-            "seconds to target",
+            "seconds",
             "better",
             "worse",
             "diverges",
             "ms/step",
         ],
         rows,
-        "Rank: by final error, with an interval that holds for all arms at once. Error, with its 95 %"
-        f" interval for other seeds on these problems, and ms/step: over those of"
-        f" {findings.ranked.reference}. Steps and seconds to its median error, over its own: > and <"
-        " are bounds. better, worse, diverges: problems on which the arm does.",
+        "Rank: by final error, with an interval that holds for all arms at once. Error, with its"
+        " 95 % interval for other seeds on these problems, and ms/step: over those of"
+        f" {findings.ranked.reference}. Steps and seconds to its median error, over its own: > and"
+        " < are bounds. better, worse, diverges: problems on which the arm does.",
     )
 
 

@@ -29,15 +29,16 @@ Builder = Callable[[Findings], Table]
 def ranking_tables(findings: Findings, suite: Suite, names: Iterable[str]) -> dict[str, Table]:
     """The tables among `every_name` that are asked for and have rows, by name.
 
-    Those of a study are of the scored runs at the whole length.
+    Those of a study are of the scored runs at the whole length, but ``runs`` has all, the trials
+    too.
     """
-    asked = set(names)
-    own = [
-        builder(findings) for name, builder in zip(NAMES, BUILDERS, strict=True) if name in asked
-    ]
+    asked, ranked = set(names), findings.ranked
+    builders = zip(NAMES, BUILDERS, strict=True)
+    own = [builder(findings) for name, builder in builders if name in asked]
     found = {table.name: table for table in own if table.rows}
-    scored = findings.ranked.scored
-    return found | study_tables(scored, suite, asked) if scored.plan.runs else found
+    if ranked.scored.plan.runs:
+        found |= study_tables(ranked.scored, suite, asked - {"runs"})
+    return found | study_tables(ranked.every_run, suite, asked & {"runs"})
 
 
 def every_name() -> tuple[str, ...]:
