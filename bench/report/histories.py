@@ -11,7 +11,7 @@ import numpy as np
 from bench.store.record import Record
 
 #: Points of a curve at most.
-_MOST = 60
+MOST_POINTS = 60
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,23 @@ class Curve:
     high: np.ndarray
 
 
-def curve(records: Sequence[Record], metric: str) -> Curve | None:
+def curve(records: Sequence[Record], metric: str, most: int = MOST_POINTS) -> Curve | None:
     """A metric at the evaluations; ``None`` if there is none.
 
     Args:
         records: Records of one arm on one problem, one for each seed.
         metric: A metric in the records' history.
+        most: Points at most.
     """
     rows: list[_Rows] = [
         (record.history["step"], _shares(record), record.history[metric])
         for record in records
         if _has_columns(record.history, "step", "seconds", metric)
     ]
-    return _curve(rows)
+    return _curve(rows, most)
 
 
-def loss_curve(records: Sequence[Record]) -> Curve | None:
+def loss_curve(records: Sequence[Record], most: int = MOST_POINTS) -> Curve | None:
     """The loss that is minimised. Its times assume that all steps take equally long."""
     rows: list[_Rows] = []
     for record in records:
@@ -57,7 +58,7 @@ def loss_curve(records: Sequence[Record]) -> Curve | None:
             steps = np.nan_to_num(np.array(record.losses["step"], dtype=float))
             each = record.timing.train_s / max(record.steps_done, 1) / record.seeds_together
             rows.append((steps, steps * each, record.losses["loss"]))
-    return _curve(rows)
+    return _curve(rows, most)
 
 
 def _has_columns(rows: Mapping[str, Sequence[float | None]], *names: str) -> bool:
@@ -76,7 +77,7 @@ _Values = Sequence[float | None] | np.ndarray
 _Rows = tuple[_Values, _Values, _Values]
 
 
-def _curve(rows: Sequence[_Rows]) -> Curve | None:
+def _curve(rows: Sequence[_Rows], most: int) -> Curve | None:
     if not rows:
         return None
     longest = max(len(steps) for steps, _, _ in rows)
@@ -84,7 +85,7 @@ def _curve(rows: Sequence[_Rows]) -> Curve | None:
     # A seed that ended early has diverged: infinitely wrong from there.
     values = np.array([_padded(found, longest, math.inf) for _, _, found in rows])
     seconds = np.array([_padded(found, longest, math.nan) for _, found, _ in rows])
-    kept = np.unique(np.linspace(0, longest - 1, min(longest, _MOST)).round().astype(int))
+    kept = np.unique(np.linspace(0, longest - 1, min(longest, most)).round().astype(int))
     values, seconds, grid = values[:, kept], seconds[:, kept], grid[kept]
     return Curve(
         grid,

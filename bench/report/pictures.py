@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from bench.report.figures.heat_map import heat_map
 from bench.report.figures.pareto import Point, pareto
 from bench.report.figures.parity import parity
 from bench.report.figures.style import Palette
-from bench.report.histories import Curve, curve, loss_curve
+from bench.report.histories import MOST_POINTS, Curve, curve, loss_curve
 from bench.report.illustrations import illustrations
 from bench.report.ratios import Lost, case_ratio, diverged_text, main_ratio
 from bench.report.results import Case, Comparison, Results
@@ -29,6 +30,9 @@ from bench.text.formatting import times_text
 _MOST_PREDICTED, _MOST_OUTPUTS = 5, 2
 #: Curves of values that are no errors.
 _MOST_VALUES = 8
+#: With more arms than so many in a figure, curves have fewer points, and the loss is drawn by steps
+#: alone: its times assume equal steps anyway. A page stays small.
+_MANY, _FEWER_POINTS = 8, 40
 
 
 @dataclass(frozen=True)
@@ -146,23 +150,26 @@ def curve_pictures(results: Results, palette: Palette) -> Iterator[Picture]:
         arms = _ended(results, case)
         drawn = _drawn(results, case, arms, MOST_ARMS)
         found = {arm: list(results.of(case, arm).values()) for arm in drawn}
-        losses = {arm: c for arm, records in found.items() if (c := loss_curve(records))}
-        errors = {arm: c for arm, records in found.items() if (c := curve(records, metric))}
+        most = MOST_POINTS if len(drawn) <= _MANY else _FEWER_POINTS
+        losses = {arm: c for arm, records in found.items() if (c := loss_curve(records, most))}
+        errors = {arm: c for arm, records in found.items() if (c := curve(records, metric, most))}
         if not errors:
             continue
         unit = results.unit(metric, case)
         name = f"{metric} ({unit})" if unit else metric
+        steps, seconds = ("steps", attrgetter("steps")), ("training seconds", attrgetter("seconds"))
         panels = [
-            _panel(errors, f"{metric} by steps", name, "steps", lambda c: c.steps),
-            _panel(errors, f"{metric} by time", name, "training seconds", lambda c: c.seconds),
-            _panel(losses, "loss by steps", "loss as minimised", "steps", lambda c: c.steps),
-            _panel(
-                losses, "loss by time", "loss as minimised", "training seconds", lambda c: c.seconds
-            ),
+            _panel(errors, f"{metric} by steps", name, *steps),
+            _panel(errors, f"{metric} by time", name, *seconds),
+            _panel(losses, "loss by steps", "loss as minimised", *steps),
         ]
+        if len(drawn) <= _MANY:
+            panels.append(_panel(losses, "loss by time", "loss as minimised", *seconds))
         for value in results.values_shown(case)[:_MOST_VALUES]:
-            of_value = {arm: c for arm, records in found.items() if (c := curve(records, value))}
-            panels.append(_panel(of_value, f"{value} by steps", value, "steps", lambda c: c.steps))
+            of_value = {
+                arm: c for arm, records in found.items() if (c := curve(records, value, most))
+            }
+            panels.append(_panel(of_value, f"{value} by steps", value, *steps))
         yield Picture(
             results.title(case),
             curves(panels, palette, 2, f"curves-{k}"),
@@ -223,9 +230,9 @@ def pareto_picture(results: Results, palette: Palette) -> Picture | None:
     return Picture(
         "Error against time",
         pareto(panels, results.main_metric, palette, min(3, len(panels)), "pareto"),
-        "Medians over the seeds, and the range of the error. No arm is both faster and more"
-        " accurate than one on the line. Of seeds trained together, a seed's share of the time."
-        + most,
+        "Medians over the seeds, and the range of the error. No arm, shown or hidden, is both"
+        " faster and more accurate than one on the line. Of seeds trained together, a seed's share"
+        " of the time." + most,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bench.report.figures import style
+from bench.report.figures.bands import band, whole_pixels
 from bench.report.figures.panels import Panels
 from bench.report.figures.readings import Readable, Reading
 from bench.report.figures.scale import (
@@ -29,6 +30,8 @@ _WIDEST_PANEL = 500.0
 #: What an axis spans at most, in powers of ten: a diverging arm leaves room for the others.
 _MOST_DECADES = 12
 _MARKS = 4
+#: Points of a curve that are drawn exactly where they are.
+_FEW = 20
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Panel:
         y_ends: Ends of a linear vertical axis; ``None``: as the curves ask for.
         step: Whether a curve keeps each value until the next.
         levels: Horizontal lines, with their names.
+        bands: Whether bands are drawn; without them they only say what the axis spans.
     """
 
     title: str
@@ -67,6 +71,7 @@ class Panel:
     y_ends: tuple[float, float] | None = None
     step: bool = False
     levels: Sequence[tuple[float, str]] = ()
+    bands: bool = True
 
 
 @style.drawn
@@ -108,13 +113,13 @@ def draw(axes: Axes, panel: Panel, palette: Palette) -> Readable:
         axes.set_ylim(low, high)
         log_axis(axes.yaxis, low, high, 5)
         _levels(axes, panel.levels)
-    readings = []
-    for k, series in enumerate(shown):
-        middle = _curve(axes, series, palette, logarithmic, panel.step, k / max(len(shown), 1))
-        readings.append(Reading(palette.of(series.label).number, series.x, middle))
-    if not logarithmic:
+    else:
         axes.set_ylim(*(panel.y_ends or linear_limits(finite, margin=0.05)))
         linear_axis(axes.yaxis, 5)
+    readings = []
+    for k, series in enumerate(shown):
+        middle = _curve(axes, series, palette, logarithmic, panel, k / max(len(shown), 1))
+        readings.append(Reading(palette.of(series.label).number, series.x, middle))
     return Readable(axes, panel.x_label, panel.y_label, readings)
 
 
@@ -178,7 +183,7 @@ def _log_range(
 
 
 def _curve(
-    axes: Axes, series: Series, palette: Palette, logarithmic: bool, step: bool, offset: float
+    axes: Axes, series: Series, palette: Palette, logarithmic: bool, panel: Panel, offset: float
 ) -> np.ndarray:
     """Draw a curve; its values, NaN where there is nothing to see."""
 
@@ -190,31 +195,17 @@ def _curve(
     seen = np.flatnonzero(np.isfinite(middle))
     if not len(seen):
         return middle
-    bottom, top = axes.get_ylim() if logarithmic else (-np.inf, np.inf)
-    # A band that has no lower or upper end goes on to the border.
-    low = np.where(series.low > bottom, series.low, bottom)
-    high = np.where(np.isnan(series.high), np.nan, np.minimum(series.high, top))
-    low = np.where(np.isnan(series.low), np.nan, low)
-    band = np.isfinite(low) & np.isfinite(high) & np.isfinite(middle)
-    if (band & (high > low)).any():
-        axes.fill_between(
-            series.x,
-            low,
-            high,
-            where=band,
-            step="post" if step else None,
-            color=look.colour,
-            alpha=0.13,
-            linewidth=0,
-            gid=look.gid,
-        )
+    if panel.bands:
+        band(axes, series.x, series.low, series.high, np.isfinite(middle), panel.step, look)
     # Staggered: marks of curves that coincide stay apart.
     places = (np.arange(_MARKS) + 0.15 + 0.7 * offset) / _MARKS * (len(seen) - 1)
     marks = sorted({int(seen[int(p)]) for p in places} | {int(seen[-1])})
+    # Evaluations lie closer than a reader sees, and whole pixels are short.
+    x = whole_pixels(axes, series.x, middle)[0] if len(series.x) > _FEW else series.x
     axes.plot(
-        series.x,
+        x,
         middle,
-        drawstyle="steps-post" if step else "default",
+        drawstyle="steps-post" if panel.step else "default",
         color=look.colour,
         linestyle=look.line,
         linewidth=1.5,

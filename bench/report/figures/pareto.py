@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from bench.report.figures import style
 from bench.report.figures.panels import Panels
+from bench.report.figures.readings import Readable, Reading
 from bench.report.figures.scale import log_axis, log_limits, tame
 from bench.report.figures.style import Palette, render, wrap
 
@@ -62,9 +63,11 @@ def pareto(
     notes = [_notes(points, placed.width - 16) for _, points in panels]
     below = _BOTTOM + style.LINE * max(map(len, notes), default=0) + 6
     canvas = placed.place(0.75 * placed.inner_width, below, palette, lines=False)
+    readable = []
     for k, (_, points) in enumerate(panels):
         axes, x, end = placed.axes(k)
         _draw(axes, points, palette)
+        readable.append(_readable(axes, points, metric, palette))
         canvas.axis_names(axes, "training seconds", metric)
         canvas.lines(
             x + 8,
@@ -73,7 +76,15 @@ def pareto(
             size=style.SMALL,
             colour=style.MUTED,
         )
-    return render(canvas.figure, f"{metric} against training seconds", slug)
+    return render(canvas.figure, f"{metric} against training seconds", slug, readable)
+
+
+def _readable(axes: Axes, points: Sequence[Point], metric: str, palette: Palette) -> Readable:
+    found = [
+        Reading(palette.of(p.label).number, np.array([p.seconds]), np.array([p.error]))
+        for p in points
+    ]
+    return Readable(axes, "training seconds", metric, found)
 
 
 def _notes(points: Sequence[Point], width: float) -> list[str]:
@@ -117,13 +128,15 @@ def _draw(axes: Axes, points: Sequence[Point], palette: Palette) -> None:
                 markeredgewidth=2,
                 color=look.colour,
                 clip_on=False,
+                gid=look.gid,
             )
             continue
         if not (math.isfinite(point.error) and point.error > 0):
             continue
         if not (math.isnan(point.low) or math.isnan(point.high)):
             ends_of_bar = np.clip([point.low, point.high], y_low, y_high)
-            axes.plot([point.seconds] * 2, ends_of_bar, color=look.colour, linewidth=1.3)
+            bar = [point.seconds] * 2
+            axes.plot(bar, ends_of_bar, color=look.colour, linewidth=1.3, gid=look.gid)
         axes.plot(
             [point.seconds],
             [point.error],
@@ -132,6 +145,7 @@ def _draw(axes: Axes, points: Sequence[Point], palette: Palette) -> None:
             color=look.colour,
             markeredgecolor=style.SURFACE,
             markeredgewidth=0.8,
+            gid=look.gid,
         )
 
 

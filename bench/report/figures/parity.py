@@ -176,4 +176,5 @@ def _distribution(
             markevery=max(len(x) // 4, 1),
             markersize=5,
             markeredgewidth=0,
+            gid=look.gid,
         )

@@ -46,12 +46,16 @@ class Readable:
 def encoded(panels: Sequence[Readable]) -> str:
     """JSON of rounded numbers: for each panel its box in px, its axes and its curves.
 
-    Points outside of the axes are left out. A curve without ``x`` has that of the one before.
+    Points outside of the axes are left out. Values that another curve has are said once: a curve
+    without ``x`` has that of the one before in its panel, and ``y`` may be the number of an earlier
+    curve, counted through all panels, that has the same.
     """
-    return json.dumps([_panel(one) for one in panels], separators=(",", ":"), ensure_ascii=False)
+    said: list[tuple[float, ...]] = []
+    found = [_panel(one, said) for one in panels]
+    return json.dumps(found, separators=(",", ":"), ensure_ascii=False)
 
 
-def _panel(panel: Readable) -> dict[str, object]:
+def _panel(panel: Readable, said: list[tuple[float, ...]]) -> dict[str, object]:
     axes = panel.axes
     box, height = axes.bbox, axes.figure.bbox.height
     curves: list[dict[str, object]] = []
@@ -61,14 +65,16 @@ def _panel(panel: Readable) -> dict[str, object]:
         if not seen.any():
             continue
         x = [_rounded(value, 6) for value in reading.x[seen]]
+        y = tuple(_rounded(value, 4) for value in reading.y[seen])
         curve: dict[str, object] = {"arm": reading.arm}
         if x != before:
             curve["x"] = before = x
-        curve["y"] = [_rounded(value, 4) for value in reading.y[seen]]
+        curve["y"] = said.index(y) if y in said else y
+        said.append(y)
         curves.append(curve)
     return {
         # Matplotlib's pixels are counted from the bottom.
-        "box": [round(float(v), 1) for v in (box.x0, height - box.y1, box.width, box.height)],
+        "box": [_rounded(v, 4) for v in (box.x0, height - box.y1, box.width, box.height)],
         "x": _axis(panel.x_name, axes.get_xscale(), axes.get_xlim()),
         "y": _axis(panel.y_name, axes.get_yscale(), axes.get_ylim()),
         "curves": curves,

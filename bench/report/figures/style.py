@@ -70,6 +70,10 @@ _RC: dict[Any, Any] = {
     "xtick.major.size": 3,
     "ytick.major.size": 3,
     "image.composite_image": False,
+    # What SVG has where nothing is said.
+    "lines.solid_capstyle": "butt",
+    # Of a pixel: lines keep the points without which they would be off by more.
+    "path.simplify_threshold": 0.25,
     "svg.fonttype": "none",
     "svg.image_inline": True,
 }

@@ -52,6 +52,9 @@ def inline(
     for element in root.iter():
         _share_style(element)
     _unwrap(root)
+    for element in root.iter():
+        _share_clip(element)
+    _unwrap(root)
     root.attrib = {**_root_attributes(root.get("viewBox", "")), **(data or {})}
     name = ElementTree.Element("title")
     name.text = title
@@ -60,7 +63,8 @@ def inline(
         if element.tag not in ("text", "title", "tspan"):
             element.text = None
         element.tail = None
-    return ElementTree.tostring(root, encoding="unicode")
+    # Texts and attributes have no bare ">".
+    return ElementTree.tostring(root, encoding="unicode").replace(" />", "/>")
 
 
 def _root_attributes(view_box: str) -> dict[str, str]:
@@ -119,7 +123,7 @@ def _rewrite(
         elif key == "transform" and value.startswith("rotate(-0 "):
             del element.attrib[key]
         elif key in ("x", "y", "width", "height", "transform"):
-            element.set(key, _rounded(value, 2))
+            element.set(key, _rounded(value, 1 if element.tag == "use" else 2))
         if key in element.attrib:
             whole = element.attrib[key]
             element.set(key, _REFERENCE.sub(lambda found: f"url(#{used[found[1]]})", whole))
@@ -135,6 +139,18 @@ def _share_style(element: ElementTree.Element) -> None:
         element.set("style", style)
         for child in element:
             del child.attrib["style"]
+
+
+def _share_clip(element: ElementTree.Element) -> None:
+    """What an arm is drawn with is clipped once, as a whole."""
+    children = [child for child in element if child.tag != "defs"]
+    clips = {child.get("clip-path") for child in children}
+    if "data-arm" not in element.attrib or len(clips) > 1:
+        return
+    if clip := clips.pop():
+        element.set("clip-path", clip)
+        for child in children:
+            del child.attrib["clip-path"]
 
 
 def _style(text: str, variables: Mapping[str, str]) -> str:

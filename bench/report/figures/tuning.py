@@ -10,17 +10,19 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from matplotlib.transforms import IdentityTransform, ScaledTranslation
 
 from bench.report.figures import style
 from bench.report.figures.curves import Panel, Series, draw
 from bench.report.figures.panels import Panels
-from bench.report.figures.style import Palette, render
+from bench.report.figures.style import Look, Palette, render
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 14.0, 34.0, 44.0
 _WIDEST_PANEL = 500.0
-#: Between marks of settings at which several arms diverged, in px.
-_APART = 7.0
+#: Width of the marks of all arms at a setting where they diverged, and of one, in px.
+_TOGETHER, _APART = 56.0, 7.0
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,13 @@ def tuning(panels: Sequence[TuningPanel], palette: Palette, columns: int, slug: 
             x_log=bool(settings),
             # Rates a factor of three apart are told by one digit.
             x_ticks=settings if len(settings) <= 6 else (),
+            # The seeds are points.
+            bands=False,
         )
         readable.append(draw(axes, curves, palette))
+        apart = min(_APART, _TOGETHER / max(len(panel.arms), 1))
         for number, (label, tried) in enumerate(panel.arms):
-            shift = (number - (len(panel.arms) - 1) / 2) * _APART
+            shift = (number - (len(panel.arms) - 1) / 2) * apart
             _seeds(axes, label, tried, palette, shift)
         canvas.axis_names(axes, panel.x_label, panel.y_label)
     return render(canvas.figure, "; ".join(titles), slug, readable)
@@ -129,7 +134,7 @@ def _seeds(axes: Axes, label: str, tried: Sequence[Tried], palette: Palette, shi
             )
 
     seeds = [(one.value, score) for one in tried for score in _numbers(one)]
-    put([(x, score) for x, score in seeds if bottom <= score <= top], "o", 3, alpha=0.7)
+    _dots(axes, [(x, score) for x, score in seeds if bottom <= score <= top], look)
     diverged = {x for x, score in seeds if score == math.inf}
     beyond = {x for x, score in seeds if top < score < math.inf} - diverged
     put([(x, 1) for x in sorted(diverged)], "x", 6, transform=edge)
@@ -142,3 +147,26 @@ def _seeds(axes: Axes, label: str, tried: Sequence[Tried], palette: Palette, shi
                 put([(one.value, middle)], "o", 12, **ring)
             else:
                 put([(one.value, 1)], "o", 12, transform=edge, **ring)
+
+
+def _dots(axes: Axes, points: Sequence[tuple[float, float]], look: Look) -> None:
+    """Round dots as one path, which is far smaller than a mark each."""
+    if not points:
+        return
+    starts = axes.transData.transform(points)
+    # Strokes of a tenth of a pixel with round ends.
+    ends = starts + np.array([0.1, 0.0])
+    vertices = np.stack([starts, ends], axis=1).reshape(-1, 2)
+    path = Path(vertices, [Path.MOVETO, Path.LINETO] * len(points))
+    axes.add_patch(
+        PathPatch(
+            path,
+            transform=IdentityTransform(),
+            fill=False,
+            edgecolor=look.colour,
+            linewidth=3.5,
+            capstyle="round",
+            clip_on=False,
+            gid=look.gid,
+        )
+    )

@@ -1,7 +1,8 @@
 "use strict";
+const isNumber = (cell) => cell.dataset.key !== undefined || cell.classList.contains("number");
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
-  const value = (row, column) => row.cells[column].dataset.key;
+  const value = (row, column) => row.cells[column].dataset.key ?? row.cells[column].textContent;
   table.querySelectorAll("th button").forEach((button, column) => {
     button.addEventListener("click", () => {
       const head = button.parentElement;
@@ -9,7 +10,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       for (const other of table.querySelectorAll("th")) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
       const rows = [...body.rows];
-      const numeric = rows.some((row) => row.cells[column].classList.contains("number"));
+      const numeric = rows.some(({ cells }) => isNumber(cells[column]));
       rows.sort((one, other) => {
         const [a, b] = [value(one, column), value(other, column)];
         if (a === "" || b === "") return (a === "") - (b === "");

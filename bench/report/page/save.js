@@ -15,6 +15,9 @@ const sizeOf = (svg) => svg.getAttribute("viewBox").split(/\s+/).slice(2).map(Nu
 const svgText = (svg) => {
   const copy = svg.cloneNode(true);
   const [width, height] = sizeOf(svg);
+  for (const part of copy.querySelectorAll(".screen")) part.remove();
+  for (const name of ["data-panels", "tabindex", "aria-label"]) copy.removeAttribute(name);
+  copy.setAttribute("role", "img");
   copy.setAttribute("width", width);
   copy.setAttribute("height", height);
   copy.setAttribute("style", "font-family:sans-serif;stroke-linejoin:round;stroke-linecap:butt");
@@ -54,7 +57,7 @@ const printAlone = (svg, name) => {
 // Numbers with all their digits; a text that a spreadsheet would run as a formula is quoted.
 const csvText = (table) => {
   const value = (cell) => {
-    if (cell.classList.contains("number") && cell.dataset.key !== undefined) {
+    if (cell.dataset.key !== undefined && !cell.classList.contains("lost")) {
       return cell.dataset.key.replace("1e999", "inf");
     }
     const text = (cell.querySelector("code") ?? cell).textContent;
@@ -80,9 +83,9 @@ const buttons = (where, label, actions) => {
   where.after(line);
 };
 for (const figure of document.querySelectorAll("figure")) {
-  const svg = figure.querySelector("svg");
+  const svg = figure.querySelector(".figure svg");
   const name = fileName(figure.dataset.name);
-  buttons(figure.firstElementChild, figure.dataset.name, [
+  buttons(figure.querySelector(".figure"), figure.dataset.name, [
     ["SVG", "save as SVG", () => download(`${name}.svg`, "image/svg+xml", svgText(svg))],
     ["PDF", "print alone: choose “save as PDF”", () => printAlone(svg, name)],
   ]);
