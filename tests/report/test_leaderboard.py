@@ -142,14 +142,14 @@ def test_tuned_arms_meet_the_tuned_baseline(store: Store) -> None:
     arms = table(board, "arms")
     rows = {(row[0], row[-2]): row for row in arms.rows}
     assert rows.keys() == {
-        ("irelu", "tuned"),
+        ("irelu (tuned)", "tuned"),
         ("irelu", "one rate"),
         ("lsuv", "one rate"),
         ("worse", "one rate"),
     }
     # It only wanted another rate than the baseline.
     assert rows["irelu", "one rate"][1:3] == ["better", pytest.approx(0.5, rel=0.05)]
-    assert rows["irelu", "tuned"][2] == pytest.approx(1.0, rel=0.05)
+    assert rows["irelu (tuned)", "tuned"][2] == pytest.approx(1.0, rel=0.05)
     assert board.left_out["tuning trials"] == 24
     assert board.left_out["runs of another length"] == 30
 
@@ -158,7 +158,7 @@ def test_an_arm_whose_runs_are_all_tuned_stands_once(tmp_path: Path) -> None:
     store = filled(tmp_path / "s", [], ERRORS)
     ranked(store, {"baseline": 1e-3, "irelu": 1e-3, "lsuv": 3e-3}, ERRORS)
     arms = table(board_of(store), "arms")
-    assert column(arms, "arm") == ["irelu", "lsuv"]
+    assert column(arms, "arm") == ["irelu (tuned)", "lsuv (tuned)"]
     assert column(arms, "tuning") == ["tuned", "tuned, 3 at an edge"]
     assert column(arms, "rate") == ["0.001", "0.003"]
     settings = column(table(board_of(store), "problems"), "setting")

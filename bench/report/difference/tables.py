@@ -74,7 +74,7 @@ def _conditions(found: Difference) -> Table:
         [one.kind, one.what, one.a, one.b, f"{one.pairs} of {pairs}"] for one in found.conditions
     ]
     return Table(
-        "conditions", "What differs beside the results", ["", "what", "A", "B", "runs"], rows
+        "conditions", "What differs beside the results", ["kind", "what", "A", "B", "runs"], rows
     )
 
 

@@ -87,7 +87,7 @@ def _row(board: Board, comparison: Comparison) -> list[Cell]:
     lost = sum(ours for ours, _ in comparison.lost.values())
     edge = f", {entry.at_edge} at an edge" if entry.at_edge else ""
     return [
-        entry.arm,
+        entry.name,
         comparison.outcome,
         main_ratio(comparison),
         *interval(comparison),
@@ -159,7 +159,7 @@ def _problems(board: Board) -> Table:
                         len(results.of(case, name)),
                     ]
                 )
-    header = ["problem", "model", "", "arm", "metric", "median", "unit", "setting", "tuning"]
+    header = ["problem", "model", "what", "arm", "metric", "median", "unit", "setting", "tuning"]
     return Table(
         "problems",
         "The best arm of each problem",
