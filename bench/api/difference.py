@@ -76,12 +76,11 @@ class Difference:
             table = difference_tables(part, [name]).get(name)
             if table is None:
                 continue
-            header = ["kind" if column == "" else column for column in table.header]
             rows += [
                 {
                     "suite": part.suite,
                     "budget": part.budget,
-                    **dict(zip(header, map(_number_or, row), strict=True)),
+                    **dict(zip(table.header, map(_number_or, row), strict=True)),
                 }
                 for row in table.rows
             ]

@@ -59,6 +59,11 @@ def render(tables: Sequence[Table], kind: str) -> str:
     return "\n\n".join(_latex(table) if kind == "latex" else _markdown(table) for table in tables)
 
 
+def escaped(text: str) -> str:
+    """A sentence as Markdown, without what would be markup: names come from outside."""
+    return text.replace("\\", "\\\\").replace("<", "&lt;").replace("|", "\\|")
+
+
 def _csv(table: Table) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

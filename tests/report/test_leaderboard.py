@@ -11,6 +11,7 @@ from molecular_specs import specify
 from stored_runs import PROBLEMS, factors, fill, filled, made, ranked, spec, specs, timed
 
 from bench.plugins import load_suite
+from bench.ranking.ranking import Length, save
 from bench.report.leaderboard.board import Board, read_boards
 from bench.report.leaderboard.page import markdown, write_page
 from bench.report.leaderboard.tables import board_tables, sentences
@@ -18,6 +19,7 @@ from bench.report.tabulation import Table
 from bench.spec.spec import Spec
 from bench.store.record import Metric
 from bench.store.store import Store
+from bench.studies.plan import PlannedRun
 from bench.task import PublishedFigures
 
 ARMS = ("baseline", "irelu", "lsuv", "worse")
@@ -142,14 +144,14 @@ def test_tuned_arms_meet_the_tuned_baseline(store: Store) -> None:
     arms = table(board, "arms")
     rows = {(row[0], row[-2]): row for row in arms.rows}
     assert rows.keys() == {
-        ("irelu", "tuned"),
+        ("irelu (tuned)", "tuned"),
         ("irelu", "one rate"),
         ("lsuv", "one rate"),
         ("worse", "one rate"),
     }
     # It only wanted another rate than the baseline.
     assert rows["irelu", "one rate"][1:3] == ["better", pytest.approx(0.5, rel=0.05)]
-    assert rows["irelu", "tuned"][2] == pytest.approx(1.0, rel=0.05)
+    assert rows["irelu (tuned)", "tuned"][2] == pytest.approx(1.0, rel=0.05)
     assert board.left_out["tuning trials"] == 24
     assert board.left_out["runs of another length"] == 30
 
@@ -158,7 +160,7 @@ def test_an_arm_whose_runs_are_all_tuned_stands_once(tmp_path: Path) -> None:
     store = filled(tmp_path / "s", [], ERRORS)
     ranked(store, {"baseline": 1e-3, "irelu": 1e-3, "lsuv": 3e-3}, ERRORS)
     arms = table(board_of(store), "arms")
-    assert column(arms, "arm") == ["irelu", "lsuv"]
+    assert column(arms, "arm") == ["irelu (tuned)", "lsuv (tuned)"]
     assert column(arms, "tuning") == ["tuned", "tuned, 3 at an edge"]
     assert column(arms, "rate") == ["0.001", "0.003"]
     settings = column(table(board_of(store), "problems"), "setting")
@@ -173,6 +175,25 @@ def test_a_second_ranking_joins_only_with_the_same_tuned_baseline(tmp_path: Path
     board = board_of(store)
     tuned = [name for name, entry in board.entries.items() if entry.tuned is not None]
     assert tuned == ["baseline (tuned)", "irelu (tuned)", "lsuv (tuned)"]
+
+
+def test_an_arm_that_is_the_baseline_is_said_to_be(tmp_path: Path) -> None:
+    store = filled(tmp_path / "s", [], ERRORS)
+    ranking = ranked(store, {"baseline": 1e-3, "irelu": 1e-3, "lsuv": 1e-3}, ERRORS)
+    runs = [
+        PlannedRun(
+            msgspec.structs.replace(
+                run.spec, axes={"activation": run.spec.arm.replace("lsuv", "baseline")}
+            ),
+            "",
+        )
+        for run in ranking.runs_of(1.0)
+    ]
+    save(msgspec.structs.replace(ranking, lengths=[Length(1.0, runs), *ranking.lengths[1:]]), store)
+    board = board_of(store)
+    # What the arm was before is in the store as well.
+    assert column(table(board, "arms"), "arm") == ["irelu (tuned)", "lsuv"]
+    assert sentences(board)[0] == "The same run as the baseline, so not in the table: lsuv (tuned)."
 
 
 def test_step_times_compare_on_one_machine_alone(tmp_path: Path) -> None:

@@ -61,8 +61,12 @@ def conditions(pairs: Sequence[Pair]) -> list[Condition]:
 
 def _of_pair(pair: Pair) -> Iterable[tuple[tuple[str, str], tuple[str, str]]]:
     if pair.a.spec_hash != pair.b.spec_hash:
-        for kind, of in (("spec", _spec), ("definition", _definitions)):
-            yield from _differing(kind, of(pair.a.spec), of(pair.b.spec))
+        a, b = pair.a.spec, pair.b.spec
+        yield from _differing("spec", _spec(a), _spec(b))
+        # What one of them does not use is a difference of their specs.
+        of_a, of_b = _definitions(a), _definitions(b)
+        both = {name: version for name, version in of_b.items() if name in of_a}
+        yield from _differing("definition", {name: of_a[name] for name in both}, both)
     yield from _differing("versions", _versions(pair.a), _versions(pair.b))
     yield from _differing("machine", _machine(pair.a), _machine(pair.b))
 

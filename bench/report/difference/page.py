@@ -10,7 +10,7 @@ from bench.report.difference.results import Difference
 from bench.report.difference.tables import SUMMARIES, difference_tables, lines, notes
 from bench.report.sheet import Section, write_sheet
 from bench.report.tables import print_table, render_console
-from bench.report.tabulation import render
+from bench.report.tabulation import escaped, render
 
 #: Of text: longer lines are hard to read, however wide the terminal is.
 _WIDEST = 100
@@ -55,11 +55,12 @@ def text_of(found: Difference, kind: str, table: str | None) -> str:
         The text; empty if the table has no rows.
     """
     tables = difference_tables(found, SUMMARIES if table is None else [table])
-    body = render(list(tables.values()), kind) if tables else ""
     if kind != "md" or table is not None:
-        return body
-    said = "\n".join(f"* {text}" for text in [*lines(found), *notes(found)])
-    return f"## {sides_line(found)}\n\n{said}\n\n{body}"
+        return render(list(tables.values()), kind) if tables else ""
+    first = [one] if (one := tables.pop("conditions", None)) else []
+    said = "\n".join(f"* {escaped(text)}" for text in [*lines(found), *notes(found)])
+    parts = [f"## {sides_line(found)}", render(first, kind), said, render([*tables.values()], kind)]
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
 def write_page(found: Sequence[Difference], path: Path) -> Path:
@@ -73,6 +74,9 @@ def write_page(found: Sequence[Difference], path: Path) -> Path:
         tables = difference_tables(one, SUMMARIES)
         first = [table] if (table := tables.pop("conditions", None)) else []
         title = f"{one.suite} · budget {one.budget}"
-        sections.append(Section(title, lines(one), [*first, *tables.values()], notes(one)))
+        if first:
+            sections.append(Section(f"{title}: conditions", [], first))
+            title += ": results"
+        sections.append(Section(title, lines(one), list(tables.values()), notes(one)))
     names = [f"A: {found[0].a}", f"B: {found[0].b}"]
     return write_sheet(path, "B against A", names, sections)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bench.report.answer import remarks
 from bench.report.difference.results import Difference, is_equal
@@ -74,7 +74,7 @@ def _conditions(found: Difference) -> Table:
         [one.kind, one.what, one.a, one.b, f"{one.pairs} of {pairs}"] for one in found.conditions
     ]
     return Table(
-        "conditions", "What differs beside the results", ["", "what", "A", "B", "runs"], rows
+        "conditions", "What differs beside the results", ["kind", "what", "A", "B", "runs"], rows
     )
 
 
@@ -159,7 +159,7 @@ def _verdicts(found: Difference) -> Table:
                 main_ratio(other),
                 *interval(other),
                 "yes" if one.outcome != other.outcome else "no",
-                "; ".join(dict.fromkeys((*remarks(a, one), *remarks(b, other)))),
+                "; ".join(_of_sides(remarks(a, one), remarks(b, other))),
             ]
         )
     return Table(
@@ -181,6 +181,17 @@ def _verdicts(found: Difference) -> Table:
         rows,
         "Of the runs that both have. On either side the arms are one family.",
     )
+
+
+def _of_sides(a: Sequence[str], b: Sequence[str]) -> list[str]:
+    """What is said of both sides, then what is said of one."""
+    only = [
+        f"{side}: {text}"
+        for side, own, other in (("A", a, b), ("B", b, a))
+        for text in own
+        if text not in other
+    ]
+    return [*(text for text in a if text in b), *only]
 
 
 def _problems(found: Difference) -> Table:

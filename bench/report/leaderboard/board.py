@@ -80,21 +80,26 @@ class Board:
     left_out: Mapping[str, int]
 
     @cached_property
-    def comparisons(self) -> list[Comparison]:
-        """Every entry with the baseline, by verdict and then by its ratio.
+    def every(self) -> list[Comparison]:
+        """Every entry with the baseline, by verdict and then by its ratio; without pairs last.
 
         All are one family; see `bench.statistics.undeclared`.
         """
         others = [entry for entry in self.entries.values() if entry.arm != BASELINE]
         found = compared(self.results, [(entry.name, entry.reference) for entry in others])
-        return sorted((c for c in found if c.effect.pairs), key=_place)
+        return sorted(found, key=_place)
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """Those of `every` that have a pair."""
+        return [comparison for comparison in self.every if comparison.effect.pairs]
 
 
 def _place(comparison: Comparison) -> tuple[int, bool, float, str]:
     """Verdict, then ratio; where there is none (all diverge) after those that have one."""
     estimate = comparison.effect.estimate
     without = estimate != estimate
-    rank = RANKS.index(comparison.outcome)
+    rank = RANKS.index(comparison.outcome) if comparison.effect.pairs else len(RANKS)
     return rank, without, 0.0 if without else estimate, comparison.variant
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.report.leaderboard.board import Board
 from bench.report.leaderboard.tables import board_tables, sentences
 from bench.report.sheet import Section, write_sheet
-from bench.report.tabulation import render
+from bench.report.tabulation import escaped, render
 
 #: Where there is nothing to compare.
 EMPTY = "No arm has a run with the seed of a baseline's under these conditions."
@@ -23,7 +23,7 @@ def markdown(boards: Sequence[Board]) -> str:
             parts.append(f"{EMPTY}\n")
         parts += [render([table], "md") for table in board_tables(board)]
         if notes := sentences(board):
-            parts.append("\n".join(f"* {_escaped(note)}" for note in notes) + "\n")
+            parts.append("\n".join(f"* {escaped(note)}" for note in notes) + "\n")
     return "\n".join(parts)
 
 
@@ -44,8 +44,3 @@ def write_page(boards: Sequence[Board], path: Path) -> Path:
     ]
     lines = ["Every arm against the baseline, like runs with like; what was left out is said."]
     return write_sheet(path, "Leaderboard", lines, sections)
-
-
-def _escaped(text: str) -> str:
-    """Without what would be markup: names come from outside."""
-    return text.replace("\\", "\\\\").replace("<", "&lt;").replace("|", "\\|")

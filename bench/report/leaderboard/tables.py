@@ -61,13 +61,13 @@ def board_tables(board: Board) -> list[Table]:
 def sentences(board: Board) -> list[str]:
     """What a reader must know beside the tables: what was left out, and mixed machines or code."""
     said = []
-    without = [
-        entry.name
-        for entry in board.entries.values()
-        if entry.arm != BASELINE and entry.name not in {c.variant for c in board.comparisons}
-    ]
-    if without:
-        said.append(f"No baseline with an equal seed, so not in the table: {', '.join(without)}.")
+    without = [comparison for comparison in board.every if not comparison.effect.pairs]
+    for why, names in (
+        ("The same run as the baseline", [one.variant for one in without if one.noops]),
+        ("No baseline with an equal seed", [one.variant for one in without if not one.noops]),
+    ):
+        if names:
+            said.append(f"{why}, so not in the table: {', '.join(names)}.")
     if board.left_out:
         said.append(f"Left out: {said_left_out(board.left_out)}.")
     used = {spec.hash for spec in board.results.plan.specs}
@@ -87,7 +87,7 @@ def _row(board: Board, comparison: Comparison) -> list[Cell]:
     lost = sum(ours for ours, _ in comparison.lost.values())
     edge = f", {entry.at_edge} at an edge" if entry.at_edge else ""
     return [
-        entry.arm,
+        entry.name,
         comparison.outcome,
         main_ratio(comparison),
         *interval(comparison),
@@ -159,7 +159,7 @@ def _problems(board: Board) -> Table:
                         len(results.of(case, name)),
                     ]
                 )
-    header = ["problem", "model", "", "arm", "metric", "median", "unit", "setting", "tuning"]
+    header = ["problem", "model", "what", "arm", "metric", "median", "unit", "setting", "tuning"]
     return Table(
         "problems",
         "The best arm of each problem",
