@@ -11,8 +11,8 @@ from bench.report.figures import intervals, style
 from bench.report.figures.style import Canvas, render, text_width, wrap
 from bench.text.formatting import ratio_text, times_text
 
-_WIDEST_NAME, _WIDEST_TEXT = 190.0, 130.0
-_ERRORS, _TIMES, _COUNT = 200.0, 120.0, 46.0
+_WIDEST_NAME, _WIDEST_TEXT = 180.0, 130.0
+_ERRORS, _TIMES, _COUNT = 190.0, 110.0, 44.0
 _MARK, _GAP = 18.0, 12.0
 _TOP, _BOTTOM, _PADDING = 46.0, 44.0, 12.0
 #: The columns of counts, as `RankRow` names them.
