@@ -56,10 +56,11 @@ def ranks(log_errors: Sequence[np.ndarray]) -> list[Rank]:
     *Interval.* All pairs of arms are compared by the tests that make claims (`claims.p_value`, with
     Holm's adjustment for the number of pairs, at the level `ALPHA`). An arm is significantly better
     than another if the test finds so and it also stands before it: so the rank is within its
-    interval. The chance that any true rank is outside its interval is at most `ALPHA`, that of a
-    wrong claim among all pairs: D. Al Mohamad, J. Goeman and E. van Zwet, "Simultaneous confidence
-    intervals for ranks", Biometrics 78 (2022). If a pair has fewer seeds than a family of
-    comparisons may claim with, every interval is all ranks.
+    interval. The chance that any true rank is outside its interval is at most that of a wrong claim
+    among all pairs: D. Al Mohamad, J. Goeman and E. van Zwet, "Simultaneous confidence intervals
+    for ranks", Biometrics 78 (2022); simulated in ``docs/science/statistics.md``. Arms that do not
+    share all cases are not compared. If a pair has fewer seeds than a family of comparisons may
+    claim with, every interval is all ranks.
 
     A case on which a side diverges is no part of the errors that are tested. If that side diverges
     on some seeds and not on all, it may be by chance, and the errors on the other cases say nothing
@@ -81,6 +82,7 @@ def ranks(log_errors: Sequence[np.ndarray]) -> list[Rank]:
     """
     cases = [np.asarray(values, dtype=float) for values in log_errors]
     count = _arms(cases)
+    cases = [values for values in cases if not np.isnan(values).all()]
     compared = {
         (one, other): _effect(cases, one, other) for one, other in combinations(range(count), 2)
     }
@@ -99,7 +101,7 @@ def ranks(log_errors: Sequence[np.ndarray]) -> list[Rank]:
         )
         for arm, estimate in enumerate(estimates)
     ]
-    better = _better(compared, keys)
+    better = _better(compared, keys, len(cases))
     return [
         Rank(
             1 + [other < key for other in keys].count(True),
@@ -147,11 +149,13 @@ def _estimate(compared: dict[tuple[int, int], Effect], arm: int, pivot: int) -> 
 
 
 def _better(
-    compared: dict[tuple[int, int], Effect], keys: Sequence[tuple[bool, int, bool, float]]
+    compared: dict[tuple[int, int], Effect],
+    keys: Sequence[tuple[bool, int, bool, float]],
+    cases: int,
 ) -> np.ndarray:
     """(arms, arms) of whether the first is significantly better than the second."""
     better = np.zeros((len(keys), len(keys)), dtype=bool)
-    family = {pair: found for pair, found in compared.items() if found.pairs}
+    family = {pair: found for pair, found in compared.items() if found.problems == cases}
     if not all_may_claim(list(family.values())):
         return better
     adjusted = holm([_p(found) for found in family.values()])

@@ -45,6 +45,11 @@ class Time(NamedTuple):
         """Whether the target is reached at a length that was tried."""
         return math.isfinite(self.high)
 
+    @property
+    def cost(self) -> float:
+        """What a performance profile is made of: the upper bound, nan where nothing is known."""
+        return math.nan if self.kind == "unknown" else self.high
+
 
 #: Of a seed without a run.
 UNKNOWN = Time(0.0, math.inf)

@@ -8,8 +8,9 @@ import claim_simulation as simulation
 import numpy as np
 import pytest
 from claim_simulation import Design
+from scipy import stats
 
-from bench.statistics.claims import ALPHA, Claim, claims, holm
+from bench.statistics.claims import ALPHA, Claim, claims, divergence_p, holm
 from bench.statistics.effects import effect
 
 INF = math.inf
@@ -121,6 +122,14 @@ def test_how_often_runs_diverge_is_tested() -> None:
     assert np.mean(wrong) <= 0.03
     often = claim(*[np.array([INF, INF, INF, 0.01, -0.01])] * 5)
     assert (often.verdict, set(often.outcomes)) == ("worse", {"diverges"})
+
+
+def test_how_often_runs_diverge_is_tested_by_the_binomial_test() -> None:
+    for arm, reference in [(0, 1), (3, 0), (2, 5), (7, 7), (1, 12)]:
+        found = effect([np.array([INF] * arm + [-INF] * reference + [0.1, 0.2])])
+        exact = stats.binomtest(arm, arm + reference).pvalue
+        assert divergence_p(found) == pytest.approx(exact)
+    assert divergence_p(effect([FIVE])) == 1
 
 
 def test_divergence_and_errors_may_point_to_different_sides() -> None:

@@ -116,6 +116,14 @@ def test_an_arm_without_a_result_is_last_and_blurs_no_other_comparison() -> None
     assert ranks([]) == []
 
 
+def test_an_arm_that_lacks_a_case_is_surely_neither_better_nor_worse() -> None:
+    cases = [case(0, 1, -1, rng_seed=k) for k in range(4)]
+    cases[3][2] = NAN
+    assert places(ranks(cases)) == [(2, 1, 2), (3, 2, 3), (1, 1, 3)]
+    # A case that no arm has is none.
+    assert places(ranks([*cases[:3], np.full((3, 5), NAN)])) == [(2, 2, 2), (3, 3, 3), (1, 1, 1)]
+
+
 def test_a_missing_run_takes_its_pair_out() -> None:
     values = case(0, 1, seeds=6, spread=0.0)
     values[1, 0] = NAN

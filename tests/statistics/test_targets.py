@@ -65,6 +65,11 @@ def test_what_is_not_seen_is_censored() -> None:
     assert [one.reached for one in kinds] == [True, False, True, True, False]
 
 
+def test_the_cost_of_what_is_censored_is_its_upper_bound() -> None:
+    assert [one.cost for one in (Time(0, 0.25), Time(2, INF), exact(1.0))] == [0.25, INF, 1]
+    assert math.isnan(UNKNOWN.cost)
+
+
 def test_lengths_without_a_run_are_skipped() -> None:
     assert time(4, NAN, 0.25, 0.1) == pytest.approx((0.5, 0.5))
     assert time(NAN, NAN, 0.25, 0.1) == Time(0, 1)
