@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
+from sample_study import constant, plan, records
 
 from bench.report.figures.curves import Series
 from bench.report.figures.lengths import LengthPanel, lengths
@@ -20,6 +22,7 @@ from bench.report.results import Results
 from bench.report.run_table import environments, run_table
 from bench.report.study_tables import SUMMARIES, study_tables
 from bench.report.tabulation import Table
+from bench.store.record import Timing
 
 NAN, INF = math.nan, math.inf
 VERDICTS = ("better", "worse", "equivalent", "mixed", "undecided", "no claim")
@@ -29,7 +32,7 @@ TARGETS = [(0.1 * factor, f"×{factor:g}") for factor in (0.5, 1.0, 2.0, 5.0)]
 
 
 def rank_rows(arms: Sequence[str], seed: int = 0) -> list[RankRow]:
-    """The first arm is the reference; one in five diverges, one in four misses the target."""
+    """The first arm is the reference; some diverge, some never get to the target."""
     rng = np.random.default_rng(seed)
     rows = [RankRow(arms[0], "reference", 3, 2, 5, 1, NAN, NAN, 1)]
     for k, arm in enumerate(arms[1:]):
@@ -38,11 +41,16 @@ def rank_rows(arms: Sequence[str], seed: int = 0) -> list[RankRow]:
         row = RankRow(arm, VERDICTS[k % len(VERDICTS)], k + 1, max(1, k - 1), k + 3, ratio,
                       0.7 * ratio, 1.4 * ratio, time, bound, k % 7, k % 3, k % 2)  # fmt: skip
         if k % 5 == 4:
-            row = RankRow(
-                arm, "worse", NAN, NAN, NAN, INF, NAN, NAN, NAN, "", 0, 0, 3, "9 of 9 diverged"
-            )
+            row = lost_row(arm)
         rows.append(row)
     return rows
+
+
+def lost_row(arm: str) -> RankRow:
+    """An arm that diverged everywhere."""
+    return RankRow(
+        arm, "worse", NAN, NAN, NAN, INF, NAN, NAN, NAN, diverged=3, lost="9 of 9 diverged"
+    )
 
 
 def profile(arm: str, seed: int = 0, problems: int = 12) -> Profile:
@@ -102,7 +110,7 @@ def ranking_values(results: Results) -> dict[str, Any]:
         "title": "sample · pinn",
         "kind": "Ranking sample · suite pinn",
         "question": "Where does it rank?",
-        "headline": "Better on 3 problems, undecided on 1.",
+        "headline": ["Better on 3 problems, undecided on 1."],
         "names": results.plan.names,
         "first": Picture("Ranking", ranks(rows, "L2RE", "ranks"), "Best first."),
         "ranked": Table("ranks", "Ranking", ["arm", "verdict", "rank", "ratio"],
@@ -114,12 +122,14 @@ def ranking_values(results: Results) -> dict[str, Any]:
         "tuning": [Picture(f"Tuning: {title}", tuning(tuning_panels(title, arms), palette, 2,
                                                       f"tuning-{k}"), "Two seeds.")
                    for k, title in enumerate(titles)],
-        "curves": [*curve_pictures(results, palette), pareto],
+        "curves": list(curve_pictures(results, palette)),
+        "pareto": pareto,
         "heat_map": heat_map,
         "predictions": [],
         "tables": {name: table for name, table in tables.items() if name in ("errors", "values")},
         "runs": run_table(results),
         "command": results.plan.command,
+        "again": "python -m bench.suite report --ranking sample",
         "method": ["Equal tuning."],
         "environments": environments(results),
     }  # fmt: skip
@@ -134,3 +144,33 @@ def _suite() -> Any:
     from bench.plugins import load_suite
 
     return load_suite("pinn")
+
+
+def large_results(arms: int, problems: int, seeds: int) -> Results:
+    """Of runs whose names, commands and histories are as long as real ones."""
+    names = ["baseline", *(f"activation=mine.own:Snake{k}+featurewise" for k in range(arms - 1))]
+    made = plan(names, [f"problem-number-{k}" for k in range(problems)], range(seeds))
+    command = "python -m bench.suite pinn --problem compressible-flow-1d --model fnn:40x6 --arm {}"
+    command += " --seed {} --budget short --protocol standard --learning-rate 0.0003 --device cpu"
+    runs = [
+        msgspec.structs.replace(run, command=command.format(run.spec.arm, run.spec.seed))
+        for run in made.runs
+    ]
+    made = msgspec.structs.replace(made, runs=runs)
+    levels: dict[str, float | str | None] = {arm: 0.1 * 1.3**-k for k, arm in enumerate(names)}
+    rng = np.random.default_rng(0)
+    there = {}
+    for name, record in records(made, constant(levels, 0.3)).items():
+        error = record.metrics["L2RE"].final
+        assert error is not None
+        falling = np.geomspace(1.0, error, 101) * np.exp(rng.normal(scale=0.2, size=101))
+        steps = [150.0 * k for k in range(101)]
+        seconds = (np.arange(101) * 0.1371 * np.exp(rng.normal(scale=0.02))).tolist()
+        there[name] = msgspec.structs.replace(
+            record,
+            history={"step": steps, "seconds": seconds, "L2RE": falling.tolist()},
+            losses={"step": steps, "loss": (0.1 * falling).tolist()},
+            timing=Timing(*rng.lognormal(size=6).tolist(), 7),
+            peak_memory_mb=float(rng.lognormal(6)),
+        )
+    return Results(made, there)

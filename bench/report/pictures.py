@@ -236,9 +236,18 @@ def pareto_picture(results: Results, palette: Palette) -> Picture | None:
     )
 
 
-def prediction_pictures(results: Results, store: Store, palette: Palette) -> Iterator[Picture]:
-    """Predictions of trained networks against the reference, for the first seed that all have."""
-    for k, case in enumerate(results.cases[:MOST_CASES]):
+def prediction_pictures(
+    results: Results, store: Store, palette: Palette, most: int = MOST_CASES
+) -> Iterator[Picture]:
+    """Predictions of trained networks against the reference, for the first seed that all have.
+
+    Args:
+        results: The results.
+        store: The store that has the networks' weights.
+        palette: Gives each arm its look.
+        most: Cases at most, the first ones.
+    """
+    for k, case in enumerate(results.cases[:most]):
         arms = [arm for arm in results.variants if not results.twin(case, arm)]
         done = {
             arm: {s: r for s, r in results.of(case, arm).items() if r.status == "done"}

@@ -13,14 +13,19 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
+from sample_ranking_figures import length_panel, lost_row, profile, tuning_panels
 
 from bench.report.figures.curves import Panel, Series, curves
 from bench.report.figures.effects import EffectRow, effects
 from bench.report.figures.fields import fields
 from bench.report.figures.heat_map import heat_map
+from bench.report.figures.lengths import LengthPanel, lengths
 from bench.report.figures.pareto import Point, pareto
 from bench.report.figures.parity import parity
+from bench.report.figures.profiles import Profile, profiles
+from bench.report.figures.ranks import RankRow, ranks
 from bench.report.figures.style import INK, MUTED, Palette, drawing, render, wrap
+from bench.report.figures.tuning import Tried, TuningPanel, tuning
 
 _ARMS = ("baseline", "irelu", "irelu+lsuv", "denorm+rescale", "act=my$m:A_b^c$")
 _HOSTILE = ("<script>", "a&b", "$x_1$", "_hidden", "\\frac")
@@ -103,7 +108,50 @@ def _parity(arms: Sequence[str], slug: str) -> str:
     return parity("energy", "eV", pairs, Palette(arms), slug)
 
 
-_FIGURES = (_effects, _heat_map, _curves, _pareto, _fields, _parity)
+def _ranks(arms: Sequence[str], slug: str) -> str:
+    rows = [
+        RankRow(arms[0], "reference", 2, 1, 3, 1, _NAN, _NAN, 1),
+        RankRow(arms[1], "better", 1, 1, 2, 0.5, 0.4, 0.6, 0.3, better=3),
+        lost_row(arms[2]),
+        RankRow(arms[3], "mixed", 3, 2, 4, 1e6, 0, 1e9, 4.0, "more", 2, 1),
+        RankRow(arms[4], "no claim", _NAN, _NAN, _NAN, _NAN, _NAN, _NAN, 0.2, "less"),
+    ]
+    return ranks(rows, "L2RE", slug)
+
+
+def _profiles(arms: Sequence[str], slug: str) -> str:
+    found = [profile(arm, k) for k, arm in enumerate(arms)]
+    nothing = Profile(arms[0], np.array([1.0, _INF]), np.zeros(2), np.zeros(2), np.zeros(2))
+    return profiles([("a", found), ("b", [nothing]), ("c", [])], Palette(arms), 3, slug)
+
+
+def _tuning(arms: Sequence[str], slug: str) -> str:
+    lost = TuningPanel(
+        "all diverged", "rate", "L2RE", [(arm, [Tried(1e-3, [_INF, _NAN], True)]) for arm in arms]
+    )
+    empty = TuningPanel("none", "rate", "L2RE", [(arms[0], []), (arms[1], [Tried(1e-3, [])])])
+    return tuning([*tuning_panels("p", arms), lost, empty], Palette(arms), 2, slug)
+
+
+def _lengths(arms: Sequence[str], slug: str) -> str:
+    x = np.array([1.0, 2, 4, 8])
+    lost = [Series(arm, x, x * _NAN, x * _INF, x * _INF) for arm in arms]
+    panels = [length_panel("p", arms), LengthPanel("q", "L2RE", lost, [(0.1, "×1")])]
+    return lengths([*panels, LengthPanel("r", "L2RE", [])], Palette(arms), 2, slug)
+
+
+_FIGURES = (
+    _effects,
+    _heat_map,
+    _curves,
+    _pareto,
+    _fields,
+    _parity,
+    _ranks,
+    _profiles,
+    _tuning,
+    _lengths,
+)
 _each = pytest.mark.parametrize("draw", _FIGURES)
 
 
@@ -203,7 +251,7 @@ def test_size_of_curves() -> None:
         for arm, values in zip(arms, walk, strict=True)
     ]
     panels = [Panel(f"p{k}", "steps", "L2RE", series) for k in range(10)]
-    assert len(curves(panels, Palette(arms), 3, "s")) < 250_000
+    assert len(curves(panels, Palette(arms), 3, "s")) < 200_000
 
 
 def test_size_of_fields() -> None:
@@ -278,7 +326,9 @@ def test_parity_says_what_is_outside() -> None:
     assert any(re.search(r"% outside", text) for text in _texts(_drawn(_parity)))
 
 
-@pytest.mark.parametrize("draw", [effects, heat_map, curves, pareto, parity])
+@pytest.mark.parametrize(
+    "draw", [effects, heat_map, curves, pareto, parity, ranks, profiles, tuning, lengths]
+)
 def test_nothing_to_draw(draw: Callable[..., str]) -> None:
     arguments = {
         effects: ([], "L2RE", "s"),
@@ -286,6 +336,10 @@ def test_nothing_to_draw(draw: Callable[..., str]) -> None:
         curves: ([], Palette([]), 2, "s"),
         pareto: ([], "L2RE", Palette([]), 2, "s"),
         parity: ("energy", "eV", [], Palette([]), "s"),
+        ranks: ([], "L2RE", "s"),
+        profiles: ([], Palette([]), 2, "s"),
+        tuning: ([], Palette([]), 2, "s"),
+        lengths: ([], Palette([]), 2, "s"),
     }
     root = ElementTree.fromstring(draw(*arguments[draw]))
     assert root.tag.endswith("svg")
@@ -314,6 +368,15 @@ def test_values_beyond_any_axis(value: float) -> None:
         pareto([("p", [Point("a", value, value, value, 1.0)])], "L2RE", palette, 1, "s"),
         fields("u", values, [("a", values)], ("x", "y"), (0, 1, 0, 1), "", "s"),
         parity("energy", "", [("a", row, row)], palette, "s"),
+        ranks([RankRow("a", "better", 1, 1, 1, value, value, value, value, "more")], "L2RE", "s"),
+        profiles([("p", [Profile("a", row, row, row, row)])], palette, 1, "s"),
+        tuning(
+            [TuningPanel("p", "lr", "L2RE", [("a", [Tried(value, [value, 1.0], True)])])],
+            palette,
+            1,
+            "s",
+        ),
+        lengths([LengthPanel("p", "L2RE", [series], [(value, "×1")])], palette, 1, "s"),
     ):
         ElementTree.fromstring(svg)
         assert len(svg) < 20_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,8 +11,9 @@ from bench.report.figures import intervals, style
 from bench.report.figures.style import Canvas, render, text_width, wrap
 from bench.text.formatting import ratio_text, times_text
 
-_WIDEST_NAME, _WIDEST_TEXT = 190.0, 130.0
-_ERRORS, _TIMES, _COUNT = 200.0, 120.0, 46.0
+#: Of a column of text, in px.
+_LEAST, _WIDEST_TEXT = 40.0, 130.0
+_ERRORS, _TIMES, _COUNT = 190.0, 110.0, 44.0
 _MARK, _GAP = 18.0, 12.0
 _TOP, _BOTTOM, _PADDING = 46.0, 44.0, 12.0
 #: The columns of counts, as `RankRow` names them.
@@ -69,13 +70,13 @@ def ranks(
         slug: The beginning of every id in the figure.
         time_name: What the ratios of times are of.
     """
-    names = [wrap(row.label, _WIDEST_NAME) for row in rows]
     errors = [wrap(_error_text(row), _WIDEST_TEXT) for row in rows]
+    columns = _Columns.of(rows, errors)
+    names = [wrap(row.label, columns.room) for row in rows]
     heights = [
         _PADDING + style.LINE * max(len(a), len(b)) for a, b in zip(names, errors, strict=True)
     ]
     height = max(sum(heights), 1.0)
-    columns = _Columns.of(rows, names, errors)
     canvas = Canvas(columns.width, _TOP + height + _BOTTOM)
     error_axes = canvas.axes(columns.errors, _TOP, _ERRORS, height)
     ends = [end for row in rows for end in (row.low, row.high)]
@@ -103,7 +104,10 @@ def ranks(
 
 @dataclass(frozen=True)
 class _Columns:
-    """Left edges of the columns, in px; `rank` is the middle of its own."""
+    """Left edges of the columns, in px.
+
+    `rank` is the middle of its own; `room` is the width that names have.
+    """
 
     name: float
     rank: float
@@ -113,27 +117,38 @@ class _Columns:
     time_text: float
     counts: float
     width: float
+    room: float
 
     @classmethod
-    def of(
-        cls,
-        rows: Sequence[RankRow],
-        names: Sequence[Sequence[str]],
-        errors: Sequence[Sequence[str]],
-    ) -> _Columns:
-        def widest(texts: Sequence[str], least: float) -> float:
-            return max([least, *map(text_width, texts)])
+    def of(cls, rows: Sequence[RankRow], errors: Sequence[Sequence[str]]) -> _Columns:
+        """Names get what room there is, in a figure that is no wider than all."""
 
-        name = _MARK + widest([row.verdict for row in rows], 60) + _GAP
-        rank = name + widest([line for lines in names for line in lines], 40) + _GAP
-        rank_width = widest([_rank_text(row) for row in rows], 40)
-        first = rank + rank_width + _GAP
-        error_text = first + _ERRORS + _GAP
-        times = error_text + widest([line for lines in errors for line in lines], 40) + _GAP
-        time_text = times + _TIMES + _GAP
-        counts = time_text + widest([_time_text(row) for row in rows], 40) + _GAP
-        width = counts + len(_COUNTED) * _COUNT + _GAP
-        return cls(name, rank + rank_width / 2, first, error_text, times, time_text, counts, width)
+        def widest(texts: Iterable[str]) -> float:
+            return _GAP + max([_LEAST, *map(text_width, texts)])
+
+        verdicts = _MARK + widest(row.verdict for row in rows)
+        names = widest(row.label for row in rows)
+        ranks = widest(_rank_text(row) for row in rows)
+        error_texts = widest(line for lines in errors for line in lines)
+        time_texts = widest(_time_text(row) for row in rows)
+        others = verdicts + ranks + error_texts + time_texts
+        others += _ERRORS + _TIMES + 2 * _GAP + len(_COUNTED) * _COUNT
+        names = max(min(names, style.WIDEST - others), _LEAST)
+        errors_at = verdicts + names + ranks
+        error_text = errors_at + _ERRORS + _GAP
+        times_at = error_text + error_texts
+        time_text = times_at + _TIMES + _GAP
+        return cls(
+            name=verdicts,
+            rank=verdicts + names + (ranks - _GAP) / 2,
+            errors=errors_at,
+            error_text=error_text,
+            times=times_at,
+            time_text=time_text,
+            counts=time_text + time_texts,
+            width=others + names,
+            room=names - _GAP,
+        )
 
 
 def _heads(canvas: Canvas, columns: _Columns, metric: str, time_name: str) -> None:

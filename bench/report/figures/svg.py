@@ -145,7 +145,7 @@ def _share_clip(element: ElementTree.Element) -> None:
     """What an arm is drawn with is clipped once, as a whole."""
     children = [child for child in element if child.tag != "defs"]
     clips = {child.get("clip-path") for child in children}
-    if "data-arm" not in element.attrib or len(clips) > 1:
+    if "data-arm" not in element.attrib or len(clips) != 1:
         return
     if clip := clips.pop():
         element.set("clip-path", clip)

@@ -17,6 +17,7 @@ from matplotlib.transforms import IdentityTransform, ScaledTranslation
 from bench.report.figures import style
 from bench.report.figures.curves import Panel, Series, draw
 from bench.report.figures.panels import Panels
+from bench.report.figures.scale import tame
 from bench.report.figures.style import Look, Palette, render
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 14.0, 34.0, 44.0
@@ -74,15 +75,16 @@ def tuning(panels: Sequence[TuningPanel], palette: Palette, columns: int, slug: 
     readable = []
     for k, panel in enumerate(panels):
         axes, _, _ = placed.axes(k)
-        settings = sorted({t.value for _, tried in panel.arms for t in tried if t.value > 0})
+        values = tame(np.array([one.value for _, tried in panel.arms for one in tried]))
+        settings = np.unique(values[np.isfinite(values)]).tolist()
         series = [_series(label, tried) for label, tried in panel.arms]
         curves = Panel(
             panel.title,
             panel.x_label,
             panel.y_label,
             series,
-            x_log=bool(settings),
-            # Rates a factor of three apart are told by one digit.
+            x_log=bool(settings) and settings[0] > 0,
+            # A tick at each setting, where there is room.
             x_ticks=settings if len(settings) <= 6 else (),
             # The seeds are points.
             bands=False,
@@ -133,6 +135,8 @@ def _seeds(axes: Axes, label: str, tried: Sequence[Tried], palette: Palette, shi
                 **how,
             )
 
+    left, right = axes.get_xlim()
+    tried = [one for one in tried if left <= one.value <= right]
     seeds = [(one.value, score) for one in tried for score in _numbers(one)]
     _dots(axes, [(x, score) for x, score in seeds if bottom <= score <= top], look)
     diverged = {x for x, score in seeds if score == math.inf}
