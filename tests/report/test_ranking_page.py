@@ -39,7 +39,7 @@ def text(found: Results) -> str:
 
 
 def test_sections_stand_in_the_order_of_the_answer(text: str) -> None:
-    order = ["limits", "profiles", "lengths", "tuning", "curves", "problems"]
+    order = ["limits", "profiles", "lengths", "tuning", "curves", "problems", "time"]
     order += ["values", "runs", "method"]
     assert re.findall(r'<section id="(\w+)">', text) == order
     assert re.findall(r'<a href="#(\w+)">', text) == order
