@@ -39,7 +39,7 @@ def text(found: Results) -> str:
 
 
 def test_sections_stand_in_the_order_of_the_answer(text: str) -> None:
-    order = ["limits", "profiles", "lengths", "tuning", "curves", "problems"]
+    order = ["limits", "profiles", "lengths", "tuning", "curves", "problems", "time"]
     order += ["values", "runs", "method"]
     assert re.findall(r'<section id="(\w+)">', text) == order
     assert re.findall(r'<a href="#(\w+)">', text) == order
@@ -51,7 +51,7 @@ def test_sections_stand_in_the_order_of_the_answer(text: str) -> None:
 
 def test_sections_without_anything_are_left_out(found: Results) -> None:
     values = {**ranking_values(found), "profiles": [], "tuning": [], "heat_map": None}
-    values["tables"] = {}
+    values |= {"pareto": None, "tables": {}}
     text = page("ranking.html", **{**values, "first": None, "ranked": None})
     assert re.findall(r'<section id="(\w+)">', text) == [
         "limits", "lengths", "curves", "values", "runs", "method"

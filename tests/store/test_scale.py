@@ -148,12 +148,12 @@ def test_a_part_of_a_damaged_record_is_refused_as_the_whole_is(
 def test_a_page_shows_the_runs_of_the_first_seeds_and_says_how_to_get_all(
     roots: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.report.document.MOST_CELLS", 3000)
+    monkeypatch.setattr("bench.report.run_table.MOST_CELLS", 3000)
     monkeypatch.setattr("bench.report.shortening.MOST_CELLS", 3000)
     store = Store(roots[_MANY])
     (made,) = plans(store)
     page = html(Results.read(made, store), store)
-    shown = 3000 // 14
+    shown = 3000 // 15
     assert page.count("<summary>repeat</summary>") == shown
     said = f"The first {shown} of {_MANY} rows; all of them: python -m bench.suite report --study"
     assert said in page

@@ -43,5 +43,5 @@ def print_ranking(ranking: Ranking, store: Store) -> Path:
     arms = [f"{one.name} is {one.arm}" for one in ranking.arms if one.name]
     for text in [*arms, *limits(findings)]:
         print(textwrap.fill(text, width, initial_indent="  ", subsequent_indent="    "))
-    print(f"\nreport: {page}\nmake it again: {report_command(ranking, store)}")
+    print(f"\nreport: {page}\nagain:  {report_command(ranking, store)}")
     return page
