@@ -286,9 +286,9 @@ class PINNTask:
     def evaluate(self) -> Evaluation:
         """Loss terms on the training and on held-out points, errors against the truth.
 
-        The state is selected by the sum of the held-out terms, each in the problem's own units and
-        with the weight 1, so that neither the weights of the loss nor a rescaling of the labels
-        decides. Where labels are trained on, the terms of held-out labels are among them. A
+        The state is selected by the sum of the held-out terms, each in the unit that the problem
+        declares (`Problem.weights`) whatever the protocol and the arm are, so that neither the
+        weights of the loss nor a rescaling of the labels decides. Where labels are trained on, the terms of held-out labels are among them. A
         condition at points that the problem itself gives (``PointSetBC``, as the observations of an
         inverse problem) has no others: there its term is the one of training. Of the true values of
         unknowns nothing enters.
@@ -308,7 +308,9 @@ class PINNTask:
             metrics |= self.score.errors(self.predict())
         check_owned(self.net, self.parameters.parameters)
         metrics |= unknown_metrics(self.unknowns, self.problem.unknowns)
-        return Evaluation(metrics, float(heldout.double().sum()))
+        units = [self.problem.weights.get(term.name, 1.0) for term in self.loss.terms]
+        selection = heldout.double() @ heldout.new_tensor(units[: len(heldout)]).double()
+        return Evaluation(metrics, float(selection))
 
     def zero_loss(self) -> float:
         """See `bench.task.Scaled`; of the network's own output, before units and transforms."""

@@ -141,9 +141,21 @@ def test_the_selection_is_the_sum_of_held_out_terms_of_points_and_labels(problem
     for k, output in enumerate(outputs):
         name = "heldout_Ldata" if len(outputs) == 1 else f"heldout_Ldata{output}"
         assert result.metrics[name] == pytest.approx(squares[k], rel=1e-10)
+    # Of sorption the residual is declared in another unit of time; the others have weights of 1.
+    unit = built.problem.weights.get("Lf", 1.0)
+    assert (unit != 1) == (problem == "diffusion-sorption-1d")
     kinds = [result.metrics[f"heldout_{total}"] for total in ("Lf", "LIC", "LBC")]
-    assert result.selection == pytest.approx(sum(kinds) + sum(squares), rel=1e-12)
+    expected = unit * kinds[0] + sum(kinds[1:]) + sum(squares)
+    assert result.selection == pytest.approx(expected, rel=1e-10)
     assert built.unit("selection") == "1"
+
+
+@pytest.mark.parametrize("protocol", ["paper", "standard"])
+def test_the_declared_units_select_under_every_protocol(protocol: str) -> None:
+    one = task("diffusion-sorption-1d", protocol=protocol, supervised=0.0).evaluate()
+    kinds = [one.metrics[f"heldout_{total}"] for total in ("Lf", "LIC", "LBC")]
+    expected = 250.0**2 * kinds[0] + sum(kinds[1:])
+    assert one.selection == pytest.approx(expected, rel=1e-10)
 
 
 def test_without_labels_it_is_the_sum_over_points() -> None:
@@ -155,7 +167,7 @@ def test_without_labels_it_is_the_sum_over_points() -> None:
 
 @pytest.mark.parametrize("weights", [["Lf=1"], ["LIC=7", "Ldata=100"], ["Ldata=1e-6"]])
 def test_weights_do_not_select(weights: list[str]) -> None:
-    """Neither the user's nor the protocol's, which are 62500 for the residual here."""
+    """The user's take no part; the problem's own units always do."""
     given = {"protocol": "standard", "supervised": 0.05}
     plain = task("diffusion-sorption-1d", **given)
     weighted = task("diffusion-sorption-1d", weights=weights, **given)
