@@ -69,6 +69,7 @@ def option_structs() -> dict[str, tuple[list[Any], str]]:
     from bench.cli.speed import SpeedOptions
     from bench.execution.options import ExecutionOptions
     from bench.execution.selection import Axes, Selection
+    from bench.ranking.options import RankOptions
     from bench.spec.training_options import TrainingOptions
     from bench.studies.options import StudyOptions
     from suites.molecular.options import MolecularOptions, MolecularSpeedOptions
@@ -82,6 +83,7 @@ def option_structs() -> dict[str, tuple[list[Any], str]]:
         "molecular": ([MolecularOptions], both),
         "execution": ([ExecutionOptions], python),
         "study": ([StudyOptions], python),
+        "rank": ([RankOptions], python),
         "runs": ([RunFilter], ""),
         "speed": ([SpeedOptions], ""),
         "speed-pinn": ([PINNSpeedOptions], ""),

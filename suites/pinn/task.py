@@ -288,10 +288,10 @@ class PINNTask:
 
         The state is selected by the sum of the held-out terms, each in the unit that the problem
         declares (`Problem.weights`) whatever the protocol and the arm are, so that neither the
-        weights of the loss nor a rescaling of the labels decides. Where labels are trained on, the terms of held-out labels are among them. A
-        condition at points that the problem itself gives (``PointSetBC``, as the observations of an
-        inverse problem) has no others: there its term is the one of training. Of the true values of
-        unknowns nothing enters.
+        weights of the loss nor a rescaling of the labels decides. Where labels are trained on, the
+        terms of held-out labels are among them. A condition at points that the problem itself gives
+        (``PointSetBC``, as the observations of an inverse problem) has no others: there its term is
+        the one of training. Of the true values of unknowns nothing enters.
         """
         self._keep_statistics()
         training = self.evaluation(training=False).detach()
