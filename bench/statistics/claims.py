@@ -39,9 +39,9 @@ class Claim(NamedTuple):
         verdict: ``better``: the ratio over the problems is significantly below 1, or significantly
             fewer runs diverge, and on no problem is the arm inferior (its estimate above `MARGIN`,
             significantly worse, or diverging). ``worse``: the reverse of the former, and on no
-            problem is it significantly better. ``equivalent``: the interval, and each problem's
+            problem is it significantly better or does the reference alone diverge. ``equivalent``: the interval, and each problem's
             estimate, is within `MARGIN`. ``mixed``: better on some problems or as a whole, and
-            worse, inferior or diverging on others.
+            worse, inferior or diverging on others, or the reverse.
         outcomes: What is found on each problem of the effect. ``diverges``: at least half of the
             arm's seeds do, and not of the reference's; a count and not a test, since no few seeds
             could pass one.
@@ -182,7 +182,7 @@ def _verdict(found: Effect, p: float, outcomes: Sequence[Outcome]) -> Verdict:
     if better:
         return "mixed" if inferior else "better"
     if worse:
-        return "mixed" if "better" in outcomes else "worse"
+        return "mixed" if {"better", "reference diverges"} & {*outcomes} else "worse"
     if "better" in outcomes and ("worse" in outcomes or "diverges" in outcomes):
         return "mixed"
     return "undecided"

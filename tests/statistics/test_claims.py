@@ -51,6 +51,14 @@ def test_where_the_reference_diverges_the_arm_is_better() -> None:
     assert (both.verdict, set(both.outcomes)) == ("undecided", {"undecided"})
 
 
+def test_an_arm_is_not_worse_where_the_reference_diverges() -> None:
+    """What is left when that problem drops out is not all that was compared."""
+    some = np.array([-INF, -INF, -INF, 0.5, 0.5])
+    for lost in (np.full(5, -INF), some):
+        found = claim(*[FIVE + 0.5] * 4, lost)
+        assert (found.verdict, found.outcomes[-1]) == ("mixed", "reference diverges")
+
+
 def test_better_over_problems_needs_no_inferior_problem() -> None:
     noisy = np.array([-0.6, -0.1, 0.2, 0.5, 1.0])  # estimate 0.2, undecided
     assert claim(*[FIVE - 2] * 8, noisy).verdict == "mixed"
