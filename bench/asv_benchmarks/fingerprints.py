@@ -3,7 +3,7 @@
 Errors after 100 steps (`metrics`) say whether training got worse, of a few networks, and by 1 % or
 more. These say whether the mathematics changed at all, and of what: a derivative of one activation,
 the statistics of one normalisation, one solver. `bench.tracking` calls a change in either direction
-red; see `bench.tracking.exactness`.
+red (`bench.tracking.results.Value.two_sided`).
 
 A case is a problem, a model and an arm, then options that differ; see `fingerprint`. The names of
 techniques, problems and models are spelled here, since importing this must import no suite; tests
@@ -80,7 +80,7 @@ class PINN(_Fingerprints):
             ],
             [
                 *_each("diffusion-reaction-2d", "fnn", _PINN_TECHNIQUES),
-                *_each("compressible-flow-1d", "fnn", ["baseline", *_PINN_TECHNIQUES]),
+                *_each("compressible-flow-1d", "fnn", ["baseline", *_ACTIVATIONS]),
                 *_each("advection-1d", "fnn", ["baseline", "irelu+featurewise"]),
                 *_each("diffusion-sorption-1d", "fnn", ["baseline", "irelu+featurewise"]),
                 *_each("shallow-water-2d", "fnn", ["baseline", "irelu+featurewise"]),
@@ -92,6 +92,7 @@ class PINN(_Fingerprints):
             ],
             [
                 *_each("advection-1d", "fnn", _PINN_TECHNIQUES),
+                *_each("compressible-flow-1d", "fnn", _PINN_TECHNIQUES),
                 *_each("diffusion-sorption-1d", "fnn", _PINN_TECHNIQUES),
                 *_each("shallow-water-2d", "fnn", _PINN_TECHNIQUES),
                 *_each("diffusion-reaction-2d", "fnn-bn", _PINN_TECHNIQUES),
