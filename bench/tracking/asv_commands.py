@@ -17,7 +17,6 @@ from typing import Any
 from bench.text.errors import BadInput
 from bench.tracking.configuration import Configuration
 
-
 #: Benchmarks that only look up what their ``setup_cache`` has computed: a new interpreter for each
 #: of their hundreds of values would take longer than all that they compute.
 _FORKED = "^fingerprints"
