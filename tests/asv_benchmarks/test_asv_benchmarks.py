@@ -300,7 +300,8 @@ def test_every_activation_is_measured(discovered: dict[str, dict[str, dict[str, 
 
 def words(cases: list[str]) -> set[str]:
     """Problems, models and techniques of cases, a value as the name that takes it."""
-    found = {word for case in cases for word in case.strip("'").replace("+", " ").split()}
+    found = {word for case in cases for word in case.strip("'").split()}
+    found |= {part for word in found for part in word.split("+")}
     return found | {word.partition("=")[0] for word in found}
 
 
@@ -340,7 +341,7 @@ def test_a_run_and_a_list_of_runs_end_well() -> None:
         commands.Reading().time_reading(benchmark.folder.name, "report")
     finally:
         benchmark.teardown(case)
-    with pytest.raises(RuntimeError, match="ended with 2: .*nosuch"):
+    with pytest.raises(RuntimeError, match=r"ended with 2: .*nosuch"):
         commands._command("pinn", "--arm", "nosuch")
 
 

@@ -221,7 +221,7 @@ FAULTS = [
     Fault(
         larger_irelu,
         "molecular",
-        f"{ETHANOL} irelu+featurewise scope=all",
+        f"{ETHANOL} irelu scope=all",
         ALL,
         f"{ETHANOL} silu scope=all",
     ),
