@@ -38,15 +38,11 @@ def _command(*arguments: str) -> None:
         raise RuntimeError(f"{' '.join(arguments)} ended with {code}: {said.getvalue()}")
 
 
+@functools.cache
 def _task(case: str) -> Any:
     """A task of budget ``smoke`` that has stepped and been evaluated once, kept for the process."""
     suite, problem, network = case.split(" ", 2)
-    task = built(suite, problem, network, "cpu", budget="smoke")
-    return _begun(task)
-
-
-@functools.cache
-def _begun(task: Any) -> Any:
+    task: Any = built(suite, problem, network, "cpu", budget="smoke")
     task.step()
     task.evaluate()
     return task

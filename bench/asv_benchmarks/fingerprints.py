@@ -20,8 +20,8 @@ Fingerprints = dict[str, Fingerprint | str]
 
 _INTEGRATED = ["irelu", "ielu", "igelu", "isilu", "itanh", "isoftplus"]
 _PLAIN = ["tanh", "sin", "silu", "gelu", "elu", "softplus", "ssp", "relu", "sigmoid"]
-#: From Glorot's weights an integrated activation gives a PINN next to nothing, and its faults do not
-#: show. In potentials it gives enough, and after this initialisation last digits grow too fast.
+#: From Glorot's weights an integrated activation gives a PINN next to nothing, and no fault of it
+#: shows. In potentials it gives enough, and after this initialisation last digits grow too fast.
 _PINN_ACTIVATIONS = [*(f"{name}+featurewise" for name in _INTEGRATED), *_PLAIN]
 _NORMALIZATIONS = ["denorm", "batchnorm", "layernorm", "frozenbn"]
 #: Of all training rows, which potentials do not see at once.
