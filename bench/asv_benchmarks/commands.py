@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import pkgutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,8 @@ def _command(*arguments: str) -> None:
     Raises:
         RuntimeError: It did not end with 0.
     """
-    from bench.suite import main
-
+    # As a caller from outside: the command line stands above the benchmarks.
+    main = pkgutil.resolve_name("bench.suite:main")
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         code = main(arguments)
