@@ -3,7 +3,7 @@
 A fixed threshold has to be above the noise of the noisiest case. The past of a case says how noisy
 it is itself: rustc-perf calls a change significant where it is beyond the third quartile of the
 relative changes between earlier neighbours by three interquartile ranges
-(https://github.com/rust-lang/rustc-perf/blob/master/docs/comparison-analysis.md). Neighbours are
+(https://github.com/rust-lang/rustc-perf). Neighbours are
 compared, and not all values with one, so that a wanted change counts once.
 """
 
