@@ -18,8 +18,15 @@ atexit.register(_open.close)
 
 
 @functools.cache
-def built(suite_name: str, problem: str, network: str, device: str, dtype: str = "float32") -> Task:
-    """A task of budget ``quick``, ready to train.
+def built(
+    suite_name: str,
+    problem: str,
+    network: str,
+    device: str,
+    dtype: str = "float32",
+    budget: str = "quick",
+) -> Task:
+    """A task, ready to train.
 
     A PINN's steps are not compiled: that takes longer than all that is measured, and hides the
     operators that are counted.
@@ -32,6 +39,7 @@ def built(suite_name: str, problem: str, network: str, device: str, dtype: str =
         network: Model and arm, separated by a space.
         device: ``cpu`` or ``cuda``.
         dtype: Floating-point type of the network.
+        budget: Name of the budget.
     """
     import torch
 
@@ -50,7 +58,7 @@ def built(suite_name: str, problem: str, network: str, device: str, dtype: str =
             model=model,
             arm=Arm.parse(arm),
             seed=0,
-            budget="quick",
+            budget=budget,
             device=device,
             dtype=dtype,
             training=TrainingOptions(),

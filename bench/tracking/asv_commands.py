@@ -17,6 +17,10 @@ from typing import Any
 from bench.text.errors import BadInput
 from bench.tracking.configuration import Configuration
 
+#: Benchmarks that only look up what their ``setup_cache`` has computed: a new interpreter for each
+#: of their hundreds of values would take longer than all that they compute.
+_FORKED = "^fingerprints"
+
 
 class Asv:
     """Runs asv with one configuration.
@@ -59,6 +63,8 @@ class Asv:
             regex: Regular expression for a benchmark's name with its parameters.
         """
         which = ["--bench", regex, "--skip-existing-successful"]
+        if regex.startswith(_FORKED):
+            which += ["--launch-method", "forkserver"]
         self._call(f"{commit[:8]} {regex}", "run", *which, *self._where(f"{commit}^!"))
 
     def measure_in_turn(self, commits: Sequence[str], names: Sequence[str], rounds: int) -> None:

@@ -17,6 +17,7 @@ class Verdict(StrEnum):
     """What became of a value. A failure is also a value below 0 or infinite: see `compare`."""
 
     REGRESSION = "regression"  # larger than the threshold allows
+    CHANGED = "changed"  # larger or smaller, of a value that is to stay as it is
     IMPROVEMENT = "improvement"  # smaller by the same factor
     SAME = "same"  # neither, or not for sure
     FAILED = "failed"  # fails, and did not at the base
@@ -29,7 +30,13 @@ class Verdict(StrEnum):
 
 
 #: What is worse than nothing: the worst first.
-_WORSE = (Verdict.FAILED, Verdict.VANISHED, Verdict.REGRESSION, Verdict.STILL_FAILED)
+_WORSE = (
+    Verdict.FAILED,
+    Verdict.VANISHED,
+    Verdict.REGRESSION,
+    Verdict.CHANGED,
+    Verdict.STILL_FAILED,
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,9 @@ def compare(
     it is smaller by the same factor. If asv has confidence intervals of both, as it has for times,
     they must not overlap either. From a base of 0 every increase is a regression.
 
+    A fingerprint (`Value.two_sided`) is to stay as it is: larger or smaller by more than its
+    threshold, it has changed.
+
     Times, memory, counts and errors are finite and not negative. Any other value counts as a
     failure, since nothing can be compared with it.
 
@@ -100,13 +110,20 @@ def compare(
 def worse(changes: Iterable[Change]) -> list[Change]:
     """The changes that need somebody's attention, the worst first.
 
-    New failures, then what is no longer measured, then regressions with the largest ratio first,
-    then old failures.
+    New failures, then what is no longer measured, then regressions and changes with the largest
+    ratio, in either direction, first, then old failures.
     """
     return sorted(
         (change for change in changes if change.verdict in _WORSE),
-        key=lambda change: (_WORSE.index(change.verdict), -(change.ratio or 0.0), change.name),
+        key=lambda change: (_WORSE.index(change.verdict), -_size(change.ratio), change.name),
     )
+
+
+def _size(ratio: float | None) -> float:
+    """How many times larger or smaller a value is; 0 where nobody knows."""
+    if ratio is None:
+        return 0.0
+    return math.inf if ratio == 0 else max(ratio, 1 / ratio)
 
 
 def _change(name: str, base: Value | None, new: Value | None, threshold: float) -> Change:
@@ -121,6 +138,8 @@ def _change(name: str, base: Value | None, new: Value | None, threshold: float) 
     else:
         ratio = _ratio(before, after)
         verdict = Verdict.SAME if _overlap(base, new) else _step(ratio, threshold)
+        if new.two_sided and verdict is not Verdict.SAME:
+            verdict = Verdict.CHANGED
     return Change(name, verdict, base, new, ratio, threshold, either.kind)
 
 
@@ -188,6 +207,8 @@ def _text(value: Value | None) -> str:
     if _state(value) == "failed":
         return f"failed with {number:g}"
     # Counts in full; of other numbers, what asv does not round to its own units.
-    shown = int(number) if number.is_integer() and number < 1e15 else float(f"{number:.6g}")
+    digits = 12 if value.two_sided else 6
+    whole = number.is_integer() and number < 1e15
+    shown = int(number) if whole else float(f"{number:.{digits}g}")
     text: str = util.human_value(shown, value.unit)
-    return text if value.unit in ("seconds", "bytes", "1") else f"{text} {value.unit}"
+    return text if value.unit in ("", "seconds", "bytes", "1") else f"{text} {value.unit}"

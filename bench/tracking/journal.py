@@ -24,6 +24,8 @@ class Night(msgspec.Struct, frozen=True):
         base: Commit that it was compared with, if there was one.
         facts: Facts about the machine at that time.
         worse: The regressions in words, or the reason for an acceptance.
+        gone: What was measured once and could be measured no more, with its last number. The
+            results of the base lose it when they are completed.
     """
 
     commit: str
@@ -33,6 +35,7 @@ class Night(msgspec.Struct, frozen=True):
     base: str | None = None
     facts: Machine | None = None
     worse: list[str] = []
+    gone: dict[str, float] = {}
 
 
 class Journal:
@@ -82,6 +85,16 @@ class Journal:
         last = self._last()
         found = (last[commit] for commit in ancestors if commit in last)
         return [night for night in found if night.verdict != "bad"]
+
+    def gone(self, commits: Sequence[str]) -> dict[str, float]:
+        """What the nights of bad commits found gone, by name.
+
+        Args:
+            commits: Full hashes.
+        """
+        last = self._last()
+        bad = (last[commit] for commit in commits if commit in last)
+        return {n: v for night in bad if night.verdict == "bad" for n, v in night.gone.items()}
 
     def last_good(self, good: Sequence[Night], head: str) -> Night | None:
         """The night of the commit that HEAD is compared with.

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from bench.tracking.commits import Repository
 from bench.tracking.comparison import Change, Verdict, compare, worse
 from bench.tracking.findings import Creeping, Judgement
+from bench.tracking.history import own_thresholds
 from bench.tracking.journal import Night, since_acceptance
+from bench.tracking.machine import Machine
 from bench.tracking.machine_results import MachineResults
 from bench.tracking.measuring import Measuring
 from bench.tracking.results import NOISY, Value, is_number
@@ -43,16 +45,30 @@ class Judge:
         self._thresholds = thresholds
         self._rounds = rounds
 
+    def learn(self, good: Sequence[Night], facts: Machine) -> None:
+        """Take thresholds of times from the nights that were measured on this machine as it is.
+
+        Args:
+            good: Nights of good commits before HEAD, newest first.
+            facts: The machine now.
+        """
+        alike = [n for n in good if n.facts is not None and not facts.differs_from(n.facts)]
+        past = [self._kept.values(night.commit) for night in alike[:_LOOK_BACK][::-1]]
+        self._thresholds = self._thresholds.with_own(own_thresholds(past))
+
     def without_base(self) -> Judgement:
         """What is bad about HEAD by itself."""
         return Judgement(worse(self._compare_values({}, self._kept.values(self._head))))
 
-    def against(self, base: str, accepted: bool) -> Judgement:
+    def against(
+        self, base: str, accepted: bool, gone: Mapping[str, Value] | None = None
+    ) -> Judgement:
         """Compare HEAD with a commit, after measuring again what may be noise.
 
         Args:
             base: Full hash of the commit.
             accepted: Whether a person has called it good, with its failures.
+            gone: What was measured before by name, and can be measured no more.
         """
         changes, refuted, notes = self._confirmed(base)
         bad = [
@@ -61,14 +77,15 @@ class Judge:
             if not (accepted and change.verdict is Verdict.STILL_FAILED)
         ]
         after = self._repository.between(base, self._head)
+        lost = self._compare_values(gone or {}, {})
         return Judgement(
-            worse=bad,
+            worse=worse([*bad, *lost]),
             base=base,
             distance=len(after),
-            changes=changes,
+            changes=[*changes, *lost],
             refuted=refuted,
             first_bad=self._first_bad(base, after, bad),
-            notes=[*notes, *self._not_compared(base, changes)],
+            notes=[*notes, *self._not_compared(changes)],
         )
 
     def _confirmed(self, base: str) -> tuple[list[Change], list[str], list[str]]:
@@ -94,11 +111,8 @@ class Judge:
                 notes.append(f"could not be measured again: {names}")
         return changes, refuted, notes
 
-    def _not_compared(self, base: str, changes: Sequence[Change]) -> Iterator[str]:
+    def _not_compared(self, changes: Sequence[Change]) -> Iterator[str]:
         """Sentences about benchmarks that have no verdict."""
-        removed = self._kept.removed(base)
-        if removed:
-            yield f"benchmarks that are there no more: {', '.join(sorted(removed))}"
         for verdict in (Verdict.INCOMPARABLE, Verdict.STILL_FAILED):
             names = [change.name for change in changes if change.verdict is verdict]
             if names:
@@ -139,7 +153,7 @@ class Judge:
         crept = [
             change
             for change in worse(changes)
-            if change.verdict is Verdict.REGRESSION and change.name not in seen
+            if change.verdict in (Verdict.REGRESSION, Verdict.CHANGED) and change.name not in seen
         ]
         return Creeping(crept, since)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Literal
 
 from bench.text.errors import BadInput
@@ -60,6 +61,7 @@ class Keeper:
         said: list[str],
         base: str | None = None,
         facts: Machine | None = None,
+        gone: Mapping[str, float] | None = None,
     ) -> None:
         """Write a verdict into the journal.
 
@@ -69,6 +71,8 @@ class Keeper:
             said: The regressions in words, or the reason of an acceptance.
             base: Commit that it was compared with, if there was one.
             facts: Facts about the machine, if it was measured.
+            gone: What can be measured no more, with its last number.
         """
-        self._journal.add(Night(commit, verdict, self._profile, self._when, base, facts, said))
+        about = (self._profile, self._when, base, facts, said, dict(gone or {}))
+        self._journal.add(Night(commit, verdict, *about))
         self.save(f"{commit[:10]}: {verdict}")

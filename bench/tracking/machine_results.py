@@ -40,9 +40,14 @@ class MachineResults:
         """Whether a commit has a result, or a failure, for every value, chosen or not."""
         return not results.missing(self.folder, self.machine, commit, failures=False)
 
-    def removed(self, commit: str) -> set[str]:
-        """Names of benchmarks that a commit was measured by and that no longer exist."""
-        return results.removed(self.folder, self.machine, commit)
+    def names(self) -> set[str]:
+        """Names of all values that can be measured."""
+        return results.expected(self.folder)
+
+    def removed(self, commit: str) -> dict[str, Value]:
+        """The chosen values of a commit that can be measured no more, by name."""
+        found = results.removed(self.folder, self.machine, commit)
+        return {name: value for name, value in found.items() if self._is_chosen(name)}
 
     def files(self, commit: str) -> dict[Path, bytes]:
         """The result files of a commit, for `bench.tracking.result_files.restore`."""

@@ -21,6 +21,12 @@ from bench.tracking.result_files import (
 #: Kinds of benchmarks that the machine's state moves.
 NOISY = ("time", "peakmemory")
 
+#: What stands before the names of values whose every change counts: no direction of theirs is good.
+_FINGERPRINTS = "fingerprints."
+
+#: Kind and unit of a benchmark that no longer exists, by what its function's name begins with.
+_KINDS = {"time": ("time", "seconds"), "peakmem": ("peakmemory", "bytes")}
+
 
 @dataclass(frozen=True)
 class Value:
@@ -52,6 +58,11 @@ class Value:
     def name(self) -> str:
         """``benchmark`` or ``benchmark('a', 'b')``, as asv names the entries of its pages."""
         return value_name(self.benchmark, self.parameters)
+
+    @property
+    def two_sided(self) -> bool:
+        """Whether a smaller value is as bad as a larger one: that of a fingerprint is."""
+        return self.benchmark.startswith(_FINGERPRINTS)
 
 
 def is_number(value: Value | None) -> bool:
@@ -93,15 +104,43 @@ def read(results_dir: Path, machine: str, commit: str) -> dict[str, Value]:
     return {value.name: value for value in values}
 
 
-def removed(results_dir: Path, machine: str, commit: str) -> set[str]:
-    """Names of benchmarks that a commit was measured by and that no longer exist.
+def removed(results_dir: Path, machine: str, commit: str) -> dict[str, Value]:
+    """What was measured of a commit and can be measured no more, by name.
+
+    The benchmark is removed or has another name, or it has these parameters no longer.
+
+    Returns:
+        The numbers that were measured, without intervals and versions.
 
     Raises:
         BadInput: A file is damaged, or benchmarks.json is missing.
     """
-    present = benchmarks_of(results_dir)
-    measured = results_of(results_dir, machine, commit)
-    return {name for r in measured for name in r.get_all_result_keys()} - set(present)
+    benchmarks = benchmarks_of(results_dir)
+    found = {}
+    for result in results_of(results_dir, machine, commit):
+        for benchmark in result.get_all_result_keys():
+            present = benchmarks.get(benchmark)
+            kept = set(itertools.product(*present["params"])) if present else set()
+            kind, unit = _kind_and_unit(benchmark, present)
+            for parameters, (number, _, _) in numbers(result, benchmark).items():
+                value = Value(benchmark, parameters, number, None, None, None, unit, kind)
+                if is_number(value) and (present is None or parameters not in kept):
+                    found[value.name] = value
+    return found
+
+
+def lost_value(name: str, number: float) -> Value:
+    """A value of a benchmark that no longer exists, by its name with parameters."""
+    benchmark = name.partition("(")[0]
+    kind, unit = _kind_and_unit(benchmark, None)
+    return Value(benchmark, (), number, None, None, None, unit, kind)
+
+
+def _kind_and_unit(name: str, benchmark: Benchmark | None) -> tuple[str, str]:
+    if benchmark is not None:
+        return benchmark["type"], benchmark["unit"]
+    function = name.rpartition(".")[2]
+    return _KINDS.get(function.partition("_")[0], ("track", ""))
 
 
 def missing(results_dir: Path, machine: str, commit: str, failures: bool = True) -> set[str]:
@@ -116,15 +155,24 @@ def missing(results_dir: Path, machine: str, commit: str, failures: bool = True)
     Raises:
         BadInput: A file is damaged, or benchmarks.json is missing.
     """
-    benchmarks = benchmarks_of(results_dir)
     found = read(results_dir, machine, commit)
-    expected = {
-        value_name(name, parameters)
-        for name, benchmark in benchmarks.items()
-        for parameters in itertools.product(*benchmark["params"])
-    }
     return {
-        name for name in expected if name not in found or (failures and found[name].value is None)
+        name
+        for name in expected(results_dir)
+        if name not in found or (failures and found[name].value is None)
+    }
+
+
+def expected(results_dir: Path) -> set[str]:
+    """Names of all values that can be measured.
+
+    Raises:
+        BadInput: benchmarks.json is missing or damaged.
+    """
+    return {
+        value_name(name, parameters)
+        for name, benchmark in benchmarks_of(results_dir).items()
+        for parameters in itertools.product(*benchmark["params"])
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -19,7 +19,7 @@ from bench.tracking.measuring import unmeasured
 from bench.tracking.options import MeasuringOptions, PublishingOptions, ResultsOptions
 from bench.tracking.parts import Parts
 from bench.tracking.result_files import set_aside_damaged
-from bench.tracking.results import is_number
+from bench.tracking.results import Value, is_number, lost_value
 
 
 @contextlib.contextmanager
@@ -120,23 +120,63 @@ class Session:
         good = parts.journal.good(parts.repository.ancestors(head))
         last = None if self._given_base else parts.journal.last_good(good, head)
         base = self._given_base or (last.commit if last else None)
+        parts.judge.learn([night for night in good if night.commit != head], facts)
         parts.asv.introduce_machine()
         parts.asv.discover(head)
+        # Before the base is completed, which drops what no longer exists.
+        gone = self._gone(base) if base else {}
         for commit in self._to_measure(base):
             notes += parts.measuring.complete(commit)
+        self._refuse_nothing()
         changed = facts.differs_from(last.facts) if last and last.facts else []
         if base and base != head and changed:
             notes.append(parts.measuring.on_changed_machine(base, head, changed))
         accepted = last is not None and last.verdict == "accepted"
-        judgement = parts.judge.against(base, accepted) if base else parts.judge.without_base()
+        judgement = (
+            parts.judge.against(base, accepted, gone) if base else parts.judge.without_base()
+        )
         creeping = Creeping()
         if last:
             earlier = [night for night in good if night.commit != head]
             creeping = parts.judge.small_steps(earlier, judgement.worse)
         found = self._findings(judgement, creeping, [*notes, *judgement.notes])
         if not (self._what.base or self._what.bench):
-            self._keep_verdict(found, facts)
+            self._keep_verdict(found, facts, gone)
         return found
+
+    def _gone(self, base: str) -> dict[str, Value]:
+        """What was measured of the base, or before a bad commit after it, and cannot be any more.
+
+        Nothing of it where a person has accepted HEAD.
+        """
+        parts = self._parts
+        own = parts.journal.find(self._head)
+        if own and own.verdict == "accepted":
+            return {}
+        apart = self._given_base or self._what.bench
+        since = [] if apart else parts.repository.between(base, self._head)
+        found = {n: lost_value(n, number) for n, number in parts.journal.gone(since).items()}
+        there = parts.kept.names()
+        return {
+            name: value
+            for name, value in {**found, **parts.kept.removed(base)}.items()
+            if name not in there
+        }
+
+    def _refuse_nothing(self) -> None:
+        """Nothing measured is nothing to call good.
+
+        Raises:
+            BadInput: No value of HEAD was measured, not even one that failed.
+        """
+        if not self._parts.kept.values(self._head):
+            asked = " ".join(f"--bench {regex!r}" for regex in self._what.bench)
+            why = (
+                f"{asked} matches no benchmark"
+                if asked
+                else "asv ran no benchmark in any environment"
+            )
+            raise BadInput(f"nothing was measured of {self._head[:10]}: {why}")
 
     def _notes_on_files(self) -> list[str]:
         """Sentences about files that are not as they should be; damaged ones are set aside."""
@@ -176,7 +216,7 @@ class Session:
             accept=parts.acceptance,
         )
 
-    def _keep_verdict(self, found: Findings, facts: Machine) -> None:
+    def _keep_verdict(self, found: Findings, facts: Machine, gone: Mapping[str, Value]) -> None:
         own = self._parts.journal.find(self._head)
         if own and own.verdict == "accepted" and not found.red:
             return
@@ -186,4 +226,5 @@ class Session:
             [change.describe() for change in found.worse],
             found.judgement.base,
             facts,
+            {name: value.value for name, value in gone.items() if value.value is not None},
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.text.errors import BadInput
@@ -24,10 +24,12 @@ class Thresholds:
     Attributes:
         patterns: Regular expression → relative increase, at least 0 and possibly infinite.
         branch: The branch that asv publishes, empty for none.
+        own: By the name of a value, the threshold that its past gives it, instead of the patterns'.
     """
 
     patterns: Mapping[str, float]
     branch: str = ""
+    own: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, patterns: object, branch: str = "") -> Thresholds:
@@ -41,11 +43,17 @@ class Thresholds:
             raise BadInput(f"regressions_thresholds is {patterns!r}, not pattern: number")
         return cls({_pattern(key): _threshold(key, patterns[key]) for key in patterns}, branch)
 
+    def with_own(self, own: Mapping[str, float]) -> Thresholds:
+        """These, and thresholds of values with a past, see `bench.tracking.history`."""
+        return replace(self, own=own)
+
     def of(self, name: str) -> float:
         """The threshold of a value, for instance of ``steps.PINNStep.time_step('advection-1d')``.
 
         0.05 allows an increase by 5 %; that is also the threshold where no pattern matches.
         """
+        if name in self.own:
+            return self.own[name]
         entry = f"{name}@{self.branch}" if self.branch else name
         matching = [number for key, number in self.patterns.items() if re.match(key, entry)]
         return max(matching, default=DEFAULT_THRESHOLD)

@@ -16,13 +16,18 @@ import pytest
 import torch
 from command_server import run
 
-from bench.arm import Arm
-from bench.asv_benchmarks import activations, data, gpu, truths
+from bench.arm import AXES, Arm
+from bench.asv_benchmarks import activations, commands, data, gpu, truths
 from bench.asv_benchmarks.counting import Counts, count
 from bench.asv_benchmarks.profile import PROFILES, VARIABLE, cases, profile
 from bench.asv_benchmarks.runs import SEEDS, median_error
+from bench.spec.training import SCHEDULE_NAMES
 from bench.techniques.activation import ACTIVATIONS
 from bench.text.errors import BadInput
+from bench.tracking.configuration import Configuration
+from suites.molecular.models import catalogue as molecular_models
+from suites.pinn.models import catalogue as pinn_models
+from suites.pinn.problems import catalogue as pinn_problems
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "bench" / "asv_benchmarks"
@@ -291,6 +296,89 @@ def test_every_activation_is_measured(discovered: dict[str, dict[str, dict[str, 
     benchmark = discovered["nightly"]["activations.Activation.time_evaluations"]
     names = [name.strip("'") for name in benchmark["params"][0]]
     assert sorted(names) == sorted(ACTIVATIONS.names())
+
+
+def words(cases: list[str]) -> set[str]:
+    """Problems, models and techniques of cases, a value as the name that takes it."""
+    found = {word for case in cases for word in case.strip("'").split()}
+    found |= {part for word in found for part in word.split("+")}
+    return found | {word.partition("=")[0] for word in found}
+
+
+@pytest.mark.parametrize("name", ["fast", "nightly"])
+def test_every_technique_problem_and_model_has_a_fingerprint(
+    discovered: dict[str, dict[str, dict[str, Any]]], name: str
+) -> None:
+    techniques = {token for registry in AXES.values() for token in registry.names()}
+    of_pinns = words(discovered[name]["fingerprints.PINN.track_loss"]["params"][0])
+    problems = {*pinn_problems.BUILT_IN, *pinn_problems.VARIANTS}
+    assert {*techniques, *problems, *pinn_models.ARCHITECTURES} <= of_pinns
+    of_potentials = words(discovered[name]["fingerprints.Molecular.track_loss"]["params"][0])
+    # It takes the statistics of all training rows.
+    assert {*techniques, *molecular_models.ARCHITECTURES} - of_potentials == {"pointwise-batchnorm"}
+    trained = words(discovered[name]["fingerprints.Training.track_metrics"]["params"][0])
+    assert {f"schedule={schedule}" for schedule in SCHEDULE_NAMES} <= trained
+
+
+def test_every_profile_has_fingerprints_of_every_axis(
+    discovered: dict[str, dict[str, dict[str, Any]]],
+) -> None:
+    for suite in ("PINN", "Molecular"):
+        cases = discovered["smoke"][f"fingerprints.{suite}.track_loss"]["params"][0]
+        arms = [Arm.parse(case.strip("'").split()[2]) for case in cases]
+        assert {axis for arm in arms for axis in arm.choices()} == set(AXES)
+
+
+def test_a_run_and_a_list_of_runs_end_well() -> None:
+    case = "pinn advection-1d fnn baseline"
+    benchmark = commands.Run()
+    benchmark.setup(case)
+    try:
+        benchmark.time_run(case)
+        (record,) = Path(benchmark.folder.name).glob("**/*.json")
+        assert json.loads(record.read_text())["status"] == "done"
+        commands.Reading().time_reading(benchmark.folder.name, "runs")
+        commands.Reading().time_reading(benchmark.folder.name, "report")
+    finally:
+        benchmark.teardown(case)
+    with pytest.raises(RuntimeError, match=r"ended with 2: .*nosuch"):
+        commands._command("pinn", "--arm", "nosuch")
+
+
+def test_a_checkpoint_is_written_and_continued_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = "pinn advection-1d fnn baseline"
+    benchmark = commands.Checkpoint()
+    benchmark.setup(case)
+    given: list[Any] = []
+    monkeypatch.setattr(benchmark.task, "load_state_dict", given.append)
+    try:
+        benchmark.time_resume(case)
+    finally:
+        benchmark.teardown(case)
+    (state,) = given
+    expected = benchmark.task.state_dict()["net"]
+    assert all(torch.equal(state["net"][name], tensor) for name, tensor in expected.items())
+
+
+def test_what_is_kept_of_each_step_shows_as_growth() -> None:
+    script = """
+import sys
+from asv_benchmarks import memory
+from suites.pinn.task import PINNTask
+
+step, kept = PINNTask.step, []
+
+def leaking(self):
+    kept.append(bytearray(b"x" * int(sys.argv[1])))
+    return step(self)
+
+PINNTask.step = leaking
+print(memory.Growth().track_growth("pinn advection-1d fnn baseline"))
+"""
+    path = f"{ROOT}{os.pathsep}{FOLDER.parent}"
+    sound, leaky = (float(python(script, size, PYTHONPATH=path)) for size in ("0", "400000"))
+    threshold = Configuration.load(ROOT).thresholds.of("memory.Growth.track_growth('a')")
+    assert 1 <= sound < 1 + threshold < leaky
 
 
 def test_an_order_is_evaluated_up_to_its_derivative(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,11 @@ ERRORS = "metrics.PINN.track_L2RE('advection-1d', 'fnn baseline')"
 TIME = "steps.PINNStep.time_step('advection-1d', 'fnn baseline')"
 OPERATORS = "steps.PINNCounts.track_operators('advection-1d', 'fnn baseline')"
 
+SCHEDULE = (
+    "fingerprints.Training.track_metrics('pinn advection-1d fnn baseline steps=8 schedule=cosine')"
+)
+EVALUATION = "commands.Evaluation.time_evaluation('pinn advection-1d fnn baseline')"
+START = "startup.CommandLine.time_command('list')"
 ROUNDING = "precision.SinglePrecision.track_rounding('pinn advection-1d fnn baseline')"
 
 #: One string of a file for another.
@@ -64,6 +69,35 @@ MORE_OPERATORS: Edit = (
     "            terms = self.evaluation(training=True)\n"
     "            for _ in range(40):\n"
     "                terms = terms * 1\n",
+)
+
+
+#: A name, a docstring and the order of imports: nothing that is computed.
+RENAMED: Edit = (
+    "bench/training/optimization.py",
+    "def exponential(progress: float) -> float:\n"
+    '    """From 1 to 0.01."""\n'
+    "    return 0.01**progress\n",
+    "from collections.abc import Iterable, Iterator  # noqa: E402, F401\n\n\n"
+    "def exponential(part: float) -> float:\n"
+    '    """From 1 down to 0.01."""\n'
+    "    return 0.01**part\n",
+)
+LOWER_RATE: Edit = (
+    "bench/training/optimization.py",
+    "return 0.5 * (1 + math.cos(math.pi * progress))",
+    "return 0.499 * (1 + math.cos(math.pi * progress))",
+)
+SLOWER_EVALUATION: Edit = (
+    "suites/pinn/task.py",
+    "        training = self.evaluation(training=False).detach()\n",
+    "        __import__('time').sleep(0.3)\n"
+    "        training = self.evaluation(training=False).detach()\n",
+)
+SLOWER_START: Edit = (
+    "bench/suite.py",
+    "from __future__ import annotations\n",
+    "from __future__ import annotations\n\n__import__('time').sleep(1.0)\n",
 )
 
 
@@ -217,6 +251,23 @@ def test_more_operators_are_reported_while_the_error_stays(copy: Copy) -> None:
     assert ERRORS not in said
 
 
+@pytest.mark.slow
+def test_a_lower_rate_is_a_change_of_a_fingerprint(copy: Copy) -> None:
+    copy.commit(LOWER_RATE)
+    code, said = copy.night(SCHEDULE)
+    assert code == 1
+    assert f"changed: {SCHEDULE}" in said
+    assert "schedule=constant" not in said
+
+
+@pytest.mark.slow
+def test_a_new_name_is_no_change_of_a_fingerprint(copy: Copy) -> None:
+    renamed = copy.commit(RENAMED)
+    code, said = copy.night(SCHEDULE)
+    assert (code, said.split(":")[0]) == (0, "Green")
+    assert copy.value(renamed, SCHEDULE) == copy.value(copy.first, SCHEDULE)
+
+
 # By what the benchmarks measure.
 
 #: Prints the values of benchmarks of the path, measured as asv does, but of one seed, in this
@@ -250,7 +301,7 @@ def value(name):
     if method.startswith("track_"):
         return getattr(benchmark, method)(*parameters)
     took = []
-    for _ in range(60):
+    for _ in range(60 if module == "steps" else 4):
         start = time.perf_counter()
         getattr(benchmark, method)(*parameters)
         took.append(time.perf_counter() - start)
@@ -294,7 +345,7 @@ def measured(name: str, number: float) -> Value:
         high=None,
         version="1",
         unit="1",
-        kind="time" if name == TIME else "track",
+        kind="time" if name in (TIME, EVALUATION, START) else "track",
     )
 
 
@@ -302,7 +353,8 @@ def measured(name: str, number: float) -> Value:
 def unchanged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Value]:
     """Of this code."""
     folder = tmp_path_factory.mktemp("base")
-    return values(folder, None, ERRORS, TIME, OPERATORS, ROUNDING)
+    names = (ERRORS, TIME, OPERATORS, ROUNDING, SCHEDULE, EVALUATION, START)
+    return values(folder, None, *names)
 
 
 @pytest.mark.parametrize(
@@ -313,8 +365,15 @@ def unchanged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Value]:
         (WRONG_SIGN, {ERRORS: "regression"}),
         (SLOWER, {TIME: "regression"}),
         (MORE_OPERATORS, {OPERATORS: "regression", ERRORS: "same"}),
+        (RENAMED, {SCHEDULE: "same", ERRORS: "same"}),
+        (LOWER_RATE, {SCHEDULE: "changed"}),
+        (SLOWER_EVALUATION, {EVALUATION: "regression"}),
+        (SLOWER_START, {START: "regression"}),
     ],
-    ids=["unchanged", "reordered", "wrong sign", "slower", "more operators"],
+    ids=[
+        *("unchanged", "reordered", "wrong sign", "slower", "more operators"),
+        *("renamed", "lower rate", "slower evaluation", "slower start"),
+    ],
 )
 def test_what_the_benchmarks_measure_shows_it(
     tmp_path: Path, unchanged: dict[str, Value], edit: Edit, verdicts: dict[str, str]
@@ -323,7 +382,7 @@ def test_what_the_benchmarks_measure_shows_it(
     base = {name: unchanged[name] for name in verdicts}
     changes = compare(base, found, Configuration.load(ROOT).thresholds)
     assert {change.name: change.verdict.value for change in changes} == verdicts
-    if edit is UNCHANGED:
+    if edit in (UNCHANGED, RENAMED):
         assert found == base
     if edit is REORDERED:
         assert found[ERRORS].value == pytest.approx(base[ERRORS].value, rel=1e-6)

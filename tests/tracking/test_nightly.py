@@ -318,6 +318,58 @@ def test_a_history_that_was_rewritten_needs_a_person(toy: ToyRepository, night: 
     assert night.verdicts() == ["good"]
 
 
+def test_a_case_that_is_measured_no_more_is_red_until_accepted(
+    toy: ToyRepository, night: Nights
+) -> None:
+    toy.commit("good", error=1.0)
+    assert night()[0] == 0
+    path = toy.root / "benchmarks" / "errors.py"
+    text = path.read_text()
+    try:
+        path.write_text(text.replace('["a", "b"]', '["a", "c"]'))
+        toy.commit("a case has another name", error=1.0)
+        # The base is measured with the new cases, and loses the old one in the first night.
+        for _ in range(2):
+            code, out, _ = night()
+            assert code == 1
+            assert "vanished: errors.Errors.track_error('b'): 2 → absent" in out
+        toy.commit("a comment", error=1.0)
+        assert night()[0] == 1
+        assert night("--accept", "HEAD", "--reason", "a better name")[0] == 0
+        assert night()[0] == 0
+        toy.commit("another comment", error=1.0)
+        assert night()[0] == 0
+    finally:
+        path.write_text(text)
+    toy.commit("the case is back", error=1.0)
+    code, out, _ = night()
+    assert code == 1
+    assert "track_error('c')" in out and "track_error('b')" not in out
+
+
+def test_a_case_that_comes_back_is_no_longer_red(toy: ToyRepository, night: Nights) -> None:
+    toy.commit("good", error=1.0)
+    assert night()[0] == 0
+    path = toy.root / "benchmarks" / "errors.py"
+    text = path.read_text()
+    try:
+        path.write_text(text.replace('["a", "b"]', '["a"]'))
+        toy.commit("a case is removed", error=1.0)
+        assert night()[0] == 1
+    finally:
+        path.write_text(text)
+    toy.commit("the case is back", error=1.0)
+    assert night()[0] == 0
+
+
+def test_nothing_measured_is_not_green(toy: ToyRepository, night: Nights) -> None:
+    toy.commit("good", error=1.0)
+    code, _, err = night("--bench", "^nosuch")
+    assert code == 2
+    assert "nothing was measured of" in err and "--bench '^nosuch' matches no benchmark" in err
+    assert night.verdicts() == []
+
+
 def test_a_selection_of_benchmarks_gives_no_verdict(toy: ToyRepository, night: Nights) -> None:
     toy.commit("good", error=1.0)
     assert night()[0] == 0

@@ -289,3 +289,30 @@ def test_the_worst_come_first_and_nothing_else_is_worse() -> None:
 )
 def test_a_change_in_one_line(base: Value | None, new: Value | None, line: str) -> None:
     assert change(base, new).describe() == line.replace("N", NAME, 1)
+
+
+# Fingerprints.
+
+
+@pytest.mark.parametrize("factor", [0.5, 1 - 2e-8, 1 + 2e-8, 2.0])
+def test_a_fingerprint_may_change_in_neither_direction(factor: float) -> None:
+    name = "fingerprints.PINN.track_loss"
+    found = change(value(3.0, benchmark=name), value(3.0 * factor, benchmark=name), 1e-8)
+    assert found.verdict is Verdict.CHANGED
+    assert worse([found]) == [found]
+    assert found.describe().startswith(f"changed: {name}: 3 → ")
+
+
+def test_last_digits_of_a_fingerprint_may_change() -> None:
+    name = "fingerprints.PINN.track_loss"
+    found = change(value(3.0, benchmark=name), value(3.0 * (1 + 1e-12), benchmark=name), 1e-8)
+    assert found.verdict is Verdict.SAME
+
+
+def test_the_largest_change_of_a_fingerprint_comes_first_in_either_direction() -> None:
+    names = [f"fingerprints.PINN.track_{k}" for k in "abc"]
+    found = [
+        change(value(1.0, benchmark=name), value(number, benchmark=name))
+        for name, number in zip(names, (1.5, 0.1, 4.0), strict=True)
+    ]
+    assert [one.new.value for one in worse(found) if one.new] == [0.1, 4.0, 1.5]

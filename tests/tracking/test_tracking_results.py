@@ -22,7 +22,7 @@ from bench.text.errors import BadInput
 from bench.tracking.adoption import adopt
 from bench.tracking.configuration import Configuration
 from bench.tracking.result_files import files, restore, set_aside_damaged
-from bench.tracking.results import missing, read, removed
+from bench.tracking.results import lost_value, missing, read, removed
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -217,8 +217,30 @@ def test_benchmarks_that_are_there_no_more_are_named(folder: Folder) -> None:
     one, two = benchmark("m.track_a"), benchmark("m.track_b")
     folder.has(two)
     folder.add({"a": (one, [1.0]), "b": (two, [1.0])})
-    assert removed(folder.path, "box", COMMIT) == {"m.track_a"}
-    assert removed(folder.path, "box", "f" * 40) == set()
+    found = removed(folder.path, "box", COMMIT)
+    assert {name: value.value for name, value in found.items()} == {"m.track_a": 1.0}
+    assert removed(folder.path, "box", "f" * 40) == {}
+
+
+def test_parameters_that_are_there_no_more_are_named(folder: Folder) -> None:
+    folder.add({"a": (benchmark("m.track_a", ["'x'", "'y'", "'z'"]), [1.0, 2.0, None])})
+    folder.has(benchmark("m.track_a", ["'y'"]))
+    found = removed(folder.path, "box", COMMIT)
+    # What failed was no measurement.
+    assert {name: value.value for name, value in found.items()} == {"m.track_a('x')": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "unit"),
+    [
+        ("steps.PINNStep.time_step('a', 'b')", "time", "seconds"),
+        ("steps.PINNMemory.peakmem_step", "peakmemory", "bytes"),
+        ("metrics.PINN.track_MSE('a')", "track", ""),
+    ],
+)
+def test_a_lost_value_is_known_by_its_name(name: str, kind: str, unit: str) -> None:
+    value = lost_value(name, 2.0)
+    assert (value.kind, value.unit, value.value) == (kind, unit, 2.0)
 
 
 def test_named_values_are_taken_over_with_their_statistics(folder: Folder, tmp_path: Path) -> None:
