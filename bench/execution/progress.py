@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from bench.execution.forecast import Forecast
+from bench.execution.titles import titles
 from bench.spec.spec import Spec
 from bench.store.record import Record
 
@@ -63,6 +64,7 @@ class ProgressReporter:
         self._forecast = forecast
         unique = {spec.hash: spec for spec in specs}
         self._steps = {key: spec.training.total_steps for key, spec in unique.items()}
+        self._titles = titles(unique.values())
         self._count = 0
         self._found = 0
         self._held: set[str] = set()
@@ -80,7 +82,7 @@ class ProgressReporter:
 
     def anew(self, spec: Spec, why: str) -> None:
         """A run begins at the first step although it has a checkpoint."""
-        self.say(f"{spec.title}: {why}")
+        self.say(f"{self._title(spec)}: {why}")
 
     def progress(self, spec: Spec, step: int, total: int, loss: float) -> None:
         """A block of steps was done."""
@@ -98,7 +100,7 @@ class ProgressReporter:
         self._say_found()
         self._count += 1
         self.say(
-            f"[{self._count}/{len(self._steps)}] {record.spec.title}: {_outcome(record)}"
+            f"[{self._count}/{len(self._steps)}] {self._title(record.spec)}: {_outcome(record)}"
             f" in {_seconds(record):.1f} s{self._end()}"
         )
 
@@ -107,7 +109,10 @@ class ProgressReporter:
         new = [spec for spec in specs if spec.hash not in self._held]
         self._held.update(spec.hash for spec in new)
         for spec in new:
-            self.say(f"{spec.title}: another process is training it")
+            self.say(f"{self._title(spec)}: another process is training it")
+
+    def _title(self, spec: Spec) -> str:
+        return self._titles.get(spec.hash, spec.title)
 
     def say(self, line: str) -> None:
         """Print a line."""
@@ -166,7 +171,7 @@ class TerminalReporter(ProgressReporter):
         super().progress(spec, step, total, loss)
         key = spec.hash
         if key not in self._bars:
-            self._bars[key] = self._progress.add_task(spec.title, total=total, loss="")
+            self._bars[key] = self._progress.add_task(self._title(spec), total=total, loss="")
         before = self._done(self._bars[key])
         self._progress.update(self._bars[key], completed=step, loss=f"loss {loss:.2e}")
         self._progress.update(self._overall, advance=step - before, description=self._description())
@@ -234,14 +239,16 @@ class NotebookReporter(ProgressReporter):
         self._at[spec.hash] = step
         if time.monotonic() - self._updated >= self._INTERVAL_S:
             count = f"[{self._count}/{len(self._steps)}]"
-            self.say(f"{count} {spec.title}: step {step} of {total}, loss {loss:.2e}{self._end()}")
+            self.say(
+                f"{count} {self._title(spec)}: step {step} of {total}, loss {loss:.2e}{self._end()}"
+            )
 
     def finished(self, record: Record, reused: bool) -> None:
         """A run has ended, or its record was found."""
         self._at[record.spec_hash] = self._steps[record.spec_hash]
         self._reused += reused
         if record.status != "done":
-            self._kept.append(f"{record.spec.title}: {_outcome(record)}")
+            self._kept.append(f"{self._title(record.spec)}: {_outcome(record)}")
         super().finished(record, reused)
 
     def say(self, line: str) -> None:
