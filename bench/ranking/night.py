@@ -19,6 +19,7 @@ from bench.store.record import Record
 from bench.store.store import Store
 from bench.studies.estimate import duration
 from bench.task import SELECTION
+from bench.text.errors import BadInput
 from bench.text.formatting import counted
 from bench.training.policy import Stopped
 
@@ -101,21 +102,21 @@ def go_on(
             expected_s=session.expected_s(round_.specs),
             later_s=later_s,
         )
+        how: Stopped | None = None
         try:
             with session.working():
                 how = _run(session, round_, where, call)
+            session.save()
         except BadInput as error:
-            session.refused = str(error)
-            open_.remove(session)
             if len(sessions) == 1:
                 raise
+            session.refused = str(error)
             print(f"bench: {session.planned.runs.suite.name}: {error}", file=sys.stderr, flush=True)
-            continue
-        session.save()
         stopped = how or stopped
-        if how == "time":
+        if how == "time" or session.refused is not None:
             open_.remove(session)
-        if how == "signal" or (until is not None and time.time() >= until):
+        over = how == "time" and until is not None and time.time() >= until
+        if how == "signal" or over:
             break
     ended = [session for session in sessions if session.refused is None]
     if not ended:

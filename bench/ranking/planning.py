@@ -147,10 +147,33 @@ def _question(
         for budget in budgets
     ]
     kept, notes = (arms, []) if given.against else _distinct(arms, choices[0])
+    choices, unequal = _with_equal_steps(choices, kept)
     for runs in choices:
-        check_equal_steps(runs, kept)
         _first(runs, kept)  # so that what the suite refuses is refused now
-    return Question(suite, kept, choices, [*notes, *sentences(kept), *_untunable(kept, choices[0])])
+    notes = [*notes, *unequal, *sentences(kept), *_untunable(kept, choices[0])]
+    return Question(suite, kept, choices, notes)
+
+
+def _with_equal_steps(
+    choices: Sequence[Runs], arms: Sequence[Contestant]
+) -> tuple[list[Runs], list[str]]:
+    """The budgets under which all arms train equally long, and a sentence for each other.
+
+    Raises:
+        BadInput: There is none.
+    """
+    found: list[Runs] = []
+    refused: list[BadInput] = []
+    for runs in choices:
+        try:
+            check_equal_steps(runs, arms)
+        except BadInput as error:
+            refused.append(error)
+        else:
+            found.append(runs)
+    if not found:
+        raise refused[0]
+    return found, [f"a budget is left out: {error}" for error in refused]
 
 
 def _untunable(arms: Sequence[Contestant], runs: Runs) -> list[str]:

@@ -60,6 +60,8 @@ def test_a_ranking_stays_with_the_budget_that_it_was_begun_with(tmp_path: Path) 
 def test_arms_divide_equal_steps(tmp_path: Path) -> None:
     chain = "baseline --steps 10 --lbfgs-steps 30"
     session = planned(tmp_path, 2, chain)
+    assert session.night.budget == "quick"
+    assert session.notes[0].startswith("a budget is left out: arm 'baseline --steps 10")
     runs, (reference, arm) = session.planned.runs, session.planned.arms
     for share in (0.25, 0.5, 1.0, 2.0):
         ours, theirs = (
@@ -95,7 +97,7 @@ def test_of_lbfgs_alone_no_rate_is_tuned(tmp_path: Path) -> None:
     runs, (_, arm, other) = session.planned.runs, session.planned.arms
     case = ("near", "point")
     assert runs.search(case, arm).first() == [{"lr": rank_suite.LR}]
-    assert len(runs.search(case, other).first()) == 3 * 2 * 2
+    assert len(runs.search(case, other).first()) == 1 + 3 * 2
     tried = Contestant("rescale --steps 0 --lbfgs-steps 40", tune={"rescale": [1, 2]})
     assert len(runs.search(case, tried).first()) == 2
     assert (

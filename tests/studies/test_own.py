@@ -20,7 +20,9 @@ OWN = {"mine:Slow": "digest"}
 
 
 def spec(problem: str = "p", model: str = "net", **changes: Any) -> Spec:
-    return msgspec.structs.replace(SPEC, problem=problem, model=model, axes=AXES, **changes)
+    return msgspec.structs.replace(
+        SPEC, **{"problem": problem, "model": model, "axes": AXES, **changes}
+    )
 
 
 def slow(problem: str = "p", model: str = "net", **changes: Any) -> Spec:
@@ -55,7 +57,7 @@ def lasting(specs: list[Spec], *known: Any) -> list[float | str]:
 
 def test_an_object_or_settings_of_ones_own_are_measured(measured: list[Spec]) -> None:
     settings = spec(settings={**SPEC.settings, "floor": 2})
-    other = spec(axes={**AXES, "activation": "sin"}, settings=SPEC.settings)
+    other = spec(axes={**AXES, "activation": "sin"})
     # Wherever the candidate stands, others are not taken to be as slow as it.
     assert lasting([slow(), spec(), settings, other]) == [5, 1, 3, 1]
     assert measured == [spec(), slow(), settings]
