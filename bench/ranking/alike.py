@@ -1,4 +1,4 @@
-"""Options of training that one arm tunes are tuned for all: else a schedule would be a technique."""
+"""What one arm tunes of the training, all do: else a schedule would pass for a technique."""
 
 from __future__ import annotations
 

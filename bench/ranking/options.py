@@ -50,7 +50,12 @@ class RankOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
         Doc("a network; without it the suite's default", "NAME", flag="model"),
     ] = ()
     budget: Annotated[
-        str, Doc("how long to train; auto: quick, or short where that does not fit", "NAME")
+        str,
+        Doc(
+            "how long to train; auto: quick, or short where that does not fit, or the one that the"
+            " store has this ranking under",
+            "NAME",
+        ),
     ] = AUTO
     hours: Annotated[
         str, Doc("how long all of it may take, for instance 8, 0.5 or 90min", "TIME")

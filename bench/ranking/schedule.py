@@ -420,8 +420,9 @@ def _too_short(ladder: _Ladder, seconds: float, jobs: int, suites: int) -> BadIn
     shared = f" of the whole call, which {suites} suites share" if suites > 1 else ""
     side = "one at a time" if jobs == 1 else f"{jobs} at a time"
     return BadInput(
-        f"{suites * seconds / 3600:g} hours are too short: the smallest plan ({problem} with {model}, the"
-        f" trials and {counted(least, 'seed')} of every arm under the budget {ladder.budget!r},"
-        f" {side}) needs about {hours:g} hours{shared}; a shorter budget, fewer arms, fewer values to"
-        " tune, a smaller problem or model, or more runs side by side would help"
+        f"{suites * seconds / 3600:g} hours are too short: the smallest plan ({problem} with"
+        f" {model}, the trials and {counted(least, 'seed')} of every arm under the budget"
+        f" {ladder.budget!r}, {side}) needs about {hours:g} hours{shared}; a shorter budget, fewer"
+        " arms, fewer values to tune, a smaller problem or model, or more runs side by side would"
+        " help"
     )

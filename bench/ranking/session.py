@@ -16,6 +16,7 @@ from typing import NamedTuple
 from bench.execution.find_or_run import trained
 from bench.ranking.extending import extended
 from bench.ranking.found import Found
+from bench.ranking.outdated import Today, without_outdated
 from bench.ranking.ranking import (
     SCHEMA,
     SHARES,
@@ -28,7 +29,6 @@ from bench.ranking.ranking import (
     find,
     save,
 )
-from bench.ranking.outdated import Today, without_outdated
 from bench.ranking.runs import Runs
 from bench.ranking.schedule import (
     LOOKS,

@@ -141,7 +141,9 @@ def _resolved(name: str, value: float | str) -> tuple[str, str]:
     arm = Arm.parse(name if value == BARE else f"{name}={value}")
     choices = [*arm.choices().items()]
     if len(choices) != 1 or choices[0][1].partition("=")[0] != name:
-        raise BadInput(f"{name} must be one value of {name!r} (allowed also: {BARE}), got {value!r}")
+        raise BadInput(
+            f"{name} must be one value of {name!r} (allowed also: {BARE}), got {value!r}"
+        )
     return choices[0]
 
 

@@ -126,7 +126,9 @@ def test_wrong_candidates_are_refused(candidates: list[str], said: str) -> None:
     assert said in str(error.value)
 
 
-@pytest.mark.parametrize("value", ["1+relu", "relu", "1+rescale=2", "x y", "", "nan", "-1", "default+1"])
+@pytest.mark.parametrize(
+    "value", ["1+relu", "relu", "1+rescale=2", "x y", "", "nan", "-1", "default+1"]
+)
 @pytest.mark.parametrize("name", ["rescale", "featurewise"])
 def test_a_value_of_a_technique_is_one_value(name: str, value: str) -> None:
     """Nothing of another technique can come in by a value."""

@@ -272,7 +272,9 @@ def test_what_is_said_of_time_is_of_all_suites_that_share_it() -> None:
     assert all("all 2 suites together" in note for note in half)
     with pytest.raises(BadInput, match=r"^0\.5 hours are too short.* needs about") as no:
         shared(900, 2)
-    hours = re.search(r"needs about ([\d.]+) hours of the whole call, which 2 suites", str(no.value))
+    hours = re.search(
+        r"needs about ([\d.]+) hours of the whole call, which 2 suites", str(no.value)
+    )
     assert hours and shared(float(hours[1]) * HOUR / 2, 2).cases
 
 

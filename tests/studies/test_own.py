@@ -32,7 +32,7 @@ def slow(problem: str = "p", model: str = "net", **changes: Any) -> Spec:
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[Spec]:
-    """What is measured: two of a call at most. Own objects take 5 s, own settings 3 s, others 1 s."""
+    """What is measured, two of a call: own objects take 5 s, own settings 3 s, others 1 s."""
     found: list[Spec] = []
     monkeypatch.setattr("bench.studies.timings.processor", {"cpu": "some"}.get)
 
