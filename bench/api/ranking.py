@@ -58,7 +58,8 @@ def rank(
         models: Networks; without them, the suite's default.
         hours: How long all of it may take: a number of hours, or ``"90min"``.
         seeds: The most scored seeds of an arm.
-        budget: How long to train; ``auto``: ``quick``, or ``short`` where that does not fit.
+        budget: How long to train; ``auto``: ``quick``, or ``short`` where that does not fit; or the
+            one that the store has this ranking under.
         store: The folder that keeps the results; by default ``bench-results``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
         dtype: ``float32`` or ``float64``.
@@ -73,11 +74,12 @@ def rank(
         options: Further options by name: of training, and, where one suite is named, of that suite.
 
     Returns:
-        The rankings, one for each suite.
+        The rankings, one for each suite; without those that could not go on, of which stderr says
+        why.
 
     Raises:
-        BadInput: A name, a value or an option is wrong, or nothing fits into the time. Nothing was
-            run.
+        BadInput: A name, a value or an option is wrong, or nothing fits into the time: nothing was
+            run. Or no ranking could go on.
         KeyboardInterrupt: The call was interrupted. The state is saved.
     """
     begun = time.time()

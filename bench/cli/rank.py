@@ -86,7 +86,10 @@ def run(namespace: argparse.Namespace) -> int:
     failed = [counts for session in sessions if (counts := without_result_in(session))]
     if failed:
         _tell(f"runs without a result: {', '.join(failed)}; the same command tries again")
-    return 1 if failed else 0
+    refused = [session for session in sessions if session.refused is not None]
+    for session in refused:
+        _tell(f"{session.planned.runs.suite.name} has no answer: {session.refused}")
+    return 2 if refused else 1 if failed else 0
 
 
 def _tell(text: str) -> None:

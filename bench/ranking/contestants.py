@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from bench.arm import BASELINE, KNOWN
+from bench.ranking.alike import tuned_alike
 from bench.ranking.file import read_entries
 from bench.ranking.ranking import Contestant
 from bench.ranking.tunable import checked_tune
@@ -20,7 +21,8 @@ def contestants(candidates: Sequence[str], against: Sequence[str]) -> list[Conte
     """The arms of a ranking, each once: the reference, the candidates in their order, the others.
 
     The reference is the baseline, which is always there. A candidate that is also among the others
-    is one arm. Objects of one's own are tried here.
+    is one arm. What one tunes of the training, all do (`tuned_alike`). Objects of one's own are
+    tried here.
 
     Args:
         candidates: Variants (an arm, then options), or files with ``[[candidate]]``.
@@ -44,6 +46,9 @@ def contestants(candidates: Sequence[str], against: Sequence[str]) -> list[Conte
     _distinct_names(arms)
     for one in arms:
         Variant.parse(one.arm).arm.check_own()
+        checked_tune(one)
+    arms = tuned_alike(arms)
+    for one in arms:
         checked_tune(one)
     return [
         arms[0],

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import msgspec
 
 from bench.ranking.ranking import SHARES, Length, Ranking, Setting
-from bench.spec.versions import differs, newest_versions
 from bench.studies.plan import PlannedRun
 
 #: Problem, model and arm.
@@ -19,28 +18,18 @@ def extended(new: Ranking, old: Ranking) -> Ranking:
 
     That is what a shorter night, or one on other problems, does not come to, and what a night that
     has just begun has not come to yet. Left out are scored runs at settings that are no longer
-    chosen, and all of a case on which a definition has been redefined since.
+    chosen.
 
     Args:
         new: The ranking.
-        old: The one in its place so far.
+        old: The one in its place so far, `bench.ranking.outdated.without_outdated`.
     """
-    versions = newest_versions(
-        [*(trial.spec for trial in new.trials), *(run.spec for run in new.runs_of(1.0))]
-    )
-    redefined = {
-        (trial.spec.problem, trial.spec.model)
-        for trial in old.trials
-        if differs(trial.spec, versions)
-    }
-    chosen = _chosen(new)
-    before = {place: s for place, s in _chosen(old).items() if place[:2] not in redefined}
+    chosen, before = _chosen(new), _chosen(old)
     tried = {_place(trial.spec.problem, trial.spec.model, trial.spec.arm) for trial in new.trials}
     kept = [
         trial
         for trial in old.trials
-        if (trial.spec.problem, trial.spec.model) not in redefined
-        and _place(trial.spec.problem, trial.spec.model, trial.spec.arm) not in tried
+        if _place(trial.spec.problem, trial.spec.model, trial.spec.arm) not in tried
     ]
     still = {place for place, setting in before.items() if chosen.get(place, setting) == setting}
     return msgspec.structs.replace(
@@ -51,8 +40,7 @@ def extended(new: Ranking, old: Ranking) -> Ranking:
             *(
                 choice
                 for choice in old.choices
-                if (place := _place(choice.problem, choice.model, choice.arm)) in before
-                and place not in chosen
+                if _place(choice.problem, choice.model, choice.arm) not in chosen
             ),
         ],
         lengths=[

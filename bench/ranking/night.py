@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
@@ -18,13 +19,14 @@ from bench.store.record import Record
 from bench.store.store import Store
 from bench.studies.estimate import duration
 from bench.task import SELECTION
+from bench.text.errors import BadInput
 from bench.text.formatting import counted
 from bench.training.policy import Stopped
 
 
 def describe(session: Session) -> list[str]:
     """What a session is going to do, in lines for people."""
-    planned, night = session.planned, session.planned.night
+    planned, night = session.planned, session.night
     cases = ", ".join(
         problem if len({m for _, m in night.cases}) == 1 else f"{problem} with {model}"
         for problem, model in night.cases
@@ -38,7 +40,7 @@ def describe(session: Session) -> list[str]:
         f" {night.budget!r}: {cases}",
         f"{counted(trials, 'trial')} and those beside the best, {counted(night.seeds, 'seed')}"
         f" scored, {lengths}: about {duration(night.seconds)} with {planned.jobs} at a time",
-        *night.notes,
+        *session.notes,
     ]
 
 
@@ -60,7 +62,10 @@ def go_on(
     """Work on rankings until all has been run, the time is over, or someone stops it.
 
     A round of the first is followed by the same of the second, so that each has an answer when the
-    time is over. After every round all is kept, and it is said when all will end.
+    time is over; what is planned comes before what only fills the time. After the first round the
+    rest is planned again by what the runs took. After every round all is kept, and it is said when
+    all will end. A ranking whose next runs do not fit into the time, or that cannot go on, leaves
+    the others their time.
 
     Args:
         sessions: The rankings.
@@ -71,20 +76,22 @@ def go_on(
         embedded: See `bench.training.policy.RunPolicy`.
 
     Returns:
-        The rankings as they are in the store, and what stopped the night, if anything did.
+        The rankings as they are in the store, and what stopped the night, if anything did. One
+        that cannot go on is not among them: `Session.refused` says why.
 
     Raises:
-        BadInput: The suite does not say by what settings are selected, a ranking that is in the
-            store cannot be read, or an option of the suite cannot be followed at the end.
+        BadInput: No ranking can go on, a ranking that is in the store cannot be read, or an option
+            of the suite cannot be followed at the end.
         CannotWrite: The store takes no more data; what was written stands.
     """
     Store(where.store).prepare()
     for session in sessions:
         session.save()
+    open_ = list(sessions)
     stopped: Stopped | None = None
-    for session, round_ in _interleaved(sessions):
+    for session, round_ in _rounds(open_, until):
         session.save()
-        later_s = _say(sessions, session, round_)
+        later_s = _say(open_, session, round_)
         call = functools.partial(
             find_or_run,
             session.planned.runs.suite,
@@ -95,13 +102,28 @@ def go_on(
             expected_s=session.expected_s(round_.specs),
             later_s=later_s,
         )
-        stopped = _run(session, round_, where, call)
-        session.save()
-        if stopped is not None:
+        how: Stopped | None = None
+        try:
+            with session.working():
+                how = _run(session, round_, where, call)
+            session.save()
+        except BadInput as error:
+            if len(sessions) == 1:
+                raise
+            session.refused = str(error)
+            print(f"bench: {session.planned.runs.suite.name}: {error}", file=sys.stderr, flush=True)
+        stopped = how or stopped
+        if how == "time" or session.refused is not None:
+            open_.remove(session)
+        over = how == "time" and until is not None and time.time() >= until
+        if how == "signal" or over:
             break
-    rankings = [session.save(ended=True) for session in sessions]
+    ended = [session for session in sessions if session.refused is None]
+    if not ended:
+        raise BadInput("; ".join(str(session.refused) for session in sessions))
+    rankings = [session.save(ended=True) for session in ended]
     if stopped != "signal":  # a cluster leaves no time
-        for session in sessions:
+        for session in ended:
             session.finish()
     return rankings, stopped
 
@@ -114,16 +136,50 @@ def without_result_in(session: Session) -> str:
     return without_result([r for r in session.found.made() if r.status != "interrupted"])
 
 
-def _interleaved(sessions: Sequence[Session]) -> Iterator[tuple[Session, Round]]:
+def _rounds(open_: Sequence[Session], until: float | None) -> Iterator[tuple[Session, Round]]:
+    """All rounds of all sessions, the planned ones of all before any for the time that is left.
+
+    Args:
+        open_: The sessions; one that is removed has no further round.
+        until: When the time is over, by `time.time`; ``None``: never.
+    """
+    yield from _interleaved(open_, Session.first_rounds)
+    if until is not None:
+        for session, seconds in _left_s(open_, until - time.time()).items():
+            session.plan_again(seconds)
+            session.save()
+    yield from _interleaved(open_, Session.planned_rounds)
+    yield from _interleaved(open_, Session.spare_rounds)
+
+
+def _interleaved(
+    open_: Sequence[Session], rounds_of: Callable[[Session], Iterator[Round]]
+) -> Iterator[tuple[Session, Round]]:
     """The first round of each session, then the second of each, and so on."""
-    open_ = [(session, session.rounds()) for session in sessions]
-    while open_:
-        for pair in list(open_):
+    waiting = [(session, rounds_of(session)) for session in open_]
+    while waiting:
+        for pair in list(waiting):
             session, rounds = pair
-            if (round_ := next(rounds, None)) is None:
-                open_.remove(pair)
+            if session not in open_ or (round_ := next(rounds, None)) is None:
+                waiting.remove(pair)
             else:
                 yield session, round_
+
+
+def _left_s(sessions: Sequence[Session], seconds: float) -> dict[Session, float]:
+    """What each session has of the time that is left: its share of the hours, less what it took.
+
+    Where one has taken more than its share, all have that much less.
+    """
+    shares = {
+        session: max(3600 * session.planned.hours / session.planned.suites - session.worked_s, 0.0)
+        for session in sessions
+    }
+    whole = sum(shares.values())
+    return {
+        session: max(seconds, 0.0) * (share / whole if whole else 1 / len(shares))
+        for session, share in shares.items()
+    }
 
 
 def _run(

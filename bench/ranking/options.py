@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from bench.execution.options import ExecutionOptions
 from bench.spec.options import Doc, Options
 from bench.spec.training_options import TrainingOptions
 from bench.studies.definition import split_words
@@ -49,7 +50,12 @@ class RankOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
         Doc("a network; without it the suite's default", "NAME", flag="model"),
     ] = ()
     budget: Annotated[
-        str, Doc("how long to train; auto: quick, or short where that does not fit", "NAME")
+        str,
+        Doc(
+            "how long to train; auto: quick, or short where that does not fit, or the one that the"
+            " store has this ranking under",
+            "NAME",
+        ),
     ] = AUTO
     hours: Annotated[
         str, Doc("how long all of it may take, for instance 8, 0.5 or 90min", "TIME")
@@ -92,15 +98,18 @@ class RankOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
         """
         return [*training.words(), *split_words(self.options)]
 
-    def command(self, suite: str, training: TrainingOptions, dtype: str) -> str:
+    def command(self, suite: str, training: TrainingOptions, where: ExecutionOptions) -> str:
         """The command that leads to the same ranking.
 
         Args:
             suite: The suite of the ranking.
             training: Changes of the budget's training.
-            dtype: The networks' dtype.
+            where: Where runs are carried out: the dtype and a device that is asked for change the
+                question.
         """
         words = [*msgspec.structs.replace(self, suite=(suite,)).words(), *training.words()]
-        if dtype != "float32":
-            words += ["--dtype", dtype]
+        if where.dtype != "float32":
+            words += ["--dtype", where.dtype]
+        if where.device != "auto":
+            words += ["--device", where.device.partition(":")[0]]
         return shlex.join(["python", "-m", "bench.suite", "rank", *words])

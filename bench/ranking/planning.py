@@ -9,13 +9,16 @@ from dataclasses import dataclass, replace
 
 from bench.execution.options import ExecutionOptions, device_name
 from bench.plugins import load_suite, suite_names, working_suites
+from bench.ranking.alike import sentences
 from bench.ranking.contestants import contestants
+from bench.ranking.equal_steps import check_equal_steps
 from bench.ranking.found import Found
 from bench.ranking.options import AUTO, RankOptions
-from bench.ranking.ranking import TRIAL_SEEDS, Contestant
+from bench.ranking.ranking import TRIAL_SEEDS, Contestant, find, key_of_question
 from bench.ranking.runs import Runs
 from bench.ranking.schedule import Costs, Key, costs_of, plan_night
 from bench.ranking.session import Planned, Session, runs_done
+from bench.ranking.tunable import lbfgs_alone
 from bench.ranking.tuned import Tuned
 from bench.spec.spec import Spec
 from bench.spec.training_options import TrainingOptions
@@ -24,6 +27,7 @@ from bench.store.record import decode_result
 from bench.store.store import Store
 from bench.studies.estimate import seconds_of
 from bench.studies.measurement import ALL_S
+from bench.studies.timings import Timings
 from bench.task import Suite
 from bench.text.errors import BadInput, unknown
 
@@ -87,9 +91,11 @@ def plan_sessions(
     questions = [
         _question(suite, asked, given, training, device, where.dtype) for suite in _suites(given)
     ]
-    seconds = given.seconds / len(questions)
+    jobs, together = where.jobs_on(device), where.together_on(device)
+    with uncollected():
+        timings = Timings(store.records(decode_result), jobs, together)
     return [
-        _session(question, given, training, where, device, store, seconds, tell_once)
+        _session(question, given, training, where, store, timings, len(questions), tell_once)
         for question in questions
     ]
 
@@ -141,9 +147,46 @@ def _question(
         for budget in budgets
     ]
     kept, notes = (arms, []) if given.against else _distinct(arms, choices[0])
+    choices, unequal = _with_equal_steps(choices, kept)
     for runs in choices:
         _first(runs, kept)  # so that what the suite refuses is refused now
+    notes = [*notes, *unequal, *sentences(kept), *_untunable(kept, choices[0])]
     return Question(suite, kept, choices, notes)
+
+
+def _with_equal_steps(
+    choices: Sequence[Runs], arms: Sequence[Contestant]
+) -> tuple[list[Runs], list[str]]:
+    """The budgets under which all arms train equally long, and a sentence for each other.
+
+    Raises:
+        BadInput: There is none.
+    """
+    found: list[Runs] = []
+    refused: list[BadInput] = []
+    for runs in choices:
+        try:
+            check_equal_steps(runs, arms)
+        except BadInput as error:
+            refused.append(error)
+        else:
+            found.append(runs)
+    if not found:
+        raise refused[0]
+    return found, [f"a budget is left out: {error}" for error in refused]
+
+
+def _untunable(arms: Sequence[Contestant], runs: Runs) -> list[str]:
+    """A sentence on the arms whose learning rate changes nothing."""
+    alone = [
+        repr(arm.label) for arm in arms if any(lbfgs_alone(runs.plain(c, arm)) for c in runs.asked)
+    ]
+    if not alone:
+        return []
+    return [
+        f"no rate is tuned of {', '.join(alone)}: without a step of Adam there is only that of"
+        " L-BFGS, which is fixed"
+    ]
 
 
 def _distinct(arms: Sequence[Contestant], runs: Runs) -> tuple[list[Contestant], list[str]]:
@@ -169,28 +212,29 @@ def _session(
     given: RankOptions,
     training: TrainingOptions,
     where: ExecutionOptions,
-    device: str,
     store: Store,
-    seconds: float,
+    timings: Timings,
+    suites: int,
     tell: Callable[[str], None],
 ) -> Session:
-    jobs, together = where.jobs_on(device), where.together_on(device)
+    seconds, jobs = given.seconds / suites, timings.jobs
     found = Found(store, where.rerun)
-    with uncollected():
-        records = list(store.records(decode_result))
+    words = shlex.join(given.words_of_runs(training))
+    name = name_of(question.arms)
+    choices, stays = question.choices, list[str]()
+    if not where.rerun and (begun := _begun(question, name, words, store)) is not None:
+        choices = [begun]
+        stays = [
+            f"the budget {begun.budget!r} stays, under which the store has this ranking; --budget"
+            " takes another"
+        ]
     budgets: list[tuple[str, Costs]] = []
     notes: dict[str, list[str]] = {}
-    for runs in question.choices:
+    for runs in choices:
         first = _first(runs, question.arms)
         specs = [spec for of_arm in first.values() for spec in of_arm]
         lasting = seconds_of(
-            specs,
-            records,
-            jobs,
-            tell,
-            together,
-            limit_s=max(ALL_S, _MEASURING * seconds),
-            beside=True,
+            specs, timings, tell, limit_s=max(ALL_S, _MEASURING * seconds), beside=True
         )
         costs, left_out = costs_of(first, lasting)
         tuned = Tuned(runs, question.arms, costs.cases, found)
@@ -198,22 +242,47 @@ def _session(
         budgets.append((runs.budget, replace(costs, done=done)))
         notes[runs.budget] = left_out
     several = len(question.arms) > 2
-    night = plan_night(budgets, jobs, seconds, given.seeds, several)
-    night = replace(night, notes=[*question.notes, *notes[night.budget], *night.notes])
-    (runs,) = (one for one in question.choices if one.budget == night.budget)
+    night = plan_night(budgets, jobs, seconds, given.seeds, several, suites)
+    (runs,) = (one for one in choices if one.budget == night.budget)
     planned = Planned(
         runs=runs,
         arms=question.arms,
         night=night,
         costs=dict(budgets)[night.budget],
-        name=name_of(question.arms),
-        options=shlex.join(given.words_of_runs(training)),
-        command=given.command(question.suite.name, training, where.dtype),
+        name=name,
+        options=words,
+        command=given.command(question.suite.name, training, where),
         most_seeds=given.seeds,
         hours=given.seconds / 3600,
         jobs=jobs,
+        notes=[*question.notes, *stays, *notes[night.budget]],
+        suites=suites,
     )
     return Session(planned, store, where.rerun)
+
+
+def _begun(question: Question, name: str, options: str, store: Store) -> Runs | None:
+    """The runs under the budget that a ranking of the store already has, if there is a choice.
+
+    Else the same command could come to another budget, by a measurement that is a little off, and
+    would begin anew.
+    """
+    if len(question.choices) < 2:
+        return None
+    for runs in question.choices:
+        key = key_of_question(
+            name,
+            runs.suite.name,
+            runs.budget,
+            options,
+            question.arms,
+            runs.dtype,
+            runs.kind_of_device,
+            runs.sources(question.arms),
+        )
+        if find(store, key) is not None:
+            return runs
+    return None
 
 
 def _first(runs: Runs, arms: Iterable[Contestant]) -> dict[Key, list[Spec]]:

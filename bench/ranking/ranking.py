@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -143,6 +143,9 @@ class Ranking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         choices: One for each problem, model and arm whose trials have ended.
         lengths: The runs that are scored; share 1 first.
         times: What was planned, and what it took.
+        dtype: Of the networks; empty in files from before these three fields.
+        device: ``cpu`` or ``cuda``.
+        sources: Digest of the source file of each of the arms' own objects.
     """
 
     schema: int
@@ -157,13 +160,26 @@ class Ranking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     choices: list[Choice]
     lengths: list[Length]
     times: Times
+    dtype: str = ""
+    device: str = ""
+    sources: dict[str, str] = {}
 
     @property
     def key(self) -> str:
-        """Name of the ranking's file: the same for a longer night with the same question."""
-        asked = (self.options, [(one.arm, one.tune) for one in self.arms])
-        digest = hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()[:8]
-        return f"{self.name}-{self.suite}-{self.budget}-{digest}"
+        """Name of the ranking's file: the same for a longer night with the same question.
+
+        An object of one's own that was edited is another question.
+        """
+        return key_of_question(
+            self.name,
+            self.suite,
+            self.budget,
+            self.options,
+            self.arms,
+            self.dtype,
+            self.device,
+            self.sources,
+        )
 
     @property
     def reference(self) -> Contestant:
@@ -201,6 +217,25 @@ class Ranking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             runs=self.runs_of(share),
             names={one.name: one.arm for one in self.arms if one.name},
         )
+
+
+def key_of_question(
+    name: str,
+    suite: str,
+    budget: str,
+    options: str,
+    arms: Sequence[Contestant],
+    dtype: str,
+    device: str,
+    sources: Mapping[str, str],
+) -> str:
+    """`Ranking.key` of a ranking with these attributes."""
+    asked: list[object] = [options, [(one.arm, one.tune) for one in arms]]
+    where = [dtype, device, sources]
+    if any(where):
+        asked += where
+    digest = hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()[:8]
+    return f"{name}-{suite}-{budget}-{digest}"
 
 
 def _path(store: Store, key: str) -> Path:

@@ -10,7 +10,7 @@ import msgspec
 
 from bench.ranking.ranking import Contestant, Setting, Trial
 from bench.ranking.schedule import Case
-from bench.ranking.tunable import tuned_arm, tuned_training, tuned_values, untuned
+from bench.ranking.tunable import search_of, tuned_arm, tuned_training
 from bench.ranking.tuning import Key, Search, key_of
 from bench.spec.spec import Spec
 from bench.studies.definition import Variant
@@ -41,6 +41,11 @@ class Runs:
     problems: Sequence[str]
     models: Sequence[str]
     _made: dict[tuple[Case, str, Key, int, float], PlannedRun] = field(default_factory=dict)
+
+    @property
+    def kind_of_device(self) -> str:
+        """``cpu`` or ``cuda``."""
+        return self.device.partition(":")[0]
 
     @functools.cached_property
     def asked(self) -> Mapping[Case, tuple[str, str]]:
@@ -88,7 +93,21 @@ class Runs:
 
     def search(self, case: Case, contestant: Contestant) -> Search:
         """The settings that an arm tries on a problem and model."""
-        return Search(untuned(contestant, self.plain(case, contestant)), tuned_values(contestant))
+        return search_of(contestant, self.plain(case, contestant))
+
+    def sources(self, arms: Sequence[Contestant]) -> dict[str, str]:
+        """Digest of the source file of each own object of the arms; those of problems left out.
+
+        Args:
+            arms: The reference, which has none, then the others.
+        """
+        found: dict[str, str] = {}
+        for case in self.asked:
+            of_problem = self.plain(case, arms[0]).sources
+            for arm in arms[1:]:
+                found |= self.plain(case, arm).sources
+            found = {name: digest for name, digest in found.items() if name not in of_problem}
+        return dict(sorted(found.items()))
 
     def _run(
         self,
@@ -109,7 +128,7 @@ class Runs:
             arm=tuned_arm(variant.arm, setting),
             seed=seed,
             budget=self.budget,
-            device=self.device.partition(":")[0],
+            device=self.kind_of_device,
             dtype=self.dtype,
             training=tuned_training(training, setting),
             options=options,
@@ -118,10 +137,11 @@ class Runs:
         if share == 1.0:
             return made
         whole = made.spec.training
+        steps = _part(whole.steps, share)
+        # So that arms that divide equal steps otherwise have equal ones at each length.
+        rest = _part(whole.total_steps, share) - steps
         shorter = msgspec.structs.replace(
-            request.training,
-            steps=_part(whole.steps, share),
-            lbfgs_steps=_part(whole.lbfgs_steps, share),
+            request.training, steps=steps, lbfgs_steps=max(rest, 1) if whole.lbfgs_steps else 0
         )
         return self._planned(
             Request(**{**vars(request), "training": shorter}),

@@ -37,6 +37,24 @@ FULL_LENGTH_SEEDS, MOST_LENGTH_SEEDS = 3, 5
 _OTHER_LENGTHS = sum(share for share in SHARES if share != 1.0)
 
 
+class Done(NamedTuple):
+    """What the store has of an arm on a case, stage by stage, in runs of full length.
+
+    What is done of one stage is no credit to another.
+
+    Attributes:
+        trials: Of the trials that the arm does not share with one before it.
+        tuned: Whether the trials have ended.
+        seeds: Scored seeds.
+        lengths: Runs of the other lengths: one of half the steps is ½.
+    """
+
+    trials: float = 0.0
+    tuned: bool = False
+    seeds: float = 0.0
+    lengths: float = 0.0
+
+
 @dataclass(frozen=True)
 class Costs:
     """What the runs of a ranking cost under one budget.
@@ -49,13 +67,12 @@ class Costs:
             that are trained together, the share of one.
         settings: How many settings the first round of trials has. `EXTENSIONS` are expected beyond
             it, unless there is only one setting or none.
-        done: How many runs the store already has, in full lengths: one of half the steps, or one
-            that is half through, is ½.
+        done: What the store already has.
     """
 
     run_s: Mapping[Key, float]
     settings: Mapping[Key, int]
-    done: Mapping[Key, float] = field(default_factory=dict)
+    done: Mapping[Key, Done] = field(default_factory=dict)
 
     @property
     def cases(self) -> list[Case]:
@@ -73,7 +90,8 @@ class Night:
         seeds: Scored seeds of each arm and case, at full length.
         length_seeds: How many of them are also run at the other lengths.
         seconds: How long all of it takes, `done` runs left out.
-        notes: What does not fit, in sentences.
+        notes: What does not fit, in sentences; those of `passed` first.
+        passed: Those of the budgets that were passed over.
     """
 
     budget: str
@@ -82,6 +100,7 @@ class Night:
     length_seeds: int
     seconds: float
     notes: list[str]
+    passed: Sequence[str] = ()
 
 
 class _Step(NamedTuple):
@@ -126,6 +145,7 @@ def plan_night(
     seconds: float,
     most_seeds: int,
     several: bool,
+    suites: int = 1,
 ) -> Night:
     """The most that fits into some hours.
 
@@ -140,10 +160,12 @@ def plan_night(
     Args:
         budgets: Name and costs of each, the preferred one first.
         jobs: How many runs train side by side.
-        seconds: How long the night is.
+        seconds: How long the night is; of several suites, the share of one.
         most_seeds: Of scored runs; at least 1. With less than `FULL_SEEDS` it stands in their
             place.
         several: Whether more than one arm is compared with the reference.
+        suites: How many suites share the whole call's time equally. Sentences speak of that, since
+            it is what can be asked for.
 
     Returns:
         The plan. What does not fit is in its notes, each with what it would need.
@@ -153,22 +175,72 @@ def plan_night(
     """
     if jobs < 1 or most_seeds < 1:
         raise ValueError(f"jobs and most_seeds are at least 1, got {jobs} and {most_seeds}")
-    notes: list[str] = []
+    passed: list[str] = []
     for budget, costs in budgets:
         ladder = _Ladder(budget, costs, jobs, most_seeds)
         needed = ladder.to(ladder.full)
         if needed <= seconds:
             break
         if budget != budgets[-1][0]:
-            notes.append(
+            passed.append(
                 f"the budget {budget!r} does not fit: the full answer with it would need"
-                f" about {duration(needed - seconds)} more"
+                f" {_more(needed - seconds, suites)}"
             )
     highest = ladder.highest(seconds)
     if highest < 0:
-        raise _too_short(ladder, seconds, jobs)
-    step = ladder.steps[highest]
-    notes += _missing(ladder, step, seconds)
+        raise _too_short(ladder, seconds, jobs, suites)
+    return _night(ladder, highest, seconds, several, suites, passed)
+
+
+def plan_again(
+    night: Night,
+    costs: Costs,
+    jobs: int,
+    seconds: float,
+    most_seeds: int,
+    several: bool,
+    suites: int = 1,
+) -> Night:
+    """The most that fits into the rest of a night, once trials have shown what runs cost.
+
+    Given up are the same as by `plan_night`, in the same order; where nothing fits, the smallest
+    plan stays, since its trials have been run.
+
+    Args:
+        night: The plan so far.
+        costs: Of its budget, with what has been done.
+        jobs: How many runs train side by side.
+        seconds: What is left of the night.
+        most_seeds: As of `plan_night`, and so are the others.
+        several: Whether more than one arm is compared with the reference.
+        suites: How many suites share the time.
+    """
+    ladder = _Ladder(night.budget, costs, jobs, most_seeds)
+    highest = max(ladder.highest(seconds), 0)
+    return _night(ladder, highest, seconds, several, suites, night.passed)
+
+
+def changes(before: Night, now: Night) -> list[str]:
+    """What a plan that was made again gives up or adds, in a few words each."""
+    found = []
+    for verb, ours, theirs in (("given up", before, now), ("added", now, before)):
+        if cases := [f"{p} with {m}" for p, m in ours.cases if (p, m) not in theirs.cases]:
+            found.append(f"{', '.join(cases)} {verb}")
+    if before.seeds != now.seeds:
+        found.append(f"{counted(now.seeds, 'seed')} instead of {before.seeds}")
+    if before.length_seeds != now.length_seeds:
+        found.append(
+            f"other lengths on {counted(now.length_seeds, 'seed')} instead of {before.length_seeds}"
+        )
+    return found
+
+
+def _night(
+    ladder: _Ladder, at: int, seconds: float, several: bool, suites: int, passed: Sequence[str]
+) -> Night:
+    """One of the plans of a ladder, with what it does not have."""
+    step = ladder.steps[at]
+    notes = [*passed, *_missing(ladder, step, seconds, suites)]
     if several and step.seeds < FULL_SEEDS:
         notes.append(
             f"with {counted(step.seeds, 'seed')} no comparison but the first may claim anything:"
@@ -179,12 +251,13 @@ def plan_night(
         cases=list(step.cases),
         seeds=step.seeds,
         length_seeds=step.length_seeds,
-        seconds=ladder.seconds[highest],
+        seconds=ladder.seconds[at],
         notes=notes,
+        passed=passed,
     )
 
 
-def remaining_s(night: Night, costs: Costs, jobs: int, done: Mapping[Key, float]) -> float:
+def remaining_s(night: Night, costs: Costs, jobs: int, done: Mapping[Key, Done]) -> float:
     """Seconds from now until all of a night has been run.
 
     Args:
@@ -246,7 +319,7 @@ def _steps(costs: Costs, full: _Step, most_seeds: int) -> Iterator[_Step]:
     """From one case to all, then more seeds and lengths."""
     price = dict.fromkeys(costs.cases, 0.0)
     for key, run_s in costs.run_s.items():
-        price[key[:2]] += run_s * (_trials(costs, key) + LEAST_SEEDS)
+        price[key[:2]] += run_s * _rest(_Step(costs.cases, LEAST_SEEDS, 0), costs, key)
     # A stable sort: of equal ones the preferred comes first.
     cheapest = sorted(price, key=price.__getitem__)
     least = min(LEAST_SEEDS, full.seeds)
@@ -275,6 +348,15 @@ def _trials(costs: Costs, key: Key) -> float:
     return (settings + (EXTENSIONS if settings > 1 else 0.0)) * len(TRIAL_SEEDS)
 
 
+def _rest(step: _Step, costs: Costs, key: Key) -> float:
+    """Runs of full length that an arm still needs on a case."""
+    done = costs.done.get(key, Done())
+    # While trials have not ended at least one is missing, however many there were.
+    trials = 0.0 if done.tuned else max(_trials(costs, key) - done.trials, 1.0)
+    seeds = max(step.seeds - done.seeds, 0.0)
+    return trials + seeds + max(_OTHER_LENGTHS * step.length_seeds - done.lengths, 0.0)
+
+
 def _seconds(step: _Step, costs: Costs, jobs: int) -> float:
     """How long a plan takes at most where its runs have the lengths that are expected.
 
@@ -289,8 +371,7 @@ def _seconds(step: _Step, costs: Costs, jobs: int) -> float:
         if key[:2] not in cases:
             continue
         longest = max(longest, run_s)
-        needed = _trials(costs, key) + step.seeds + _OTHER_LENGTHS * step.length_seeds
-        work += run_s * max(needed - costs.done.get(key, 0.0), 0.0)
+        work += run_s * _rest(step, costs, key)
     others = step.length_seeds > 0
     whole = 3 + sum(look < step.seeds for look in LOOKS)
     stages = whole + others
@@ -298,12 +379,18 @@ def _seconds(step: _Step, costs: Costs, jobs: int) -> float:
     return waits + (work - waits) / jobs + stages * START_S if work else 0.0
 
 
-def _missing(ladder: _Ladder, step: _Step, seconds: float) -> list[str]:
+def _more(seconds: float, suites: int) -> str:
+    """The time that is missing of the whole call."""
+    shared = f", all {suites} suites together" if suites > 1 else ""
+    return f"about {duration(suites * seconds)} more{shared}"
+
+
+def _missing(ladder: _Ladder, step: _Step, seconds: float, suites: int) -> list[str]:
     """A sentence for each thing that the full answer has and a plan does not."""
     full, notes = ladder.full, []
 
     def more(wanted: _Step) -> str:
-        return f"would need about {duration(ladder.to(wanted) - seconds)} more"
+        return f"would need {_more(ladder.to(wanted) - seconds, suites)}"
 
     for problem, model in (case for case in full.cases if case not in step.cases):
         wanted = _Step([(problem, model)], step.seeds, 0)
@@ -326,14 +413,16 @@ def _missing(ladder: _Ladder, step: _Step, seconds: float) -> list[str]:
     return notes
 
 
-def _too_short(ladder: _Ladder, seconds: float, jobs: int) -> BadInput:
+def _too_short(ladder: _Ladder, seconds: float, jobs: int, suites: int) -> BadInput:
     ((problem, model),) = ladder.steps[0].cases
     least = ladder.steps[0].seeds
-    hours = math.ceil(ladder.seconds[0] / 36) / 100
+    hours = math.ceil(suites * ladder.seconds[0] / 36) / 100
+    shared = f" of the whole call, which {suites} suites share" if suites > 1 else ""
     side = "one at a time" if jobs == 1 else f"{jobs} at a time"
     return BadInput(
-        f"{seconds / 3600:g} hours are too short: the smallest plan ({problem} with {model}, the"
-        f" trials and {counted(least, 'seed')} of every arm under the budget {ladder.budget!r},"
-        f" {side}) needs about {hours:g} hours; a shorter budget, fewer arms, fewer values to"
-        " tune, a smaller problem or model, or more runs side by side would help"
+        f"{suites * seconds / 3600:g} hours are too short: the smallest plan ({problem} with"
+        f" {model}, the trials and {counted(least, 'seed')} of every arm under the budget"
+        f" {ladder.budget!r}, {side}) needs about {hours:g} hours{shared}; a shorter budget, fewer"
+        " arms, fewer values to tune, a smaller problem or model, or more runs side by side would"
+        " help"
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import math
 import statistics
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +16,7 @@ from typing import NamedTuple
 from bench.execution.find_or_run import trained
 from bench.ranking.extending import extended
 from bench.ranking.found import Found
+from bench.ranking.outdated import Today, without_outdated
 from bench.ranking.ranking import (
     SCHEMA,
     SHARES,
@@ -26,8 +30,18 @@ from bench.ranking.ranking import (
     save,
 )
 from bench.ranking.runs import Runs
-from bench.ranking.schedule import LOOKS, Case, Costs, Key, Night, remaining_s
-from bench.ranking.trials import has_ended, lacks_selection
+from bench.ranking.schedule import (
+    LOOKS,
+    Case,
+    Costs,
+    Done,
+    Key,
+    Night,
+    changes,
+    plan_again,
+    remaining_s,
+)
+from bench.ranking.trials import has_ended, lacks_selection, refuse_negative
 from bench.ranking.tuned import Tuned
 from bench.spec.spec import Spec
 from bench.store.record import timestamp
@@ -35,6 +49,7 @@ from bench.store.store import Store
 from bench.studies.plan import PlannedRun, columns_of, parse_options
 from bench.task import SELECTION, Columns
 from bench.text.errors import BadInput
+from bench.text.formatting import times_text
 
 #: The lengths beside the whole one.
 _OTHERS = tuple(share for share in SHARES if share != 1.0)
@@ -71,6 +86,8 @@ class Planned:
         most_seeds: Of scored runs, where time is left.
         hours: What all suites may take.
         jobs: Runs side by side.
+        notes: What was left out or decided whatever fits, in sentences.
+        suites: How many suites share the hours.
     """
 
     runs: Runs
@@ -83,10 +100,13 @@ class Planned:
     most_seeds: int
     hours: float
     jobs: int
+    notes: Sequence[str] = ()
+    suites: int = 1
 
 
 class Session:
-    """Works on a ranking, round by round.
+    """Works on a ranking, round by round: `first_rounds`, `plan_again`, `planned_rounds`,
+    `spare_rounds`.
 
     Everything is decided by the records that there are, so that a session that continues another
     comes to what one alone would have come to.
@@ -96,31 +116,103 @@ class Session:
         store: Where its runs and itself are kept.
         rerun: Nothing that is there counts.
 
+    Attributes:
+        planned: The ranking as it was planned.
+        night: What fits; made again once trials have shown what runs cost.
+        worked_s: How long this session's own rounds have taken.
+        refused: Why it cannot go on, if it cannot.
+
     Raises:
         BadInput: The store has a ranking of this key that cannot be read.
     """
 
     def __init__(self, planned: Planned, store: Store, rerun: bool = False) -> None:
         self.planned = planned
+        self.night = planned.night
         self.store = store
         self.found = Found(store, rerun)
         self.tuned = Tuned(planned.runs, planned.arms, planned.night.cases, self.found)
-        self._begun, self._started = time.monotonic(), timestamp()
+        self.worked_s = 0.0
+        self.refused: str | None = None
+        self._today = Today(planned.runs, list(planned.arms))
+        self._started = timestamp()
+        self._changes: list[str] = []
         self._scored: dict[tuple[float, int], None] = {}
         self._before: Times | None = None
-        if (old := find(store, self.ranking().key)) is not None:
+        if (old := find(store, self.key)) is not None:
             self._before = old.times
 
-    def rounds(self) -> Iterator[Round]:
-        """What is to be run, round by round; each is decided by the records of those before it."""
-        night = self.planned.night
+    def first_rounds(self) -> Iterator[Round]:
+        """The first trials of all cases: these show what runs cost."""
         yield Round("trials of the first settings", _specs(self.tuned.first()), trials=True)
+
+    def planned_rounds(self) -> Iterator[Round]:
+        """The rest of the plan; each round is decided by the records of those before it."""
+        night = self.night
+        if added := [s for s in _specs(self.tuned.first()) if not self._has_ended(s)]:
+            yield Round("trials of the first settings", added, trials=True)
         while further := [s for s in _specs(self.tuned.trials()) if not self._has_ended(s)]:
             yield Round("trials beside the best", further, trials=True)
         yield from self._seeds(0, night.seeds, planned=True)
         if others := [(share, seed) for seed in range(night.length_seeds) for share in _OTHERS]:
             yield Round("other lengths", self._score(others))
-        yield from self._seeds(night.seeds, self.planned.most_seeds, planned=False)
+
+    def spare_rounds(self) -> Iterator[Round]:
+        """What the time that is left goes into."""
+        yield from self._seeds(self.night.seeds, self.planned.most_seeds, planned=False)
+
+    def plan_again(self, seconds: float) -> None:
+        """Plan what is left, once trials have shown what runs cost; what changes is said and kept.
+
+        Without such trials of this session the plan stays.
+
+        Args:
+            seconds: What is left for this ranking.
+        """
+        planned, before = self.planned, self.night
+        if not (shown := self._shown_s()):
+            return
+        costs = replace(planned.costs, run_s={**planned.costs.run_s, **shown})
+        tuned = Tuned(planned.runs, planned.arms, costs.cases, self.found)
+        costs = replace(costs, done=runs_done(tuned, costs.run_s, planned.most_seeds))
+        several = len(planned.arms) > 2
+        self.night = plan_again(
+            before,
+            costs,
+            planned.jobs,
+            seconds,
+            planned.most_seeds,
+            several,
+            planned.suites,
+        )
+        self.tuned = replace(self.tuned, cases=self.night.cases)
+        if said := changes(before, self.night):
+            key, factor = max(
+                ((key, s / planned.costs.run_s[key]) for key, s in shown.items()),
+                key=lambda one: abs(math.log(one[1])),
+            )
+            self._changes.append(
+                f"the plan was made again after the first trials: {'; '.join(said)}. Runs of"
+                f" {key[2]!r} on {key[0]} take {times_text(factor)} the time that was expected"
+            )
+            self._tell(self._changes[-1])
+
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """While it lasts, the session's own time goes on."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.worked_s += time.monotonic() - begun
+
+    @property
+    def notes(self) -> list[str]:
+        """What did not fit, was left out or was decided, in sentences."""
+        return [*self.planned.notes, *self.night.notes, *self._changes]
+
+    def _tell(self, text: str) -> None:
+        print(f"bench: {self.planned.runs.suite.name}: {text}", file=sys.stderr, flush=True)
 
     def _seeds(self, first: int, last: int, planned: bool) -> Iterator[Round]:
         bounds = [first, *(look for look in LOOKS if first < look < last), last]
@@ -158,8 +250,10 @@ class Session:
         """Refuse to go on from a round by whose trials nothing can be tuned.
 
         Raises:
-            BadInput: A trial that was just run has no loss on held-out data.
+            BadInput: A trial that was just run has no loss on held-out data, or one below 0.
         """
+        if round_.trials:
+            refuse_negative(self.found.get(spec.hash) for spec in round_.specs)
         if without := self.stale(round_):
             raise BadInput(
                 f"the run {without[0].hash} has no {SELECTION!r}, by which settings are selected"
@@ -172,8 +266,9 @@ class Session:
         """Seconds until all of the plan has been run."""
         planned = self.planned
         costs = replace(planned.costs, run_s=self._run_s())
-        done = runs_done(self.tuned, costs.run_s, planned.most_seeds)
-        return remaining_s(planned.night, costs, planned.jobs, done)
+        of_night = [key for key in costs.run_s if key[:2] in self.night.cases]
+        done = runs_done(self.tuned, of_night, planned.most_seeds)
+        return remaining_s(self.night, costs, planned.jobs, done)
 
     def expected_s(self, specs: Iterable[Spec]) -> dict[str, float]:
         """How long runs are expected to last, by hash."""
@@ -189,6 +284,10 @@ class Session:
 
     def _run_s(self) -> dict[Key, float]:
         """Seconds of a run at full length: of those of this session, if there are any."""
+        return {**self.planned.costs.run_s, **self._shown_s()}
+
+    def _shown_s(self) -> dict[Key, float]:
+        """Median seconds of a run at full length, of those that this session has made."""
         made: dict[Key, list[float]] = {}
         for record in self.found.made():
             spec, timing = record.spec, record.timing
@@ -199,8 +298,7 @@ class Session:
                 seconds = timing.build_s + timing.train_s + timing.evaluate_s
                 whole_s = seconds / self._share(spec) / record.seeds_together
                 made.setdefault(key, []).append(whole_s)
-        shown = {key: statistics.median(seconds) for key, seconds in made.items()}
-        return {**self.planned.costs.run_s, **shown}
+        return {key: statistics.median(seconds) for key, seconds in made.items()}
 
     def _share(self, spec: Spec) -> float:
         """Length of a run, in shares of the budget's steps."""
@@ -219,14 +317,14 @@ class Session:
         Args:
             ended: Whether the session is over.
         """
-        planned, night, runs = self.planned, self.planned.night, self.planned.runs
+        planned, night, runs = self.planned, self.night, self.planned.runs
         choices = self.tuned.choices()
         lengths = []
         for share in (1.0, *_OTHERS):
             seeds = [seed for at, seed in self._scored if at == share]
             of_length = [run for seed in seeds for run in self._runs(choices, share, seed)]
             lengths.append(Length(share, of_length))
-        before, now_s = self._before, time.monotonic() - self._begun
+        before = self._before
         taken_s = before.taken_s if before else 0.0
         return Ranking(
             schema=SCHEMA,
@@ -242,14 +340,21 @@ class Session:
             lengths=[length for length in lengths if length.runs],
             times=Times(
                 hours=planned.hours,
-                planned_s=taken_s + night.seconds,
-                taken_s=taken_s + now_s,
+                planned_s=taken_s + planned.night.seconds,
+                taken_s=taken_s + self.worked_s,
                 jobs=planned.jobs,
                 begun=before.begun if before else self._started,
                 ended=timestamp() if ended else None,
-                notes=list(night.notes),
+                notes=self.notes,
             ),
+            dtype=runs.dtype,
+            device=runs.kind_of_device,
+            sources=self._sources,
         )
+
+    @cached_property
+    def _sources(self) -> dict[str, str]:
+        return self.planned.runs.sources(self.planned.arms)
 
     def finish(self) -> None:
         """Do what the suite's own options ask for once the runs have ended, for the scored ones."""
@@ -271,34 +376,53 @@ class Session:
         ranking = self.ranking(ended)
         with self.store.claim(f"ranking-{ranking.key}").held():
             if (old := find(self.store, ranking.key)) is not None:
+                old, outdated = without_outdated(old, self._today)
+                if outdated:
+                    self._say_outdated(outdated)
+                    ranking = self.ranking(ended)
                 ranking = extended(ranking, old)
             save(ranking, self.store)
         return ranking
 
+    def _say_outdated(self, cases: Iterable[Case]) -> None:
+        where = ", ".join(f"{problem} with {model}" for problem, model in cases)
+        self._changes.append(
+            f"of the ranking that was here runs are left out on {where}: settings, data or"
+            " definitions have changed since"
+        )
+        self._tell(self._changes[-1])
 
-def runs_done(tuned: Tuned, keys: Iterable[Key], most_seeds: int) -> dict[Key, float]:
-    """How many runs have a result, in full lengths, of each case and arm.
+
+def runs_done(tuned: Tuned, keys: Iterable[Key], most_seeds: int) -> dict[Key, Done]:
+    """What has a result, of each case and arm.
 
     Args:
         tuned: How far the arms have been tuned.
-        keys: The cases and arms.
+        keys: The cases and arms, in their order.
         most_seeds: Scored seeds that are looked for.
     """
     arms = {one.arm: one for one in tuned.arms}
-    done: dict[Key, float] = {}
+    done: dict[Key, Done] = {}
+    paid: dict[Case, set[str]] = {}
     for key in keys:
         problem, model, name = key
         case, arm = (problem, model), arms[name]
-        trials = {trial.spec.hash for trial in tuned.of(case, arm)}
-        done[key] = float(sum(map(tuned.found.has_result, trials)))
+        known = paid.setdefault(case, set())
+        trials = {trial.spec.hash for trial in tuned.of(case, arm)} - known
+        known |= trials
+        tried = float(sum(map(tuned.found.has_result, trials)))
         choice = tuned.choice(case, arm)
         if choice is None:
+            done[key] = Done(tried)
             continue
+        seeds = lengths = 0.0
         for seed in range(most_seeds):
             runs = {s: tuned.runs.run(case, arm, choice.setting, seed, s).spec for s in SHARES}
-            if not tuned.found.has_result(runs[1.0].hash):
+            if not tuned.found.has_result(runs.pop(1.0).hash):
                 break  # they are run in order
-            done[key] += sum(s for s, spec in runs.items() if tuned.found.has_result(spec.hash))
+            seeds += 1
+            lengths += sum(s for s, spec in runs.items() if tuned.found.has_result(spec.hash))
+        done[key] = Done(tried, True, seeds, lengths)
     return done
 
 

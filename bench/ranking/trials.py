@@ -25,6 +25,17 @@ def has_ended(record: Record | None) -> bool:
     return record is not None and record.status != "interrupted" and not lacks_selection(record)
 
 
+def refuse_negative(records: Iterable[Record | None]) -> None:
+    """Refuse trials whose loss on held-out data is below 0, of which no logarithm can be taken.
+
+    Raises:
+        BadInput: The loss of one is.
+    """
+    for record in records:
+        if record is not None and record.status == "done" and not lacks_selection(record):
+            _loss(record)
+
+
 def score(records: Sequence[Record]) -> Score:
     """The score of the trials of one setting.
 

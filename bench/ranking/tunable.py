@@ -9,7 +9,7 @@ import msgspec
 
 from bench.arm import AXES, Arm
 from bench.ranking.ranking import Contestant, Setting
-from bench.ranking.tuning import MOST_SETTINGS, RATE
+from bench.ranking.tuning import MOST_SETTINGS, RATE, Search
 from bench.spec.spec import Spec
 from bench.spec.training import Training
 from bench.spec.training_options import TrainingOptions
@@ -33,7 +33,8 @@ def checked_tune(contestant: Contestant) -> None:
     count = math.prod(map(len, values.values())) * (1 if RATE in values else 3)
     if count > MOST_SETTINGS:
         raise BadInput(
-            f"tune of {contestant.label!r}: {count} settings (allowed: at most {MOST_SETTINGS})"
+            f"tune of {contestant.label!r}: {count} settings (allowed: at most {MOST_SETTINGS});"
+            " options of training that one arm tunes are tuned for all"
         )
 
 
@@ -70,12 +71,32 @@ def untuned(contestant: Contestant, spec: Spec) -> Setting:
     setting: Setting = {RATE: float(spec.training.lr)}
     for name in tuned_values(contestant):
         if name in OPTIONS:
-            setting[name] = getattr(spec.training, name)
+            if not lbfgs_alone(spec):
+                setting[name] = getattr(spec.training, name)
         else:
             # What the bare token stands for on this model, where the spec says it.
             axis = _axes(arm)[name]
             setting[name] = _value(spec.axes[axis])
     return setting
+
+
+def search_of(contestant: Contestant, spec: Spec) -> Search:
+    """The settings that an arm tries on a problem and model.
+
+    Args:
+        contestant: The arm.
+        spec: A run of it without tuning.
+    """
+    start, values = untuned(contestant, spec), tuned_values(contestant)
+    if lbfgs_alone(spec):
+        kept = {name: each for name, each in values.items() if name not in OPTIONS}
+        values = {RATE: [start[RATE]], **kept}
+    return Search(start, values)
+
+
+def lbfgs_alone(spec: Spec) -> bool:
+    """Whether Adam does no step, so that its options (`OPTIONS`) change nothing."""
+    return spec.training.steps == 0
 
 
 def tuned_arm(arm: Arm, setting: Setting) -> Arm:
@@ -118,8 +139,12 @@ def _token_value(name: str, value: float | str) -> float | str:
 def _resolved(name: str, value: float | str) -> tuple[str, str]:
     """The axis of a technique with a value, and its canonical spelling."""
     arm = Arm.parse(name if value == BARE else f"{name}={value}")
-    ((axis, token),) = arm.choices().items()
-    return axis, token
+    choices = [*arm.choices().items()]
+    if len(choices) != 1 or choices[0][1].partition("=")[0] != name:
+        raise BadInput(
+            f"{name} must be one value of {name!r} (allowed also: {BARE}), got {value!r}"
+        )
+    return choices[0]
 
 
 def _value(token: str) -> float | str:

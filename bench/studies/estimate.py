@@ -12,6 +12,7 @@ from bench.store.gc_pause import uncollected
 from bench.store.record import FINAL, Record, decode_result
 from bench.store.store import Store
 from bench.studies.measurement import ALL_S, measure_all
+from bench.studies.own import Own
 from bench.studies.plan import Plan
 from bench.studies.side_by_side import slowdown
 from bench.studies.timings import Timings, kind_of
@@ -65,7 +66,7 @@ def estimate(
         jobs: How many runs train side by side.
         tell: Is called with a message when something must be measured.
     """
-    found = seconds_of(specs, records, jobs, tell)
+    found = seconds_of(specs, Timings(records, jobs), tell)
     lasting: list[float] = []
     unknown: dict[str, list[Spec]] = {}
     for spec in specs:
@@ -80,10 +81,8 @@ def estimate(
 
 def seconds_of(
     specs: Iterable[Spec],
-    records: Iterable[Record],
-    jobs: int,
+    timings: Timings,
     tell: Callable[[str], None],
-    together: bool = False,
     limit_s: float = ALL_S,
     beside: bool = False,
 ) -> dict[str, float | str]:
@@ -95,45 +94,51 @@ def seconds_of(
     Without such a run, one with another number side by side must do.
 
     Where there is none, a task is built and stepped a few times, alone, in a process of its own
-    (`bench.studies.measurement`). That is done once for all activations, rescalings and
-    initialisations, which rarely decide how long a step lasts.
+    (`bench.studies.measurement`). That is done once for all built-in activations, rescalings and
+    initialisations, which rarely decide how long a step lasts. What has an object or settings of
+    its own is measured apart: once for each model, then on the other problems while there is time;
+    where there was none, it is as much slower than the others as where it was measured.
 
     Args:
         specs: The specs of the runs.
-        records: Records of finished runs.
-        jobs: How many runs train side by side.
+        timings: Of finished runs. Where seeds will be trained as one model, each lasts its share of
+            the time of all, if there are runs that were trained so; else as long as alone, which is
+            more.
         tell: Is called with a message when something must be measured.
-        together: Seeds will be trained as one model. Each then lasts its share of the time of all,
-            if there are runs that were trained so; else as long as alone, which is more.
-        limit_s: How long measuring may take.
-        beside: Measure also how much longer steps take with `jobs` side by side.
+        limit_s: How long measuring may take, and once more for what has something of its own.
+        beside: Measure also how much longer steps take with as many side by side.
 
     Returns:
         Of each spec by its hash seconds, or a reason for a sentence that ends with "because …".
     """
     wanted = {spec.hash: spec for spec in specs}
-    timings = Timings(records, jobs, together)
-    found: dict[str, float | str | None] = {
-        name: timings.seconds(spec) for name, spec in wanted.items()
-    }
-    kinds: dict[bytes, Spec] = {}
+    own = Own(wanted.values())
+    apart = {name: spec for name, spec in wanted.items() if own.has(spec)}
+    found: dict[str, float | str] = {}
+    lacking: dict[str, Spec] = {}
     for name, spec in wanted.items():
-        if found[name] is None:
-            kinds.setdefault(kind_of(spec, exact=False), spec)
-    if kinds:
+        seconds = timings.seconds(spec, own=name in apart)
+        if seconds is None:
+            lacking[name] = spec
+        else:
+            found[name] = seconds
+    if lacking:
         tell("measuring a few steps of each problem and model, to say how long it will take")
+    kinds: dict[bytes, Spec] = {}
+    for name, spec in lacking.items():
+        if name not in apart:
+            kinds.setdefault(kind_of(spec, exact=False), spec)
+    of_own = own.once_first(spec for name, spec in lacking.items() if name in apart)
     measured = measure_all(kinds, limit_s)
-    steppable = [kinds[key] for key, parts in measured.items() if not isinstance(parts, str)]
-    slower = _slowdown(steppable, jobs, tell) if beside else 1.0
-
-    def of_parts(spec: Spec) -> float | str:
-        parts = measured[kind_of(spec, exact=False)]
-        return parts if isinstance(parts, str) else parts.run_s(spec.training) * slower
-
-    return {
-        name: of_parts(wanted[name]) if seconds is None else seconds
-        for name, seconds in found.items()
-    }
+    measured_own = measure_all(of_own, limit_s) if of_own else {}
+    every = {**kinds, **of_own}
+    both = {**measured, **measured_own}
+    steppable = [every[key] for key, parts in both.items() if not isinstance(parts, str)]
+    slower = _slowdown(steppable, timings.jobs, tell) if beside else 1.0
+    for name, spec in lacking.items():
+        parts = both[own.kind(spec) if name in apart else kind_of(spec, exact=False)]
+        found[name] = parts if isinstance(parts, str) else parts.run_s(spec.training) * slower
+    return {**found, **own.filled(apart, found)}
 
 
 def _slowdown(specs: Sequence[Spec], jobs: int, tell: Callable[[str], None]) -> float:

@@ -50,6 +50,10 @@ class Parts(msgspec.Struct, frozen=True):
         return self.build_s + (training.evaluations + 1) * self.evaluate_s + steps
 
 
+class Late(str):
+    """Why something was not measured: only since there was no time."""
+
+
 #: What this process has measured, or why it could not, by the key of a kind.
 _found: dict[bytes, Parts | str] = {}
 
@@ -66,7 +70,8 @@ def measure_all(kinds: Mapping[bytes, Spec], limit_s: float = ALL_S) -> dict[byt
         limit_s: No measurement is begun after so many seconds.
 
     Returns:
-        Of each kind its parts, or a reason for a sentence that ends with "because …".
+        Of each kind its parts, or a reason for a sentence that ends with "because …"; it is a
+        `Late` where a longer limit would do.
 
     Raises:
         KeyboardInterrupt: The process of the measurement has ended, too.
@@ -84,7 +89,7 @@ def measure_all(kinds: Mapping[bytes, Spec], limit_s: float = ALL_S) -> dict[byt
                 _found[key] = str(error)
             else:
                 _found[key] = msgspec.convert(parts, Parts)
-    late = f"the measurements before it took more than {limit_s:g} s"
+    late = Late(f"the measurements before it took more than {limit_s:g} s")
     return {key: _found.get(key, late) for key in kinds}
 
 

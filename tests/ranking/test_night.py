@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 import rank_suite
 from rank_suite import FLOOR, LR, make_session, night, rank
 
-from bench.ranking.extending import extended
-from bench.ranking.ranking import SHARES, TRIAL_SEEDS, Ranking, find
+from bench.execution.find_or_run import find_or_run
+from bench.execution.options import ExecutionOptions
+from bench.ranking.night import _left_s, go_on
+from bench.ranking.outdated import Today, without_outdated
+from bench.ranking.ranking import SHARES, TRIAL_SEEDS, Contestant, Length, Ranking, find, save
 from bench.report.results import Results
+from bench.spec.spec import Spec
+from bench.spec.user_code import source_digest
 from bench.store.record import decode_result
 from bench.store.store import Store
 from bench.text.errors import BadInput
@@ -253,24 +260,167 @@ def test_two_rankings_take_turns(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "in the time that is left" in titles[-1]
 
 
-def test_of_a_redefined_problem_nothing_old_is_kept(ranking: Ranking) -> None:
-    """After a night on two problems, one begins on a problem that has been redefined since."""
-    trials = [trial for trial in ranking.trials if trial.spec.problem == "near"]
-    now = [msgspec.structs.replace(trial.spec, versions={"problem": 2}) for trial in trials]
-    new = msgspec.structs.replace(
-        ranking,
-        trials=[
-            msgspec.structs.replace(trial, spec=spec)
-            for trial, spec in zip(trials, now, strict=True)
-        ],
-        choices=[],
-        lengths=[],
+def test_what_is_planned_of_all_comes_before_what_fills_the_time_of_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = make_session(tmp_path, "irelu", problems=["near"], seeds=1, most_seeds=6)
+    long = make_session(tmp_path, "ielu", problems=["near"], seeds=6, length_seeds=1, most_seeds=6)
+    begun = time.monotonic()
+    ranked, _ = night(short, long)
+    passed_s = time.monotonic() - begun
+    said = [line for line in capsys.readouterr().err.splitlines() if "ranked: " in line]
+    spare = ["in the time that is left" in line for line in said]
+    assert spare == sorted(spare) and spare.count(True) == 3  # up to 3, 5 and 6
+    # A session's time is that of its own rounds.
+    assert 0 < sum(one.times.taken_s for one in ranked) < passed_s
+
+
+def test_where_the_time_of_one_does_not_suffice_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_time_for(arm: str) -> Callable[..., Any]:
+        def run(suite: Any, specs: Sequence[Spec], **given: Any) -> Any:
+            late = any(spec.arm == arm for spec in specs)
+            return ([], "time") if late else find_or_run(suite, specs, **given | {"until": None})
+
+        return run
+
+    monkeypatch.setattr("bench.ranking.night.find_or_run", no_time_for("irelu"))
+    sessions = [make_session(tmp_path, arm, problems=["near"]) for arm in ("irelu", "ielu")]
+    where = ExecutionOptions(device="cpu", jobs="1", store=tmp_path)
+    ranked, stopped = go_on(sessions, "cpu", where, time.time() + 900, progress=False)
+    assert stopped == "time"
+    assert [len(one.choices) for one in ranked] == [0, 2] and len(ranked[1].runs_of(1.0)) >= 6
+
+
+def test_one_that_cannot_go_on_is_refused_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def negative(suite: Any, specs: Sequence[Spec], **given: Any) -> Any:
+        records, stopped = find_or_run(suite, specs, **given)
+        for record in records:
+            if record.spec.arm == "irelu":
+                metric = record.metrics["selection"]
+                record.metrics["selection"] = msgspec.structs.replace(metric, final=-1.0)
+        return records, stopped
+
+    monkeypatch.setattr("bench.ranking.night.find_or_run", negative)
+    sessions = [make_session(tmp_path, arm, problems=["near"]) for arm in ("irelu", "ielu")]
+    (one,), stopped = night(*sessions)
+    assert stopped is None and len(one.runs_of(1.0)) == 6
+    assert "must be 0 or more" in str(sessions[0].refused) and sessions[1].refused is None
+    said = capsys.readouterr().err.splitlines()
+    refused = next(k for k, line in enumerate(said) if "must be 0 or more" in line)
+    # When it is seen: before the second round of either.
+    assert sum("runs to do" in line for line in said[:refused]) == 1
+    alone = make_session(tmp_path / "alone", "irelu", problems=["near"])
+    with pytest.raises(BadInput, match="must be 0 or more"):
+        night(alone)
+
+
+def test_after_the_first_trials_it_is_planned_again_by_what_they_took(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = make_session(tmp_path, EQUAL, seeds=5, length_seeds=3, most_seeds=20)
+    before = session.night
+    session.plan_again(1.0)
+    assert session.night is before  # nothing has been measured
+    (first,) = session.first_rounds()
+    where = ExecutionOptions(device="cpu", jobs="1", store=tmp_path)
+    records, _ = find_or_run(rank_suite.RANKED, first.specs, "cpu", where, progress=False)
+    session.found.add(records)
+    session.plan_again(1e6)
+    assert (session.night.seeds, len(session.night.cases)) == (20, 2)
+    session.plan_again(0.001)
+    assert (session.night.seeds, len(session.night.cases)) == (3, 1)
+    assert all(run.problem in dict(session.night.cases) for run in session._score([(1.0, 0)]))
+    said = capsys.readouterr().err
+    assert "20 seeds instead of 5" in said and "with point given up; 3 seeds instead of 20" in said
+    assert any("given up" in note for note in session.ranking().times.notes)
+
+
+def test_the_hours_of_a_session_that_took_more_are_missed_by_all() -> None:
+    sessions = [make_session(Path("none"), arm, problems=["near"]) for arm in ("irelu", "ielu")]
+    sessions[0].worked_s = 2700.0
+    assert list(_left_s(sessions, 2250.0).values()) == [450.0, 1800.0]
+    sessions[1].worked_s = 4000.0
+    assert list(_left_s(sessions, 100.0).values()) == [100.0, 0.0]
+
+
+OTHERWISE: list[dict[str, Any]] = [
+    {"versions": {"problem": 2}},
+    {"settings": {"floor": 0.5}},
+    {"sources": {"mine:Problem": "of another day"}},
+    {"dtype": "float64"},
+]
+
+
+@pytest.mark.parametrize("change", OTHERWISE, ids=lambda change: next(iter(change)))
+@pytest.mark.parametrize("asked", [["near", "far"], ["far"]], ids=len)
+def test_runs_that_would_be_others_today_are_left_out(
+    ranking: Ranking, tmp_path: Path, change: dict[str, Any], asked: list[str]
+) -> None:
+    """Whether or not their problem is asked for today."""
+
+    def old(spec: Spec) -> Spec:
+        return msgspec.structs.replace(spec, **change) if spec.problem == "near" else spec
+
+    def made(runs: Sequence[Any]) -> list[Any]:
+        return [msgspec.structs.replace(run, spec=old(run.spec)) for run in runs]
+
+    lengths = [Length(length.share, made(length.runs)) for length in ranking.lengths]
+    before = msgspec.structs.replace(ranking, trials=made(ranking.trials), lengths=lengths)
+    session = make_session(tmp_path, BETTER, OTHER_RATE, DIVERGES, EQUAL, problems=asked)
+    today = Today(session.planned.runs, ranking.arms)
+    assert without_outdated(ranking, today) == (ranking, [])
+    left, cases = without_outdated(before, today)
+    assert cases == [("near", "point")] and set(left.columns) == {"far"}
+    assert left.trials == [t for t in ranking.trials if t.spec.problem == "far"]
+    assert left.choices == [c for c in ranking.choices if c.problem == "far"]
+    assert left.runs_of(1.0) == [r for r in ranking.runs_of(1.0) if r.spec.problem == "far"]
+
+
+def test_what_is_left_out_is_said_and_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = rank(tmp_path, EQUAL, problems=["near"])
+    trial = found.trials[0]
+    spec = msgspec.structs.replace(trial.spec, versions={"problem": 2})
+    other = msgspec.structs.replace(trial, spec=spec)
+    save(msgspec.structs.replace(found, trials=[other, *found.trials[1:]]), Store(tmp_path))
+    (again,), _ = night(make_session(tmp_path, EQUAL, problems=["far"]))
+    said = "runs are left out on near with point: settings, data or definitions have changed since"
+    assert capsys.readouterr().err.count(said) == 1 and said in again.times.notes[-1]
+    assert {one.problem for one in again.choices if one.arm == "baseline"} == {"far"}
+    assert not any(one.spec.versions for one in again.trials)
+
+
+def test_a_ranking_is_another_by_dtype_device_and_sources(ranking: Ranking) -> None:
+    assert (ranking.dtype, ranking.device, ranking.sources) == ("float32", "cpu", {})
+    others: list[dict[str, Any]] = [
+        {"dtype": "float64"},
+        {"device": "cuda"},
+        {"sources": {"mine:Snake": "a"}},
+        {"sources": {"mine:Snake": "b"}},
+    ]
+    keys = {msgspec.structs.replace(ranking, **change).key for change in others}
+    assert len(keys | {ranking.key}) == 5
+    # As written before there were these fields.
+    plain = msgspec.structs.replace(
+        ranking, arms=[Contestant("baseline")], options="", dtype="", device="", sources={}
     )
-    kept = extended(new, ranking)
-    far = [trial for trial in ranking.trials if trial.spec.problem == "far"]
-    assert kept.trials == [*new.trials, *far]
-    assert kept.choices == [choice for choice in ranking.choices if choice.problem == "far"]
-    assert kept.runs_of(1.0) == [r for r in ranking.runs_of(1.0) if r.spec.problem == "far"]
+    assert plain.key == "test-ranked-quick-21e5c154"
+
+
+def test_an_edited_candidate_is_another_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = "import torch\nclass Own(torch.nn.Tanh):\n    pass\n"
+    (tmp_path / "edited_candidate.py").write_text(text)
+    session = make_session(tmp_path / "s", "activation=edited_candidate:Own")
+    digest = source_digest("edited_candidate:Own")
+    assert session.ranking().sources == {"edited_candidate:Own": digest}
 
 
 def error(store: Path, name: str) -> float:

@@ -41,7 +41,7 @@ def test_a_ranking_from_the_command_line_to_the_answer(folder: Path) -> None:
     command = [sys.executable, "-m", "bench.suite", "rank", *ASK, *WHERE, "--hours", "30min"]
     ended = run(command, capture_output=True, text=True, timeout=500, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert "irelu vs baseline" in ended.stdout
+    assert "irelu is undecided: " in ended.stdout
     for said in (
         "2 arms (baseline, irelu)",
         "all ends about",
@@ -52,7 +52,7 @@ def test_a_ranking_from_the_command_line_to_the_answer(folder: Path) -> None:
     (kept,) = rankings(Store(Path("store")))
     assert kept.command == (
         "python -m bench.suite rank --candidate irelu --against baseline --suite ranked"
-        " --problem near --hours 30min --seeds 3"
+        " --problem near --hours 30min --seeds 3 --device cpu"
     )
     assert kept.times.ended is not None and kept.times.hours == 0.5
     assert len(kept.runs_of(1.0)) == 6 and len(kept.choices) == 2
@@ -111,6 +111,11 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(
         (["--candidate", "activation=no_module:Thing"], "no_module"),
         (["--candidate", "irelu", "--floor", "2"], "--options '--floor"),
         (["--candidate", "irelu", "--hours", "1min", "--steps", "100000000"], "too short"),
+        (
+            ["--candidate", "baseline --steps 160"],
+            "trains for 160 steps, 'baseline' for 40 on near",
+        ),
+        (["--candidate", "baseline --evaluations 7"], "is evaluated 7 times, 'baseline' 1 times"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(
@@ -156,4 +161,4 @@ def test_a_night_without_enough_time_says_that_nothing_is_scored(
     monkeypatch.setattr("bench.ranking.night.find_or_run", late)
     assert main(["rank", *ASK, *WHERE]) == 0
     out, err = capsys.readouterr()
-    assert "no arm is scored yet" in out and "more --hours" in err
+    assert "No answer yet: no arm can be compared" in out and "more --hours" in err

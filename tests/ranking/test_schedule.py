@@ -15,9 +15,12 @@ from bench.ranking.schedule import (
     FULL_SEEDS,
     LEAST_SEEDS,
     Costs,
+    Done,
     Key,
     Night,
+    changes,
     costs_of,
+    plan_again,
     plan_night,
     remaining_s,
 )
@@ -210,14 +213,69 @@ def test_what_is_in_the_store_costs_nothing_and_a_second_night_adds() -> None:
     one = costs(100.0, 1000.0)
     first = plan(22 * 100 + 30, one)
     assert (first.cases, first.seeds) == ([("p0", "net")], 3)
-    done: dict[Key, float] = {key: 11.0 for key in one.run_s if key[0] == "p0"}
+    done = {key: Done(8.0, True, 3.0) for key in one.run_s if key[0] == "p0"}
     assert remaining_s(first, one, 1, done) == 0
-    half = dict.fromkeys(done, 5.5)
+    half = dict.fromkeys(done, Done(4.0, False, 1.5))
     assert remaining_s(first, one, 1, half) == 22 * 50 + 3 * START_S
     later = Costs(one.run_s, one.settings, done)
     assert plan(22 * 1000 + 30, later).cases == one.cases
     # What another case has done is no credit to this one.
     assert plan(21 * 1000 + 30, later).cases == [("p0", "net")]
+
+
+def test_what_is_done_of_one_stage_is_no_credit_to_another() -> None:
+    one = costs(100.0)
+    night = plan(2 * 21.25 * 100 + 5 * START_S, one)
+
+    def rest(*done: float | bool) -> float:
+        of_all = dict.fromkeys(one.run_s, Done(*done))
+        return (remaining_s(night, one, 1, of_all) - 5 * START_S) / 200
+
+    assert rest() == 8 + 5 + 8.25
+    assert rest(14.0, True) == 5 + 8.25  # the search went on to its limit, and has ended
+    assert rest(14.0, False) == 1 + 5 + 8.25  # or has not
+    assert rest(4.0, True) == 5 + 8.25  # or needed fewer than expected
+    assert rest(8.0, True, 9.0) == 8.25
+    assert rest(8.0, True, 3.0, 20.0) == 2
+
+
+def test_a_plan_that_is_made_again_gives_up_in_the_same_order() -> None:
+    first = plan(1e5, costs(10.0, 100.0))
+    assert (first.seeds, first.length_seeds) == (20, 5)
+    done = dict.fromkeys(costs(10.0, 100.0).run_s, Done(8.0, True))
+
+    def again(seconds: float, *of_cases: float) -> Night:
+        now = Costs(costs(*of_cases).run_s, costs(*of_cases).settings, done)
+        return plan_again(first, now, 1, seconds, 20, several=False)
+
+    assert changes(first, again(1e5, 10.0, 100.0)) == []
+    slower = again(1e4, 40.0, 400.0)
+    assert (slower.cases, slower.seeds) == (first.cases, 5)
+    assert changes(first, slower) == [
+        "5 seeds instead of 20",
+        "other lengths on 2 seeds instead of 5",
+    ]
+    small = again(300.0, 40.0, 4000.0)
+    assert changes(first, small)[0] == "p1 with net given up"
+    assert changes(small, first)[0] == "p1 with net added"
+    assert again(1.0, 40.0, 4000.0).cases == [("p0", "net")]  # its trials have been run
+
+
+def test_what_is_said_of_time_is_of_all_suites_that_share_it() -> None:
+    def shared(seconds: float, suites: int) -> Night:
+        return plan_night([("quick", costs(100.0))], 1, seconds, 20, False, suites)
+
+    alone, half = shared(3600, 1).notes, shared(3600, 2).notes
+    assert [figure(note) for note in half] == pytest.approx(
+        [2 * figure(note) for note in alone], rel=0.06
+    )
+    assert all("all 2 suites together" in note for note in half)
+    with pytest.raises(BadInput, match=r"^0\.5 hours are too short.* needs about") as no:
+        shared(900, 2)
+    hours = re.search(
+        r"needs about ([\d.]+) hours of the whole call, which 2 suites", str(no.value)
+    )
+    assert hours and shared(float(hours[1]) * HOUR / 2, 2).cases
 
 
 def test_an_arm_that_is_the_same_run_as_another_costs_nothing() -> None:

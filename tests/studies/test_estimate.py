@@ -25,6 +25,7 @@ from bench.store.record import Record, Timing
 from bench.studies import measurement
 from bench.studies.estimate import Estimate, duration, estimate, seconds_of
 from bench.studies.measurement import Parts
+from bench.studies.timings import Timings
 from bench.training.optimization import Optimization
 
 FULL = msgspec.structs.replace(
@@ -73,7 +74,7 @@ def test_runs_that_failed_or_shared_a_step_or_ran_elsewhere_tell_nothing(
 
 
 def lasting(spec: Spec, records: Sequence[Record], jobs: int = 1, together: bool = False) -> float:
-    seconds = seconds_of([spec], records, jobs, pytest.fail, together)[spec.hash]
+    seconds = seconds_of([spec], Timings(records, jobs, together), pytest.fail)[spec.hash]
     assert isinstance(seconds, float)
     return seconds
 
@@ -98,7 +99,7 @@ def test_steps_of_another_optimiser_tell_nothing(monkeypatch: pytest.MonkeyPatch
     )
     mixed = msgspec.structs.replace(FULL, training=Training(steps=10, lbfgs_steps=10))
     known = [record(FULL, timing=SECONDS)]
-    assert seconds_of([mixed], known, 1, lambda _: None) == {mixed.hash: 31.0}
+    assert seconds_of([mixed], Timings(known, 1), lambda _: None) == {mixed.hash: 31.0}
     assert lasting(mixed, [*known, record(mixed, timing=SECONDS, steps_done=20)]) == 100
 
 

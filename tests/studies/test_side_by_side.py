@@ -18,6 +18,7 @@ from bench.studies import side_by_side
 from bench.studies.estimate import seconds_of
 from bench.studies.measurement import Parts
 from bench.studies.side_by_side import slowdown
+from bench.studies.timings import Timings
 
 
 @pytest.fixture(autouse=True)
@@ -96,14 +97,14 @@ def test_it_lengthens_what_was_measured_alone(monkeypatch: pytest.MonkeyPatch) -
     )
     monkeypatch.setattr("bench.studies.estimate.slowdown", lambda spec, jobs: 1.5)
     said: list[str] = []
-    assert seconds_of([spec()], [], 2, said.append, beside=True) == {spec().hash: 1.5 * 21}
-    assert seconds_of([spec()], [], 2, said.append) == {spec().hash: 21}
+    assert seconds_of([spec()], Timings([], 2), said.append, beside=True) == {spec().hash: 1.5 * 21}
+    assert seconds_of([spec()], Timings([], 2), said.append) == {spec().hash: 21}
 
     def refuse(spec: Spec, jobs: int) -> float:
         raise ChildFailed("it hangs")
 
     monkeypatch.setattr("bench.studies.estimate.slowdown", refuse)
-    assert seconds_of([spec()], [], 2, said.append, beside=True) == {spec().hash: 21}
+    assert seconds_of([spec()], Timings([], 2), said.append, beside=True) == {spec().hash: 21}
     assert said[-1] == (
         "runs side by side may last longer than estimated: not measured, because it hangs"
     )
