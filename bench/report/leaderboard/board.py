@@ -25,7 +25,7 @@ from bench.studies.plan import SCHEMA, Plan, PlannedRun, columns_of
 
 #: What the name of an entry that was tuned ends with.
 _TUNED = " (tuned)"
-_LONE = "baselines at a rate that no other arm has"
+_LONE = "runs without a partner of the same seed"
 
 
 @dataclass(frozen=True)
