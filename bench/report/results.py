@@ -20,12 +20,10 @@ from bench.statistics.claims import Claim, claims
 from bench.statistics.effects import Effect, OnProblem, effect
 from bench.statistics.factorials import Term, factorial
 from bench.statistics.summaries import Summary, summarize
-from bench.statistics.undeclared import undeclared_claims
 from bench.store.gc_pause import uncollected
 from bench.store.record import FINAL, Record, decode_drawn, decode_result
 from bench.store.record import decode as decode_whole
 from bench.store.store import Store
-from bench.studies.catalogue import EVERYTHING
 from bench.studies.plan import Plan, PlannedRun
 from bench.task import Columns
 from bench.training.residual_ratio import unseen_equation
@@ -374,13 +372,11 @@ class Results:
         """Comparisons whose claims are made together.
 
         Args:
-            pairs: Of each, the variant and its reference; the declared one first, if any is.
+            pairs: Of each, the variant and its reference; the declared one first.
             metric: An error; ``None``: the main error of each case.
         """
         found = [self.compare(*pair, metric) for pair in pairs]
-        # Of all runs of a store nobody declared a comparison.
-        rule = undeclared_claims if self.plan.study == EVERYTHING else claims
-        said = _claims([c.effect for c in found], [c.unseen for c in found], rule)
+        said = _claims([c.effect for c in found], [c.unseen for c in found])
         return [replace(c, claim=claim) for c, claim in zip(found, said, strict=True)]
 
     @cached_property
@@ -437,15 +433,11 @@ class Results:
         return sum(r.status == "diverged" for r in self.of(case, variant).values())
 
 
-def _claims(
-    effects: Sequence[Effect],
-    unseen: Sequence[Sequence[str]],
-    rule: Callable[[Sequence[Effect]], list[Claim]] = claims,
-) -> list[Claim]:
+def _claims(effects: Sequence[Effect], unseen: Sequence[Sequence[str]]) -> list[Claim]:
     """Claims of a family, to which a comparison with a run that did not see its equation does not
     belong."""
     nothing = effect([])
-    return rule([nothing if who else of for of, who in zip(effects, unseen, strict=True)])
+    return claims([nothing if who else of for of, who in zip(effects, unseen, strict=True)])
 
 
 def log_error(value: float) -> float:
