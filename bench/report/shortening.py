@@ -11,15 +11,15 @@ from bench.store.store import Store, out_option
 from bench.studies.catalogue import EVERYTHING
 from bench.studies.plan import Plan
 
-#: Cells of a table: of the runs, some two thousand.
-MOST_CELLS = 30_000
+#: Cells of a table: of the runs, some thousand.
+MOST_CELLS = 16_000
 #: Comparisons in a figure, problems (with their models) that are drawn, and arms of each.
 MOST_COMPARISONS, MOST_CASES, MOST_ARMS = 200, 40, 24
 #: Of a page of 12 arms, 12 problems and 10 seeds; see `bench.report.room`.
 MOST_BYTES = 3_000_000
 
 #: Points of the curves of a page, counted once for all panels of a figure.
-_ALL_POINTS = 2_880
+_ALL_POINTS = 2_304
 #: Of one curve.
 _LEAST_POINTS, MOST_POINTS = 12, 60
 #: With more problems than so many, one output of each is drawn, at half the resolution.

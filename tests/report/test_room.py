@@ -19,6 +19,7 @@ from bench.report.ranking.findings import Findings
 from bench.report.ranking.ranked import Ranked
 from bench.report.shortening import (
     MOST_BYTES,
+    MOST_CELLS,
     MOST_POINTS,
     curve_points,
     field_pixels,
@@ -72,6 +73,11 @@ def night_page(problems: int, store: Store) -> str:
     return of_ranking.html(findings, store)
 
 
+#: A figure of predictions, and a row of the table of runs, which has so many columns.
+_PREDICTION = r'<h3>[^<]*: u</h3>\s*<figure data-name="[^"]*: u".*?</figure>'
+_RUN = r"<tr><td>[0-9a-f]{8}</td>.*</tr>"
+_COLUMNS = 14
+
 PAGES = {"study": study_page, "ranking": night_page}
 
 
@@ -84,11 +90,18 @@ def test_twelve_problems_leave_room_for_predictions(
     monkeypatch.setattr(pictures, "field_pixels", lambda _: field_pixels(12))
     monkeypatch.setattr(pictures, "outputs_drawn", lambda _: outputs_drawn(12))
     texts = [PAGES[kind](k, Store(tmp_path / str(k))) for k in (1, 2)]
-    figures = [re.findall(r'<svg[^>]*data-name="prediction|id="prediction-\d-\d-', t) for t in texts]
-    assert all(figures)
-    images = [sum(map(len, re.findall(r'href="data:image[^"]*"', t))) for t in texts]
-    one, two = (len(t.encode()) - taken for t, taken in zip(texts, images, strict=True))
-    assert one + 11 * (two - one) < MOST_BYTES
+    parts = [re.findall(_PREDICTION, text, re.DOTALL) for text in texts]
+    assert [len(found) for found in parts] == [1, 2]
+    rows = re.findall(_RUN, texts[1])
+    assert len(rows) == 2 * 12 * 10
+    row = len("".join(rows).encode()) / len(rows)
+    one, two = (
+        len(re.sub(_RUN, "", re.sub(_PREDICTION, "", text, flags=re.DOTALL)).encode())
+        for text in texts
+    )
+    # The table of runs has one size of its own.
+    whole = one + 11 * (two - one) + row * MOST_CELLS / _COLUMNS
+    assert whole + 3 * len(parts[0][0].encode()) < MOST_BYTES
 
 
 @pytest.mark.slow
@@ -103,20 +116,14 @@ def test_a_page_of_twelve_problems_is_small(kind: str, predicted: None, tmp_path
 
 
 @pytest.mark.parametrize("size", [1, 400_000])
-def test_figures_without_room_are_left_out_and_counted(tmp_path: Path, size: int) -> None:
+def test_figures_without_room_are_left_out_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
     found = results(constant({"baseline": 0.4, "irelu": 0.2}), plan(["baseline", "irelu"]))
-    values = {"kind": "x"}
-    del values
     figures = [Picture(f"p{k}", f"<svg>{'x' * size}</svg>", "") for k in range(10)]
     store = Store(tmp_path)
-    made: list[Picture] = figures
-
-    def page_of(text_of: pytest.MonkeyPatch) -> str:
-        text_of.setattr(document, "prediction_pictures", lambda *_: iter(made))
-        return document.html(found, store)
-
-    with pytest.MonkeyPatch.context() as patch:
-        text = page_of(patch)
+    monkeypatch.setattr(document, "prediction_pictures", lambda *_: iter(figures))
+    text = document.html(found, store)
     shown = text.count('<figure data-name="p')
     assert len(text.encode()) <= MOST_BYTES
     assert (shown == 10) == ("of predictions left out" not in text) == (size == 1)
