@@ -11,8 +11,8 @@ from bench.store.store import Store, out_option
 from bench.studies.catalogue import EVERYTHING
 from bench.studies.plan import Plan
 
-#: Cells of a table: of the runs, some thousand.
-MOST_CELLS = 16_000
+#: Cells of a table: of the runs, some eight hundred.
+MOST_CELLS = 12_000
 #: Comparisons in a figure, problems (with their models) that are drawn, and arms of each.
 MOST_COMPARISONS, MOST_CASES, MOST_ARMS = 200, 40, 24
 #: Of a page of 12 arms, 12 problems and 10 seeds; see `bench.report.room`.
