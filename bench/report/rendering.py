@@ -90,8 +90,11 @@ def _verdict_class(cell: Cell, header: str = "verdict") -> str:
 def _sort_key(cell: Cell) -> str:
     """The key that sorts a column: numbers by value, missing cells last."""
     number = cell.key if isinstance(cell, Keyed) else cell
-    if isinstance(number, float | int):
-        return "" if math.isnan(number) else repr(number).replace("inf", "1e999")
+    if isinstance(number, float):
+        # NumPy's floats are some, and write themselves otherwise.
+        return "" if math.isnan(number) else repr(float(number)).replace("inf", "1e999")
+    if isinstance(number, int):
+        return str(number)
     return "" if cell is None else str(cell)
 
 

@@ -16,7 +16,9 @@ from bench.text.formatting import number, times_text
 Cell = str | float | int | None
 
 #: A text that begins with a number: ``×0.81``, ``> 2000``, ``3 of 5``, ``1 (1–2)``.
-_NUMBER_FIRST = re.compile(r"[<>≤≥]? ?×?(?P<number>[-−]?(?:\d+(?:\.\d*)?(?:e[-+]?\d+)?|∞))(?=$|[\s,;(])")
+_NUMBER_FIRST = re.compile(
+    r"[<>≤≥]? ?×?(?P<number>[-−]?(?:\d+(?:\.\d*)?(?:e[-+]?\d+)?|∞))(?=$|[\s,;(])"
+)
 
 
 class Keyed(str):
@@ -74,6 +76,7 @@ def _keyed(cell: Cell) -> Cell:
 def _first_number(text: str) -> float | None:
     found = _NUMBER_FIRST.match(text)
     return None if found is None else float(found["number"].replace("−", "-").replace("∞", "inf"))
+
 
 #: Formats of `render`.
 FORMATS = ("md", "csv", "latex")

@@ -321,7 +321,9 @@ def test_a_side_is_of_one_state_of_a_users_file(tmp_path: Path, named: bool) -> 
     side = read_side("night" if named else str(a.root), a)
     (found,) = differences(side, read_side(str(b.root), b))
     assert found.left_out["with an earlier file of mine:A"] == (9, 0)
-    assert "Runs without a partner (with an earlier file of mine:A): 9 of A, 0 of B." in notes(found)
+    assert "Runs without a partner (with an earlier file of mine:A): 9 of A, 0 of B." in notes(
+        found
+    )
     assert len(found.of_arm("irelu")) == 6
     assert column(table(found, "arms"), "error ratio")[1] == pytest.approx(0.25, rel=0.1)
 

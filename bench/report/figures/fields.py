@@ -118,9 +118,7 @@ def _image(
     most: int,
 ) -> None:
     """Draw values as pixels; values that are not finite stay blank."""
-    rows, columns = (
-        np.linspace(0, n - 1, min(n, most)).round().astype(int) for n in values.shape
-    )
+    rows, columns = (np.linspace(0, n - 1, min(n, most)).round().astype(int) for n in values.shape)
     fewer = values[np.ix_(rows, columns)]
     low, high = limits
     pixels = colours(np.clip((fewer - low) / (high - low), 0, 1), bytes=True)
