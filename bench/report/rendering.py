@@ -82,7 +82,7 @@ def _verdict_class(cell: Cell, header: str = "verdict") -> str:
     """The class of a cell; of a verdict only in its columns: an arm may be called ``worse``."""
     if isinstance(cell, Lost):
         return "lost"
-    if isinstance(cell, Keyed) and not cell.exact:
+    if isinstance(cell, Keyed) and not cell.exact and _sort_key(cell) != cell:
         return "said"
     return str(cell).split()[0] if header in _OF_VERDICTS and cell in _VERDICTS else ""
 
@@ -115,7 +115,7 @@ def _environment() -> Environment:
         svg=_svg,
         shown=shown,
         sort_key=_sort_key,
-        is_number=lambda cell: isinstance(cell, float | int),
+        is_number=lambda cell: isinstance(cell, float | int | Keyed),
         is_numeric=is_numeric,
         keyed_rows=keyed_rows,
         verdict=_verdict_class,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from molecular_specs import specify
 import stored_runs
+from molecular_specs import specify
 from stored_runs import PROBLEMS, factors, fill, filled, made, ranked, spec, specs, timed
 
 from bench.plugins import load_suite

@@ -215,8 +215,8 @@ def kinds_of_pages(text: str, tmp_path: Path) -> list[str]:
     more = filled(tmp_path / "more", specs(names, lr=0.1), factors({**errors, "c": 0.4}))
     board = board_page(read_boards(runs), tmp_path / "board.html").read_text()
     sides = [read_side(str(one.root), one) for one in (runs, more)]
-    return [text, night, study, board, difference_page(differences(*sides),
-                                                       tmp_path / "d.html").read_text()]  # fmt: skip
+    difference = difference_page(differences(*sides), tmp_path / "d.html").read_text()
+    return [text, night, study, board, difference]
 
 
 #: As a person sees a number at the beginning of a cell.

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-
 #: Floats below it are exact where they are whole.
 _COUNTED = 1e15
 
