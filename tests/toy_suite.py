@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import signal
 import sys
@@ -108,9 +109,23 @@ def _refuse() -> None:
     raise RuntimeError("no such thing")
 
 
+def _hang() -> None:
+    """Hang, and say so in the file that the environment names."""
+    if hanging := os.environ.get("TOY_HANGING"):
+        Path(hanging).touch()
+    time.sleep(1000)
+
+
+def wait_for_gate() -> None:
+    """Wait until the file that the environment names is there; a measurement does not."""
+    gate = os.environ.get("TOY_GATE")
+    while gate and multiprocessing.parent_process() is None and not Path(gate).exists():
+        time.sleep(0.02)
+
+
 #: What building a task may do.
 BUILD_FAULTS: Mapping[str, Callable[[], object]] = {
-    "hang-build": lambda: time.sleep(1000),
+    "hang-build": _hang,
     "fill-build": _fill,
     "raise-build": _refuse,
     "print-build": lambda: print("chatter"),
@@ -190,6 +205,7 @@ class LoneSuite:
                 file.write(f"{spec.hash} {os.getpid()}\n")
 
         def before_step(step: int) -> None:
+            wait_for_gate()
             time.sleep(float(os.environ.get("TOY_DELAY", "0")))
             interrupt(f"{spec.seed}@{step}")
             if step == 60 and fault in FAULTS:

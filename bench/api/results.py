@@ -16,6 +16,7 @@ from bench.plugins import load_suite
 from bench.ranking.apart import apart
 from bench.report.difference.sides import Side, read_side, side_of_records, side_of_store
 from bench.report.document import write_html
+from bench.report.family import read_results
 from bench.report.leaderboard.board import read_boards
 from bench.report.results import Results as PlanResults
 from bench.report.whole_store import plan_of
@@ -98,7 +99,8 @@ class Results:
         """Compare every other arm with one, by pairs of equal problem, model and seed.
 
         Only runs of one kind are compared: for each problem and model, the largest group of runs
-        with equal training, settings, device and dtype.
+        with equal training, settings, device and dtype. Of a user's own file that was edited, only
+        runs of its newest state are compared.
 
         Args:
             reference: The arm that the others are compared with.
@@ -108,7 +110,7 @@ class Results:
             A row for each other arm. ``ratio`` is its error over the reference's, below 1 if it is
             better; ``low`` and ``high`` are the ends of the 95 % interval, NaN if there are too few
             seeds. ``verdict`` is what a report of these comparisons says: claims are made
-            together.
+            together, and none was declared.
 
         Raises:
             BadInput: No run has that arm or metric, or the runs belong to several suites or
@@ -217,7 +219,7 @@ class Results:
             if len(several) > 1:
                 raise BadInput(f"the runs are of several {kind}s: {', '.join(several)}")
         plan = plan_of(records[0].suite, records, out_option(self._store.root))
-        return PlanResults.read(plan, self._store)
+        return read_results(plan, self._store)
 
     def _repr_html_(self) -> str:
         html: str = self.frame()._repr_html_()

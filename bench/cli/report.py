@@ -130,17 +130,17 @@ def _plans(store: Store, options: argparse.Namespace) -> list[Plan]:
 
 
 def _of_plan(plan: Plan, store: Store, options: argparse.Namespace) -> _Report:
-    from bench.report.results import Results
+    from bench.report.family import read_results
     from bench.report.study_tables import SUMMARIES, study_tables
     from bench.report.tabulation import render
 
     def write() -> Path:
         from bench.report.document import write_html
 
-        return write_html(Results.read(plan, store), store, options.html)
+        return write_html(read_results(plan, store), store, options.html)
 
     def tables() -> str:
-        results = Results.read(plan, store, drawn=False)
+        results = read_results(plan, store, drawn=False)
         name = options.table or ("runs" if options.format == "csv" else None)
         asked = SUMMARIES if name is None else [name]
         found = study_tables(results, load_suite(plan.suite), asked)

@@ -16,8 +16,9 @@ from bench.report.pictures import (
     pareto_picture,
     prediction_pictures,
 )
-from bench.report.rendering import page, write_page
+from bench.report.rendering import write_page
 from bench.report.results import Results
+from bench.report.room import fitted
 from bench.report.run_table import environments, run_table
 from bench.report.shortening import MOST_CASES, shortened, shown_of, words_of
 from bench.report.study_tables import SUMMARIES, study_tables
@@ -53,8 +54,9 @@ def html(results: Results, store: Store) -> str:
     drawn = shown_of("problems in figures", min(len(results.cases), MOST_CASES), len(results.cases))
     palette = Palette(results.variants)
     ranked = ranking(results)
-    return page(
+    return fitted(
         "study.html",
+        prediction_pictures(results, store, palette),
         plan=results.plan,
         headline=headline(results),
         ranking=ranked[:MOST_LISTED],
@@ -65,7 +67,6 @@ def html(results: Results, store: Store) -> str:
         heat_map=heat_map_picture(results),
         curves=list(curve_pictures(results, palette)),
         pareto=pareto_picture(results, palette),
-        predictions=list(prediction_pictures(results, store, palette)),
         tables=tables,
         runs=shortened(run_table(results), words, store),
         statuses=results.statuses,

@@ -8,6 +8,25 @@ from dataclasses import replace
 from bench.report.results import Comparison, Results
 from bench.statistics.effects import effect
 from bench.statistics.undeclared import undeclared_claims
+from bench.store.store import Store
+from bench.studies.catalogue import EVERYTHING
+from bench.studies.plan import Plan
+
+
+class UndeclaredResults(Results):
+    """Results of runs of which nobody declared a comparison, as of all runs of a store."""
+
+    def compare_all(
+        self, pairs: Sequence[tuple[str, str]], metric: str | None = None
+    ) -> list[Comparison]:
+        """See `Results.compare_all`; no comparison is before the others."""
+        return as_family([self.compare(*pair, metric) for pair in pairs])
+
+
+def read_results(plan: Plan, store: Store, drawn: bool = True) -> Results:
+    """The results of a study, or of all runs of a store; see `Results.read`."""
+    kind = UndeclaredResults if plan.study == EVERYTHING else Results
+    return kind.read(plan, store, drawn)
 
 
 def compared(results: Results, pairs: Iterable[tuple[str, str]]) -> list[Comparison]:

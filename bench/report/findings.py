@@ -12,6 +12,7 @@ from bench.report.results import Case, Results
 from bench.statistics.claims import ALPHA, LEAST_SEEDS, LEAST_SEEDS_ALONE
 from bench.statistics.effects import ratio
 from bench.store.record import FINAL, Record
+from bench.studies.catalogue import EVERYTHING
 from bench.text.formatting import counted, times_text
 
 #: Error ratios of two problems that are said to differ are this much apart.
@@ -204,10 +205,12 @@ def _few_seeds(results: Results) -> list[str]:
             f" of at least three problems, {LEAST_SEEDS_ALONE} where there are fewer problems): no"
             " claim is made, whatever the figures are."
         )
+    undeclared = results.plan.study == EVERYTHING
     if exploratory := [c.name for c in compared if c.claim.exploratory]:
         said.append(
             f"Exploratory: {', '.join(exploratory)}. Several comparisons make claims only with"
-            f" {LEAST_SEEDS_ALONE} seeds on each problem; with fewer the first one alone does."
+            f" {LEAST_SEEDS_ALONE} seeds on each problem"
+            + ("." if undeclared else "; with fewer the first one alone does.")
         )
     return said
 
@@ -224,6 +227,21 @@ def _differ_in_code(records: Sequence[Record]) -> bool:
     return several or ("" in digests and len(digests) > 1)
 
 
+def _package_versions(records: Sequence[Record]) -> str:
+    """``torch 2.10 (15 runs), 2.11 (5 runs)``; empty if each package has one version."""
+    found: dict[str, Counter[str]] = {}
+    for record in records:
+        versions = record.environment.get("versions")
+        for name, version in versions.items() if isinstance(versions, dict) else ():
+            found.setdefault(str(name), Counter())[str(version)] += 1
+    return "; ".join(
+        f"{name} "
+        + ", ".join(f"{version} ({counted(n, 'run')})" for version, n in sorted(counts.items()))
+        for name, counts in sorted(found.items())
+        if len(counts) > 1
+    )
+
+
 def mixture(records: Sequence[Record]) -> list[str]:
     """Warnings about records that were made under different conditions."""
     said = []
@@ -231,6 +249,8 @@ def mixture(records: Sequence[Record]) -> list[str]:
     if _differ_in_code(records):
         each = ", ".join(f"{count} by {commit}" for commit, count in sorted(codes.items()))
         said.append(f"The runs were made by different code: {each}.")
+    if several := _package_versions(records):
+        said.append(f"The runs were made with different versions of packages: {several}.")
     if len({record.seeds_together for record in records}) > 1:
         said.append(
             "Some seeds were trained together as one model: their times are a seed's share, and do"

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.report.shortening import MOST_POINTS
 from bench.store.record import Record
-
-#: Points of a curve at most.
-MOST_POINTS = 60
 
 
 @dataclass(frozen=True)

@@ -17,22 +17,30 @@ from bench.report.figures.heat_map import heat_map
 from bench.report.figures.pareto import Point, pareto
 from bench.report.figures.parity import parity
 from bench.report.figures.style import Palette
-from bench.report.histories import MOST_POINTS, Curve, curve, loss_curve
+from bench.report.histories import Curve, curve, loss_curve
 from bench.report.illustrations import illustrations
 from bench.report.ratios import Lost, case_ratio, diverged_text, main_ratio
 from bench.report.results import Case, Comparison, Results
-from bench.report.shortening import MOST_ARMS, MOST_CASES, MOST_COMPARISONS, shown_of
+from bench.report.shortening import (
+    MOST_ARMS,
+    MOST_CASES,
+    MOST_COMPARISONS,
+    curve_points,
+    field_pixels,
+    outputs_drawn,
+    shown_of,
+)
 from bench.store.store import Store
 from bench.task import Field, Illustration, Parity
 from bench.text.formatting import times_text
 
-#: Arms whose predictions are drawn at most, and outputs of a problem.
-_MOST_PREDICTED, _MOST_OUTPUTS = 5, 2
+#: Arms whose predictions are drawn at most.
+_MOST_PREDICTED = 5
 #: Curves of values that are no errors.
 _MOST_VALUES = 8
-#: With more arms than so many in a figure, curves have fewer points, and the loss is drawn by steps
-#: alone: its times assume equal steps anyway. A page stays small.
-_MANY, _FEWER_POINTS = 8, 40
+#: With more arms than so many in a figure the loss is drawn by steps alone: its times assume equal
+#: steps anyway. A page stays small.
+_MANY = 8
 
 
 @dataclass(frozen=True)
@@ -145,12 +153,13 @@ def _in_cell(lost: Lost) -> str:
 
 def curve_pictures(results: Results, palette: Palette) -> Iterator[Picture]:
     """Loss and error against steps and seconds, one picture for each case."""
-    for k, case in enumerate(results.cases[:MOST_CASES]):
+    cases = results.cases[:MOST_CASES]
+    most = curve_points(len(cases), min(len(results.variants), MOST_ARMS))
+    for k, case in enumerate(cases):
         metric = results.metric(case)
         arms = _ended(results, case)
         drawn = _drawn(results, case, arms, MOST_ARMS)
         found = {arm: list(results.of(case, arm).values()) for arm in drawn}
-        most = MOST_POINTS if len(drawn) <= _MANY else _FEWER_POINTS
         losses = {arm: c for arm, records in found.items() if (c := loss_curve(records, most))}
         errors = {arm: c for arm, records in found.items() if (c := curve(records, metric, most))}
         if not errors:
@@ -247,7 +256,8 @@ def prediction_pictures(
         palette: Gives each arm its look.
         most: Cases at most, the first ones.
     """
-    for k, case in enumerate(results.cases[:most]):
+    cases = results.cases[:most]
+    for k, case in enumerate(cases):
         arms = [arm for arm in results.variants if not results.twin(case, arm)]
         done = {
             arm: {s: r for s, r in results.of(case, arm).items() if r.status == "done"}
@@ -265,7 +275,7 @@ def prediction_pictures(
                 found.append((arm, pictures))
         if found:
             said = f"seed {seed}" if seed is not None else "the first seed of each that is done"
-            yield from _of_case(results.title(case), k, found, said, palette)
+            yield from _of_case(results.title(case), k, found, said, palette, len(cases))
 
 
 def _drawn(results: Results, case: Case, arms: Sequence[str], most: int) -> list[str]:
@@ -285,9 +295,21 @@ def _of_case(
     found: Sequence[tuple[str, Sequence[Illustration]]],
     seed: str,
     palette: Palette,
+    cases: int,
 ) -> Iterator[Picture]:
-    """One picture for each illustration, with all arms that have it."""
-    for j, first in enumerate(found[0][1][:_MOST_OUTPUTS]):
+    """One picture for each illustration, with all arms that have it.
+
+    Args:
+        case: Title of the case.
+        number: Its number on the page.
+        found: Each arm's illustrations.
+        seed: Of which seed they are, for people.
+        palette: Gives each arm its look.
+        cases: Number of cases on the page.
+    """
+    outputs = found[0][1][: outputs_drawn(cases)]
+    more = shown_of("outputs", len(outputs), len(found[0][1]))
+    for j, first in enumerate(outputs):
         same = [
             (arm, pictures[j])
             for arm, pictures in found
@@ -297,13 +319,20 @@ def _of_case(
         if isinstance(first, Field):
             of_arms = [(arm, p.predicted) for arm, p in same if isinstance(p, Field)]
             svg = fields(
-                first.name, first.reference, of_arms, first.axes, first.extent, first.at, slug
+                first.name,
+                first.reference,
+                of_arms,
+                first.axes,
+                first.extent,
+                first.at,
+                slug,
+                field_pixels(cases),
             )
             at = f" at {first.at}" if first.at else ""
             yield Picture(
                 f"{case}: {first.name}{at}",
                 svg,
-                f"Reference, and below each arm's prediction its error; {seed}.",
+                f"Reference, and below each arm's prediction its error; {seed}.{more}",
             )
         else:
             pairs = [(arm, p.reference, p.predicted) for arm, p in same if isinstance(p, Parity)]
@@ -311,5 +340,6 @@ def _of_case(
                 f"{case}: {first.name}",
                 parity(first.name, first.unit, pairs, palette, slug),
                 f"Predicted against reference on the test frames; {seed}. Predictions that are"
-                " mostly off the axes are drawn without their median error, which is said above.",
+                " mostly off the axes are drawn without their median error, which is said above."
+                + more,
             )

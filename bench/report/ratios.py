@@ -5,24 +5,23 @@ from __future__ import annotations
 import math
 
 from bench.report.results import Case, Comparison
+from bench.report.tabulation import Keyed
 from bench.statistics.effects import ratio
 from bench.text.formatting import ratio_text
 
 
-class Lost(str):
+class Lost(Keyed):
     """``7 of 9 diverged``: a text where a ratio would be zero or infinite.
 
-    Attributes:
-        rank: The place among ratios: infinite, the worst; 0 where only the reference diverged.
+    Its key is its rank: infinite, the worst; 0 where only the reference diverged.
     """
 
-    __slots__ = ("rank",)
-    rank: float
+    __slots__ = ()
 
-    def __new__(cls, text: str, rank: float) -> Lost:
-        made = super().__new__(cls, text)
-        made.rank = rank
-        return made
+    @property
+    def rank(self) -> float:
+        """The place among ratios."""
+        return self.key
 
 
 def diverged_text(comparison: Comparison, case: Case | None = None) -> str:

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from bench.files.atomic import write_atomically
 from bench.report.pictures import Picture
 from bench.report.ratios import Lost
-from bench.report.tabulation import Cell, is_numeric, shown
+from bench.report.tabulation import Cell, Keyed, is_numeric, keyed_rows, shown
 from bench.text.errors import BadInput
 
 #: The parts of the page's script, in their order.
@@ -34,6 +34,8 @@ _VERDICTS = (
     "help each other",
     "hinder each other",
 )
+#: Headers of the columns that have them.
+_OF_VERDICTS = ("verdict", "B is", "in A", "in B")
 
 
 def page(template: str, **values: Any) -> str:
@@ -76,17 +78,23 @@ def _svg(picture: Picture) -> Markup:
     return Markup(picture.svg)
 
 
-def _verdict_class(cell: Cell) -> str:
+def _verdict_class(cell: Cell, header: str = "verdict") -> str:
+    """The class of a cell; of a verdict only in its columns: an arm may be called ``worse``."""
     if isinstance(cell, Lost):
         return "lost"
-    return str(cell).split()[0] if cell in _VERDICTS else ""
+    if isinstance(cell, Keyed) and not cell.exact and _sort_key(cell) != cell:
+        return "said"
+    return str(cell).split()[0] if header in _OF_VERDICTS and cell in _VERDICTS else ""
 
 
 def _sort_key(cell: Cell) -> str:
     """The key that sorts a column: numbers by value, missing cells last."""
-    number = cell.rank if isinstance(cell, Lost) else cell
-    if isinstance(number, float | int):
-        return "" if math.isnan(number) else repr(number).replace("inf", "1e999")
+    number = cell.key if isinstance(cell, Keyed) else cell
+    if isinstance(number, float):
+        # NumPy's floats are some, and write themselves otherwise.
+        return "" if math.isnan(number) else repr(float(number)).replace("inf", "1e999")
+    if isinstance(number, int):
+        return str(number)
     return "" if cell is None else str(cell)
 
 
@@ -107,8 +115,9 @@ def _environment() -> Environment:
         svg=_svg,
         shown=shown,
         sort_key=_sort_key,
-        is_number=lambda cell: isinstance(cell, float | int),
+        is_number=lambda cell: isinstance(cell, float | int | Keyed),
         is_numeric=is_numeric,
+        keyed_rows=keyed_rows,
         verdict=_verdict_class,
     )
     return environment

@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
 from bench.report.variants import with_variants
-from bench.spec.versions import differs, newest_versions
+from bench.spec.versions import conflict
 from bench.statistics.claims import Claim, claims
 from bench.statistics.effects import Effect, OnProblem, effect
 from bench.statistics.factorials import Term, factorial
@@ -297,8 +298,8 @@ class Results:
     def log_ratios(self, case: Case, variant: str, reference: str, metric: str) -> np.ndarray:
         """log(error / error of the reference), one value for each seed that has both.
 
-        Seeds are left out whose two runs use a definition in different versions.
-
+        Seeds are left out whose two runs use a definition in different versions, or a user's own
+        file in different states.
 
         Infinite if one run diverged; if both did the value is nan.
         """
@@ -324,17 +325,17 @@ class Results:
         )
 
     @cached_property
-    def _has_versions(self) -> bool:
-        """Whether anything that is used has ever been redefined."""
-        return any(spec.versions for spec in self.plan.specs)
+    def _may_conflict(self) -> bool:
+        """Whether anything that is used has ever been redefined, or is a user's own."""
+        return any(spec.versions or spec.sources for spec in self.plan.specs)
 
     def _comparable(self, case: Case, variants: Sequence[str], seed: int) -> bool:
-        """Whether the runs of a seed use no definition in different versions."""
-        if not self._has_versions:
+        """Whether the runs of a seed use no definition in different versions, and none of a user's
+        own files in different states."""
+        if not self._may_conflict:
             return True
         specs = [self.runs(case, variant)[seed].spec for variant in variants]
-        versions = newest_versions(specs)
-        return not any(differs(spec, versions) for spec in specs)
+        return not any(conflict(one, other) for one, other in combinations(specs, 2))
 
     def compare(self, variant: str, reference: str, metric: str | None = None) -> Comparison:
         """A variant against a reference, over all cases in which they differ.

@@ -11,10 +11,35 @@ from bench.store.store import Store, out_option
 from bench.studies.catalogue import EVERYTHING
 from bench.studies.plan import Plan
 
-#: Cells of a table: of the runs, some two thousand.
-MOST_CELLS = 30_000
+#: Cells of a table: of the runs, some eight hundred.
+MOST_CELLS = 12_000
 #: Comparisons in a figure, problems (with their models) that are drawn, and arms of each.
 MOST_COMPARISONS, MOST_CASES, MOST_ARMS = 200, 40, 24
+#: Of a page of 12 arms, 12 problems and 10 seeds; see `bench.report.room`.
+MOST_BYTES = 3_000_000
+
+#: Points of the curves of a page, counted once for all panels of a figure.
+_ALL_POINTS = 2_304
+#: Of one curve.
+_LEAST_POINTS, MOST_POINTS = 12, 60
+#: With more problems than so many, one output of each is drawn, at half the resolution.
+_FEW_CASES = 6
+
+
+def curve_points(cases: int, arms: int) -> int:
+    """Points of a curve at most, on a page that draws so many problems with so many arms each."""
+    each = _ALL_POINTS // max(cases * arms, 1)
+    return min(max(each, _LEAST_POINTS), MOST_POINTS)
+
+
+def field_pixels(cases: int) -> int:
+    """Pixels of a predicted field along each axis at most, on a page of so many problems."""
+    return 128 if cases <= _FEW_CASES else 64
+
+
+def outputs_drawn(cases: int) -> int:
+    """Outputs of a problem whose predictions are drawn at most, on a page of so many problems."""
+    return 2 if cases <= _FEW_CASES else 1
 
 
 def words_of(plan: Plan) -> list[str]:

@@ -5,14 +5,78 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from bench.text.formatting import number
+from bench.text.formatting import number, times_text
 
 Cell = str | float | int | None
+
+#: A text that begins with a number: ``×0.81``, ``> 2000``, ``3 of 5``, ``1 (1–2)``.
+_NUMBER_FIRST = re.compile(
+    r"[<>≤≥]? ?×?(?P<number>[-−]?(?:\d+(?:\.\d*)?(?:e[-+]?\d+)?|∞))(?=$|[\s,;(])"
+)
+
+
+class Keyed(str):
+    """A text that has its place among numbers.
+
+    Attributes:
+        key: The number.
+        exact: Whether the text is that number, so that a file of data has the number with all its
+            digits; else it has the text.
+    """
+
+    __slots__ = ("exact", "key")
+    key: float
+    exact: bool
+
+    def __new__(cls, text: str, key: float, exact: bool = False) -> Keyed:
+        made = super().__new__(cls, text)
+        made.key, made.exact = key, exact
+        return made
+
+
+def factor(value: float) -> Keyed:
+    """A ratio as ``×0.81``, with all its digits in a file of data."""
+    return Keyed(times_text(value), value, exact=True)
+
+
+def keyed_rows(table: Table) -> list[list[Cell]]:
+    """The rows, in which every cell of a column of numbers has its place among numbers.
+
+    That is a column with a number, or of which most texts begin with one. What is no number is last
+    there, as a missing one is.
+    """
+    numeric = [_is_of_numbers(table, column) for column in range(len(table.header))]
+    return [
+        [_keyed(cell) if of else cell for cell, of in zip(row, numeric, strict=True)]
+        for row in table.rows
+    ]
+
+
+def _is_of_numbers(table: Table, column: int) -> bool:
+    cells = [row[column] for row in table.rows]
+    if any(isinstance(cell, float | int | Keyed) for cell in cells):
+        return True
+    texts = [cell for cell in cells if isinstance(cell, str) and cell]
+    return 2 * sum(_first_number(text) is not None for text in texts) > len(texts)
+
+
+def _keyed(cell: Cell) -> Cell:
+    if not isinstance(cell, str) or isinstance(cell, Keyed) or not cell:
+        return cell
+    found = _first_number(cell)
+    return Keyed(cell, math.nan if found is None else found)
+
+
+def _first_number(text: str) -> float | None:
+    found = _NUMBER_FIRST.match(text)
+    return None if found is None else float(found["number"].replace("−", "-").replace("∞", "inf"))
+
 
 #: Formats of `render`.
 FORMATS = ("md", "csv", "latex")
@@ -74,6 +138,8 @@ def _csv(table: Table) -> str:
 
 
 def _plain(cell: Cell) -> str:
+    if isinstance(cell, Keyed) and cell.exact:
+        cell = cell.key
     if isinstance(cell, float) and math.isnan(cell):
         return ""
     if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@"):

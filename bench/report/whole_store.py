@@ -12,6 +12,7 @@ import msgspec
 from bench.arm import BASELINE
 from bench.plugins import load_suite, suite_names
 from bench.ranking.apart import apart
+from bench.spec.own_files import earlier_files, newest_files
 from bench.spec.spec import Spec
 from bench.spec.versions import differs, newest_versions
 from bench.store.gc_pause import uncollected
@@ -32,7 +33,8 @@ def plans_of_store(store: Store, suite: str | None, budget: str | None) -> list[
     Only runs of one kind are compared: of those of a problem and model, the most that have the same
     training, settings, device and dtype. Where several have the same arm and seed (other code), the
     one that was started last is taken. Of a definition that has been redefined only runs of the
-    highest version are taken. The question says how many were left out. Trials of rankings, and
+    highest version are taken, and of a user's own file only those of the state that the run has
+    which was started last. The question says how many were left out. Trials of rankings, and
     their runs of other lengths, are no results: they are left out beforehand.
 
     Args:
@@ -111,6 +113,12 @@ def said_left_out(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{what} ({count})" for what, count in sorted(counts.items()))
 
 
+def said_earlier(references: Sequence[str]) -> str:
+    """What runs are called that have earlier states of a user's own files: ``runs of an earlier
+    file of mine:Snake``."""
+    return f"runs of an earlier file of {' and '.join(references)}"
+
+
 def kind_of(spec: Spec) -> bytes:
     """The same for runs of a problem and model that may be compared.
 
@@ -136,8 +144,16 @@ def plan_of(suite: str, records: Sequence[Record], where: str) -> Plan:
         raise BadInput(f"{budget!r} is no name of a budget")
     versions = newest_versions(record.spec for record in records)
     every, records = records, [r for r in records if not differs(r.spec, versions)]
+    superseded = len(every) - len(records)
     if not records:
         raise BadInput(f"each run of {suite} uses a definition that has been redefined since")
+    files = newest_files((record.started, record.spec) for record in records)
+    earlier = Counter(
+        said_earlier(names) for r in records if (names := earlier_files(r.spec, files))
+    )
+    records = [record for record in records if not earlier_files(record.spec, files)]
+    if not records:
+        raise BadInput(f"no run of {suite} has the newest state of each of its files")
     kinds: dict[tuple[str, str], Counter[bytes]] = {}
     of_records = [kind_of(record.spec) for record in records]
     for record, kind in zip(records, of_records, strict=True):
@@ -158,11 +174,13 @@ def plan_of(suite: str, records: Sequence[Record], where: str) -> Plan:
         question += (
             f" ({left_out} runs with other settings, or replaced by later ones, are left out.)"
         )
-    if superseded := len(every) - len(records):
+    if superseded:
         question += (
             f" ({counted(superseded, 'run')} of definitions that have been redefined since, left"
             " out.)"
         )
+    if earlier:
+        question += f" (Left out: {said_left_out(earlier)}.)"
     runs = [
         PlannedRun(record.spec, f"python -m bench.suite reproduce {record.spec_hash}{where}")
         for _, record in sorted(newest.items())

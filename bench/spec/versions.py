@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from bench.spec.own_files import files_differ
 from bench.spec.spec import Spec
 
 #: Kind (an axis, ``model``, ``problem``, ``protocol``) and name.
@@ -49,7 +50,10 @@ def redefinitions(spec: Spec, now: Mapping[str, int]) -> list[str]:
 
 
 def conflict(one: Spec, other: Spec) -> bool:
-    """Whether two specs use a definition in different versions: their runs are not comparable."""
+    """Whether two specs use a definition in different versions, or a user's own file in different
+    states: their runs are not comparable."""
+    if files_differ(one, other):
+        return True
     # Nearly always; this is asked of every pair.
     if not one.versions and not other.versions:
         return False

@@ -225,6 +225,12 @@ def trained(journal: Path, records: Container[str]) -> list[tuple[str, int]]:
     return [(name, int(pid)) for name, pid in built if name in records]
 
 
+def builders(journal: Path) -> set[int]:
+    """The processes that have built a run."""
+    text = journal.read_text() if journal.exists() else ""
+    return {int(line.split()[1]) for line in text.splitlines() if line.count(" ") == 1}
+
+
 def leases(store: Path) -> str:
     """All that are there now."""
     found = []
@@ -237,20 +243,22 @@ def leases(store: Path) -> str:
 def test_four_at_once_share_the_runs_and_one_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TOY_JOURNAL", str(tmp_path / "journal"))
-    monkeypatch.setenv("TOY_DELAY", "0.02")
+    """Each has built a run and waits in it when one is killed."""
+    journal, gate = tmp_path / "journal", tmp_path / "gate"
+    monkeypatch.setenv("TOY_JOURNAL", str(journal))
+    monkeypatch.setenv("TOY_GATE", str(gate))
     command = [sys.executable, "-m", "bench.suite", "study", "mine.toml", "--seeds", "4"]
     command += ["--device", "cpu", "--jobs", "1", "--out", "store"]
     four = [Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
-    journal = tmp_path / "journal"
-    deadline = time.monotonic() + 90
-    owner = f"pid={four[0].pid}\n"
-    while owner not in leases(tmp_path / "store"):
+    deadline = time.monotonic() + 300
+    while not {process.pid for process in four} <= builders(journal):
         assert time.monotonic() < deadline
+        assert all(process.poll() is None for process in four)
         time.sleep(0.05)
-    time.sleep(0.5)  # a run takes 2 s
+    assert f"pid={four[0].pid}\n" in leases(tmp_path / "store")
     four[0].kill()
-    said = "".join(process.communicate(timeout=240)[1] for process in four)
+    gate.touch()
+    said = "".join(process.communicate(timeout=300)[1] for process in four)
     assert [process.returncode for process in four] == [-signal.SIGKILL, 0, 0, 0]
     records = started(tmp_path / "store")
     assert len(records) == 4 * RUNS

@@ -31,7 +31,7 @@ from bench.report.tabulation import Table
 from bench.spec.spec import Spec
 from bench.store.record import Metric
 from bench.store.store import Store
-from bench.studies.plan import SCHEMA, Plan, PlannedRun, save
+from bench.studies.plan import SCHEMA, Plan, PlannedRun, plans, save
 from bench.text.errors import BadInput
 
 ARMS = ("baseline", "irelu")
@@ -66,7 +66,7 @@ def test_a_copy_is_equal_to_the_last_bit(one: Store, tmp_path: Path) -> None:
     found = between(one, Store(tmp_path / "copy"))
     assert lines(found) == [
         "A and B are equal to the last bit: 30 runs.",
-        "Specs, code, versions and machine are the same.",
+        "Specs, units, code, versions and machine are the same.",
         "No verdict against the baseline differs.",
     ]
     assert not notes(found)
@@ -215,13 +215,15 @@ def test_a_ranking_is_a_side_with_a_rate_for_each_arm(tmp_path: Path) -> None:
     ]
 
 
-def studied(store: Store, name: str, of: Sequence[Spec]) -> None:
+def studied(
+    store: Store, name: str, of: Sequence[Spec], options: str = "", budget: str = "quick"
+) -> None:
     plan = Plan(
         schema=SCHEMA,
         study=name,
         suite="pinn",
-        budget="quick",
-        options="",
+        budget=budget,
+        options=options,
         question="Which?",
         command="",
         comparisons=[("irelu", "baseline")],
@@ -302,3 +304,115 @@ def test_names_with_markup_are_text(tmp_path: Path) -> None:
     assert "x\\|y[red]" in text_of(found, "md", None)
     assert text_of(found, "csv", "arms").count("\n") == 3
     assert "<b>" not in text_of(found, "latex", "arms")
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_side_is_of_one_state_of_a_users_file(tmp_path: Path, named: bool) -> None:
+    """Of a study as of a whole store: it may have been extended after an edit."""
+    errors = factors({"baseline": 1.0, "irelu": 0.5})
+    old = [msgspec.structs.replace(s, sources={"mine:A": "old"}) for s in specs(["irelu"], 3)]
+    new = [msgspec.structs.replace(s, sources={"mine:A": "new"}) for s in specs(["irelu"])]
+    new = [one for one in new if one.seed >= 3]
+    a = filled(tmp_path / "a", specs(["baseline"]), errors)
+    fill(a, old, errors)
+    fill(a, new, factors({"irelu": 2.0}), started="2026-02-02")
+    studied(a, "night", [*specs(["baseline"]), *old, *new])
+    b = other(tmp_path, specs(ARMS), errors)
+    side = read_side("night" if named else str(a.root), a)
+    (found,) = differences(side, read_side(str(b.root), b))
+    assert found.left_out["with an earlier file of mine:A"] == (9, 0)
+    assert "Runs without a partner (with an earlier file of mine:A): 9 of A, 0 of B." in notes(
+        found
+    )
+    assert len(found.of_arm("irelu")) == 6
+    assert column(table(found, "arms"), "error ratio")[1] == pytest.approx(0.25, rel=0.1)
+
+
+def test_a_side_is_of_one_version_of_each_definition(one: Store, tmp_path: Path) -> None:
+    redefined = msgspec.structs.replace(spec("irelu", 9), versions={"activation": 2})
+    b = other(tmp_path, [*specs(ARMS), redefined], ERRORS)
+    found = between(one, b)
+    assert found.left_out["of a definition that has been redefined since"] == (0, 15)
+    assert found.arms == ["baseline"]
+
+
+def protocols(one: Store) -> None:
+    """Two studies of one name, as under two protocols."""
+    for protocol in ("paper", "standard"):
+        of = specs(ARMS, settings={"protocol": protocol})
+        fill(one, of, ERRORS)
+        studied(one, "night", of, options=f"--protocol {protocol}")
+
+
+def test_a_name_of_several_is_refused_with_the_keys(one: Store) -> None:
+    protocols(one)
+    keys = sorted(plan.key for plan in plans(one))
+    said = f"'night' is 2 studies or rankings of pinn at budget quick.*: {', '.join(keys)}"
+    with pytest.raises(BadInput, match=said):
+        read_side("night", one)
+    with pytest.raises(BadInput, match="is 2 studies or rankings"):
+        read_side(f"{one.root}:night", one)
+    (found,) = differences(*(read_side(key, one) for key in keys))
+    assert len(found.pairs) == 30
+
+
+def test_a_study_and_a_ranking_of_one_name_are_refused(one: Store) -> None:
+    studied(one, "night", specs(ARMS))
+    ranked(one, {"baseline": 1e-3, "irelu": 3e-3}, ERRORS)
+    with pytest.raises(BadInput, match="name one by its key"):
+        read_side("night", one)
+
+
+def test_one_name_at_two_budgets_is_two_differences(one: Store) -> None:
+    short = specs(ARMS, budget="short", steps=7)
+    fill(one, short, ERRORS)
+    studied(one, "night", specs(ARMS))
+    studied(one, "night", short, budget="short")
+    sides = [read_side("night", one)] * 2
+    assert [found.budget for found in differences(*sides)] == ["quick", "short"]
+
+
+def test_there_is_no_ratio_across_units(tmp_path: Path) -> None:
+    a = filled(tmp_path / "a", specs(ARMS), ERRORS, units={"L2RE": "eV"})
+    fill(a, specs(ARMS, problems=PROBLEMS[2:]), ERRORS, units={"L2RE": "kcal/mol"})
+    b = other(tmp_path, specs(ARMS), ERRORS, units={"L2RE": "kcal/mol"})
+    found = between(a, b)
+    assert [list(row) for row in table(found, "conditions").rows] == [
+        ["units", "unit of L2RE", "eV", "kcal/mol", "20 of 30"]
+    ]
+    assert found.equal == 10
+    assert notes(found) == [
+        "Units differ between A and B, and such pairs have no ratio: L2RE (eV, kcal/mol)."
+    ]
+    assert column(table(found, "arms"), "problems") == [1, 1]
+    problems = table(found, "problems")
+    assert column(problems, "error ratio") == [None] * 4 + [1, 1]
+    assert column(problems, "unit") == ["eV in A, kcal/mol in B"] * 4 + ["kcal/mol"] * 2
+    # Where no pair has one unit nothing is claimed.
+    all_other = filled(tmp_path / "c", specs(ARMS), ERRORS, units={"L2RE": "meV"})
+    arms = table(between(a, all_other), "arms")
+    assert column(arms, "B is") == ["no claim"] * 2
+    assert column(arms, "note") == ["no pair has equal units"] * 2
+
+
+@pytest.mark.parametrize(
+    ("of_a", "of_b", "what", "values"),
+    [
+        ({"lr": 1.0000001e-3}, {"lr": 1.0000004e-3}, "learning rate",
+         ["0.0010000001", "0.0010000004"]),
+        ({"settings": {"most": None}}, {"settings": {}}, "most", ["none", "–"]),
+        ({"settings": {"most": None}}, {"settings": {"most": 0.1}}, "most", ["none", "0.1"]),
+        ({"settings": {"n": 1}}, {"settings": {"n": 1.0}}, "way in which it is written", None),
+        ({"settings": {"n": {}}}, {"settings": {}}, "way in which it is written", None),
+        ({"settings": {"n": True}}, {"settings": {"n": "yes"}}, "way in which it is written", None),
+    ],
+)  # fmt: skip
+def test_specs_of_other_hashes_are_never_said_to_be_the_same(
+    tmp_path: Path, of_a: Any, of_b: Any, what: str, values: list[str] | None
+) -> None:
+    a = filled(tmp_path / "a", specs(ARMS, 1, **of_a), ERRORS)
+    found = between(a, other(tmp_path, specs(ARMS, 1, **of_b), ERRORS))
+    (row,) = table(found, "conditions").rows
+    assert list(row[:2]) == ["spec", what]
+    assert values is None or list(row[2:4]) == values
+    assert not any("the same" in line for line in lines(found))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import stored_runs
 from molecular_specs import specify
 from stored_runs import PROBLEMS, factors, fill, filled, made, ranked, spec, specs, timed
 
@@ -233,3 +234,84 @@ def test_names_with_markup_are_text(tmp_path: Path) -> None:
     assert "<b>x" not in page
     assert "&lt;b&gt;x|y" in page
     assert not re.search(r"(src|href)=\"https?:", page)
+
+
+def sourced(of: list[Spec], reference: str, digest: str) -> list[Spec]:
+    return [msgspec.structs.replace(one, sources={reference: digest}) for one in of]
+
+
+@pytest.mark.parametrize("seeds", [(0, 1, 2, 3, 4), (3, 4)])
+def test_an_edited_technique_is_not_pooled_with_what_it_was(
+    tmp_path: Path, seeds: tuple[int, ...]
+) -> None:
+    errors = factors({"baseline": 1.0, "mine": 0.5})
+    old = sourced(specs(["mine"], 4), "mine:Act", "old")
+    store = filled(tmp_path / "s", [*specs(["baseline"]), *old], errors)
+    new = [one for one in sourced(specs(["mine"]), "mine:Act", "new") if one.seed in seeds]
+    fill(store, new, factors({"mine": 0.9}), started="2026-02-02")
+    board = board_of(store)
+    assert board.left_out == {"runs of an earlier file of mine:Act": 12}
+    assert column(table(board, "arms"), "error ratio") == pytest.approx([0.9], rel=0.05)
+    assert column(table(board, "arms"), "seeds") == [len(seeds)]
+
+
+def test_an_edited_problem_has_no_baseline_of_before(tmp_path: Path) -> None:
+    errors = factors({"baseline": 1.0, "irelu": 0.5})
+    old = sourced(specs(["baseline"]), "mine:Heat", "old")
+    store = filled(tmp_path / "s", old, errors)
+    fill(store, sourced(specs(["irelu"]), "mine:Heat", "new"), errors, started="2026-02-02")
+    board = board_of(store)
+    assert board.left_out == {"runs of an earlier file of mine:Heat": 15}
+    assert not board.comparisons
+    assert sentences(board)[0].endswith("not in the table: irelu.")
+
+
+def test_a_tuned_arm_is_of_one_state_of_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = filled(tmp_path / "s", [], ERRORS)
+    make = stored_runs.spec
+    for digest, problems in (("old", PROBLEMS[:1]), ("sold", PROBLEMS[1:])):
+        monkeypatch.setattr(
+            stored_runs,
+            "spec",
+            lambda arm="baseline", *given, digest=digest, **how: make(
+                arm, *given, **how, sources={"mine:Act": digest} if arm == "irelu" else {}
+            ),
+        )
+        ranked(store, {"baseline": 1e-3, "irelu": 3e-3}, ERRORS, problems=problems, name=digest)
+    board = board_of(store)
+    assert board.left_out["runs of an earlier file of mine:Act"] == 5
+    assert column(table(board, "arms"), "problems") == ["2 of 3"]
+
+
+@pytest.mark.parametrize("arm", ["baseline", "irelu"])
+def test_a_run_without_a_partner_changes_no_claim(tmp_path: Path, arm: str) -> None:
+    store = filled(tmp_path / "s", [], ERRORS)
+    ranked(store, dict.fromkeys(ARMS, 1e-3), ERRORS)
+    before = table(board_of(store), "arms")
+    fill(store, [spec(arm, 7)], ERRORS)
+    board = board_of(store)
+    assert table(board, "arms").rows == before.rows
+    assert [c.claim.family for c in board.comparisons] == [3, 3, 3]
+    assert board.left_out["runs without a partner of the same seed"] == 1
+
+
+def test_a_further_pair_is_a_further_comparison(tmp_path: Path) -> None:
+    store = filled(tmp_path / "s", [], ERRORS)
+    ranked(store, dict.fromkeys(ARMS, 1e-3), ERRORS)
+    fill(store, [spec("baseline", 7), spec("irelu", 7)], ERRORS)
+    arms = column(table(board_of(store), "arms"), "arm")
+    assert sorted(map(str, arms)) == ["irelu", "irelu (tuned)", "lsuv (tuned)", "worse (tuned)"]
+
+
+def test_package_versions_that_differ_in_a_row_are_said(tmp_path: Path) -> None:
+    def of(torch: str) -> dict[str, object]:
+        return {"cpu": "c", "code": {"x": "1"}, "versions": {"torch": torch, "numpy": "2.1"}}
+
+    store = filled(tmp_path / "s", specs(["baseline"]), ERRORS, environment=of("2.4"))
+    fill(store, specs(["irelu"]), ERRORS, environment=of("2.9"))
+    assert sentences(board_of(store)) == [
+        "The runs were made with different versions of packages: torch 2.4 (15 runs), 2.9 (15"
+        " runs)."
+    ]

@@ -111,3 +111,15 @@ def test_what_is_not_drawn_cannot_be_read() -> None:
     assert curve["x"][:2] == [0, 40]
     everything_lost = Series("irelu", X, X * math.nan, X, X)
     assert _panels(_drawn([everything_lost]))[0]["curves"] == []
+
+
+@pytest.mark.parametrize("steps", [[0, 12345, 1234567], [0, 7, 123456789]])
+def test_steps_are_read_as_they_are(steps: list[int]) -> None:
+    x, middle = np.array(steps, dtype=float), np.array([1.0, 0.5, 0.25])
+    (curve,) = _panels(_drawn([Series("irelu", x, middle, middle, middle)]))[0]["curves"]
+    assert curve["x"] == steps
+    # What is measured has six digits.
+    (curve,) = _panels(_drawn([Series("irelu", x + 0.123456789, middle, middle, middle)]))[0][
+        "curves"
+    ]
+    assert curve["x"][0] == 0.123457

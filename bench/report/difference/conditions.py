@@ -31,7 +31,7 @@ class Condition(NamedTuple):
     """Something in which runs of the two sides differ.
 
     Attributes:
-        kind: ``spec``, ``definition``, ``code``, ``versions`` or ``machine``.
+        kind: ``spec``, ``definition``, ``units``, ``code``, ``versions`` or ``machine``.
         what: Its name.
         a: The values that the runs of A have, of the pairs that differ.
         b: Those of B.
@@ -55,18 +55,25 @@ def conditions(pairs: Sequence[Pair]) -> list[Condition]:
         Condition(kind, what, _said(v[0] for v in values), _said(v[1] for v in values), len(values))
         for (kind, what), values in found.items()
     ]
-    kinds = ("spec", "definition", "code", "versions", "machine")
+    kinds = ("spec", "definition", "units", "code", "versions", "machine")
     return sorted([*said, *_code(pairs)], key=lambda one: (kinds.index(one.kind), one.what))
 
 
 def _of_pair(pair: Pair) -> Iterable[tuple[tuple[str, str], tuple[str, str]]]:
     if pair.a.spec_hash != pair.b.spec_hash:
         a, b = pair.a.spec, pair.b.spec
-        yield from _differing("spec", _spec(a), _spec(b))
         # What one of them does not use is a difference of their specs.
         of_a, of_b = _definitions(a), _definitions(b)
         both = {name: version for name, version in of_b.items() if name in of_a}
-        yield from _differing("definition", {name: of_a[name] for name in both}, both)
+        found = [
+            *_differing("spec", _spec(a), _spec(b)),
+            *_differing("definition", {name: of_a[name] for name in both}, both),
+        ]
+        # Two specs may say one thing in two ways, as 1 and 1.0.
+        yield from found or [(("spec", "way in which it is written"), (a.hash, b.hash))]
+    metrics = [name for name in pair.a.metrics if name in pair.b.metrics]
+    units = [{f"unit of {m}": unit_of(record, m) for m in metrics} for record in pair]
+    yield from _differing("units", *units)
     yield from _differing("versions", _versions(pair.a), _versions(pair.b))
     yield from _differing("machine", _machine(pair.a), _machine(pair.b))
 
@@ -155,9 +162,18 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _text(value: Any) -> str:
+    """A value as no other one is written: ``–`` is what is not there, and no value."""
     if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: _MISSING}[value]
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value)
+
+
+def unit_of(record: Record, metric: str) -> str:
+    """The unit of a run's metric; ``1`` where it has none."""
+    return record.units.get(metric, "1")
 
 
 def _said(values: Iterable[str]) -> str:

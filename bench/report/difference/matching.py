@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from bench.report.difference.sides import Side
 from bench.report.whole_store import kind_of
+from bench.spec.own_files import earlier_files, newest_files
+from bench.spec.versions import differs, newest_versions
 from bench.store.record import FINAL, Record
 from bench.text.errors import BadInput
 
@@ -53,11 +55,12 @@ def place_of(record: Record) -> Place:
 def match(a: Side, b: Side) -> Matched:
     """The runs that both sides have.
 
-    The specs of two runs need not be equal: what differs in them may be the question. Where a store
-    has runs of several kinds (training, settings, device, dtype) of a problem and model, those of
-    the kind are taken that the other side has, too, and else of the one that most runs have. Where
-    several have the same arm and seed (other code), that one is taken whose spec the other side
-    has, and else the one that was started last.
+    The specs of two runs need not be equal: what differs in them may be the question. Within a side
+    definitions count in their highest version, and a user's own files in the state of the run that
+    was started last. Where a store has runs of several kinds (training, settings, device, dtype) of
+    a problem and model, those of the kind are taken that the other side has, too, and else of the
+    one that most runs have. Where several have the same arm and seed (other code), that one is
+    taken whose spec the other side has, and else the one that was started last.
 
     Raises:
         BadInput: No run has a partner.
@@ -65,13 +68,19 @@ def match(a: Side, b: Side) -> Matched:
     _refuse_disjoint(a, b, "suite")
     _refuse_disjoint(a, b, "budget")
     ended = [[record for record in side.records if record.status in FINAL] for side in (a, b)]
-    reasons = {
-        "did not end": [
-            len(side.records) - len(of_side) for side, of_side in zip((a, b), ended, strict=True)
-        ]
-    }
-    kept = _of_one_kind((a, b), ended)
-    reasons["of other settings"] = _fewer(ended, kept)
+    reasons = {"did not end": _fewer([a.records, b.records], ended)}
+    defined = [_newest_definitions(of_side) for of_side in ended]
+    reasons["of a definition that has been redefined since"] = _fewer(ended, defined)
+    current = []
+    for k, of_side in enumerate(defined):
+        files = newest_files((record.started, record.spec) for record in of_side)
+        current.append([r for r in of_side if not earlier_files(r.spec, files)])
+        for record in of_side:
+            if names := earlier_files(record.spec, files):
+                why = f"with an earlier file of {' and '.join(names)}"
+                reasons.setdefault(why, [0, 0])[k] += 1
+    kept = _of_one_kind((a, b), current)
+    reasons["of other settings"] = _fewer(current, kept)
     hashes = [{record.spec_hash for record in of_side} for of_side in kept]
     at = [_at_places(kept[0], hashes[1]), _at_places(kept[1], hashes[0])]
     reasons["replaced by a later one"] = _fewer(kept, at)
@@ -97,6 +106,11 @@ def _refuse_disjoint(a: Side, b: Side, field: str) -> None:
 
 def _fewer(before: Sequence[Sequence[Record]], after: Sequence[Iterable[object]]) -> list[int]:
     return [len(one) - len(list(other)) for one, other in zip(before, after, strict=True)]
+
+
+def _newest_definitions(records: Sequence[Record]) -> list[Record]:
+    versions = newest_versions(record.spec for record in records)
+    return [record for record in records if not differs(record.spec, versions)]
 
 
 def _of_one_kind(sides: Sequence[Side], records: Sequence[list[Record]]) -> list[list[Record]]:

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from bench.arm import BASELINE
-from bench.report.difference.conditions import Condition, conditions
+from bench.report.difference.conditions import Condition, conditions, unit_of
 from bench.report.difference.matching import Pair, match
 from bench.report.difference.sides import Side
 from bench.report.family import as_family, compared
@@ -106,7 +106,14 @@ class Difference:
         by_case, lost = {}, {}
         for case in self.cases:
             ours, theirs = (side.values(case, arm, a.metric(case)) for side in (b, a))
-            seeds = sorted(ours.keys() & theirs.keys())
+            metric = a.metric(case)
+            of_a, of_b = a.of(case, arm), b.of(case, arm)
+            seeds = [
+                seed
+                for seed in sorted(ours.keys() & theirs.keys())
+                # A ratio of two units is one of units.
+                if unit_of(of_a[seed], metric) == unit_of(of_b[seed], metric)
+            ]
             if not seeds:
                 continue
             by_case[case] = np.array([log_ratio(ours[s], theirs[s]) for s in seeds], dtype=float)
@@ -145,8 +152,14 @@ class Difference:
 
 
 def is_equal(pair: Pair) -> bool:
-    """Whether two runs ended alike, with every metric equal to the last bit."""
-    ends = [msgspec.json.encode((r.status, r.steps_done, r.metrics), order="sorted") for r in pair]
+    """Whether two runs ended alike, with every metric equal to the last bit, in equal units."""
+    ends = [
+        msgspec.json.encode(
+            (r.status, r.steps_done, r.metrics, [unit_of(r, name) for name in sorted(r.metrics)]),
+            order="sorted",
+        )
+        for r in pair
+    ]
     return ends[0] == ends[1]
 
 

@@ -54,7 +54,8 @@ def read_side(name: str, out: Store) -> Side:
         out: The store of names without a directory.
 
     Raises:
-        BadInput: It is none of these, or has no runs.
+        BadInput: It is none of these, has no runs, or is the name of several studies or rankings of
+            one suite and budget.
     """
     if _is_store(Path(name)):
         return side_of_store(Store(Path(name)), name)
@@ -109,15 +110,34 @@ def _of_plans(store: Store, asked: str, name: str) -> Side:
     ranked = {ranking.key: ranking for ranking in rankings(store)}
     known: list[tuple[str, str, Plan]] = [(plan.study, plan.key, plan) for plan in plans(store)]
     known += [(ranking.name, key, ranking.plan()) for key, ranking in ranked.items()]
-    found = [plan for called, key, plan in known if asked in (called, key)]
+    found = [(key, plan) for called, key, plan in known if asked in (called, key)]
+    # What has the key itself is meant, whatever else is called so.
+    found = [(key, plan) for key, plan in found if key == asked] or found
+    _refuse_several(found, name)
     if not found:
         names = {called for called, _, _ in known} | {key for _, key, _ in known}
         raise unknown(f"study or ranking in {str(store.root)!r}:", asked, names)
     columns: dict[str, dict[str, Columns]] = {}
-    for plan in found:
+    for _, plan in found:
         columns.setdefault(plan.suite, {}).update(plan.columns)
-    specs = [spec for plan in found for spec in plan.specs]
+    specs = [spec for _, plan in found for spec in plan.specs]
     return Side(name, list(_records(store, specs)), columns, chosen=True)
+
+
+def _refuse_several(found: Sequence[tuple[str, Plan]], name: str) -> None:
+    """Refuse a name that several studies or rankings of one suite and budget have.
+
+    Their runs are of other protocols, settings or rates, and would be pooled.
+    """
+    keys: dict[tuple[str, str], list[str]] = {}
+    for key, plan in found:
+        keys.setdefault((plan.suite, plan.budget), []).append(key)
+    for (suite, budget), several in sorted(keys.items()):
+        if len(several) > 1:
+            raise BadInput(
+                f"{name!r} is {len(several)} studies or rankings of {suite} at budget {budget},"
+                f" name one by its key: {', '.join(sorted(several))}"
+            )
 
 
 def _records(store: Store, specs: Iterable[Spec]) -> Iterable[Record]:

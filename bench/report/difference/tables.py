@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.report.answer import remarks
+from bench.report.difference.conditions import unit_of
 from bench.report.difference.results import Difference, is_equal
 from bench.report.ratios import case_ratio, interval, main_ratio
-from bench.report.results import Comparison
+from bench.report.results import Case, Comparison
 from bench.report.step_times import memory_mb, ratio_of, step_ms
 from bench.report.tabulation import Cell, Table
 from bench.statistics.claims import ALPHA, LEAST_SEEDS_ALONE
@@ -44,7 +45,7 @@ def lines(found: Difference) -> list[str]:
     else:
         said = [f"A and B have {extent} in common; none is {_EQUAL}."]
     if not found.conditions:
-        said.append("Specs, code, versions and machine are the same.")
+        said.append("Specs, units, code, versions and machine are the same.")
     changed = [
         f"{one.variant}: {one.outcome} in A, {other.outcome} in B"
         for one, other in found.verdicts
@@ -63,6 +64,9 @@ def notes(found: Difference) -> list[str]:
     if redefined := [one for one in found.conditions if one.kind == "definition"]:
         what = ", ".join(one.what.removeprefix("version of ") for one in redefined)
         said.append(f"Redefined between A and B, so that the ratios are of two things: {what}.")
+    if units := [one for one in found.conditions if one.kind == "units"]:
+        what = ", ".join(f"{one.what.removeprefix('unit of ')} ({one.a}, {one.b})" for one in units)
+        said.append(f"Units differ between A and B, and such pairs have no ratio: {what}.")
     for why, counts in found.left_out.items():
         said.append(f"Runs without a partner ({why}): {counts[0]} of A, {counts[1]} of B.")
     return said
@@ -118,9 +122,10 @@ def _arm(found: Difference, comparison: Comparison) -> list[Cell]:
     equal = sum(map(is_equal, pairs))
     swapped = [(pair.b, pair.a) for pair in pairs]
     compared = comparison.effect.pairs > 0
+    units = any(one.kind == "units" for one in found.conditions)
     return [
         arm,
-        _EQUAL if equal == len(pairs) else comparison.outcome,
+        _EQUAL if equal == len(pairs) else comparison.outcome if compared else "no claim",
         main_ratio(comparison) if compared else None,
         *interval(comparison),
         comparison.effect.problems,
@@ -130,12 +135,14 @@ def _arm(found: Difference, comparison: Comparison) -> list[Cell]:
         sum(pair.b.status == "diverged" for pair in pairs),
         ratio_of(swapped, step_ms),
         ratio_of(swapped, memory_mb),
-        "" if equal == len(pairs) else _note(comparison),
+        "" if equal == len(pairs) else _note(comparison, units),
     ]
 
 
-def _note(comparison: Comparison) -> str:
+def _note(comparison: Comparison, units: bool) -> str:
     """Why nothing is claimed."""
+    if not comparison.effect.pairs:
+        return "no pair has equal units" if units else "no pair has both errors"
     if comparison.unseen:
         return f"{' and '.join(comparison.unseen)} did not see the equation"
     if comparison.claim.exploratory:
@@ -198,21 +205,25 @@ def _problems(found: Difference) -> Table:
     a, b = found.sides
     rows: list[list[Cell]] = []
     for comparison in found.comparisons:
-        for case in comparison.by_case:
+        arm = comparison.variant
+        for case in found.cases:
+            if not (a.of(case, arm) and b.of(case, arm)):
+                continue
             metric = a.metric(case)
-            arm, seeds = comparison.variant, len(comparison.by_case[case])
+            compared = case in comparison.by_case
+            diverged = (a.diverged(case, arm), b.diverged(case, arm))
             rows.append(
                 [
                     case.problem,
                     case.model,
                     arm,
                     metric,
-                    a.unit(metric, case),
+                    _units(found, arm, case),
                     a.median(case, arm, metric),
                     b.median(case, arm, metric),
-                    case_ratio(comparison, case),
-                    seeds,
-                    *reversed(comparison.lost[case]),
+                    case_ratio(comparison, case) if compared else None,
+                    len(comparison.by_case[case]) if compared else 0,
+                    *(reversed(comparison.lost[case]) if compared else diverged),
                 ]
             )
     rows.sort(key=lambda row: (str(row[0]), str(row[1]), found.arms.index(str(row[2]))))
@@ -223,6 +234,15 @@ def _problems(found: Difference) -> Table:
         [*header, "error ratio", "seeds", "diverged in A", "diverged in B"],
         rows,
     )
+
+
+def _units(found: Difference, arm: str, case: Case) -> str:
+    """The unit of the main error; that of A and that of B where they differ."""
+    metric = found.sides[0].metric(case)
+    each = [side.of(case, arm).values() for side in found.sides]
+    units = ["/".join(sorted({unit_of(r, metric) for r in records})) for records in each]
+    said = ["" if unit == "1" else unit for unit in units]
+    return said[0] if units[0] == units[1] else f"{units[0]} in A, {units[1]} in B"
 
 
 def _runs(found: Difference) -> Table:

@@ -17,8 +17,8 @@ from bench.text.formatting import number
 
 _LEFT, _GAP, _BAR, _BOTTOM = 52.0, 12.0, 78.0, 40.0
 _WIDEST_IMAGE = 170.0
-#: Pixels of an image along each axis, and its colours, at most.
-_MOST_PIXELS, _COLOURS = 128, 64
+#: Colours of an image.
+_COLOURS = 64
 
 
 @style.drawn
@@ -30,6 +30,7 @@ def fields(
     extent: tuple[float, float, float, float],
     at: str,
     slug: str,
+    most_pixels: int = 128,
 ) -> str:
     """Draw the reference, and each prediction above its error.
 
@@ -41,6 +42,7 @@ def fields(
         extent: Left, right, bottom, top.
         at: The place of the cut, for people; may be empty.
         slug: The beginning of every id in the figure.
+        most_pixels: Of an image along each axis.
     """
     size = min(
         _WIDEST_IMAGE,
@@ -69,7 +71,7 @@ def fields(
 
     canvas.lines(_LEFT, top - 9 - style.LINE * (len(first) - 1), first)
     where = place(0, top)
-    _image(where, truth, values, cividis, extent)
+    _image(where, truth, values, cividis, extent, most_pixels)
     frame(where, True, True)
     for k, ((_, predicted), title, error) in enumerate(
         zip(predictions, titles, errors, strict=True), start=1
@@ -77,10 +79,10 @@ def fields(
         x = _LEFT + k * (size + _GAP)
         canvas.lines(x, top - 9 - style.LINE * (len(title) - 1), title)
         where = place(k, top)
-        _image(where, tame(predicted), values, cividis, extent)
+        _image(where, tame(predicted), values, cividis, extent, most_pixels)
         frame(where, False, False)
         where = place(k, second)
-        _image(where, error, (-most, most), colour_map.DIVERGING, extent)
+        _image(where, error, (-most, most), colour_map.DIVERGING, extent, most_pixels)
         frame(where, True, k == 1)
         canvas.text(x, second - 10, _worst(error), size=style.SMALL, colour=style.MUTED)
     right = _LEFT + columns * (size + _GAP)
@@ -113,11 +115,10 @@ def _image(
     limits: tuple[float, float],
     colours: Colormap,
     extent: Any,
+    most: int,
 ) -> None:
     """Draw values as pixels; values that are not finite stay blank."""
-    rows, columns = (
-        np.linspace(0, n - 1, min(n, _MOST_PIXELS)).round().astype(int) for n in values.shape
-    )
+    rows, columns = (np.linspace(0, n - 1, min(n, most)).round().astype(int) for n in values.shape)
     fewer = values[np.ix_(rows, columns)]
     low, high = limits
     pixels = colours(np.clip((fewer - low) / (high - low), 0, 1), bytes=True)

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
+#: Floats below it are exact where they are whole.
+_COUNTED = 1e15
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -46,6 +49,8 @@ class Readable:
 def encoded(panels: Sequence[Readable]) -> str:
     """JSON of rounded numbers: for each panel its box in px, its axes and its curves.
 
+    Whole numbers along the horizontal axis, as steps are, have all their digits.
+
     Points outside of the axes are left out. Values that another curve has are said once: a curve
     without ``x`` has that of the one before in its panel, and ``y`` may be the number of an earlier
     curve, counted through all panels, that has the same.
@@ -64,7 +69,7 @@ def _panel(panel: Readable, said: list[tuple[float, ...]]) -> dict[str, object]:
         seen = _inside(reading.x, axes.get_xlim()) & _inside(reading.y, axes.get_ylim())
         if not seen.any():
             continue
-        x = [_rounded(value, 6) for value in reading.x[seen]]
+        x = [_place(value) for value in reading.x[seen]]
         y = tuple(_rounded(value, 4) for value in reading.y[seen])
         curve: dict[str, object] = {"arm": reading.arm}
         if x != before:
@@ -91,6 +96,12 @@ def _inside(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     return np.isfinite(values) & (values >= low) & (values <= high)
 
 
+def _place(value: float) -> float | int:
+    """A value of the horizontal axis."""
+    whole = abs(value) < _COUNTED and value == int(value)
+    return int(value) if whole else _rounded(value, 6)
+
+
 def _rounded(value: float, digits: int) -> float | int:
     found = float(f"{value:.{digits}g}")
-    return int(found) if math.fabs(found) < 1e15 and found == int(found) else found
+    return int(found) if math.fabs(found) < _COUNTED and found == int(found) else found

@@ -25,7 +25,7 @@ from bench.studies.plan import SCHEMA, Plan, PlannedRun, columns_of
 
 #: What the name of an entry that was tuned ends with.
 _TUNED = " (tuned)"
-_LONE = "baselines at a rate that no other arm has"
+_LONE = "runs without a partner of the same seed"
 
 
 @dataclass(frozen=True)
@@ -174,13 +174,20 @@ def make_board(
 def _entries(at_rate: Sequence[Record], tuned: Mapping[tuple[Case, str], Tuned]) -> Iterator[Entry]:
     """The arms at one rate and the tuned ones.
 
-    An arm is not there twice if all of its runs, and all of the baseline's, are the tuned ones.
+    An arm is not there twice if all of its pairs with the baseline are those of the tuned arm:
+    further runs without a partner change nothing.
     """
     by_arm: dict[str, list[Record]] = {}
     for record in at_rate:
         by_arm.setdefault(record.arm, []).append(record)
-    both = {arm for arm, found in by_arm.items() if all(_is_tuned(r, tuned) for r in found)}
-    own = by_arm.keys() - (both if BASELINE in both else {BASELINE})
+    partners = {(case_of(r), r.seed): r for r in by_arm.get(BASELINE, [])}
+    own = set()
+    for arm in by_arm.keys() - {BASELINE}:
+        places = [(record, partners.get((case_of(record), record.seed))) for record in by_arm[arm]]
+        pairs = [(ours, theirs) for ours, theirs in places if theirs is not None]
+        runs = [run for pair in pairs for run in pair] or by_arm[arm]
+        if not all(_is_tuned(run, tuned) for run in runs):
+            own.add(arm)
     if own or not tuned:
         yield from (Entry(arm) for arm in {*own, BASELINE} & by_arm.keys())
     for arm in {arm for _, arm in tuned}:

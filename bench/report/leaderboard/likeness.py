@@ -10,6 +10,8 @@ import msgspec
 
 from bench.arm import BASELINE
 from bench.report.results import Case
+from bench.report.whole_store import said_earlier
+from bench.spec.own_files import earlier_files, newest_files
 from bench.spec.spec import Spec
 from bench.spec.versions import differs, newest_versions
 from bench.store.record import FINAL, Record
@@ -81,6 +83,10 @@ def comparable(records: Sequence[Record], left_out: dict[str, str]) -> list[Reco
     versions = newest_versions(record.spec for record in ended)
     current, old = _split(ended, [not differs(record.spec, versions) for record in ended])
     _leave(old, "runs of definitions that have been redefined since", left_out)
+    files = newest_files((record.started, record.spec) for record in current)
+    current, edited = _split(current, [not earlier_files(r.spec, files) for r in current])
+    for record in edited:
+        _leave([record], said_earlier(earlier_files(record.spec, files)), left_out)
     kinds: dict[Case, Counter[bytes]] = {}
     of_records = [kind(record.spec) for record in current]
     for record, of_record in zip(current, of_records, strict=True):

@@ -54,12 +54,14 @@ const printAlone = (svg, name) => {
   print();
 };
 
-// Numbers with all their digits; a text that a spreadsheet would run as a formula is quoted.
+// Numbers with all their digits; what says more than its number as it is; a text that a spreadsheet would run as a formula is quoted.
 const csvText = (table) => {
   const value = (cell) => {
-    if (cell.dataset.key !== undefined && !cell.classList.contains("lost")) {
+    const is = (...names) => names.some((name) => cell.classList.contains(name));
+    if (cell.dataset.key !== undefined && !is("lost", "said")) {
       return cell.dataset.key.replace("1e999", "inf");
     }
+    if (cell.tagName === "TD" && is("number")) return cell.textContent;
     const text = (cell.querySelector("code") ?? cell).textContent;
     return /^[=+\-@]/.test(text) ? `'${text}` : text;
   };

@@ -58,7 +58,9 @@ const showValue = (svg, point) => {
   name.textContent = label ? label.textContent : "";
   const lines = [point.panel.x, point.panel.y].map((axis, k) => {
     const line = document.createElement("span");
-    line.textContent = `${axis.name}: ${readable(point.values[k])}`;
+    // Steps are counted: they are what they are.
+    const said = k === 0 && Number.isInteger(point.values[k]) ? String : readable;
+    line.textContent = `${axis.name}: ${said(point.values[k])}`;
     return line;
   });
   tip.replaceChildren(name, ...lines);

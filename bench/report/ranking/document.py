@@ -28,7 +28,8 @@ from bench.report.ranking.pictures import (
 from bench.report.ranking.ranked import Ranked
 from bench.report.ranking.short_table import short_table
 from bench.report.ranking.tables import SUMMARIES, ranking_tables
-from bench.report.rendering import page, write_page
+from bench.report.rendering import write_page
+from bench.report.room import fitted
 from bench.report.run_table import environments, run_table
 from bench.report.shortening import MOST_CASES, shortened, shown_of
 from bench.report.tabulation import Table
@@ -90,8 +91,9 @@ def html(findings: Findings, store: Store) -> str:
     tables = {name: shortened(table, words, store) for name, table in tables.items()}
     drawn = shown_of("problems in figures", min(len(ranked.cases), MOST_CASES), len(ranked.cases))
     profiles, lengths = profiles_picture(findings, palette), lengths_picture(findings, palette)
-    return page(
+    return fitted(
         "ranking.html",
+        prediction_pictures(scored, store, palette),
         title=f"{ranking.name} · {ranking.suite}",
         kind=_kind(ranked),
         question=_question([one.label for one in ranking.arms if one.candidate]),
@@ -106,7 +108,6 @@ def html(findings: Findings, store: Store) -> str:
         curves=list(curve_pictures(scored, palette)),
         heat_map=heat_map_picture(scored),
         pareto=pareto_picture(scored, palette),
-        predictions=list(prediction_pictures(scored, store, palette)),
         tables=tables,
         runs=shortened(_runs(ranked, report_command(ranking, store)), words, store),
         method=METHOD,

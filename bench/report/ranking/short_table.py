@@ -7,8 +7,8 @@ import math
 from bench.report.ranking.findings import Findings, Standing
 from bench.report.ranking.tables import time_ratio_cell
 from bench.report.ratios import Lost, interval, main_ratio
-from bench.report.tabulation import Cell, Table
-from bench.text.formatting import ratio_text, times_text
+from bench.report.tabulation import Cell, Table, factor
+from bench.text.formatting import ratio_text
 
 
 def short_table(findings: Findings) -> Table | None:
@@ -45,7 +45,7 @@ def _row(one: Standing) -> list[Cell]:
     rank = f"{one.rank.rank} ({one.rank.low}–{one.rank.high})"
     compared = one.comparison
     if compared is None:
-        return [one.arm, one.verdict, rank, "×1", *[""] * 7]
+        return [one.arm, one.verdict, rank, factor(1.0), *[""] * 7]
     if not compared.effect.pairs:
         return [one.arm, one.verdict, rank, *[""] * 8]
     middle = main_ratio(compared)
@@ -54,19 +54,19 @@ def _row(one: Standing) -> list[Cell]:
         one.arm,
         one.verdict,
         rank,
-        middle if isinstance(middle, Lost) else times_text(middle),
+        middle if isinstance(middle, Lost) else factor(middle),
         "" if low is None or high is None else f"{ratio_text(low)} … {ratio_text(high)}",
         _times(time_ratio_cell(one.steps[1.0])),
         _times(time_ratio_cell(one.seconds[1.0])),
         one.on("better"),
         one.on("worse"),
         one.on("diverges"),
-        "" if one.cost.step_ratio is None else times_text(one.cost.step_ratio),
+        "" if one.cost.step_ratio is None else factor(one.cost.step_ratio),
     ]
 
 
-def _times(cell: Cell) -> str:
+def _times(cell: Cell) -> Cell:
     """A ratio as a factor; what is no number as it is."""
     if isinstance(cell, float) and math.isfinite(cell):
-        return times_text(cell)
+        return factor(cell)
     return "" if cell is None else str(cell)
