@@ -34,6 +34,8 @@ _VERDICTS = (
     "help each other",
     "hinder each other",
 )
+#: Headers of the columns that have them.
+_OF_VERDICTS = ("verdict", "in A", "in B")
 
 
 def page(template: str, **values: Any) -> str:
@@ -76,10 +78,11 @@ def _svg(picture: Picture) -> Markup:
     return Markup(picture.svg)
 
 
-def _verdict_class(cell: Cell) -> str:
+def _verdict_class(cell: Cell, header: str = "verdict") -> str:
+    """The class of a cell; of a verdict only in its columns: an arm may be called ``worse``."""
     if isinstance(cell, Lost):
         return "lost"
-    return str(cell).split()[0] if cell in _VERDICTS else ""
+    return str(cell).split()[0] if header in _OF_VERDICTS and cell in _VERDICTS else ""
 
 
 def _sort_key(cell: Cell) -> str:
