@@ -26,7 +26,8 @@ def error_text(one: Standing) -> str:
     found = main_ratio(compared)
     if isinstance(found, Lost):
         return found
-    return ", ".join(filter(None, [f"{times_text(found)}{part_text(one)}", diverged_text(compared)]))
+    diverged = diverged_text(compared)
+    return f"{times_text(found)}{part_text(one)}{diverged and f', {diverged}'}"
 
 
 def part_text(one: Standing) -> str:

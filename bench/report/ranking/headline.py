@@ -80,8 +80,10 @@ def _extent(findings: Findings) -> str:
     """``3 problems``; ``3 cases of 1 problem`` where a problem has several models."""
     ranked = findings.ranked
     cases = ranked.scored.cases
-    of = "" if ranked.word == "problem" else f" of {counted(len({c.problem for c in cases}), 'problem')}"
-    return f"{counted(len(cases), ranked.word)}{of}"
+    if ranked.word == "problem":
+        return counted(len(cases), "problem")
+    problems = {case.problem for case in cases}
+    return f"{counted(len(cases), 'case')} of {counted(len(problems), 'problem')}"
 
 
 def _reason(one: Standing) -> str:

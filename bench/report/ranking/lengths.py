@@ -63,4 +63,3 @@ def _steps(ranked: Ranked, case: Case, arm: str) -> dict[float, int]:
         if steps > 0 and steps not in found.values():
             found[share] = steps
     return dict(sorted(found.items(), key=lambda item: item[1]))
-

@@ -63,4 +63,3 @@ def _row(one: Standing) -> list[Cell]:
         one.diverges,
         "" if one.cost.step_ratio is None else times_text(one.cost.step_ratio),
     ]
-
