@@ -12,7 +12,7 @@ from bench.report.results import Case, Results
 from bench.statistics.claims import ALPHA, LEAST_SEEDS, LEAST_SEEDS_ALONE
 from bench.statistics.effects import ratio
 from bench.store.record import FINAL, Record
-from bench.text.formatting import counted, times_text
+from bench.text.formatting import counted, ended, times_text
 
 #: Error ratios of two problems that are said to differ are this much apart.
 _MUCH = 3.0
@@ -116,9 +116,10 @@ def _warnings(results: Results) -> list[str]:
                 for text in dict.fromkeys(map(_without_figures, record.warnings)):
                     said.setdefault(text, Counter())[variant] += 1
     return [
-        f"Runs that say “{text}”: "
-        + ", ".join(f"{count} of {totals[variant]} of {variant}" for variant, count in who.items())
-        + "."
+        ended(
+            f"Runs that say “{text}”: "
+            + ", ".join(f"{count} of {totals[name]} of {name}" for name, count in who.items())
+        )
         for text, who in said.items()
     ]
 
@@ -208,8 +209,9 @@ def _few_seeds(results: Results) -> list[str]:
             " claim is made, whatever the figures are."
         )
     if exploratory := [c.name for c in compared if c.claim.exploratory]:
+        which = ended(f"Exploratory: {', '.join(exploratory)}")
         said.append(
-            f"Exploratory: {', '.join(exploratory)}. Several comparisons make claims only with"
+            f"{which} Several comparisons make claims only with"
             f" {LEAST_SEEDS_ALONE} seeds on each problem; with fewer the first one alone does."
         )
     return said

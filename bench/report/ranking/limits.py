@@ -14,7 +14,7 @@ from bench.report.ranking.tuning import Tried, setting_text, tuning
 from bench.report.results import Case
 from bench.statistics.effects import ratio
 from bench.store.record import FINAL
-from bench.text.formatting import counted, times_text
+from bench.text.formatting import counted, ended, times_text
 
 #: Cases that a sentence names; of more it gives their number.
 _NAMED = 6
@@ -176,7 +176,7 @@ def _failed(tried: list[tuple[Case, Tried]]) -> list[str]:
     for _, one in tried:
         counts[one.arm] += one.failed
     said = ", ".join(f"{count} of {arm}" for arm, count in counts.items() if count)
-    return [f"Trials that ended without a result: {said}."] if said else []
+    return [ended(f"Trials that ended without a result: {said}")] if said else []
 
 
 def _lost(tried: list[tuple[Case, Tried]]) -> list[str]:

@@ -15,6 +15,7 @@ from bench.report.ranking.targets import ToTarget
 from bench.report.ranking.untuned import untuned_errors
 from bench.statistics.ranks import ranks
 from bench.statistics.targets import Time
+from bench.text.formatting import ended
 
 #: The criterion of the ranking itself.
 FINAL_ERROR = "final error"
@@ -100,7 +101,9 @@ def changes(found: Sequence[Criterion]) -> str:
     ]
     if sure:
         each = "; ".join(f"by {one.name} {_said(one)}" for one in sure)
-        return f"The first places depend on the criterion: by {FINAL_ERROR} {_said(final)}; {each}."
+        return ended(
+            f"The first places depend on the criterion: by {FINAL_ERROR} {_said(final)}; {each}"
+        )
     first, second = final.first_two
     known = any(one.tells_apart(*pair) for one in found for pair in product(first, second))
     if known or not any(overtaking.values()):

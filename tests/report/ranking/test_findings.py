@@ -440,3 +440,22 @@ def test_equal_arms_have_no_order_that_depends_on_the_criterion(find: Find, seed
 
     said = find(scores, trials).changes
     assert said in ("", "No order of the first places is sure by any criterion.")
+
+
+def test_a_name_that_ends_with_a_dot_ends_a_sentence(find: Find) -> None:
+    def trials(
+        problem: str, arm: str, seed: int, setting: Setting
+    ) -> tuple[float, float] | str | None:
+        return (
+            "failed"
+            if arm == "lsuv"
+            else at_rate(dict.fromkeys(ARMS, 3e-3))(problem, arm, seed, setting)
+        )
+
+    def edited(one: Record) -> Record:
+        return msgspec.structs.replace(one, warnings=["it was slow"] if one.arm == "lsuv" else [])
+
+    scores = falling({**ERRORS, "irelu": 0.8})
+    findings = find(scores, trials, edited, seeds=range(3), names={"lsuv": "f.w."})
+    said = "".join([*headline(findings), *limits(findings), findings.changes])
+    assert "of f.w." in said and "f.w. vs baseline" in said and ".." not in said
