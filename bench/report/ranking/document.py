@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from bench.ranking.ranking import Ranking
 from bench.report.document import given
 from bench.report.figures.style import Palette
 from bench.report.pictures import (
+    Picture,
     curve_pictures,
     heat_map_picture,
     pareto_picture,
@@ -34,6 +36,11 @@ from bench.report.shortening import MOST_CASES, shortened, shown_of
 from bench.report.tabulation import Table
 from bench.store.gc_pause import uncollected
 from bench.store.store import Store, out_option
+
+#: Cases whose predictions are drawn, and cells of a table and of that of the runs: with 12 arms on
+#: 12 problems with 10 seeds a page stays below 3 MB.
+_MOST_PREDICTED = 3
+_MOST_CELLS, _MOST_RUN_CELLS = 2_500, 5_000
 
 #: How a ranking is made, in paragraphs.
 METHOD = (
@@ -87,8 +94,8 @@ def html(findings: Findings, store: Store) -> str:
     palette = Palette(ranked.arms)
     words = ["--ranking", ranking.key]
     tables = ranking_tables(findings, load_suite(ranking.suite), SUMMARIES)
-    tables = {name: shortened(table, words, store) for name, table in tables.items()}
-    drawn = shown_of("problems in figures", min(len(ranked.cases), MOST_CASES), len(ranked.cases))
+    tables = {name: shortened(table, words, store, _MOST_CELLS) for name, table in tables.items()}
+    predictions = list(prediction_pictures(scored, store, palette, most=_MOST_PREDICTED))
     profiles, lengths = profiles_picture(findings, palette), lengths_picture(findings, palette)
     return page(
         "ranking.html",
@@ -99,21 +106,31 @@ def html(findings: Findings, store: Store) -> str:
         names={one.name: one.arm for one in ranking.arms if one.name},
         first=ranks_picture(findings),
         ranked=short_table(findings),
-        limits=[*limits(findings), *filter(None, [drawn.strip()]), given(ranked.scored)],
+        limits=[*limits(findings), *_drawn(len(ranked.cases), predictions), given(ranked.scored)],
         profiles=[profiles] if profiles else [],
         lengths=[lengths] if lengths else [],
         tuning=list(tuning_pictures(findings, palette)),
         curves=list(curve_pictures(scored, palette)),
         heat_map=heat_map_picture(scored),
         pareto=pareto_picture(scored, palette),
-        predictions=list(prediction_pictures(scored, store, palette)),
+        predictions=predictions,
         tables=tables,
-        runs=shortened(_runs(ranked, report_command(ranking, store)), words, store),
+        runs=shortened(
+            _runs(ranked, report_command(ranking, store)), words, store, _MOST_RUN_CELLS
+        ),
         method=METHOD,
         command=ranking.command,
         again=report_command(ranking, store),
         environments=environments(ranked.every_run),
     )
+
+
+def _drawn(cases: int, predictions: Sequence[Picture]) -> list[str]:
+    """Sentences on what the figures leave out."""
+    every = [shown_of("problems in figures", min(cases, MOST_CASES), cases)]
+    if predictions:
+        every.append(shown_of("problems in predictions", min(cases, _MOST_PREDICTED), cases))
+    return [said.strip() for said in every if said]
 
 
 def _runs(ranked: Ranked, command: str) -> Table:

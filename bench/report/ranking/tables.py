@@ -129,6 +129,15 @@ def targets_table(findings: Findings) -> Table:
     """Steps and seconds of each arm to each target on each case, and over all of them."""
     ranked = findings.ranked
     rows: list[list[Cell]] = []
+    for factor, by_arm in findings.targets.items():
+        rows += [
+            [
+                *("all", "", factor, None, arm, None, None, None, None),
+                _beside(found, by_arm[ranked.reference], list(found.steps), counted=True),
+            ]
+            for arm, found in by_arm.items()
+            if arm != ranked.reference and found.steps
+        ]
     for case in ranked.scored.cases:
         for factor, by_arm in findings.targets.items():
             for arm, found in by_arm.items():
@@ -149,15 +158,6 @@ def targets_table(findings: Findings) -> Table:
                         _beside(found, by_arm[ranked.reference], [case]),
                     ]
                 )
-    for factor, by_arm in findings.targets.items():
-        rows += [
-            [
-                *("all", "", factor, None, arm, None, None, None, None),
-                _beside(found, by_arm[ranked.reference], list(found.steps), counted=True),
-            ]
-            for arm, found in by_arm.items()
-            if arm != ranked.reference and found.steps
-        ]
     return Table(
         "targets",
         "Steps and seconds to a target",
