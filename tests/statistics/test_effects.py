@@ -58,16 +58,16 @@ def test_problems_like_these_have_student_s_interval_over_their_means() -> None:
 
 def test_models_of_one_problem_are_no_sample_of_problems() -> None:
     problems = [np.full(4, 0.1 * k) for k in range(4)]
-    one = effect(problems, ["a"] * 4)
+    one = effect(problems, names=["a"] * 4)
     assert math.isnan(one.like_low) and (one.different(), one.problems) == (1, 4)
-    assert math.isnan(effect(problems, ["a", "a", "b", "b"]).like_low)
-    three = effect(problems, ["a", "a", "b", "c"])
+    assert math.isnan(effect(problems, names=["a", "a", "b", "b"]).like_low)
+    three = effect(problems, names=["a", "a", "b", "c"])
     low, high = stats.ttest_1samp([0.05, 0.2, 0.3], 0).confidence_interval(0.95)
     assert (three.like_low, three.like_high) == pytest.approx((low, high))
     # These problems: as before.
     assert three.estimate == effect(problems).estimate and three.different() == 3
     # Where the arm diverges on the whole problem, it is none that counts.
-    lost = effect([*problems[:3], np.full(4, INF)], ["a", "b", "c", "d"])
+    lost = effect([*problems[:3], np.full(4, INF)], names=["a", "b", "c", "d"])
     assert (lost.different(), lost.different(counting=True)) == (4, 3)
 
 

@@ -39,7 +39,7 @@ class AtEqualSeconds:
     @property
     def effect(self) -> Effect:
         """Over the cases that have it."""
-        return effect(list(self.by_case.values()), [case.problem for case in self.by_case])
+        return effect(list(self.by_case.values()), names=[case.problem for case in self.by_case])
 
     @property
     def outside(self) -> dict[Case, float]:

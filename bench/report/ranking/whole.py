@@ -28,7 +28,9 @@ def over_every_case(results: Results, compared: Comparison) -> Comparison:
     diverged = {case: results.diverged(case, compared.variant) for case in same}
     return replace(
         compared,
-        effect=_with(compared.effect, effect(list(by_case.values()), [c.problem for c in by_case])),
+        effect=_with(
+            compared.effect, effect(list(by_case.values()), names=[c.problem for c in by_case])
+        ),
         by_case=by_case,
         lost={**compared.lost, **{case: (count, count) for case, count in diverged.items()}},
     )
