@@ -12,15 +12,16 @@ import pandas as pd
 
 from bench.api.frames import curve_frame
 from bench.ranking.ranking import Ranking
+from bench.report.ranking.cells import cases_of_ratio
 from bench.report.ranking.document import write_ranking
 from bench.report.ranking.findings import Findings, Standing
 from bench.report.ranking.headline import headline
 from bench.report.ranking.limits import limits
 from bench.report.ranking.ranked import Ranked
+from bench.report.ranking.targets import RelativeTime
 from bench.report.ranking.tuning import tuning
 from bench.report.ratios import interval, main_ratio
 from bench.statistics.effects import ratio
-from bench.statistics.targets import TimeRatio
 from bench.store.store import Store
 from bench.text.errors import BadInput
 
@@ -57,11 +58,13 @@ class RankingResults:
 
         Returns:
             ``ratio`` is the error over the reference's, below 1 if it is better, with ``low`` and
-            ``high``, the ends of its 95 % interval. ``rank_low`` and ``rank_high`` are the best and
-            the worst rank that the data allow. ``steps_to_1`` is the time to the reference's median
-            error over the reference's own, and so on for its multiples: NaN where it is not known
-            exactly on some problem, with bounds in ``steps_to_1_low`` and ``steps_to_1_high``.
-            Missing figures are NaN.
+            ``high``, the ends of its 95 % interval; it is of ``cases_of_ratio`` of the ``cases``.
+            ``rank_low`` and ``rank_high`` are the best and the worst rank that the data allow.
+            ``better_on`` and ``worse_on`` are NaN where nothing may be claimed. ``steps_to_1`` is
+            the time to the reference's median error over the reference's own, and so on for its
+            multiples, with a 95 % interval for other seeds in ``steps_to_1_low`` and
+            ``steps_to_1_high``: where it is not known exactly on some problem it is NaN, and these
+            are bounds of it on those that have a target. Missing figures are NaN.
         """
         rows = [
             {"suite": part.ranked.ranking.suite, **_row(part, one)}
@@ -159,7 +162,10 @@ def _row(part: Findings, one: Standing) -> dict[str, Any]:
         "better_on": _number(one.on("better")),
         "undecided_on": _number(one.on("undecided")),
         "worse_on": _number(one.on("worse")),
-        "diverges_on": _number(one.on("diverges")),
+        "diverges_on": _number(one.diverges),
+        "no_result_on": _number(one.on("no result")),
+        "cases": one.cases,
+        "cases_of_ratio": one.cases if compared is None else cases_of_ratio(compared),
     }
     for kind, by_factor in (("steps", one.steps), ("seconds", one.seconds)):
         for factor, time in by_factor.items():
@@ -179,13 +185,10 @@ def _row(part: Findings, one: Standing) -> dict[str, Any]:
     }
 
 
-def _time(name: str, found: TimeRatio) -> dict[str, float]:
-    whole = bool(found.on) and found.exact == len(found.on)
-    return {
-        name: found.estimate if whole else math.nan,
-        f"{name}_low": found.low,
-        f"{name}_high": found.high,
-    }
+def _time(name: str, found: RelativeTime) -> dict[str, float]:
+    if found.whole:
+        return {name: found.ratio.estimate, f"{name}_low": found.low, f"{name}_high": found.high}
+    return {name: math.nan, f"{name}_low": found.ratio.low, f"{name}_high": found.ratio.high}
 
 
 def _number(value: float | int | None) -> float:

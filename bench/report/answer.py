@@ -81,12 +81,17 @@ def lines(results: Results) -> list[str]:
     return [headline(results), *map(str, found[:MOST_LISTED]), *rest]
 
 
-def figures(comparison: Comparison) -> str:
-    """``0.31 times the L2RE (95 % interval 0.25 to 0.4), 9 pairs``."""
+def figures(comparison: Comparison, part: str = "") -> str:
+    """``0.31 times the L2RE (95 % interval 0.25 to 0.4), 9 pairs``.
+
+    Args:
+        comparison: The comparison.
+        part: Said after the metric: what the ratio is of, if not of all.
+    """
     found = main_ratio(comparison)
     if isinstance(found, Lost):
         return found
-    text = f"{ratio_text(found)} times the {comparison.metric}"
+    text = f"{ratio_text(found)} times the {comparison.metric}{part}"
     low, high = interval(comparison)
     if low is not None and high is not None:
         text += f" (95 % interval {ratio_text(low)} to {ratio_text(high)}"

@@ -13,18 +13,19 @@ from bench.statistics.claims import ALPHA, LEAST_SEEDS, LEAST_SEEDS_ALONE
 from bench.statistics.effects import ratio
 from bench.store.record import FINAL, Record
 from bench.studies.catalogue import EVERYTHING
-from bench.text.formatting import counted, times_text
+from bench.text.formatting import counted, ended, times_text
 
 #: Error ratios of two problems that are said to differ are this much apart.
 _MUCH = 3.0
 
 
-def limits(results: Results, kind: str = "study") -> list[str]:
+def limits(results: Results, kind: str = "study", every: Results | None = None) -> list[str]:
     """What a reader must know before believing the answer, each in a sentence.
 
     Args:
         results: The results.
-        kind: What they are of, in a word.
+        kind: What they are of, in a word: in a ``ranking`` ratios are also of equal runs.
+        every: All runs that the answer is made from, if there are others.
     """
     return [
         *_learned_nothing(results),
@@ -34,11 +35,11 @@ def limits(results: Results, kind: str = "study") -> list[str]:
         *_warnings(results),
         *_unfinished(results, kind),
         *_noops(results),
-        *_same_runs(results),
+        *_same_runs(results, kind),
         *_spread(results),
         *_multiplicity(results),
         *_few_seeds(results),
-        *mixture(list(results.records.values())),
+        *mixture(list((every or results).records.values())),
     ]
 
 
@@ -49,8 +50,9 @@ def _learned_nothing(results: Results) -> list[str]:
         for case in learned_nothing(results, comparison):
             found.setdefault(comparison.reference, {})[case] = None
     return [
-        f"{reference} learned nothing on {', '.join(cases)} (skill at most {LEARNED_NOTHING:g}, or"
-        " collapsed): there, an arm is compared with no network that could be used."
+        f"{reference} learned nothing on {', '.join(cases)}: a skill of at most"
+        f" {LEARNED_NOTHING:g}, or collapsed. There, an arm is compared with no network that could"
+        " be used."
         for reference, cases in found.items()
     ]
 
@@ -115,9 +117,10 @@ def _warnings(results: Results) -> list[str]:
                 for text in dict.fromkeys(map(_without_figures, record.warnings)):
                     said.setdefault(text, Counter())[variant] += 1
     return [
-        f"Runs that say “{text}”: "
-        + ", ".join(f"{count} of {totals[variant]} of {variant}" for variant, count in who.items())
-        + "."
+        ended(
+            f"Runs that say “{text}”: "
+            + ", ".join(f"{count} of {totals[name]} of {name}" for name, count in who.items())
+        )
         for text, who in said.items()
     ]
 
@@ -147,14 +150,15 @@ def _noops(results: Results) -> list[str]:
     ]
 
 
-def _same_runs(results: Results) -> list[str]:
+def _same_runs(results: Results, kind: str) -> list[str]:
+    what = "there the ratio is 1" if kind == "ranking" else "left out of their comparison"
     found: dict[tuple[str, str], list[Case]] = {}
     for comparison in results.comparisons:
         if comparison.noops:
             found[comparison.variant, comparison.reference] = list(comparison.noops)
     return [
         f"{variant} is the same run as {reference} on {', '.join(map(results.title, cases))}:"
-        " left out of their comparison."
+        f" {what}."
         for (variant, reference), cases in found.items()
     ]
 
@@ -207,10 +211,10 @@ def _few_seeds(results: Results) -> list[str]:
         )
     undeclared = results.plan.study == EVERYTHING
     if exploratory := [c.name for c in compared if c.claim.exploratory]:
+        which = ended(f"Exploratory: {', '.join(exploratory)}")
         said.append(
-            f"Exploratory: {', '.join(exploratory)}. Several comparisons make claims only with"
-            f" {LEAST_SEEDS_ALONE} seeds on each problem"
-            + ("." if undeclared else "; with fewer the first one alone does.")
+            f"{which} Several comparisons make claims only with {LEAST_SEEDS_ALONE} seeds on each"
+            " problem" + ("." if undeclared else "; with fewer the first one alone does.")
         )
     return said
 
@@ -260,4 +264,11 @@ def mixture(records: Sequence[Record]) -> list[str]:
     if len(places) > 1:
         each = ", ".join(f"{count} on {place}" for place, count in sorted(places.items()))
         said.append(f"The runs were made on different devices, so times do not compare: {each}.")
+    beside = Counter(record.environment.get("jobs", 1) for record in records)
+    if len(beside) > 1:
+        each = ", ".join(f"{n} with {jobs}" for jobs, n in sorted(beside.items(), key=str))
+        said.append(
+            "The runs were made with different numbers of jobs at once, so times compare only"
+            f" between runs with as many: {each}."
+        )
     return said

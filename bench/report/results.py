@@ -353,7 +353,7 @@ class Results:
             if case not in noops
         }
         by_case = {case: ratios for case, ratios in by_case.items() if len(ratios)}
-        found = effect(list(by_case.values()))
+        found = effect(list(by_case.values()), names=[case.problem for case in by_case])
         pair = (variant, reference)
         unseen = [name for name in pair if any(self.unseen(case, name) for case in by_case)]
         claim = _claims([found], [unseen])[0]

@@ -25,13 +25,14 @@ def memory_mb(record: Record) -> float | None:
 
 def alike(pair: Pair) -> bool:
     """Whether the times of two runs compare: the same device, with as many runs beside each."""
-    one, other = ((*_device(record), record.seeds_together) for record in pair)
+    one, other = map(place, pair)
     return one == other
 
 
-def _device(record: Record) -> tuple[object, ...]:
+def place(record: Record) -> tuple[object, ...]:
+    """What the times of a run depend on beside the run: the device, and how many ran beside it."""
     found = record.environment
-    return found.get("gpu") or found.get("cpu"), found.get("jobs", 1)
+    return found.get("gpu") or found.get("cpu"), found.get("jobs", 1), record.seeds_together
 
 
 def ratio_of(pairs: Iterable[Pair], of: Callable[[Record], float | None]) -> float | None:

@@ -20,8 +20,8 @@ from bench.statistics.effects import Effect, OnProblem
 ALPHA = 0.01
 #: An arm is not inferior on a problem up to this ratio, and equivalent within it and its inverse.
 MARGIN = 1.1
-#: For a claim each problem has so many seeds: where there are at least three problems, and else. A
-#: family of comparisons has the latter.
+#: For a claim each problem has so many seeds: where there are at least three different problems,
+#: and else. A family of comparisons has the latter.
 LEAST_SEEDS, LEAST_SEEDS_ALONE = 3, 5
 _FEW_PROBLEMS = 3
 #: Seeds per problem that are worth naming.
@@ -39,8 +39,8 @@ class Claim(NamedTuple):
         verdict: ``better``: the ratio over the problems is significantly below 1, or significantly
             fewer runs diverge, and on no problem is the arm inferior (its estimate above `MARGIN`,
             significantly worse, or diverging). ``worse``: the reverse of the former, and on no
-            problem is it significantly better or does the reference alone diverge. ``equivalent``: the interval, and each problem's
-            estimate, is within `MARGIN`. ``mixed``: better on some problems or as a whole, and
+            problem is it significantly better or does the reference alone diverge.
+            ``equivalent``: the interval, and each problem's estimate, is within `MARGIN`. ``mixed``: better on some problems or as a whole, and
             worse, inferior or diverging on others, or the reverse.
         outcomes: What is found on each problem of the effect. ``diverges``: at least half of the
             arm's seeds do, and not of the reference's; a count and not a test, since no few seeds
@@ -137,8 +137,8 @@ def _seeds(found: Effect) -> int:
 
 def _enough(found: Effect) -> bool:
     """Whether there are enough seeds for a claim of a single comparison."""
-    counted = sum(one.counts for one in found.on)
-    few = 0 < counted < _FEW_PROBLEMS or len(found.on) < _FEW_PROBLEMS
+    counted = found.different(counting=True)
+    few = 0 < counted < _FEW_PROBLEMS or found.different() < _FEW_PROBLEMS
     return _seeds(found) >= (LEAST_SEEDS_ALONE if few else LEAST_SEEDS)
 
 
@@ -222,7 +222,7 @@ def _seeds_needed(found: Effect, size: int) -> int | None:
     if len(problems) < len(found.on) or not found.variance > 0 or found.estimate == 0:
         return None
     spread = sum(one.variance * one.pairs for one in problems) / len(problems) ** 2
-    several = len(problems) >= _FEW_PROBLEMS and size == 1
+    several = found.different(counting=True) >= _FEW_PROBLEMS and size == 1
     least = LEAST_SEEDS if several else LEAST_SEEDS_ALONE
     seeds = np.arange(max(least, 1 + max(one.seeds for one in problems)), MOST_SEEDS + 1)
     freedom = (seeds - 1) * (len(problems) + 1) / 2

@@ -72,7 +72,7 @@ class Effect(NamedTuple):
             two pairs.
         high: Upper end of that interval.
         like_low: Lower end of the 95 % interval for other problems like these; nan for fewer than
-            three problems.
+            three different problems.
         like_high: Upper end of that interval.
         variance: Of the estimate, for other seeds.
         freedom: Degrees of freedom of the interval for these problems.
@@ -82,6 +82,8 @@ class Effect(NamedTuple):
         ties: Number of pairs with equal errors, or in which both diverged.
         losses: Number of pairs with a larger error.
         on: The effect on each problem.
+        names: The problem of each of them, where several are one problem with different models;
+            empty: all are different problems.
     """
 
     estimate: float
@@ -96,6 +98,16 @@ class Effect(NamedTuple):
     ties: int
     losses: int
     on: tuple[OnProblem, ...]
+    names: tuple[str, ...] = ()
+
+    def different(self, counting: bool = False) -> int:
+        """Number of different problems.
+
+        Args:
+            counting: Only of those that are part of the effect over problems.
+        """
+        places = [k for k, one in enumerate(self.on) if one.counts or not counting]
+        return len({self.names[k] for k in places}) if self.names else len(places)
 
     @property
     def problems(self) -> int:
@@ -133,31 +145,37 @@ def ratio(log_ratio: float) -> float:
     return math.inf if log_ratio >= 700 else math.exp(log_ratio)
 
 
-def effect(log_ratios: Sequence[np.ndarray]) -> Effect:
+def effect(log_ratios: Sequence[np.ndarray], names: Sequence[str] = ()) -> Effect:
     """The effect over all problems.
 
     On these problems it is the mean of the problems' means, with the variance Σ sₖ²/nₖ / K². Its
     degrees of freedom are between Satterthwaite's and the smallest number of seeds less one: the
     former are too many where one problem varies much more than the others, and the latter too few
     where none does. By the simulations in ``docs/science/statistics.md`` their mean keeps what it
-    promises. For problems like these it is Student's t over the problems' means.
+    promises. For problems like these it is Student's t over the problems' means; models of one
+    problem are no sample of problems, so their mean is one value.
 
     Args:
         log_ratios: For each problem (seeds,) of log(error / error of the reference); +inf where
             the arm diverged, −inf where the reference did, nan where both did.
+        names: The problem of each, where several are one problem with different models; empty:
+            all are different problems.
     """
     given = [np.asarray(values, dtype=float) for values in log_ratios if len(values)]
+    called = tuple(n for n, of in zip(names, log_ratios, strict=bool(names)) if len(of))
     on = tuple(map(_on_problem, given))
     every = np.concatenate(given) if given else np.empty(0)
     middle, variance, freedom = _over([one for one in on if one.counts])
     half = _half(variance, freedom, CONFIDENCE)
-    like = _half(*_between([one.estimate for one in on if one.counts]), CONFIDENCE)
+    means = _by_problem(on, called)
+    like = _half(*_between(means), CONFIDENCE)
+    middle_of_all = float(np.mean(means)) if means else math.nan
     return Effect(
         middle,
         middle - half,
         middle + half,
-        middle - like,
-        middle + like,
+        middle_of_all - like,
+        middle_of_all + like,
         variance,
         freedom,
         len(every),
@@ -165,6 +183,7 @@ def effect(log_ratios: Sequence[np.ndarray]) -> Effect:
         int((every == 0).sum() + np.isnan(every).sum()),
         int((every > 0).sum()),
         on,
+        called,
     )
 
 
@@ -179,6 +198,15 @@ def _on_problem(values: np.ndarray) -> OnProblem:
         int(np.isposinf(values).sum()),
         int(np.isneginf(values).sum()),
     )
+
+
+def _by_problem(on: Sequence[OnProblem], names: Sequence[str]) -> list[float]:
+    """The mean log ratio of each different problem, over its models that count."""
+    found: dict[object, list[float]] = {}
+    for k, one in enumerate(on):
+        if one.counts:
+            found.setdefault(names[k] if names else k, []).append(one.estimate)
+    return [float(np.mean(of_one)) for of_one in found.values()]
 
 
 def _over(problems: Sequence[OnProblem]) -> tuple[float, float, float]:

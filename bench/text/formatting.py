@@ -43,3 +43,8 @@ def times_text(value: float) -> str:
 def counted(number: int, word: str) -> str:
     """``1 seed``, ``3 seeds``."""
     return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def ended(text: str) -> str:
+    """A sentence's end: with a dot, unless the text ends with that of an abbreviated name."""
+    return text if text.endswith(".") else f"{text}."

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sample_ranking import at_rate, falling, ranking, write
+from sample_study import PROBLEMS
 
 from bench import BadInput
 from bench.api.ranked import RankingResults
@@ -39,10 +40,26 @@ def test_a_row_for_each_arm(results: RankingResults) -> None:
     assert frame.ratio.tolist() == pytest.approx([0.5, 1.0, 1.0])
     assert frame["rank"].tolist() == [1, 2, 2]
     assert frame.steps_to_1["irelu"] == pytest.approx(0.5)
+    assert frame.steps_to_1_low["irelu"] == pytest.approx(0.5)  # no spread
+    assert (frame.cases == 3).all() and (frame.cases_of_ratio == 3).all()
     # Both reach it at the shortest length: nothing is known of the ratio.
     assert math.isnan(frame.steps_to_5["irelu"])
     assert frame.ratio_untuned["irelu"] < 1
     assert frame.candidate.tolist() == [True, False, False]
+
+
+def test_what_a_figure_leaves_out_has_a_column(store: Store) -> None:
+    def scores(problem: str, arm: str, seed: int, share: float) -> float | str | None:
+        if arm == "baseline" or problem == PROBLEMS[0]:
+            return falling(ERRORS, spread=0.0)(problem, arm, seed, share)
+        return None if arm == "irelu" else "out-of-memory"
+
+    made = write(ranking(seeds=range(3), candidates=["lsuv"]), store, scores)
+    frame = RankingResults(store, [made]).frame().set_index("arm")
+    assert frame.diverges_on["irelu"] == 2 and frame.no_result_on["lsuv"] == 2
+    assert frame.cases_of_ratio.loc[["irelu", "lsuv"]].tolist() == [1, 1]
+    # A bound of all, whatever the one problem says on which it is exact.
+    assert math.isnan(frame.steps_to_1["irelu"]) and frame.steps_to_1_low["irelu"] > 1
 
 
 def test_a_row_for_each_trial(results: RankingResults) -> None:

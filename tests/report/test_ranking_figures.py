@@ -59,6 +59,21 @@ def test_a_diverged_arm_has_no_ratio() -> None:
     assert not any("∞" in text or "nan" in text for text in texts)
 
 
+def test_what_may_not_be_claimed_is_no_zero() -> None:
+    row = _row("undecided", better=None, worse=None, diverged=3, lost="9 of 9 diverged", time=NAN)
+    texts = _texts(ranks([row], "L2RE", "s"))
+    assert texts.count("–") == 3 and "3" in texts  # the time, better and worse
+    counted = _texts(ranks([_row(better=0, worse=0, diverged=0)], "L2RE", "s"))
+    assert counted.count("0") == 3 and "–" not in counted
+
+
+def test_a_ratio_says_of_how_many_problems_it_is() -> None:
+    row = _row(remark="on 1 of 3, 6 of 9 diverged", time_said="> 1.3; 0.59 [0.5, 0.7] on 1 of 3")
+    text = " ".join(_texts(ranks([row], "L2RE", "s", counted="cases")))
+    assert "on 1 of 3, 6 of 9 diverged" in text
+    assert "> 1.3; 0.59" in text and "cases on which it is" in text
+
+
 def test_verdicts_differ_in_more_than_colour() -> None:
     marks = [mark_of(v) for v in ("better", "worse", "equivalent", "mixed", "undecided")]
     assert len({(mark.marker, mark.filled) for mark in marks}) == 5

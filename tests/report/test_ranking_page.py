@@ -70,6 +70,13 @@ def test_sections_stand_in_the_order_of_the_answer(text: str) -> None:
     assert HOSTILE not in text
 
 
+def test_an_arm_that_is_called_as_a_verdict_is_no_verdict(found: Results) -> None:
+    table = Table("t", "T", ["arm", "verdict", "better"], [["worse", "better", "undecided"]])
+    text = page("ranking.html", **{**ranking_values(found), "ranked": table})
+    assert "<td>worse</td>" in text and '<td class="better">better</td>' in text
+    assert "<td>undecided</td>" in text
+
+
 def test_sections_without_anything_are_left_out(found: Results) -> None:
     values = {**ranking_values(found), "profiles": [], "tuning": [], "heat_map": None}
     values |= {"pareto": None, "tables": {}}

@@ -255,6 +255,7 @@ def test_a_reference_that_learned_nothing_is_flagged_in_the_answer() -> None:
     assert "In 1 of 1 the reference learned nothing on some problem." in headline(found)
     said = [text for text in limits(found) if text.startswith("baseline learned nothing on")]
     assert all(f"{problem} (skill " in said[0] for problem in PROBLEMS)
+    assert ") (" not in said[0]
     table = study_tables(found, SUITE, ["effects"])["effects"]
     assert "learned nothing" in str(table.rows[0][-1])
     able = constant({**errors, "baseline": 0.4})

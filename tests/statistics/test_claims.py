@@ -37,6 +37,15 @@ def test_an_arm_that_diverges_on_a_whole_problem_is_not_better() -> None:
     assert claim(*[np.full(3, INF)] * 3).verdict == "worse"
 
 
+def test_three_models_of_one_problem_need_the_seeds_of_one_problem() -> None:
+    of_three = [THREE - 0.5] * 3
+    assert claims([effect(of_three, names=["a", "b", "c"])])[0].verdict == "better"
+    for names in (["a", "a", "a"], ["a", "a", "b"]):
+        (found,) = claims([effect(of_three, names=names)])
+        assert (found.verdict, found.enough) == ("undecided", False)
+        assert claims([effect([FIVE - 0.5] * 3, names=names)])[0].verdict == "better"
+
+
 def test_a_stray_divergence_does_not_spoil_an_arm() -> None:
     problems = [FIVE - 0.5 for _ in range(5)]
     problems[0] = np.array([*FIVE[:4] - 0.5, INF])

@@ -56,6 +56,21 @@ def test_problems_like_these_have_student_s_interval_over_their_means() -> None:
     assert math.isnan(effect(problems[:2]).like_low)
 
 
+def test_models_of_one_problem_are_no_sample_of_problems() -> None:
+    problems = [np.full(4, 0.1 * k) for k in range(4)]
+    one = effect(problems, names=["a"] * 4)
+    assert math.isnan(one.like_low) and (one.different(), one.problems) == (1, 4)
+    assert math.isnan(effect(problems, names=["a", "a", "b", "b"]).like_low)
+    three = effect(problems, names=["a", "a", "b", "c"])
+    low, high = stats.ttest_1samp([0.05, 0.2, 0.3], 0).confidence_interval(0.95)
+    assert (three.like_low, three.like_high) == pytest.approx((low, high))
+    # These problems: as before.
+    assert three.estimate == effect(problems).estimate and three.different() == 3
+    # Where the arm diverges on the whole problem, it is none that counts.
+    lost = effect([*problems[:3], np.full(4, INF)], names=["a", "b", "c", "d"])
+    assert (lost.different(), lost.different(counting=True)) == (4, 3)
+
+
 def test_wins_ties_losses_and_divergence_are_counted() -> None:
     found = effect([np.array([-1.0, 0, 2, math.nan]), np.array([INF, -INF, -3])])
     assert (found.wins, found.ties, found.losses) == (3, 2, 2)

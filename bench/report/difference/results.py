@@ -118,7 +118,7 @@ class Difference:
                 continue
             by_case[case] = np.array([log_ratio(ours[s], theirs[s]) for s in seeds], dtype=float)
             lost[case] = (_diverged(b, case, arm, seeds), _diverged(a, case, arm, seeds))
-        found = effect(list(by_case.values()))
+        found = effect(list(by_case.values()), names=[case.problem for case in by_case])
         sides = ((self.a, a), (self.b, b))
         unseen = [
             f"{arm} in {name}"

@@ -36,10 +36,14 @@ class RankRow:
         time: The arm's steps to the target over the reference's, or a bound of them; NaN for none.
         bound: What is known of `time` where an arm has not reached the target: that it is ``more``,
             or, where the reference has not, that it is ``less``; empty: `time` itself.
-        better: Problems on which the arm is better.
+        better: Problems on which the arm is better; ``None`` where nothing may be claimed.
         worse: Problems on which it is worse.
         diverged: Problems on which it diverges.
         lost: Shown instead of the ratio, where diverged runs leave none.
+        remark: Shown after the ratio: of how many problems it is, how many runs diverged.
+        time_low: Lower end of the interval of `time`; NaN for none.
+        time_high: Upper end.
+        time_said: Shown instead of `time` and its bound.
     """
 
     label: str
@@ -52,15 +56,23 @@ class RankRow:
     high: float
     time: float
     bound: Literal["", "more", "less"] = ""
-    better: int = 0
-    worse: int = 0
-    diverged: int = 0
+    better: int | None = 0
+    worse: int | None = 0
+    diverged: int | None = 0
     lost: str = ""
+    remark: str = ""
+    time_low: float = math.nan
+    time_high: float = math.nan
+    time_said: str = ""
 
 
 @style.drawn
 def ranks(
-    rows: Sequence[RankRow], metric: str, slug: str, time_name: str = "steps to target"
+    rows: Sequence[RankRow],
+    metric: str,
+    slug: str,
+    time_name: str = "steps to target",
+    counted: str = "problems",
 ) -> str:
     """Draw a ranking, best first as given.
 
@@ -69,12 +81,15 @@ def ranks(
         metric: The error that the ratios are of.
         slug: The beginning of every id in the figure.
         time_name: What the ratios of times are of.
+        counted: What an arm is better or worse on.
     """
     errors = [wrap(_error_text(row), _WIDEST_TEXT) for row in rows]
-    columns = _Columns.of(rows, errors)
+    times = [wrap(_time_text(row), _WIDEST_TEXT) for row in rows]
+    columns = _Columns.of(rows, errors, times)
     names = [wrap(row.label, columns.room) for row in rows]
     heights = [
-        _PADDING + style.LINE * max(len(a), len(b)) for a, b in zip(names, errors, strict=True)
+        _PADDING + style.LINE * max(map(len, lines))
+        for lines in zip(names, errors, times, strict=True)
     ]
     height = max(sum(heights), 1.0)
     canvas = Canvas(columns.width, _TOP + height + _BOTTOM)
@@ -84,20 +99,21 @@ def ranks(
         error_axes, *intervals.limits([row.ratio for row in rows], ends), height, 4
     )
     time_axes = canvas.axes(columns.times, _TOP, _TIMES, height)
-    intervals.ratio_axes(time_axes, *intervals.limits([row.time for row in rows], []), height, 3)
-    _heads(canvas, columns, metric, time_name)
+    ends = [end for row in rows for end in (row.time_low, row.time_high)]
+    intervals.ratio_axes(time_axes, *intervals.limits([row.time for row in rows], ends), height, 3)
+    _heads(canvas, columns, metric, time_name, counted)
     top = 0.0
-    for row, name, error, tall in zip(rows, names, errors, heights, strict=True):
+    for row, name, error, time, tall in zip(rows, names, errors, times, heights, strict=True):
         middle = top + tall / 2
         mark = intervals.mark_of(row.verdict)
         intervals.draw(error_axes, row.ratio, row.low, row.high, middle, mark)
         if row.bound and math.isfinite(row.time):
             intervals.draw_bound(time_axes, row.time, middle, mark, row.bound == "more")
         else:
-            intervals.draw(time_axes, row.time, math.nan, math.nan, middle, mark)
+            intervals.draw(time_axes, row.time, row.time_low, row.time_high, middle, mark)
         if top:
             canvas.line([0, columns.width], [_TOP + top] * 2, color=style.GRID, linewidth=0.8)
-        _texts(canvas, columns, row, name, error, _TOP + middle)
+        _texts(canvas, columns, row, name, error, time, _TOP + middle)
         top += tall
     return render(canvas.figure, f"Ranking of {len(rows)} arms by {metric}", slug)
 
@@ -120,7 +136,12 @@ class _Columns:
     room: float
 
     @classmethod
-    def of(cls, rows: Sequence[RankRow], errors: Sequence[Sequence[str]]) -> _Columns:
+    def of(
+        cls,
+        rows: Sequence[RankRow],
+        errors: Sequence[Sequence[str]],
+        times: Sequence[Sequence[str]],
+    ) -> _Columns:
         """Names get what room there is, in a figure that is no wider than all."""
 
         def widest(texts: Iterable[str]) -> float:
@@ -130,7 +151,7 @@ class _Columns:
         names = widest(row.label for row in rows)
         ranks = widest(_rank_text(row) for row in rows)
         error_texts = widest(line for lines in errors for line in lines)
-        time_texts = widest(_time_text(row) for row in rows)
+        time_texts = widest(line for lines in times for line in lines)
         others = verdicts + ranks + error_texts + time_texts
         others += _ERRORS + _TIMES + 2 * _GAP + len(_COUNTED) * _COUNT
         names = max(min(names, style.WIDEST - others), _LEAST)
@@ -151,7 +172,7 @@ class _Columns:
         )
 
 
-def _heads(canvas: Canvas, columns: _Columns, metric: str, time_name: str) -> None:
+def _heads(canvas: Canvas, columns: _Columns, metric: str, time_name: str, counted: str) -> None:
     below = canvas.height - 10
     for x, width, what in (
         (columns.errors, _ERRORS, f"error ratio, {metric}"),
@@ -165,7 +186,7 @@ def _heads(canvas: Canvas, columns: _Columns, metric: str, time_name: str) -> No
     canvas.text(columns.times, 32, "← faster", colour=style.MUTED)
     canvas.text(columns.times + _TIMES, 32, "slower →", colour=style.MUTED, align="right")
     middle = columns.counts + len(_COUNTED) * _COUNT / 2
-    canvas.text(middle, 14, "problems on which it is", colour=style.MUTED, align="center")
+    canvas.text(middle, 14, f"{counted} on which it is", colour=style.MUTED, align="center")
     for k, what in enumerate(_COUNTED):
         x = columns.counts + (k + 0.5) * _COUNT
         canvas.text(x, 32, what, colour=style.MUTED, align="center", size=style.SMALL)
@@ -177,6 +198,7 @@ def _texts(
     row: RankRow,
     name: Sequence[str],
     error: Sequence[str],
+    time: Sequence[str],
     y: float,
 ) -> None:
     mark = intervals.mark_of(row.verdict)
@@ -187,12 +209,12 @@ def _texts(
     canvas.lines(columns.name, y - style.LINE * (len(name) - 1) / 2, name)
     canvas.text(columns.rank, y, _rank_text(row), align="center")
     canvas.lines(columns.error_text, y - style.LINE * (len(error) - 1) / 2, error)
-    canvas.text(columns.time_text, y, _time_text(row))
+    canvas.lines(columns.time_text, y - style.LINE * (len(time) - 1) / 2, time)
     for k, what in enumerate(_COUNTED):
-        count = 0 if row.verdict == "reference" and what != "diverged" else getattr(row, what)
+        count = None if row.verdict == "reference" and what != "diverged" else getattr(row, what)
         x = columns.counts + (k + 0.5) * _COUNT
         canvas.text(
-            x, y, str(count) if count else "–", align="center", bold=bool(count),
+            x, y, "–" if count is None else str(count), align="center", bold=bool(count),
             colour=style.INK if count else style.MUTED,
         )  # fmt: skip
 
@@ -208,16 +230,19 @@ def _rank_text(row: RankRow) -> str:
 def _error_text(row: RankRow) -> str:
     if row.lost:
         return row.lost
+    remark = f" {row.remark}" if row.remark else ""
     if row.verdict == "reference":
         return "×1"
     if math.isnan(row.ratio):
         return "–"
     if math.isnan(row.low) or math.isnan(row.high):
-        return times_text(row.ratio)
-    return f"{times_text(row.ratio)} [{ratio_text(row.low)}, {ratio_text(row.high)}]"
+        return f"{times_text(row.ratio)}{remark}"
+    return f"{times_text(row.ratio)} [{ratio_text(row.low)}, {ratio_text(row.high)}]{remark}"
 
 
 def _time_text(row: RankRow) -> str:
+    if row.time_said:
+        return row.time_said
     if math.isnan(row.time):
         return "–"
     sign = {"": "", "more": "> ", "less": "< "}[row.bound]

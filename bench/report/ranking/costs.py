@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bench.report.ranking.ranked import Ranked
+from bench.report.ranking.seconds import pairs_alike
+from bench.report.step_times import memory_mb, step_ms
 from bench.store.record import Record
-
-#: What of a record's environment times and memory depend on.
-_PLACE = ("cpu", "gpu", "jobs", "seeds_together")
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,6 @@ def costs(ranked: Ranked) -> list[Cost]:
     return [_cost(ranked, arm) for arm in ranked.arms]
 
 
-def step_ms(record: Record) -> float | None:
-    """Median time of a step; a seed's share where several were trained together."""
-    found = record.timing.step_ms_median
-    return None if found is None else found / record.seeds_together
-
-
 def _cost(ranked: Ranked, arm: str) -> Cost:
     scored = ranked.scored
     runs = [record for case in scored.cases for record in scored.of(case, arm).values()]
@@ -59,8 +52,8 @@ def _cost(ranked: Ranked, arm: str) -> Cost:
         arm,
         _median(map(step_ms, runs)),
         _ratio(ranked, arm, step_ms),
-        _median(record.peak_memory_mb for record in runs),
-        _ratio(ranked, arm, lambda record: record.peak_memory_mb),
+        _median(map(memory_mb, runs)),
+        _ratio(ranked, arm, memory_mb),
         len(trials),
         sum(_seconds(record) for record in trials),
     )
@@ -71,16 +64,11 @@ def _ratio(ranked: Ranked, arm: str, of: Callable[[Record], float | None]) -> fl
     for case in scored.cases if arm != ranked.reference else []:
         if scored.is_noop(case, arm, ranked.reference):
             continue
-        ours, theirs = scored.of(case, arm), scored.of(case, ranked.reference)
-        for seed in ours.keys() & theirs.keys():
-            mine, other = of(ours[seed]), of(theirs[seed])
-            if mine is not None and other and _place(ours[seed]) == _place(theirs[seed]):
+        for ours, theirs in pairs_alike(scored, case, arm, ranked.reference):
+            mine, other = of(ours), of(theirs)
+            if mine is not None and other:
                 found.append(mine / other)
     return statistics.median(found) if found else None
-
-
-def _place(record: Record) -> list[object]:
-    return [record.environment.get(name) for name in _PLACE]
 
 
 def _seconds(record: Record) -> float:

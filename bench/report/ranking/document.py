@@ -36,6 +36,9 @@ from bench.report.tabulation import Table
 from bench.store.gc_pause import uncollected
 from bench.store.store import Store, out_option
 
+#: Cells of a table, and of that of the runs.
+_MOST_CELLS, _MOST_RUN_CELLS = 2_500, 5_000
+
 #: How a ranking is made, in paragraphs.
 METHOD = (
     "Every arm, the reference included, is tuned by the same rule: the same rates of learning at"
@@ -88,8 +91,7 @@ def html(findings: Findings, store: Store) -> str:
     palette = Palette(ranked.arms)
     words = ["--ranking", ranking.key]
     tables = ranking_tables(findings, load_suite(ranking.suite), SUMMARIES)
-    tables = {name: shortened(table, words, store) for name, table in tables.items()}
-    drawn = shown_of("problems in figures", min(len(ranked.cases), MOST_CASES), len(ranked.cases))
+    tables = {name: shortened(table, words, store, _MOST_CELLS) for name, table in tables.items()}
     profiles, lengths = profiles_picture(findings, palette), lengths_picture(findings, palette)
     return fitted(
         "ranking.html",
@@ -101,7 +103,7 @@ def html(findings: Findings, store: Store) -> str:
         names={one.name: one.arm for one in ranking.arms if one.name},
         first=ranks_picture(findings),
         ranked=short_table(findings),
-        limits=[*limits(findings), *filter(None, [drawn.strip()]), given(ranked.scored)],
+        limits=[*limits(findings), *_drawn(len(ranked.cases)), given(ranked.scored)],
         profiles=[profiles] if profiles else [],
         lengths=[lengths] if lengths else [],
         tuning=list(tuning_pictures(findings, palette)),
@@ -109,12 +111,20 @@ def html(findings: Findings, store: Store) -> str:
         heat_map=heat_map_picture(scored),
         pareto=pareto_picture(scored, palette),
         tables=tables,
-        runs=shortened(_runs(ranked, report_command(ranking, store)), words, store),
+        runs=shortened(
+            _runs(ranked, report_command(ranking, store)), words, store, _MOST_RUN_CELLS
+        ),
         method=METHOD,
         command=ranking.command,
         again=report_command(ranking, store),
         environments=environments(ranked.every_run),
     )
+
+
+def _drawn(cases: int) -> list[str]:
+    """A sentence on what the figures leave out, if anything."""
+    said = shown_of("problems in figures", min(cases, MOST_CASES), cases)
+    return [said.strip()] if said else []
 
 
 def _runs(ranked: Ranked, command: str) -> Table:

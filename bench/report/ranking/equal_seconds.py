@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.report.ranking.lengths import lengths_of
 from bench.report.ranking.ranked import Ranked
+from bench.report.ranking.seconds import step_ratio
 from bench.report.results import Case, log_error
 from bench.statistics.effects import Effect, effect
 from bench.statistics.targets import errors_at
@@ -22,7 +23,7 @@ class AtEqualSeconds:
     Attributes:
         arm: Name of the arm.
         share: By case, that length in shares of the budget's steps; cases without step times of
-            both are left out.
+            both that compare are left out.
         log_errors: By case, natural logs of the errors there by seed, interpolated between the
             lengths that were run; +inf where one of the two diverged. A case is left out where the
             length is outside what was tried: nothing is extrapolated.
@@ -38,7 +39,7 @@ class AtEqualSeconds:
     @property
     def effect(self) -> Effect:
         """Over the cases that have it."""
-        return effect(list(self.by_case.values()))
+        return effect(list(self.by_case.values()), names=[case.problem for case in self.by_case])
 
     @property
     def outside(self) -> dict[Case, float]:
@@ -59,7 +60,7 @@ def _of(ranked: Ranked, arm: str) -> AtEqualSeconds:
         ours, theirs = (lengths_of(ranked, case, name) for name in (arm, ranked.reference))
         if ours.whole is None or theirs.whole is None:
             continue
-        length = theirs.whole * (theirs.milliseconds / ours.milliseconds)
+        length = theirs.whole / step_ratio(ranked, case, arm)
         if math.isnan(length):
             continue
         shares[case] = length / ours.whole

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -14,13 +16,18 @@ from bench.report.ranking.costs import Cost, costs
 from bench.report.ranking.equal_seconds import AtEqualSeconds, at_equal_seconds
 from bench.report.ranking.ranked import Ranked
 from bench.report.ranking.sensitivity import Criterion, changes, criteria
-from bench.report.ranking.targets import ToTarget, ratio_of, to_targets
+from bench.report.ranking.targets import RelativeTime, ToTarget, relative_time, to_targets
 from bench.report.ranking.untuned import Untuned, untuned
+from bench.report.ranking.whole import over_every_case
 from bench.report.results import Case, Comparison
 from bench.statistics.claims import Outcome
 from bench.statistics.improvement import Improvement, improvement
 from bench.statistics.ranks import Rank, ranks
-from bench.statistics.targets import TimeRatio
+
+#: What a case can show of an arm beside the reference.
+Shown = Literal[Outcome, "both diverge", "the same run", "no result"]
+#: Verdicts of all problems, which one with no result on some cannot have.
+_OF_ALL = ("better", "worse", "equivalent", "mixed")
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,10 @@ class Standing:
         arm: Its short name.
         candidate: Whether the ranking was asked for it.
         rank: Its rank and the interval of it; ``None`` as long as it has no result.
-        comparison: It against the reference; ``None``: it is the reference.
+        comparison: It against the reference, over every case, those of equal runs included;
+            ``None``: it is the reference.
+        cases: Number of the ranking's cases.
+        ran: Number of those on which it has a result.
         steps: By factor of the target, its steps to it over the reference's.
         seconds: The same of seconds.
         equal_seconds: Its error after the reference's seconds.
@@ -44,8 +54,10 @@ class Standing:
     candidate: bool
     rank: Rank | None
     comparison: Comparison | None
-    steps: Mapping[float, TimeRatio]
-    seconds: Mapping[float, TimeRatio]
+    cases: int
+    ran: int
+    steps: Mapping[float, RelativeTime]
+    seconds: Mapping[float, RelativeTime]
     equal_seconds: AtEqualSeconds
     improvement: Improvement
     cost: Cost
@@ -53,14 +65,63 @@ class Standing:
 
     @property
     def verdict(self) -> str:
-        """Against the reference, first of all."""
-        return "reference" if self.comparison is None else self.comparison.outcome
+        """Against the reference, first of all.
 
-    def on(self, outcome: Outcome) -> int | None:
-        """Number of problems with an outcome; ``None`` for the reference, and without pairs."""
-        if self.comparison is None or not self.comparison.effect.pairs:
+        ``no claim`` of all cases where there is none for some: an arm that runs out of memory on
+        two problems of three is not better.
+        """
+        if self.comparison is None:
+            return "reference"
+        missing = self.comparison.effect.pairs and self.outcomes["no result"]
+        found = self.comparison.outcome
+        return "no claim" if missing and found in _OF_ALL else found
+
+    @property
+    def may_claim(self) -> bool:
+        """Whether something could be claimed of it: it has seeds enough, and saw its equation."""
+        compared = self.comparison
+        if compared is None or not compared.effect.pairs or compared.unseen:
+            return False
+        return compared.claim.enough and not compared.claim.exploratory
+
+    @cached_property
+    def outcomes(self) -> Counter[Shown]:
+        """Number of the ranking's cases that show what; empty for the reference.
+
+        Divergence is a count and no test, so it is there too where nothing may be claimed.
+        """
+        found: Counter[Shown] = Counter()
+        if self.comparison is None:
+            return found
+        compared = self.comparison
+        differing = [case for case in compared.by_case if case not in compared.noops]
+        said = dict(zip(differing, compared.claim.outcomes, strict=False))
+        for case, one in compared.on.items():
+            if case in compared.noops:
+                found["the same run"] += 1
+            elif one.diverges or one.reference_diverges:
+                alone: Shown = "diverges" if one.diverges else "reference diverges"
+                found["both diverge" if one.diverges and one.reference_diverges else alone] += 1
+            else:
+                found[said[case] if self.may_claim else "undecided"] += 1
+        found["no result"] = self.cases - len(compared.by_case)
+        return found
+
+    def on(self, outcome: Shown) -> int | None:
+        """Number of cases that show what; ``None`` where nothing may be said of it."""
+        compared = self.comparison
+        if compared is None or not compared.effect.pairs:
             return None
-        return self.comparison.claim.outcomes.count(outcome)
+        if outcome in ("better", "worse") and not self.may_claim:
+            return None
+        if outcome == "undecided" and compared.unseen:
+            return None
+        return self.outcomes[outcome]
+
+    @property
+    def diverges(self) -> int | None:
+        """Number of cases on which at least half of its own runs diverge."""
+        return None if self.rank is None else self.rank.diverges
 
 
 @dataclass(frozen=True)
@@ -135,14 +196,19 @@ class Findings:
         ranked = self.ranked
         compared = {one.variant: one for one in ranked.scored.comparisons}
         comparison = compared.get(arm)
+        if comparison is not None:
+            comparison = over_every_case(ranked.scored, comparison)
+        cases = ranked.scored.cases
         by_factor = {f: (of[arm], of[ranked.reference]) for f, of in self.targets.items()}
         return Standing(
             arm,
             ranked.contestants[arm].candidate,
             self.ranks.get(arm),
             comparison,
-            {f: ratio_of(*pair) for f, pair in by_factor.items()},
-            {f: ratio_of(*pair, seconds=True) for f, pair in by_factor.items()},
+            len(cases),
+            sum(bool(ranked.errors(case)[arm]) for case in cases),
+            {f: relative_time(*pair, len(cases)) for f, pair in by_factor.items()},
+            {f: relative_time(*pair, len(cases), seconds=True) for f, pair in by_factor.items()},
             self.equal_seconds[arm],
             self._improvement(arm),
             self.costs[arm],

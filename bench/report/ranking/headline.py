@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from bench.report.answer import figures
-from bench.report.ranking.findings import Findings, Standing
+from bench.report.ranking.cells import part_text
+from bench.report.ranking.findings import Findings, Shown, Standing
 from bench.report.ranking.limits import trials_text
 from bench.report.ranking.ranked import Ranked
-from bench.statistics.claims import LEAST_SEEDS_ALONE, Outcome
+from bench.statistics.claims import LEAST_SEEDS_ALONE
 from bench.store.record import FINAL
 from bench.text.formatting import counted
 
 #: The outcomes on problems, in the order in which they are said.
-_OUTCOMES: tuple[Outcome, ...] = (
+_OUTCOMES: tuple[Shown, ...] = (
     "better",
     "undecided",
     "worse",
     "diverges",
     "reference diverges",
+    "both diverge",
+    "the same run",
+    "no result",
 )
 
 
@@ -44,10 +48,12 @@ def sentence(findings: Findings, one: Standing) -> str:
     assert compared is not None
     if not compared.effect.pairs:
         return f"{one.arm}: {compared.outcome}."
-    said = [f"{_on_problems(one)} of {counted(compared.effect.problems, 'problem')}"]
+    said = []
+    if on := _on_problems(one):
+        said.append(f"{on} of {_extent(findings)}")
     if one.rank is not None:
         said.append(rank_text(one, len(findings.ranks)))
-    parts = f"{'; '.join(said)}, {figures(compared)}"
+    parts = f"{'; '.join(said)}, {figures(compared, part_text(one))}"
     if reason := _reason(one):
         parts += f"; {reason}"
     if one.nothing:
@@ -68,6 +74,16 @@ def _verdict(one: Standing) -> str:
 def _on_problems(one: Standing) -> str:
     counts = {word: one.on(word) for word in _OUTCOMES}
     return ", ".join(f"{word} on {count}" for word, count in counts.items() if count)
+
+
+def _extent(findings: Findings) -> str:
+    """``3 problems``; ``3 cases of 1 problem`` where a problem has several models."""
+    ranked = findings.ranked
+    cases = ranked.scored.cases
+    if ranked.word == "problem":
+        return counted(len(cases), "problem")
+    problems = {case.problem for case in cases}
+    return f"{counted(len(cases), 'case')} of {counted(len(problems), 'problem')}"
 
 
 def _reason(one: Standing) -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import statistics
 from dataclasses import dataclass
 
 import numpy as np
 
-from bench.report.ranking.costs import step_ms
 from bench.report.ranking.ranked import Ranked
 from bench.report.results import Case
 
@@ -23,25 +21,17 @@ class Lengths:
         steps: (lengths,) their steps of all optimisers.
         errors: (seeds, lengths) final errors: infinite where the run diverged, nan without a
             result.
-        step_ms: (seeds,) median over a seed's runs of the median time of a step; nan without one.
     """
 
     seeds: list[int]
     shares: list[float]
     steps: list[int]
     errors: np.ndarray
-    step_ms: np.ndarray
 
     @property
     def whole(self) -> int | None:
         """Steps of the whole length; ``None`` where it has no run."""
         return dict(zip(self.shares, self.steps, strict=True)).get(1.0)
-
-    @property
-    def milliseconds(self) -> float:
-        """Median over the seeds of `step_ms`; nan if nothing was timed."""
-        known = self.step_ms[~np.isnan(self.step_ms)]
-        return float(np.median(known)) if len(known) else math.nan
 
 
 def lengths_of(ranked: Ranked, case: Case, arm: str) -> Lengths:
@@ -60,8 +50,7 @@ def lengths_of(ranked: Ranked, case: Case, arm: str) -> Lengths:
         found = ranked.errors(case, share)[arm]
         for row, seed in enumerate(seeds):
             errors[row, column] = found.get(seed, math.nan)
-    times = np.array([_step_ms(ranked, case, arm, seed) for seed in seeds], dtype=float)
-    return Lengths(seeds, list(steps), list(steps.values()), errors, times)
+    return Lengths(seeds, list(steps), list(steps.values()), errors)
 
 
 def _steps(ranked: Ranked, case: Case, arm: str) -> dict[float, int]:
@@ -74,9 +63,3 @@ def _steps(ranked: Ranked, case: Case, arm: str) -> dict[float, int]:
         if steps > 0 and steps not in found.values():
             found[share] = steps
     return dict(sorted(found.items(), key=lambda item: item[1]))
-
-
-def _step_ms(ranked: Ranked, case: Case, arm: str, seed: int) -> float:
-    records = (results.of(case, arm).get(seed) for results in ranked.by_length.values())
-    times = [ms for record in records if record is not None and (ms := step_ms(record)) is not None]
-    return statistics.median(times) if times else math.nan

@@ -8,12 +8,13 @@ from collections import Counter
 from bench.report.findings import limits as limits_of_results
 from bench.report.ranking.findings import Findings
 from bench.report.ranking.ranked import Ranked
+from bench.report.ranking.seconds import unmatched
 from bench.report.ranking.targets import target
 from bench.report.ranking.tuning import Tried, setting_text, tuning
 from bench.report.results import Case
 from bench.statistics.effects import ratio
 from bench.store.record import FINAL
-from bench.text.formatting import counted, times_text
+from bench.text.formatting import counted, ended, times_text
 
 #: Cases that a sentence names; of more it gives their number.
 _NAMED = 6
@@ -26,11 +27,16 @@ def limits(findings: Findings) -> list[str]:
         *_nothing_scored(ranked),
         *ranked.ranking.times.notes,
         *([findings.changes] if findings.changes else []),
-        *(limits_of_results(ranked.scored, "ranking") if ranked.scored.plan.runs else []),
+        *(
+            limits_of_results(ranked.scored, "ranking", ranked.every_run)
+            if ranked.scored.plan.runs
+            else []
+        ),
         *_longer(ranked),
         *_missing_lengths(ranked),
         *_without_target(ranked),
         *_unreached(findings),
+        *_unmatched(ranked),
         *_outside(findings),
         *_tuning(ranked),
     ]
@@ -117,6 +123,17 @@ def _unreached(findings: Findings) -> list[str]:
     return said
 
 
+def _unmatched(ranked: Ranked) -> list[str]:
+    """Warnings about arms whose times compare with none of the reference's."""
+    where = {arm: unmatched(ranked, arm) for arm in ranked.arms}
+    return [
+        f"{arm} has no seconds beside {ranked.reference}'s on {_titles(ranked, cases)}: no two of"
+        " their runs with equal seed were made on the same device with as many at once."
+        for arm, cases in where.items()
+        if cases
+    ]
+
+
 def _outside(findings: Findings) -> list[str]:
     """Warnings about errors at equal seconds that no run tells."""
     ranked = findings.ranked
@@ -159,7 +176,7 @@ def _failed(tried: list[tuple[Case, Tried]]) -> list[str]:
     for _, one in tried:
         counts[one.arm] += one.failed
     said = ", ".join(f"{count} of {arm}" for arm, count in counts.items() if count)
-    return [f"Trials that ended without a result: {said}."] if said else []
+    return [ended(f"Trials that ended without a result: {said}")] if said else []
 
 
 def _lost(tried: list[tuple[Case, Tried]]) -> list[str]:

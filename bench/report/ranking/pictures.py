@@ -16,16 +16,17 @@ from bench.report.figures.style import Palette
 from bench.report.figures.tuning import Tried as DrawnSetting
 from bench.report.figures.tuning import TuningPanel, tuning
 from bench.report.pictures import Picture
+from bench.report.ranking.cells import part_text, time_text
 from bench.report.ranking.findings import Findings, Standing
 from bench.report.ranking.ranked import Ranked
-from bench.report.ranking.targets import ToTarget, target
+from bench.report.ranking.targets import RelativeTime, ToTarget, target
 from bench.report.ranking.tuning import SELECTION, Tried
 from bench.report.ranking.tuning import tuning as tuning_of
-from bench.report.ratios import Lost, interval, main_ratio
+from bench.report.ratios import Lost, diverged_text, interval, main_ratio
 from bench.report.results import Case
 from bench.report.shortening import MOST_CASES, shown_of
 from bench.statistics.profiles import profiles as profiles_of
-from bench.statistics.targets import Time, TimeRatio
+from bench.statistics.targets import Time
 
 _COLUMNS = 3
 
@@ -37,11 +38,18 @@ def ranks_picture(findings: Findings) -> Picture | None:
         return None
     return Picture(
         "Ranking",
-        ranks(rows, findings.ranked.scored.main_metric, "ranks"),
+        ranks(
+            rows,
+            findings.ranked.scored.main_metric,
+            "ranks",
+            counted=f"{findings.ranked.word}s",
+        ),
         "Rank by final error, with an interval that holds for all arms at once; error over that of"
         f" {findings.ranked.reference}, with its 95 % interval for other seeds on these problems;"
-        " steps to the reference's median error over the reference's own, an arrow where only a"
-        " bound is known; problems on which an arm is better, worse, or diverges.",
+        " steps to the reference's median error over the reference's own, with its 95 % interval"
+        " for other seeds, an arrow where only a bound is known of the mean over all;"
+        f" {findings.ranked.words} on which an arm is better, worse (–: nothing may be claimed), or"
+        " diverges.",
     )
 
 
@@ -50,14 +58,25 @@ def _rank_row(one: Standing) -> RankRow:
     assert rank is not None
     places = (float(rank.rank), float(rank.low), float(rank.high))
     if compared is None:
-        return RankRow(one.arm, one.verdict, *places, 1.0, math.nan, math.nan, 1.0)
+        return RankRow(
+            one.arm, one.verdict, *places, 1.0, math.nan, math.nan, 1.0, diverged=one.diverges
+        )
     if not compared.effect.pairs:
         nothing = (math.nan, math.nan, math.nan, math.nan)
-        return RankRow(one.arm, one.verdict, *places, *nothing)
+        return RankRow(
+            one.arm,
+            one.verdict,
+            *places,
+            *nothing,
+            better=None,
+            worse=None,
+            diverged=one.diverges,
+        )
     found = main_ratio(compared)
-    lost = isinstance(found, Lost)
     low, high = interval(compared)
-    time, bound = _drawn_time(one.steps[1.0])
+    to_target = one.steps[1.0]
+    time, bound = _drawn_time(to_target)
+    remarks = [part_text(one).strip(), diverged_text(compared)]
     return RankRow(
         one.arm,
         one.verdict,
@@ -67,15 +86,20 @@ def _rank_row(one: Standing) -> RankRow:
         math.nan if high is None else high,
         time,
         bound,
-        one.on("better") or 0,
-        one.on("worse") or 0,
-        one.on("diverges") or 0,
-        str(found) if lost else "",
+        one.on("better"),
+        one.on("worse"),
+        one.diverges,
+        str(found) if isinstance(found, Lost) else "",
+        ", ".join(filter(None, remarks)),
+        to_target.low if to_target.whole else math.nan,
+        to_target.high if to_target.whole else math.nan,
+        time_text(to_target),
     )
 
 
-def _drawn_time(found: TimeRatio) -> tuple[float, Literal["", "more", "less"]]:
+def _drawn_time(relative: RelativeTime) -> tuple[float, Literal["", "more", "less"]]:
     """The ratio where every case that tells has an exact one; else a bound, if there is one."""
+    found = relative.ratio
     if math.isnan(found.low):
         return math.nan, ""
     if found.low == found.high:

@@ -99,6 +99,17 @@ class Ranked:
         models = {other.model for other in self.cases}
         return case.problem if len(models) == 1 else f"{case.problem} · {case.model}"
 
+    @property
+    def word(self) -> str:
+        """What arms are compared on: a ``problem``, or a ``case`` where one has several models."""
+        problems = [case.problem for case in self.cases]
+        return "problem" if len(set(problems)) == len(problems) else "case"
+
+    @property
+    def words(self) -> str:
+        """``problems``, or ``cases (problems with their models)``."""
+        return "problems" if self.word == "problem" else "cases (problems with their models)"
+
     def metric(self, case: Case) -> str:
         """The error by which arms are compared."""
         return self.scored.metric(case)

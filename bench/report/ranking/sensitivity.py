@@ -15,6 +15,7 @@ from bench.report.ranking.targets import ToTarget
 from bench.report.ranking.untuned import untuned_errors
 from bench.statistics.ranks import ranks
 from bench.statistics.targets import Time
+from bench.text.formatting import ended
 
 #: The criterion of the ranking itself.
 FINAL_ERROR = "final error"
@@ -26,12 +27,20 @@ class Criterion:
 
     Attributes:
         name: In words.
-        ranks: By arm, without an interval; an arm that has no value on some case of the others is
-            not there.
+        ranks: By arm; an arm that has no value on some case of the others is not there.
+        spans: The interval of each rank, which holds for all arms at once.
     """
 
     name: str
     ranks: Mapping[str, int]
+    spans: Mapping[str, tuple[int, int]]
+
+    def tells_apart(self, one: str, other: str) -> bool:
+        """Whether it is sure by this criterion which of two arms is before the other."""
+        if one not in self.spans or other not in self.spans:
+            return False
+        (low, high), (other_low, other_high) = self.spans[one], self.spans[other]
+        return high < other_low or other_high < low
 
     @property
     def first_two(self) -> tuple[list[str], list[str]]:
@@ -71,28 +80,44 @@ def criteria(
         log_array({arm: {} for arm in ranked.arms} | untuned_errors(ranked, case), ranked.arms)
         for case in ranked.cases
     ]
-    found = [Criterion(name, _ranks(ranked.arms, logs)) for name, logs in every.items()]
+    found = [_criterion(name, ranked.arms, logs) for name, logs in every.items()]
     return [one for one in found if len(one.ranks) > 1]
 
 
 def changes(found: Sequence[Criterion]) -> str:
-    """A sentence on criteria by which an arm overtakes one of the first two; empty if none is."""
+    """A sentence on criteria by which an arm overtakes one of the first two; empty if none is.
+
+    Equal arms overtake each other in every ranking, so it is said only of two arms that one of the
+    two criteria tells apart.
+    """
     if not found or found[0].name != FINAL_ERROR:
         return ""
-    others = [one for one in found[1:] if _differs(found[0], one)]
-    if not others:
+    final, *others = found
+    overtaking = {one.name: _overtaking(final, one) for one in others}
+    sure = [
+        one
+        for one in others
+        if any(of.tells_apart(*pair) for of in (final, one) for pair in overtaking[one.name])
+    ]
+    if sure:
+        each = "; ".join(f"by {one.name} {_said(one)}" for one in sure)
+        return ended(
+            f"The first places depend on the criterion: by {FINAL_ERROR} {_said(final)}; {each}"
+        )
+    first, second = final.first_two
+    known = any(one.tells_apart(*pair) for one in found for pair in product(first, second))
+    if known or not any(overtaking.values()):
         return ""
-    each = "; ".join(f"by {one.name} {_said(one)}" for one in others)
-    return f"The first places depend on the criterion: by {FINAL_ERROR} {_said(found[0])}; {each}."
+    return "No order of the first places is sure by any criterion."
 
 
-def _differs(one: Criterion, other: Criterion) -> bool:
-    """Whether by another criterion some arm overtakes one of the first two places."""
+def _overtaking(one: Criterion, other: Criterion) -> list[tuple[str, str]]:
+    """The arms that by another criterion overtake one of the first two places, with that one."""
     first, second = ([arm for arm in group if arm in other.ranks] for group in one.first_two)
     behind = [arm for arm in one.ranks if arm in other.ranks and arm not in first]
     last = [arm for arm in behind if arm not in second]
     pairs = [*product(behind, first), *product(last, second)]
-    return any(other.ranks[arm] < other.ranks[overtaken] for arm, overtaken in pairs)
+    return [pair for pair in pairs if other.ranks[pair[0]] < other.ranks[pair[1]]]
 
 
 def _said(one: Criterion) -> str:
@@ -100,14 +125,19 @@ def _said(one: Criterion) -> str:
     return f"{' and '.join(first)} before {' and '.join(second)}" if second else " and ".join(first)
 
 
-def _ranks(arms: Sequence[str], logs: Sequence[np.ndarray]) -> dict[str, int]:
-    """Ranks of the arms that have a value on each case that some arm has values on."""
+def _criterion(name: str, arms: Sequence[str], logs: Sequence[np.ndarray]) -> Criterion:
+    """Of the arms that have a value on each case that some arm has values on."""
     logs = [of_case for of_case in logs if (~np.isnan(of_case)).any()]
     if not logs:
-        return {}
+        return Criterion(name, {}, {})
     whole = [k for k in range(len(arms)) if all((~np.isnan(of_case[k])).any() for of_case in logs)]
     found = ranks([of_case[whole] for of_case in logs]) if whole else []
-    return {arms[k]: rank.rank for k, rank in zip(whole, found, strict=True)}
+    by_arm = {arms[k]: rank for k, rank in zip(whole, found, strict=True)}
+    return Criterion(
+        name,
+        {arm: rank.rank for arm, rank in by_arm.items()},
+        {arm: (rank.low, rank.high) for arm, rank in by_arm.items()},
+    )
 
 
 def _filled(errors: Mapping[str, Mapping[int, float]], arms: Sequence[str]) -> np.ndarray:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
+from bench.report.ranking.cells import error_text, time_text
 from bench.report.ranking.findings import Findings, Standing
-from bench.report.ranking.tables import time_ratio_cell
-from bench.report.ratios import Lost, interval, main_ratio
+from bench.report.ratios import interval
 from bench.report.tabulation import Cell, Table, factor
 from bench.text.formatting import ratio_text
 
@@ -16,6 +14,7 @@ def short_table(findings: Findings) -> Table | None:
     if not findings.decided:
         return None
     rows = [_row(one) for one in findings.standings if one.rank is not None]
+    words = findings.ranked.words
     return Table(
         "ranking",
         "Ranking",
@@ -35,38 +34,32 @@ def short_table(findings: Findings) -> Table | None:
         rows,
         "Rank: by final error, with an interval that holds for all arms at once. Error, with its"
         " 95 % interval for other seeds on these problems, and ms/step: over those of"
-        f" {findings.ranked.reference}. Steps and seconds to its median error, over its own: > and"
-        " < are bounds. better, worse, diverges: problems on which the arm does.",
+        f" {findings.ranked.reference}. Steps and seconds to its median error, over its own, with a"
+        f" 95 % interval for other seeds: > and < are bounds of the mean over all {words}. better,"
+        f" worse: {words} on which the arm is, empty where nothing may be claimed; diverges: on"
+        " which at least half of its runs do.",
     )
 
 
 def _row(one: Standing) -> list[Cell]:
     assert one.rank is not None
     rank = f"{one.rank.rank} ({one.rank.low}–{one.rank.high})"
+    if one.ran < one.cases:
+        rank += f" on {one.ran} of {one.cases}"
     compared = one.comparison
-    if compared is None:
-        return [one.arm, one.verdict, rank, factor(1.0), *[""] * 7]
-    if not compared.effect.pairs:
-        return [one.arm, one.verdict, rank, *[""] * 8]
-    middle = main_ratio(compared)
+    if compared is None or not compared.effect.pairs:
+        return [one.arm, one.verdict, rank, error_text(one), *[""] * 5, one.diverges, ""]
     low, high = interval(compared)
     return [
         one.arm,
         one.verdict,
         rank,
-        middle if isinstance(middle, Lost) else factor(middle),
+        error_text(one),
         "" if low is None or high is None else f"{ratio_text(low)} … {ratio_text(high)}",
-        _times(time_ratio_cell(one.steps[1.0])),
-        _times(time_ratio_cell(one.seconds[1.0])),
+        time_text(one.steps[1.0]),
+        time_text(one.seconds[1.0]),
         one.on("better"),
         one.on("worse"),
-        one.on("diverges"),
+        one.diverges,
         "" if one.cost.step_ratio is None else factor(one.cost.step_ratio),
     ]
-
-
-def _times(cell: Cell) -> Cell:
-    """A ratio as a factor; what is no number as it is."""
-    if isinstance(cell, float) and math.isfinite(cell):
-        return factor(cell)
-    return "" if cell is None else str(cell)

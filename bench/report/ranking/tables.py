@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from bench.ranking.ranking import TRIAL_SEEDS
+from bench.report.ranking.cells import bounds_text, cases_of_ratio, effect_cell, time_text
 from bench.report.ranking.findings import Findings, Standing
-from bench.report.ranking.targets import target
+from bench.report.ranking.targets import ToTarget, target
 from bench.report.ranking.tuning import setting_text, tuning
-from bench.report.ratios import Lost, interval, main_ratio
+from bench.report.ratios import interval, main_ratio
+from bench.report.results import Case
 from bench.report.study_tables import NAMES as STUDY_NAMES
 from bench.report.study_tables import SUMMARIES as STUDY_SUMMARIES
 from bench.report.study_tables import study_tables
 from bench.report.tabulation import Cell, Table
-from bench.statistics.effects import Effect, ratio
 from bench.statistics.summaries import CONFIDENCE
-from bench.statistics.targets import Time, TimeRatio
+from bench.statistics.targets import Time, time_ratio
 from bench.store.gc_pause import uncollected
 from bench.task import Suite
-from bench.text.formatting import ratio_text
 
 #: Builders by the name of their table; one that has no rows is left out of a report.
 Builder = Callable[[Findings], Table]
@@ -61,6 +60,7 @@ def standings_table(findings: Findings) -> Table:
             "best rank",
             "worst rank",
             "error ratio",
+            "of",
             "low",
             "high",
             "low (problems like these)",
@@ -69,6 +69,8 @@ def standings_table(findings: Findings) -> Table:
             "undecided on",
             "worse on",
             "diverges on",
+            "the same run on",
+            "no result on",
             *(f"steps to {factor:g}×" for factor in factors),
             *(f"seconds to {factor:g}×" for factor in factors),
             "ratio at equal seconds",
@@ -81,12 +83,15 @@ def standings_table(findings: Findings) -> Table:
         ],
         rows if noted else [row[:-1] for row in rows],
         "error ratio: geometric mean over the problems, with each model, of the arm's error over"
-        f" the reference's ({findings.ranked.reference}); below 1 the arm's error is smaller. low,"
-        f" high: {CONFIDENCE:.0%} interval for other seeds on these problems, and for problems like"
-        " these. rank: by final error; best and worst rank hold for all arms at once. steps,"
-        " seconds: to a multiple of the reference's median error, over the reference's, from runs"
-        " of several lengths; > and <: only a bound is known, and how many problems a figure is of"
-        " is in the table of the targets. ratio at equal seconds: at the length that takes the"
+        f" the reference's ({findings.ranked.reference}), 1 where both are the same run; below 1"
+        " the arm's error is smaller. of: how many of them it is of; it is not of those on which"
+        f" one side diverges or has no result. low, high: {CONFIDENCE:.0%} interval for other seeds"
+        " on these problems, and for problems like these. better, worse and undecided on: empty"
+        " where nothing may be claimed. rank: by final error; best and worst rank hold for all arms"
+        " at once. steps, seconds: to a multiple of the reference's median error, over the"
+        f" reference's, from runs of several lengths, with a {CONFIDENCE:.0%} interval for other"
+        " seeds; > and <: only a bound is known of the mean over all problems. seconds: from step"
+        " times of runs that were made alike. ratio at equal seconds: at the length that takes the"
         " reference's seconds. probability of improvement: that a run's error is smaller than one"
         " of the reference. ms/step, memory: medians of paired ratios.",
     )
@@ -97,18 +102,21 @@ def _standing_row(one: Standing, factors: list[float]) -> list[Cell]:
     head: list[Cell] = [one.arm, one.verdict]
     head += [rank.rank, rank.low, rank.high] if rank is not None else [None] * 3
     if compared is None:
-        return [*head, 1.0, *[None] * (8 + 2 * len(factors) + 6), ""]
+        counts = [*[None] * 8, one.diverges]
+        return [*head, 1.0, *counts, *[None] * (2 + 2 * len(factors) + 6), ""]
     if not compared.effect.pairs:
-        return [*head, *[None] * (9 + 2 * len(factors) + 6), ""]
+        return [*head, *[None] * (12 + 2 * len(factors) + 6), ""]
     better = one.improvement
     return [
         *head,
         main_ratio(compared),
+        f"{cases_of_ratio(compared)} of {one.cases}",
         *interval(compared),
         *interval(compared, like=True),
-        *(one.on("better"), one.on("undecided"), one.on("worse"), one.on("diverges")),
-        *(time_ratio_cell(one.steps[factor]) for factor in factors),
-        *(time_ratio_cell(one.seconds[factor]) for factor in factors),
+        *(one.on("better"), one.on("undecided"), one.on("worse"), one.diverges),
+        *(one.on("the same run"), one.on("no result")),
+        *(time_text(one.steps[factor]) for factor in factors),
+        *(time_text(one.seconds[factor]) for factor in factors),
         effect_cell(one.equal_seconds.effect),
         *(better.probability, better.low, better.high),
         one.cost.step_ratio,
@@ -117,44 +125,19 @@ def _standing_row(one: Standing, factors: list[float]) -> list[Cell]:
     ]
 
 
-def time_ratio_cell(found: TimeRatio) -> Cell:
-    """The ratio over the cases where both times are exact, with their number where there are
-    others; else bounds over all, as text."""
-    cases = len(found.on)
-    if found.exact:
-        if found.exact == cases:
-            return found.estimate
-        return f"{ratio_text(found.estimate)} on {found.exact} of {cases}"
-    if math.isnan(found.low):
-        return "neither reaches it" if found.neither else None
-    return bounds_text(Time(found.low, found.high))
-
-
-def effect_cell(found: Effect) -> Cell:
-    """Its ratio, or how many pairs diverged; ``None`` without a pair."""
-    if not found.pairs:
-        return None
-    if not math.isnan(found.estimate):
-        return ratio(found.estimate)
-    lost = found.diverged + sum(one.both_diverged for one in found.on)
-    return Lost(f"{lost} of {found.pairs} diverged", math.inf if lost else 0.0)
-
-
-def bounds_text(time: Time) -> str:
-    """``0.5``, ``> 2000``, ``< 250``, ``250 to 500``."""
-    return {
-        "exact": ratio_text(time.low),
-        "more than": f"> {ratio_text(time.low)}",
-        "at most": f"< {ratio_text(time.high)}",
-        "between": f"{ratio_text(time.low)} to {ratio_text(time.high)}",
-        "unknown": "–",
-    }[time.kind]
-
-
 def targets_table(findings: Findings) -> Table:
-    """Steps and seconds of each arm to each target on each case."""
+    """Steps and seconds of each arm to each target on each case, and over all of them."""
     ranked = findings.ranked
     rows: list[list[Cell]] = []
+    for factor, by_arm in findings.targets.items():
+        rows += [
+            [
+                *("all", "", factor, None, arm, None, None, None, None),
+                _beside(found, by_arm[ranked.reference], list(found.steps), counted=True),
+            ]
+            for arm, found in by_arm.items()
+            if arm != ranked.reference and found.steps
+        ]
     for case in ranked.scored.cases:
         for factor, by_arm in findings.targets.items():
             for arm, found in by_arm.items():
@@ -172,18 +155,44 @@ def targets_table(findings: Findings) -> Table:
                         _time_cell(found.median_seconds(case)),
                         reached,
                         len(found.steps[case]),
+                        _beside(found, by_arm[ranked.reference], [case]),
                     ]
                 )
     return Table(
         "targets",
         "Steps and seconds to a target",
-        ["problem", "model", "×", "target", "arm", "steps", "seconds", "reached", "seeds"],
+        [
+            *("problem", "model", "×", "target", "arm", "steps", "seconds", "reached", "seeds"),
+            "beside the reference",
+        ],
         rows,
         "×: multiples of the reference's median error at the whole length. Medians over the seeds"
         " of the length of the shortest schedule that reaches it, interpolated between runs that"
         " each have their own decay of the learning rate. >: not reached at the longest; <: already"
-        " reached at the shortest.",
+        " reached at the shortest. reached: by how many seeds. seconds: as where most of the"
+        " reference's runs were made; none where no two runs of both were made alike. beside the"
+        " reference: which of the two medians reaches it, and for all problems on how many.",
     )
+
+
+def _beside(
+    arm: ToTarget, reference: ToTarget, cases: Sequence[Case], counted: bool = False
+) -> str:
+    """Which of the two reach the target: ``both``; ``both 2, reference alone 1``."""
+    if arm.arm == reference.arm:
+        return ""
+    found = time_ratio(
+        [arm.median_steps(case) for case in cases], [reference.median_steps(case) for case in cases]
+    )
+    counts = {
+        "both": found.both,
+        "alone": found.alone,
+        "reference alone": found.reference_alone,
+        "neither": found.neither,
+        "unknown": found.unknown,
+    }
+    said = [f"{word} {count}" if counted else word for word, count in counts.items() if count]
+    return ", ".join(said)
 
 
 def _steps_cell(time: Time) -> Cell:

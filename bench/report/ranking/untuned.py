@@ -32,12 +32,12 @@ class Untuned:
     @property
     def effect(self) -> Effect:
         """Over the cases, untuned. It makes no claim: it has the few seeds of the trials."""
-        return effect(list(self.untuned.values()))
+        return effect(list(self.untuned.values()), names=[case.problem for case in self.untuned])
 
     @property
     def tuned_effect(self) -> Effect:
         """Over the cases, tuned, on the same seeds."""
-        return effect(list(self.tuned.values()))
+        return effect(list(self.tuned.values()), names=[case.problem for case in self.tuned])
 
     def on(self, case: Case) -> tuple[Effect, Effect]:
         """On one case: untuned, and tuned."""

@@ -7,16 +7,21 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from sample_ranking import Scores, falling, ranking, write
 from sample_study import PROBLEMS
 
 from bench.ranking.ranking import Ranking
+from bench.report import pictures
+from bench.report.ranking import document
 from bench.report.ranking.answer import print_ranking
 from bench.report.ranking.document import html, write_ranking
 from bench.report.ranking.findings import Findings
 from bench.report.ranking.ranked import Ranked
+from bench.store.record import decode, encode
 from bench.store.store import Store
+from bench.task import Field
 from bench.text.errors import BadInput
 
 ERRORS = {"baseline": 0.4, "irelu": 0.2, "lsuv": 0.4}
@@ -162,10 +167,52 @@ def test_a_page_that_cannot_be_written_is_refused(store: Store, tmp_path: Path) 
         write_ranking(Findings(Ranked.read(made, store)), store, tmp_path / "file" / "page.html")
 
 
+def test_a_long_table_says_how_to_get_the_rest(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document, "_MOST_CELLS", 100)
+    monkeypatch.setattr(document, "_MOST_RUN_CELLS", 100)
+    text = page(ranking(), store)
+    for name in ("targets", "lengths", "tuning", "runs"):
+        assert f"--format csv --table {name}" in text, name
+    # What is over all problems stays.
+    assert "<td>both 3</td>" in text
+
+
+def field(name: str) -> Field:
+    """A field as a network predicts it: smooth, with an error of several scales."""
+    x, t = np.meshgrid(*[np.linspace(0, 1, 128)] * 2)
+    reference = np.sin(9 * (x - t))
+    scales = [np.cos((7 * k * x + 11 * t) * k + k) / k for k in range(1, 4)]
+    predicted = reference + 0.1 * np.sum(scales, axis=0)
+    return Field(name, ("x", "t"), (0.0, 1.0, 0.0, 1.0), "", reference, predicted)
+
+
 @pytest.mark.slow
-def test_a_page_of_a_large_ranking_opens(store: Store) -> None:
-    arms = [f"technique-{k}" for k in range(12)]
-    problems = [f"problem-{k}" for k in range(12)]
-    scores = falling({arm: 0.4 * (1 + 0.1 * k) for k, arm in enumerate(arms)}, spread=0.1)
-    text = page(ranking(arms=arms, problems=problems, seeds=range(10)), store, scores)
+def test_a_page_of_a_large_ranking_opens(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all that a real one has: trials, other lengths, long curves and names, predictions."""
+    both = [field("u"), field("v")]
+    monkeypatch.setattr(pictures, "illustrations", lambda record, store: both)
+    arms = ["baseline", *(f"activation=mine.own:Snake{k}+featurewise" for k in range(11))]
+    problems = [f"problem-number-{k}" for k in range(12)]
+    scores = falling({arm: 0.4 * (1 + 0.1 * k) for k, arm in enumerate(arms)}, spread=0.3)
+    made = write(ranking(arms=arms, problems=problems, seeds=range(10)), store, scores)
+    rng = np.random.default_rng(0)
+    for path in store.root.rglob("record.json"):
+        one = decode(path.read_bytes())
+        last = one.metrics["L2RE"].final
+        curve = (np.geomspace(1.0, last or 1.0, 101) * np.exp(rng.normal(0, 0.2, 101))).tolist()
+        steps = [10.0 * k for k in range(101)]
+        seconds = (np.arange(101) * 0.1371).tolist()
+        path.write_bytes(
+            encode(
+                msgspec.structs.replace(
+                    one,
+                    history={"step": steps, "seconds": seconds, "L2RE": curve},
+                    losses={"step": steps, "loss": curve},
+                )
+            )
+        )
+    text = html(Findings(Ranked.read(made, store)), store)
+    assert "Shown are 3 of 12 problems in predictions." in text
     assert len(text.encode()) < 3_000_000

@@ -3,43 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
+import numpy as np
 import pytest
-from sample_ranking import ARMS, STEPS, Scores, Trials, at_rate, falling, ranking, write
+from sample_ranking import ARMS, STEPS, Scores, at_rate, falling, ranking
 from sample_study import PROBLEMS
 
-from bench.ranking.ranking import TRIAL_SEEDS, Length, Setting
+from bench.ranking.ranking import TRIAL_SEEDS, Length, Ranking, Setting
 from bench.report.ranking.findings import Findings
-from bench.report.ranking.headline import headline
+from bench.report.ranking.headline import headline, sentence
 from bench.report.ranking.limits import limits
-from bench.report.ranking.ranked import Ranked
+from bench.report.ranking.short_table import short_table
 from bench.report.ranking.targets import target
 from bench.report.ranking.tuning import tuning
+from bench.spec.spec import Spec
 from bench.statistics.effects import ratio
-from bench.store.store import Store
+from bench.store.record import Record
+from bench.studies.plan import PlannedRun
 
 ERRORS = {"baseline": 0.4, "irelu": 0.2, "lsuv": 0.4}
 
 Find = Callable[..., Findings]
-
-
-@pytest.fixture
-def find(tmp_path: Path) -> Find:
-    """The findings of a ranking with made-up records."""
-
-    def of(scores: Scores | None = None, trials: Trials | None = None, **changes: Any) -> Findings:
-        costs = {k: changes.pop(k) for k in ("step_ms", "memory_mb") if k in changes}
-        made = changes.pop("made", None) or ranking(**changes)
-        store = Store(tmp_path / "store")
-        return Findings(
-            Ranked.read(write(made, store, scores or falling(ERRORS), trials, **costs), store)
-        )
-
-    return of
 
 
 def test_standings_are_the_true_ones(find: Find) -> None:
@@ -70,13 +56,13 @@ def test_times_to_targets_are_interpolated_and_censored(find: Find) -> None:
     # Twice the time a step: as many seconds.
     assert of_irelu.median_seconds(case).low == pytest.approx(of_baseline.median_seconds(case).low)
     (first, *_) = findings.standings
-    assert first.steps[1.0].estimate == pytest.approx(0.5)
-    assert first.seconds[1.0].estimate == pytest.approx(1.0)
+    assert first.steps[1.0].ratio.estimate == pytest.approx(0.5)
+    assert first.seconds[1.0].ratio.estimate == pytest.approx(1.0)
     # Five times the error is reached by every arm at the shortest length: no ratio is known.
     assert of_irelu.median_steps(case).kind == "exact"
     easy = findings.targets[5.0]["irelu"].median_steps(case)
     assert (easy.kind, easy.high) == ("at most", STEPS / 4)
-    assert math.isnan(first.steps[5.0].estimate)
+    assert math.isnan(first.steps[5.0].ratio.estimate)
 
 
 def test_a_target_that_is_not_reached_is_a_bound(find: Find) -> None:
@@ -84,7 +70,7 @@ def test_a_target_that_is_not_reached_is_a_bound(find: Find) -> None:
     case = findings.ranked.cases[0]
     time = findings.targets[1.0]["irelu"].median_steps(case)
     assert (time.kind, time.low) == ("more than", 2 * STEPS)
-    found = {one.arm: one for one in findings.standings}["irelu"].steps[1.0]
+    found = {one.arm: one for one in findings.standings}["irelu"].steps[1.0].ratio
     assert math.isnan(found.estimate) and found.low == pytest.approx(2.0)
     assert (found.both, found.reference_alone) == (0, 3) and math.isinf(found.high)
 
@@ -252,7 +238,7 @@ def test_without_other_lengths_times_are_bounds(find: Find) -> None:
     whole = [length for length in made.lengths if length.share == 1.0]
     findings = find(made=msgspec.structs.replace(made, lengths=whole))
     (first, *_) = findings.standings
-    assert math.isnan(first.steps[1.0].estimate)
+    assert math.isnan(first.steps[1.0].ratio.estimate)
     assert any(text.startswith("No other length was run") for text in limits(findings))
 
 
@@ -297,3 +283,179 @@ def test_a_reference_that_learned_nothing_is_flagged_in_the_answer(find: Find) -
     # The sample's skill is 1 − error / 10.
     (said,) = headline(find(falling({"baseline": 9.5, "irelu": 0.2, "lsuv": 9.5})))
     assert "baseline learned nothing on advection-1d" in said
+
+
+def test_an_arm_without_a_result_on_some_problems_claims_nothing(find: Find) -> None:
+    def scores(problem: str, arm: str, seed: int, share: float) -> float | str | None:
+        if arm == "irelu" and problem != PROBLEMS[0]:
+            return "out-of-memory"
+        return falling(ERRORS)(problem, arm, seed, share)
+
+    findings = find(scores)
+    found = {one.arm: one for one in findings.standings}["irelu"]
+    assert (found.verdict, found.on("better"), found.on("no result")) == ("no claim", 1, 2)
+    said, _ = headline(findings)
+    assert said.startswith(
+        "irelu is without a claim: better on 1, no result on 2 of 3 problems; rank 1 (1 to 3) of 3"
+    )
+    assert "times the L2RE on 1 of 3 (" in said
+    row = dict(zip((table := short_table(findings)).header, table.rows[0], strict=True))  # type: ignore[union-attr]
+    assert row["rank"] == "1 (1–3) on 1 of 3" and str(row["L2RE"]).endswith(" on 1 of 3")
+
+
+@pytest.mark.parametrize(
+    ("lost", "problems", "seeds", "verdict"),
+    [
+        # Where nothing may be claimed: another arm of few seeds, a single one, and an unseen
+        # equation.
+        ("lsuv", PROBLEMS, 3, "undecided"),
+        ("lsuv", PROBLEMS[1:], 3, "undecided"),
+        ("irelu", PROBLEMS[:2], 3, "undecided"),
+        ("irelu", PROBLEMS, 5, "no claim"),
+    ],
+)
+def test_divergence_is_counted_where_nothing_may_be_claimed(
+    find: Find, lost: str, problems: Sequence[str], seeds: int, verdict: str
+) -> None:
+    def scores(problem: str, arm: str, seed: int, share: float) -> float | str | None:
+        if arm == lost and problem in problems:
+            return None
+        return falling(ERRORS)(problem, arm, seed, share)
+
+    def edited(one: Record) -> Record:
+        if verdict != "no claim" or one.arm != lost:
+            return one
+        return msgspec.structs.replace(one, diagnostics={"residual_ratio": 100.0})
+
+    arms = ARMS if lost == "lsuv" else ("baseline", "irelu")
+    all_problems = PROBLEMS if len(problems) > 2 or lost == "lsuv" else problems
+    findings = find(scores, edited=edited, arms=arms, problems=all_problems, seeds=range(seeds))
+    found = {one.arm: one for one in findings.standings}[lost]
+    assert (found.verdict, found.diverges) == (verdict, len(problems))
+    assert found.on("diverges") == len(problems)
+    assert (found.on("better"), found.on("worse")) == (None, None)
+    on = f"diverges on {len(problems)} of {len(all_problems)} problems"
+    assert on in sentence(findings, found)
+    table = short_table(findings)
+    assert table is not None
+    row = dict(zip(table.header, next(r for r in table.rows if r[0] == lost), strict=True))
+    assert (row["better"], row["worse"], row["diverges"]) == (None, None, len(problems))
+    assert "diverged" in str(row["L2RE"])
+
+
+def test_a_few_diverged_runs_stand_beside_the_ratio(find: Find) -> None:
+    def scores(problem: str, arm: str, seed: int, share: float) -> float | None:
+        found = falling(ERRORS)(problem, arm, seed, share)
+        return None if (arm, seed) == ("irelu", 4) else found  # type: ignore[return-value]
+
+    table = short_table(find(scores))
+    assert table is not None
+    assert table.rows[0][3] == "×0.495, 3 of 15 diverged" and table.rows[0][9] == 0
+
+
+def test_an_arm_that_saw_no_equation_has_a_whole_sentence(find: Find) -> None:
+    def edited(one: Record) -> Record:
+        unseen = {"residual_ratio": 100.0} if one.arm == "irelu" else one.diagnostics
+        return msgspec.structs.replace(one, diagnostics=unseen)
+
+    (said,) = headline(find(edited=edited))
+    assert said.startswith("irelu is without a claim: rank 1 (1 to 1) of 3, 0.496 times the L2RE")
+    assert said.endswith("irelu did not see the equation.")
+
+
+def models(made: Ranking, of: Mapping[str, tuple[str, str]]) -> Ranking:
+    """The ranking with other problems and models in the place of its problems."""
+    replace = msgspec.structs.replace
+
+    def spec(one: Spec) -> Spec:
+        problem, model = of[one.problem]
+        return replace(one, problem=problem, model=model)
+
+    choices = [
+        replace(one, problem=of[one.problem][0], model=of[one.problem][1]) for one in made.choices
+    ]
+    lengths = [
+        replace(one, runs=[replace(run, spec=spec(run.spec)) for run in one.runs])
+        for one in made.lengths
+    ]
+    return replace(
+        made,
+        trials=[replace(one, spec=spec(one.spec)) for one in made.trials],
+        choices=choices,
+        lengths=lengths,
+        columns={problem: made.columns[old] for old, (problem, _) in of.items()},
+    )
+
+
+def test_models_of_one_problem_are_cases_and_no_problems(find: Find) -> None:
+    one = {name: (PROBLEMS[0], model) for name, model in zip(PROBLEMS, "abc", strict=True)}
+    findings = find(made=models(ranking(), one))
+    (said,) = headline(findings)
+    assert said.startswith("irelu is better: better on 3 of 3 cases of 1 problem;")
+    assert "problems like these" not in said
+    # Three seeds are enough for three problems alone.
+    few = find(made=models(ranking(arms=ARMS[:2], seeds=range(3)), one))
+    assert few.standings[0].verdict == "undecided"
+    assert "undecided on 3 of 3 cases of 1 problem" in headline(few)[0]
+
+
+def test_a_ratio_is_over_the_cases_of_the_rank(find: Find) -> None:
+    def scores(problem: str, arm: str, seed: int, share: float) -> float | None:
+        errors = {"baseline": 0.5, "irelu": 0.25 if problem == PROBLEMS[0] else 0.5, "lsuv": 0.35}
+        same = "baseline" if arm == "irelu" and problem != PROBLEMS[0] else arm
+        return falling({same: errors[arm]})(problem, same, seed, share)  # type: ignore[return-value]
+
+    def run(one: PlannedRun) -> PlannedRun:
+        if one.spec.arm != "irelu" or one.spec.problem == PROBLEMS[0]:
+            return one
+        axes = {"activation": "baseline"}
+        return msgspec.structs.replace(one, spec=msgspec.structs.replace(one.spec, axes=axes))
+
+    made = ranking()
+    lengths = [msgspec.structs.replace(o, runs=[run(r) for r in o.runs]) for o in made.lengths]
+    findings = find(scores, made=msgspec.structs.replace(made, lengths=lengths))
+    first, second, _ = findings.standings
+    assert (first.arm, second.arm, second.on("the same run")) == ("lsuv", "irelu", 2)
+    assert first.comparison is not None and second.comparison is not None
+    assert second.comparison.effect.estimate > first.comparison.effect.estimate
+    alone = findings.ranked.scored.compare("irelu", "baseline").effect
+    whole = second.comparison.effect
+    assert whole.estimate == pytest.approx(alone.estimate / 3)
+    assert (whole.low, whole.high) == pytest.approx((alone.low / 3, alone.high / 3))
+    (said,) = headline(findings)
+    assert said.startswith("irelu is better: better on 1, the same run on 2 of 3 problems; rank 2")
+    assert any("there the ratio is 1" in text for text in limits(findings))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_equal_arms_have_no_order_that_depends_on_the_criterion(find: Find, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    drawn: dict[object, float] = {}
+
+    def scores(*place: object) -> float:
+        return drawn.setdefault(place, 0.5 * math.exp(0.3 * rng.normal()))
+
+    def trials(*place: object) -> tuple[float, float]:
+        return 0.1, drawn.setdefault(("trial", str(place)), 0.5 * math.exp(0.3 * rng.normal()))
+
+    said = find(scores, trials).changes
+    assert said in ("", "No order of the first places is sure by any criterion.")
+
+
+def test_a_name_that_ends_with_a_dot_ends_a_sentence(find: Find) -> None:
+    def trials(
+        problem: str, arm: str, seed: int, setting: Setting
+    ) -> tuple[float, float] | str | None:
+        return (
+            "failed"
+            if arm == "lsuv"
+            else at_rate(dict.fromkeys(ARMS, 3e-3))(problem, arm, seed, setting)
+        )
+
+    def edited(one: Record) -> Record:
+        return msgspec.structs.replace(one, warnings=["it was slow"] if one.arm == "lsuv" else [])
+
+    scores = falling({**ERRORS, "irelu": 0.8})
+    findings = find(scores, trials, edited, seeds=range(3), names={"lsuv": "f.w."})
+    said = "".join([*headline(findings), *limits(findings), findings.changes])
+    assert "of f.w." in said and "f.w. vs baseline" in said and ".." not in said

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 
+import numpy as np
 import pytest
 from sample_ranking import at_rate, falling, ranking, write
 from sample_study import PROBLEMS
 
 from bench.plugins import load_suite
+from bench.report.ranking.cells import bounds_text, effect_cell, time_text
 from bench.report.ranking.findings import Findings
 from bench.report.ranking.ranked import Ranked
 from bench.report.ranking.tables import (
     NAMES,
     SUMMARIES,
-    bounds_text,
     every_name,
     ranking_tables,
-    time_ratio_cell,
 )
+from bench.report.ranking.targets import RelativeTime
 from bench.report.tabulation import Table, render
+from bench.statistics.effects import effect
 from bench.statistics.targets import Time, time_ratio
 from bench.store.store import Store
 
+INF, NAN = math.inf, math.nan
 ERRORS = {"baseline": 0.4, "irelu": 0.2, "lsuv": None}
 
 
@@ -62,10 +66,10 @@ def test_the_standings_begin_with_the_best(tables: dict[str, Table]) -> None:
     first, second, last = rows(tables["standings"])
     assert (first["arm"], first["verdict"], first["rank"]) == ("irelu", "better", "1")
     assert float(first["error ratio"]) == pytest.approx(0.5)
-    assert float(first["steps to 1×"]) == pytest.approx(0.5)
+    assert first["steps to 1×"] == "0.50 [0.50, 0.50]"
     assert (second["arm"], second["error ratio"]) == ("baseline", "1.0")
     assert (last["arm"], last["diverges on"]) == ("lsuv", "3")
-    assert last["error ratio"] == "15 of 15 diverged" and last["steps to 1×"] == "> 2.00"
+    assert last["error ratio"] == "15 of 15 diverged" and last["steps to 1×"] == "> 2.0"
 
 
 def test_untuned_ratios_are_no_claim(tables: dict[str, Table]) -> None:
@@ -104,10 +108,62 @@ def test_what_is_known_of_a_time(time: Time, said: str) -> None:
     assert bounds_text(time) == said
 
 
-def test_a_ratio_of_some_cases_says_of_how_many() -> None:
-    exact, beyond = Time(2.0, 2.0), Time(8.0, float("inf"))
-    assert time_ratio_cell(time_ratio([exact], [Time(4.0, 4.0)])) == 0.5
-    some = time_ratio([exact, beyond], [Time(4.0, 4.0), Time(4.0, 4.0)])
-    assert time_ratio_cell(some) == "0.500 on 1 of 2"
-    assert time_ratio_cell(time_ratio([beyond], [beyond])) == "neither reaches it"
-    assert time_ratio_cell(time_ratio([], [])) is None
+def of_times(*pairs: tuple[Time, Time], low: float = 0.4, high: float = 0.6) -> RelativeTime:
+    found = time_ratio([one for one, _ in pairs], [other for _, other in pairs])
+    return RelativeTime(found, low, high, 3)
+
+
+EXACT = (Time(2.0, 2.0), Time(4.0, 4.0))
+BEYOND = (Time(8.0, INF), Time(4.0, 4.0))
+EARLY = (Time(0.0, 1.0), Time(4.0, 4.0))
+EASY = (Time(0.0, 1.0), Time(0.0, 1.0))
+NEITHER = (Time(8.0, INF), Time(8.0, INF))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        ([EXACT] * 3, "0.50 [0.40, 0.60]"),
+        # A mix prints the bounds of all and the ratio of some, which contradict each other here.
+        ([EXACT, BEYOND, BEYOND], "> 1.3; 0.50 [0.40, 0.60] on 1 of 3"),
+        ([EXACT, EXACT, EARLY], "< 0.40; 0.50 [0.40, 0.60] on 2 of 3"),
+        ([EXACT, EARLY, BEYOND], "0.50 [0.40, 0.60] on 1 of 3"),
+        # No target, or no run, on the third.
+        ([EXACT, EXACT], "0.50 [0.40, 0.60] on 2 of 3"),
+        ([BEYOND] * 3, "> 2.0"),
+        ([EARLY] * 3, "< 0.25"),
+        ([EASY] * 3, "–"),
+        ([NEITHER] * 3, "neither reaches it"),
+        ([], ""),
+    ],
+)
+def test_a_ratio_of_times_says_what_it_is_of(pairs: list[tuple[Time, Time]], said: str) -> None:
+    assert time_text(of_times(*pairs)) == said
+
+
+def test_a_ratio_of_times_without_an_interval_says_so() -> None:
+    assert time_text(of_times(EXACT, EXACT, EXACT, low=NAN, high=NAN)) == "0.50, no interval"
+
+
+@pytest.mark.parametrize(
+    ("log_ratios", "said"),
+    [
+        ([[0.0, 0.0]], 1.0),
+        ([[0.0, 0.0], [INF, INF]], "1.00, 2 of 4 diverged"),
+        ([[0.0, 0.0, 0.0, NAN]], "1.00, 1 of 4 diverged, reference: 1 of 4"),
+        ([[0.0, 0.0, 0.0, -INF]], "1.00, reference: 1 of 4 diverged"),
+        ([[INF, INF]], "2 of 2 diverged"),
+        ([], None),
+    ],
+)
+def test_an_effect_never_hides_divergence(log_ratios: list[list[float]], said: object) -> None:
+    assert effect_cell(effect([np.array(of) for of in log_ratios])) == said
+
+
+def test_the_targets_count_who_reaches_them(tables: dict[str, Table]) -> None:
+    found = rows(tables["targets"])
+    beside = {(row["problem"], row["×"], row["arm"]): row["beside the reference"] for row in found}
+    assert beside["all", "1.0", "irelu"] == "both 3"
+    assert beside["all", "1.0", "lsuv"] == "reference alone 3"
+    assert beside[PROBLEMS[0], "1.0", "irelu"] == "both"
+    assert beside[PROBLEMS[0], "1.0", "baseline"] == ""
