@@ -51,10 +51,10 @@ def chance(losses: np.ndarray, errors: np.ndarray) -> Chance:
             trial was lost, nan where there is none.
         errors: (settings, seeds) natural logs of their test errors, likewise.
     """
-    if len(losses) < 2:
-        return NO_CHANCE
     order = _order(losses)
     whole = [k for k in order if np.isfinite(errors[k]).all() and np.isfinite(losses[k]).all()]
+    if len(whole) == 1 and np.isposinf(np.delete(losses, whole, axis=0)).all():
+        return NO_CHANCE  # all other settings, if there are any, were lost for every seed
     near, seeds = errors[whole[:_NEAR]], losses.shape[1]
     if len(near) < 2 or seeds < 2:
         return Chance(np.nan, np.nan)
@@ -80,6 +80,16 @@ def together(chances: Sequence[Chance]) -> Chance:
         return Chance(0.0, min(one.freedom for one in known))
     of_square = sum(one.variance**2 / one.freedom for one in known)
     return Chance(variance * len(chances) / len(known), variance**2 / of_square)
+
+
+def filled(chances: Sequence[Chance]) -> list[Chance]:
+    """The chances of several cases; one that cannot be told is as large as the others' mean."""
+    known = [one for one in chances if not np.isnan(one.variance)]
+    if not known or len(known) == len(chances):
+        return list(chances)
+    every = together(known)
+    mean = Chance(every.variance / len(known), every.freedom)
+    return [mean if np.isnan(one.variance) else one for one in chances]
 
 
 def _order(losses: np.ndarray) -> list[int]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from bench.statistics.choices import NO_CHANCE, Chance
+from bench.statistics.choices import NO_CHANCE, Chance, filled
 from bench.statistics.summaries import CONFIDENCE
 
 
@@ -154,7 +154,7 @@ def effect(log_ratios: Sequence[np.ndarray], choices: Sequence[Chance] | None = 
         choices: Of each problem, the chance in the choices of both sides; ``None``: nothing was
             chosen.
     """
-    chances = [NO_CHANCE] * len(log_ratios) if choices is None else choices
+    chances = [NO_CHANCE] * len(log_ratios) if choices is None else filled(choices)
     given, on = [], []
     for of_problem, chance in zip(log_ratios, chances, strict=True):
         if len(of_problem):
