@@ -357,7 +357,7 @@ class Results:
         by_case = {case: ratios for case, ratios in by_case.items() if len(ratios)}
         pair = (variant, reference)
         chances = [self.chance(case, *pair) for case in by_case]
-        found = effect(list(by_case.values()), chances)
+        found = effect(list(by_case.values()), choices=chances)
         unseen = [name for name in pair if any(self.unseen(case, name) for case in by_case)]
         claim = _claims([found], [unseen])[0]
         main = metric or self.main_metric

@@ -139,7 +139,9 @@ def ratio(log_ratio: float) -> float:
     return math.inf if log_ratio >= 700 else math.exp(log_ratio)
 
 
-def effect(log_ratios: Sequence[np.ndarray], choices: Sequence[Chance] | None = None) -> Effect:
+def effect(
+    log_ratios: Sequence[np.ndarray], *, choices: Sequence[Chance] | None = None
+) -> Effect:
     """The effect over all problems.
 
     On these problems it is the mean of the problems' means, with the variance Σ (sₖ²/nₖ + cₖ) / K².

@@ -144,7 +144,7 @@ def _effect(
             log_ratios.append(pairs[0] - pairs[1])
         same = np.array_equal(pairs[0], pairs[1])
         of_pair.append(NO_CHANCE if same else together([chance[one], chance[other]]))
-    return effect(log_ratios, of_pair)
+    return effect(log_ratios, choices=of_pair)
 
 
 def _diverges(cases: Sequence[np.ndarray], arm: int) -> int:

@@ -41,7 +41,8 @@ class AtEqualSeconds:
     @property
     def effect(self) -> Effect:
         """Over the cases that have it."""
-        return effect(list(self.by_case.values()), [self.chances[case] for case in self.by_case])
+        chances = [self.chances[case] for case in self.by_case]
+        return effect(list(self.by_case.values()), choices=chances)
 
     @property
     def outside(self) -> dict[Case, float]:
