@@ -82,8 +82,8 @@ def standings_table(findings: Findings) -> Table:
         rows if noted else [row[:-1] for row in rows],
         "error ratio: geometric mean over the problems, with each model, of the arm's error over"
         f" the reference's ({findings.ranked.reference}); below 1 the arm's error is smaller. low,"
-        f" high: {CONFIDENCE:.0%} interval for other seeds on these problems, and for problems like"
-        " these. rank: by final error; best and worst rank hold for all arms at once. steps,"
+        f" high: {CONFIDENCE:.0%} interval for other seeds on these problems and other trials by"
+        " which the settings are chosen, and for problems like these. rank: by final error; best and worst rank hold for all arms at once. steps,"
         " seconds: to a multiple of the reference's median error, over the reference's, from runs"
         " of several lengths; > and <: only a bound is known, and how many problems a figure is of"
         " is in the table of the targets. ratio at equal seconds: at the length that takes the"
