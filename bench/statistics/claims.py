@@ -199,7 +199,9 @@ def _verdict(found: Effect, p: float, outcomes: Sequence[Outcome]) -> Verdict:
         return "mixed" if inferior else "better"
     if worse:
         return "mixed" if superior else "worse"
-    if superior and not {"worse", "diverges"}.isdisjoint(outcomes):
+    # Two counts without a test are no finding: by chance alone the one and the other diverges.
+    tested = not {"better", "worse"}.isdisjoint(outcomes)
+    if tested and superior and not {"worse", "diverges"}.isdisjoint(outcomes):
         return "mixed"
     return "undecided"
 
