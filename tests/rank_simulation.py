@@ -158,7 +158,9 @@ def tuned(
         losses = surface[:, None] + optimum.noisier * lost
         chosen = losses.mean(axis=2).argmin(axis=1)
         cases.append(surface[chosen, None] + noise(design.seeds, 1)[:, 0])
-        chances.append([chance(*pair) for pair in zip(losses, surface[:, None] + lost, strict=True)])
+        chances.append(
+            [chance(*pair) for pair in zip(losses, surface[:, None] + lost, strict=True)]
+        )
     return cases, chances
 
 
@@ -262,7 +264,7 @@ def shifts(design: Design, shift: float, opposed: bool) -> np.ndarray:
 
 
 def best_coverage(rng: np.random.Generator, design: Design, shift: float, studies: int) -> float:
-    """In how many studies the band at τ = 1 covers the true share, for `shifts` that are opposed."""
+    """In how many studies the band at τ = 1 covers the true share, for opposed `shifts`."""
     truth, spread = shifts(design, shift, opposed=True), np.ones(design.problems)
     population = drawn(rng, Design(design.problems, _MANY), normal, spread, truth)
     true = np.mean([values[1] < values[0] for values in population])

@@ -386,7 +386,10 @@ class Results:
         planned = sum(not c.unseen and not self._only_noops(c) for c in found)
         names = {name for pair in pairs for name in pair}
         said = _claims(
-            [c.effect for c in found], [c.unseen for c in found], planned, self._seeds_reached(names)
+            [c.effect for c in found],
+            [c.unseen for c in found],
+            planned,
+            self._seeds_reached(names),
         )
         return [replace(c, claim=claim) for c, claim in zip(found, said, strict=True)]
 

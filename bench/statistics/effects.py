@@ -139,16 +139,15 @@ def ratio(log_ratio: float) -> float:
     return math.inf if log_ratio >= 700 else math.exp(log_ratio)
 
 
-def effect(
-    log_ratios: Sequence[np.ndarray], *, choices: Sequence[Chance] | None = None
-) -> Effect:
+def effect(log_ratios: Sequence[np.ndarray], *, choices: Sequence[Chance] | None = None) -> Effect:
     """The effect over all problems.
 
     On these problems it is the mean of the problems' means, with the variance Σ (sₖ²/nₖ + cₖ) / K².
-    cₖ is the chance in how settings were chosen, which is the same for all seeds. Its degrees of freedom are between Satterthwaite's and the fewest of a problem: the
-    former are too many where one problem varies much more than the others, and the latter too few
-    where none does. By the simulations in ``docs/science/statistics.md`` their mean keeps what it
-    promises. For problems like these it is Student's t over the problems' means.
+    cₖ is the chance in how settings were chosen, which is the same for all seeds. Its degrees of
+    freedom are between Satterthwaite's and the fewest of a problem: the former are too many where
+    one problem varies much more than the others, and the latter too few where none does. By the
+    simulations in ``docs/science/statistics.md`` their mean keeps what it promises. For problems
+    like these it is Student's t over the problems' means.
 
     Args:
         log_ratios: For each problem (seeds,) of log(error / error of the reference); +inf where

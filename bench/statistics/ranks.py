@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.statistics.choices import NO_CHANCE, Chance, together
 from bench.statistics.claims import (
     ALPHA,
     LEAST_SEEDS,
@@ -18,7 +19,6 @@ from bench.statistics.claims import (
     may_claim,
     p_value,
 )
-from bench.statistics.choices import NO_CHANCE, Chance, together
 from bench.statistics.effects import Effect, OnProblem, effect
 
 #: Log ratios that differ by less are a tie; sums in another order do.

@@ -15,9 +15,7 @@ from bench.store.record import FINAL, Record
 from bench.task import SELECTION
 
 
-def chances(
-    ranking: Ranking, records: Mapping[str, Record]
-) -> dict[tuple[Case, str], Chance]:
+def chances(ranking: Ranking, records: Mapping[str, Record]) -> dict[tuple[Case, str], Chance]:
     """The chance by case and arm, for every arm that has trials there; see `chance`.
 
     Args:

@@ -124,8 +124,8 @@ def profiles_picture(findings: Findings, palette: Palette) -> Picture | None:
         profiles(panels, palette, min(2, len(panels)), "profiles", of="the best arm's"),
         "Share of problems and seeds, each problem with the same weight, on which an arm is within"
         " a factor τ of the best arm (E. Dolan and J. Moré, 2002). A run that diverged, or does not"
-        " reach the target, is within none. Bands: 95 %, other seeds on these problems at the chosen"
-        " settings.",
+        " reach the target, is within none. Bands: 95 %, other seeds on these problems, at the"
+        " chosen settings.",
     )
 
 

@@ -69,7 +69,9 @@ def test_without_records_of_trials_an_interval_cannot_be_told(tmp_path: Path) ->
 def test_a_lost_trial_is_no_result(tmp_path: Path) -> None:
     """The highest rate diverges, or runs out of memory, for every seed: it is no rival."""
 
-    def lost(problem: str, arm: str, seed: int, setting: Setting) -> tuple[float, float] | str | None:
+    def lost(
+        problem: str, arm: str, seed: int, setting: Setting
+    ) -> tuple[float, float] | str | None:
         if float(setting["lr"]) == RATES[-1]:
             return "out-of-memory" if arm == "lsuv" else None
         return noisy(0.1)(problem, arm, seed, setting)  # type: ignore[operator,no-any-return]
