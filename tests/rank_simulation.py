@@ -12,6 +12,9 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from claim_simulation import heavy, normal, spreads
 
+from bench.statistics.choices import Chance, chance, together
+from bench.statistics.claims import claims
+from bench.statistics.effects import effect
 from bench.statistics.improvement import improvement
 from bench.statistics.profiles import profiles
 from bench.statistics.ranks import Rank, ranks
@@ -102,9 +105,135 @@ def simulate(
     return Row(wrong / rankings, float(np.mean(widths)))
 
 
+class Optimum(NamedTuple):
+    """How a log error depends on the learning rate, the same for all arms: c (rate − optimum)².
+
+    Attributes:
+        rates: Number of rates that are tried, a unit apart.
+        curvature: c, in standard deviations of the noise of a run.
+        off: How far the optimum is from the nearest rate at most, uniformly.
+        noisier: Noise of the held-out losses, over that of the errors.
+    """
+
+    rates: int
+    curvature: float
+    off: float = 0.5
+    noisier: float = 1.0
+
+
+#: ``least favourable``: what choices vary most with, on every problem.
+OPTIMA = {
+    "flat": Optimum(5, 0.2),
+    "medium": Optimum(5, 1.0),
+    "least favourable": Optimum(3, 1.4, off=0.0),
+    "sharp": Optimum(4, 4.0),
+}
+#: Half of the noise is shared by the arms, or nothing.
+SHARED = (0.0, 0.5)
+#: Standard deviation of a run, and what an arm that is better multiplies its errors by.
+NOISE, GAIN = 0.2, 0.7
+#: Seeds that are scored, with settings chosen by two others.
+TUNED_DESIGNS = [Design(5, 5), Design(5, 10), Design(5, 20), Design(1, 10)]
+TUNED_RANKINGS = {2: 300, 6: 150, 12: 80}
+_TRIAL_SEEDS = 2
+
+
+def tuned(
+    rng: np.random.Generator, design: Design, arms: int, optimum: Optimum, shared: float
+) -> tuple[list[np.ndarray], list[list[Chance]]]:
+    """For each problem (arms, seeds) log errors of equal arms, and the chance of each arm: every
+    arm at the rate with the least mean held-out loss of its own trials."""
+
+    def noise(columns: int, rows: int) -> np.ndarray:
+        """(arms, rows, columns)"""
+        own, common = (rng.standard_normal((n, rows, columns)) for n in (arms, 1))
+        return NOISE * (np.sqrt(1 - shared) * own + np.sqrt(shared) * common)
+
+    cases, chances = [], []
+    for _ in range(design.problems):
+        rates = np.arange(optimum.rates) - optimum.rates // 2
+        off = rng.uniform(-optimum.off, optimum.off)
+        surface = NOISE * optimum.curvature * (rates - off) ** 2
+        lost = noise(_TRIAL_SEEDS, optimum.rates)
+        losses = surface[:, None] + optimum.noisier * lost
+        chosen = losses.mean(axis=2).argmin(axis=1)
+        cases.append(surface[chosen, None] + noise(design.seeds, 1)[:, 0])
+        chances.append(
+            [chance(*pair) for pair in zip(losses, surface[:, None] + lost, strict=True)]
+        )
+    return cases, chances
+
+
+class TunedRow(NamedTuple):
+    """Shares of simulated rankings of arms whose settings are chosen by trials.
+
+    Attributes:
+        claims: With a claim of an arm that equals the reference, the others being equal or one
+            better: the larger share.
+        ranks: With a wrong interval of a rank, likewise.
+        covered: Of 95 % intervals of equal arms, those that cover 1.
+        power: In which the better arm is called better.
+    """
+
+    claims: float
+    ranks: float
+    covered: float
+    power: float
+
+
+def simulate_tuned(
+    rng: np.random.Generator,
+    design: Design,
+    arms: int,
+    optimum: Optimum,
+    shared: float,
+    rankings: int,
+) -> TunedRow:
+    """Rankings of one design."""
+    wrong, covered, power = np.zeros((2, 2)), [], 0
+    for _ in range(rankings):
+        cases, chances = tuned(rng, design, arms, optimum, shared)
+        pairs = [[together([of[0], of[arm]]) for of in chances] for arm in range(1, arms)]
+        for better in (0, 1):
+            gain = np.where(np.arange(arms) == 1, better * np.log(GAIN), 0.0)
+            logs = [values + gain[:, None] for values in cases]
+            found = [
+                effect([values[arm] - values[0] for values in logs], choices=pairs[arm - 1])
+                for arm in range(1, arms)
+            ]
+            said = [claim.verdict for claim in claims(found)]
+            claimed = not {"better", "worse", "mixed"}.isdisjoint(said[better:])
+            wrong[better] += claimed, is_wrong(ranks(logs, chances), gain[None])
+            if better:
+                power += said[0] == "better"
+            else:
+                covered += [one.low <= 0 <= one.high for one in found]
+    of_claims, of_ranks = wrong.max(axis=0) / rankings
+    return TunedRow(of_claims, of_ranks, float(np.mean(covered)), power / rankings)
+
+
+def print_tuned() -> None:
+    """The table of rankings with tuned arms: the worst optimum, and the range of the power."""
+    print("| arms | problems × seeds | wrong claims | wrong ranks | coverage | ×0.7 is better |")
+    print("|---|---|---|---|---|---|")
+    for arms, design in product(TUNED_RANKINGS, TUNED_DESIGNS):
+        rows = [
+            simulate_tuned(
+                np.random.default_rng(2), design, arms, optimum, shared, TUNED_RANKINGS[arms]
+            )
+            for optimum, shared in product(OPTIMA.values(), SHARED)
+        ]
+        of_claims, of_ranks, _, most = (max(column) for column in zip(*rows, strict=True))
+        _, _, covered, least = (min(column) for column in zip(*rows, strict=True))
+        head = f"{arms} | {design.problems} × {design.seeds}"
+        rest = f"{of_claims:.1%} | {of_ranks:.1%} | {covered:.1%} | {least:.0%} to {most:.0%}"
+        print(f"| {head} | {rest} |", flush=True)
+
+
 #: What a profile's band and a probability's interval are simulated for.
 TAUS = (1.0, 1.5, 3.0)
 SHIFTS = (0.0, 0.5, 2.0)
+OPPOSED = (1.0, 2.0)
 _MANY = 20_000
 
 
@@ -127,12 +256,30 @@ def profile_coverage(rng: np.random.Generator, design: Design, studies: int) -> 
     return {tau: float(np.mean(values)) for tau, values in covered.items()}
 
 
+def shifts(design: Design, shift: float, opposed: bool) -> np.ndarray:
+    """(problems, 2) true log errors of a reference and of an arm whose errors are smaller by so
+    many standard deviations; if opposed, as much larger on every second problem."""
+    signs = np.where(np.arange(design.problems) % 2, -1 if opposed else 1, 1)
+    return np.stack([np.zeros(design.problems), -shift * signs], axis=1)
+
+
+def best_coverage(rng: np.random.Generator, design: Design, shift: float, studies: int) -> float:
+    """In how many studies the band at τ = 1 covers the true share, for opposed `shifts`."""
+    truth, spread = shifts(design, shift, opposed=True), np.ones(design.problems)
+    population = drawn(rng, Design(design.problems, _MANY), normal, spread, truth)
+    true = np.mean([values[1] < values[0] for values in population])
+    covered = []
+    for _ in range(studies):
+        found = profiles([np.exp(v) for v in drawn(rng, design, normal, spread, truth)])[1]
+        covered.append(found.low[0] <= true <= found.high[0])
+    return float(np.mean(covered))
+
+
 def improvement_coverage(
-    rng: np.random.Generator, design: Design, shift: float, studies: int
+    rng: np.random.Generator, design: Design, shift: float, studies: int, opposed: bool = False
 ) -> float:
-    """In how many studies the interval covers the true probability, for an arm whose errors are
-    smaller by so many standard deviations."""
-    truth = np.tile([0.0, -shift], (design.problems, 1))
+    """In how many studies the interval covers the true probability, for `shifts`."""
+    truth = shifts(design, shift, opposed)
     spread = np.ones(design.problems)
     reference, arm = np.stack(
         drawn(rng, Design(design.problems, _MANY), normal, spread, truth), axis=1
@@ -175,7 +322,7 @@ def print_ranks(of_arms: Iterable[int]) -> None:
 
 
 def print_coverage() -> None:
-    """The table of what bands and intervals cover."""
+    """The tables of what bands and intervals cover: of problems alike, and of opposed ones."""
     print("| problems × seeds |", *(f"profile at τ = {tau} |" for tau in TAUS), end=" ")
     print(*(f"improvement, shift {shift} |" for shift in SHIFTS))
     print("|---" * (1 + len(TAUS) + len(SHIFTS)) + "|")
@@ -186,9 +333,22 @@ def print_coverage() -> None:
         of_improvement = [improvement_coverage(rng, design, shift, 400) for shift in SHIFTS]
         cells = " | ".join(f"{share:.1%}" for share in (*of_profiles, *of_improvement))
         print(f"| {problems} × {seeds} | {cells} |", flush=True)
+    print()
+    print("| problems × seeds |", *(f"profile at τ = 1.0, ±{one} |" for one in OPPOSED), end=" ")
+    print(*(f"improvement, ±{one} |" for one in OPPOSED))
+    print("|---" * (1 + 2 * len(OPPOSED)) + "|")
+    for problems, seeds in product((3, 5), (5, 10)):
+        rng = np.random.default_rng(1)
+        design = Design(problems, seeds)
+        of_best = [best_coverage(rng, design, shift, 300) for shift in OPPOSED]
+        of_improvement = [improvement_coverage(rng, design, one, 300, True) for one in OPPOSED]
+        cells = " | ".join(f"{share:.1%}" for share in (*of_best, *of_improvement))
+        print(f"| {problems} × {seeds} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":
     print_ranks(RANKINGS)
+    print()
+    print_tuned()
     print()
     print_coverage()

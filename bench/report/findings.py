@@ -206,8 +206,8 @@ def _few_seeds(results: Results) -> list[str]:
     if few:
         said.append(
             f"{counted(few, 'comparison')} with too few seeds (a claim needs {LEAST_SEEDS} on each"
-            f" of at least three problems, {LEAST_SEEDS_ALONE} where there are fewer problems): no"
-            " claim is made, whatever the figures are."
+            f" of at least three problems, {LEAST_SEEDS_ALONE} where there are fewer problems or"
+            " several claims): no claim is made, whatever the figures are."
         )
     undeclared = results.plan.study == EVERYTHING
     if exploratory := [c.name for c in compared if c.claim.exploratory]:

@@ -6,7 +6,7 @@ import math
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
@@ -16,6 +16,7 @@ import numpy as np
 
 from bench.report.variants import with_variants
 from bench.spec.versions import conflict
+from bench.statistics.choices import NO_CHANCE, Chance, together
 from bench.statistics.claims import Claim, claims
 from bench.statistics.effects import Effect, OnProblem, effect
 from bench.statistics.factorials import Term, factorial
@@ -90,10 +91,12 @@ class Results:
     Args:
         plan: The plan, its arms called by their short names.
         records: The records that exist, by the hash of their spec.
+        chances: By case and variant, the chance in how its settings were chosen, where they were.
     """
 
     plan: Plan
     records: Mapping[str, Record]
+    chances: Mapping[tuple[Case, str], Chance] = field(default_factory=dict)
 
     @classmethod
     def read(cls, plan: Plan, store: Store, drawn: bool = True) -> Results:
@@ -353,13 +356,19 @@ class Results:
             if case not in noops
         }
         by_case = {case: ratios for case, ratios in by_case.items() if len(ratios)}
-        found = effect(list(by_case.values()), names=[case.problem for case in by_case])
         pair = (variant, reference)
+        chances = [self.chance(case, *pair) for case in by_case]
+        names = [case.problem for case in by_case]
+        found = effect(list(by_case.values()), names, choices=chances)
         unseen = [name for name in pair if any(self.unseen(case, name) for case in by_case)]
         claim = _claims([found], [unseen])[0]
         main = metric or self.main_metric
         lost = {case: self._lost(case, *pair, metric or self.metric(case)) for case in by_case}
         return Comparison(variant, reference, main, found, claim, by_case, noops, unseen, lost)
+
+    def chance(self, case: Case, *variants: str) -> Chance:
+        """The chance in how the settings of variants were chosen, together."""
+        return together([self.chances.get((case, name), NO_CHANCE) for name in variants])
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
@@ -376,8 +385,34 @@ class Results:
             metric: An error; ``None``: the main error of each case.
         """
         found = [self.compare(*pair, metric) for pair in pairs]
-        said = _claims([c.effect for c in found], [c.unseen for c in found])
+        planned = sum(not c.unseen and not self._only_noops(c) for c in found)
+        names = {name for pair in pairs for name in pair}
+        said = _claims(
+            [c.effect for c in found],
+            [c.unseen for c in found],
+            planned,
+            self._seeds_reached(names),
+        )
         return [replace(c, claim=claim) for c, claim in zip(found, said, strict=True)]
+
+    def _only_noops(self, comparison: Comparison) -> bool:
+        """Whether the two are the same run wherever they are compared."""
+        pair = (comparison.variant, comparison.reference)
+        cases = [case for case in self.cases if all(self.runs(case, name) for name in pair)]
+        return len(comparison.noops) == len(cases)
+
+    def _seeds_reached(self, variants: Iterable[str]) -> int:
+        """The most seeds that a variant has results of on all its cases.
+
+        So many the plan has come to, whatever runs of other variants have failed.
+        """
+        return max(
+            (
+                min((len(self.of(c, v)) for c in self.cases if self.runs(c, v)), default=0)
+                for v in variants
+            ),
+            default=0,
+        )
 
     @cached_property
     def factorial_errors(self) -> dict[Case, np.ndarray]:
@@ -433,11 +468,17 @@ class Results:
         return sum(r.status == "diverged" for r in self.of(case, variant).values())
 
 
-def _claims(effects: Sequence[Effect], unseen: Sequence[Sequence[str]]) -> list[Claim]:
+def _claims(
+    effects: Sequence[Effect],
+    unseen: Sequence[Sequence[str]],
+    size: int | None = None,
+    seeds: int | None = None,
+) -> list[Claim]:
     """Claims of a family, to which a comparison with a run that did not see its equation does not
     belong."""
     nothing = effect([])
-    return claims([nothing if who else of for of, who in zip(effects, unseen, strict=True)])
+    seen = [nothing if who else of for of, who in zip(effects, unseen, strict=True)]
+    return claims(seen, size, seeds)
 
 
 def log_error(value: float) -> float:

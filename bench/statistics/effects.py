@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
+from bench.statistics.choices import NO_CHANCE, Chance, filled
 from bench.statistics.summaries import CONFIDENCE
 
 
@@ -22,19 +23,24 @@ class OnProblem(NamedTuple):
     Attributes:
         estimate: Mean of the natural log ratios of the pairs in which neither run diverged; below 0
             the error is smaller; nan without such a pair.
-        variance: Of the estimate; nan for a single pair.
+        variance: Of the estimate, for other seeds and other choices; nan for a single pair.
+        freedom: Degrees of freedom of the variance.
         pairs: Number of pairs in which neither run diverged.
         seeds: Number of pairs.
         diverged: Number of pairs in which the arm alone diverged.
         reference_diverged: Number of pairs in which the reference alone diverged.
+        choice: Part of the variance that is due to how settings were chosen, and that more seeds do
+            not make smaller.
     """
 
     estimate: float
     variance: float
+    freedom: float
     pairs: int
     seeds: int
     diverged: int
     reference_diverged: int
+    choice: float
 
     @property
     def both_diverged(self) -> int:
@@ -59,7 +65,7 @@ class OnProblem(NamedTuple):
     @property
     def p(self) -> float:
         """Two-sided p value of no effect, by Student's t; 1 where it cannot be told."""
-        return _p(self.estimate, self.variance, self.pairs - 1)
+        return _p(self.estimate, self.variance, self.freedom)
 
 
 class Effect(NamedTuple):
@@ -68,13 +74,13 @@ class Effect(NamedTuple):
     Attributes:
         estimate: Mean over the problems on which neither side diverges of their mean log ratios;
             nan if there is none. A problem with a single pair is left out where others have more.
-        low: Lower end of the 95 % interval for other seeds on these problems; nan if no problem has
-            two pairs.
+        low: Lower end of the 95 % interval for other seeds on these problems, and other trials by
+            which settings are chosen, if any are; nan if no problem has two pairs.
         high: Upper end of that interval.
         like_low: Lower end of the 95 % interval for other problems like these; nan for fewer than
             three different problems.
         like_high: Upper end of that interval.
-        variance: Of the estimate, for other seeds.
+        variance: Of the estimate, likewise.
         freedom: Degrees of freedom of the interval for these problems.
         pairs: Number of pairs of equal problem and seed, those with a diverged run included.
         wins: Number of pairs with a smaller error than the reference's; a run that did not diverge
@@ -135,7 +141,7 @@ class Effect(NamedTuple):
         return _p(self.estimate, self.variance, self.freedom)
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """The interval for other seeds on these problems."""
+        """The interval for other seeds on these problems, and other choices."""
         half = _half(self.variance, self.freedom, confidence)
         return self.estimate - half, self.estimate + half
 
@@ -145,25 +151,37 @@ def ratio(log_ratio: float) -> float:
     return math.inf if log_ratio >= 700 else math.exp(log_ratio)
 
 
-def effect(log_ratios: Sequence[np.ndarray], names: Sequence[str] = ()) -> Effect:
+def effect(
+    log_ratios: Sequence[np.ndarray],
+    names: Sequence[str] = (),
+    *,
+    choices: Sequence[Chance] | None = None,
+) -> Effect:
     """The effect over all problems.
 
-    On these problems it is the mean of the problems' means, with the variance Σ sₖ²/nₖ / K². Its
-    degrees of freedom are between Satterthwaite's and the smallest number of seeds less one: the
-    former are too many where one problem varies much more than the others, and the latter too few
-    where none does. By the simulations in ``docs/science/statistics.md`` their mean keeps what it
-    promises. For problems like these it is Student's t over the problems' means; models of one
-    problem are no sample of problems, so their mean is one value.
+    On these problems it is the mean of the problems' means, with the variance Σ (sₖ²/nₖ + cₖ) / K².
+    cₖ is the chance in how settings were chosen, which is the same for all seeds. Its degrees of
+    freedom are between Satterthwaite's and the fewest of a problem: the former are too many where
+    one problem varies much more than the others, and the latter too few where none does. By the
+    simulations in ``docs/science/statistics.md`` their mean keeps what it promises. For problems
+    like these it is Student's t over the problems' means; models of one problem are no sample of
+    problems, so their mean is one value.
 
     Args:
         log_ratios: For each problem (seeds,) of log(error / error of the reference); +inf where
             the arm diverged, −inf where the reference did, nan where both did.
         names: The problem of each, where several are one problem with different models; empty:
             all are different problems.
+        choices: Of each problem, the chance in the choices of both sides; ``None``: nothing was
+            chosen.
     """
-    given = [np.asarray(values, dtype=float) for values in log_ratios if len(values)]
+    chances = [NO_CHANCE] * len(log_ratios) if choices is None else filled(choices)
     called = tuple(n for n, of in zip(names, log_ratios, strict=bool(names)) if len(of))
-    on = tuple(map(_on_problem, given))
+    given, on = [], []
+    for of_problem, chance in zip(log_ratios, chances, strict=True):
+        if len(of_problem):
+            given.append(np.asarray(of_problem, dtype=float))
+            on.append(_on_problem(given[-1], chance))
     every = np.concatenate(given) if given else np.empty(0)
     middle, variance, freedom = _over([one for one in on if one.counts])
     half = _half(variance, freedom, CONFIDENCE)
@@ -182,21 +200,27 @@ def effect(log_ratios: Sequence[np.ndarray], names: Sequence[str] = ()) -> Effec
         int((every < 0).sum()),
         int((every == 0).sum() + np.isnan(every).sum()),
         int((every > 0).sum()),
-        on,
+        tuple(on),
         called,
     )
 
 
-def _on_problem(values: np.ndarray) -> OnProblem:
+def _on_problem(values: np.ndarray, chance: Chance) -> OnProblem:
     finite = values[np.isfinite(values)]
     count = len(finite)
+    of_mean = float(finite.var(ddof=1)) / count if count > 1 else math.nan
+    variance, freedom = of_mean + chance.variance, count - 1.0
+    if variance > 0 and chance.variance > 0:
+        freedom = variance**2 / (of_mean**2 / freedom + chance.variance**2 / chance.freedom)
     return OnProblem(
         float(finite.mean()) if count else math.nan,
-        float(finite.var(ddof=1)) / count if count > 1 else math.nan,
+        variance,
+        freedom,
         count,
         len(values),
         int(np.isposinf(values).sum()),
         int(np.isneginf(values).sum()),
+        chance.variance,
     )
 
 
@@ -219,7 +243,7 @@ def _over(problems: Sequence[OnProblem]) -> tuple[float, float, float]:
     problems = [one for one in problems if one.pairs > 1] or problems
     estimate = float(np.mean([one.estimate for one in problems]))
     variances = np.array([one.variance for one in problems])
-    freedoms = np.array([one.pairs - 1.0 for one in problems])
+    freedoms = np.array([one.freedom for one in problems])
     total = float(variances.sum())
     least = float(freedoms.min())
     if not total > 0:  # every pair is like the others, or a problem has a single one

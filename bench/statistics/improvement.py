@@ -58,7 +58,8 @@ def improvement(
         for drawn, of_case in zip(resampled_seeds(seeds, rng_seed), wins, strict=True)
     ]
     probability = float(np.mean([of_case.mean() for of_case in wins]))
-    low, high = band(np.array([probability]), np.mean(resampled, axis=0)[:, None], seeds)
+    variances = np.var(resampled, axis=1)[:, None]
+    low, high = band(np.array([probability]), np.mean(resampled, axis=0)[:, None], variances, seeds)
     return Improvement(probability, float(low[0]), float(high[0]), len(wins))
 
 

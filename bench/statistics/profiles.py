@@ -48,8 +48,7 @@ def profiles(costs: Sequence[np.ndarray], rng_seed: int = 0) -> list[Profile]:
 
     The band is a bootstrap over the seeds of each case, drawn for all arms together since seeds are
     paired; its ends are those of `resampling.band`. It is for other seeds on these cases and not
-    for other cases. It covers too little where single cases have shares near 0 or 1 that few seeds
-    do not show: how much is simulated in ``docs/science/statistics.md``.
+    for other cases. How much it covers is simulated in ``docs/science/statistics.md``.
 
     Args:
         costs: For each case (arms, seeds), with the same arms in every case; infinite where a run
@@ -97,7 +96,11 @@ def _profile(
     taus = np.unique(np.append(ratios[np.isfinite(ratios)], 1.0))
     within = np.searchsorted(ratios[order], taus, side="right")  # number of runs within each τ
     shares = _cumulated(weights[None, order])[0, within]
-    low, high = band(shares, _cumulated(drawn[:, order])[:, within], seeds)
+    # (cases, runs) of which run is whose: its cumulated mean is the share of the case.
+    whose = np.repeat(np.eye(len(seeds)) / seeds, seeds, axis=0).T
+    of_cases = _cumulated(whose[:, order])[:, within]
+    variances = of_cases * (1 - of_cases) / np.array(seeds)[:, None]
+    low, high = band(shares, _cumulated(drawn[:, order])[:, within], variances, seeds)
     # A share only grows with τ, and so do the ends of its band: widened where a step reaches 1.
     low, high = np.minimum.accumulate(low[::-1])[::-1], np.maximum.accumulate(high)
     return Profile(taus, shares, low, high)

@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.statistics.choices import NO_CHANCE, Chance, together
 from bench.statistics.claims import (
     ALPHA,
     LEAST_SEEDS,
-    all_may_claim,
     directions,
     divergence_p,
     holm,
+    may_claim,
     p_value,
 )
 from bench.statistics.effects import Effect, OnProblem, effect
@@ -43,7 +44,9 @@ class Rank(NamedTuple):
     diverges: int
 
 
-def ranks(log_errors: Sequence[np.ndarray]) -> list[Rank]:
+def ranks(
+    log_errors: Sequence[np.ndarray], choices: Sequence[Sequence[Chance]] | None = None
+) -> list[Rank]:
     """The rank of each arm over all cases, with a simultaneous confidence interval.
 
     *Order.* First the number of cases on which at least half of an arm's seeds diverge, fewer
@@ -59,8 +62,8 @@ def ranks(log_errors: Sequence[np.ndarray]) -> list[Rank]:
     interval. The chance that any true rank is outside its interval is at most that of a wrong claim
     among all pairs: D. Al Mohamad, J. Goeman and E. van Zwet, "Simultaneous confidence intervals
     for ranks", Biometrics 78 (2022); simulated in ``docs/science/statistics.md``. Arms that do not
-    share all cases are not compared. If a pair has fewer seeds than a family of comparisons may
-    claim with, every interval is all ranks.
+    share all cases are not compared, nor are those that share fewer seeds than one of so many
+    comparisons may claim with; neither changes what is said of other pairs.
 
     A case on which a side diverges is no part of the errors that are tested. If that side diverges
     on some seeds and not on all, it may be by chance, and the errors on the other cases say nothing
@@ -76,15 +79,21 @@ def ranks(log_errors: Sequence[np.ndarray]) -> list[Rank]:
         log_errors: For each case (arms, seeds), the reference first, with the same arms in every
             case; natural logs, +inf where a run diverged, nan where there is none. A column has the
             runs of one seed.
+        choices: For each case, each arm's chance in how its setting was chosen, which is part of
+            the variance of all comparisons but those of two arms that are the same run; ``None``:
+            nothing was chosen.
 
     Raises:
         ValueError: The cases have different numbers of arms, or an error's log is −inf.
     """
     cases = [np.asarray(values, dtype=float) for values in log_errors]
     count = _arms(cases)
-    cases = [values for values in cases if not np.isnan(values).all()]
+    chances = [[NO_CHANCE] * count for _ in cases] if choices is None else choices
+    there = [k for k, values in enumerate(cases) if not np.isnan(values).all()]
+    cases, chances = [cases[k] for k in there], [chances[k] for k in there]
     compared = {
-        (one, other): _effect(cases, one, other) for one, other in combinations(range(count), 2)
+        (one, other): _effect(cases, chances, one, other)
+        for one, other in combinations(range(count), 2)
     }
     diverges = [_diverges(cases, arm) for arm in range(count)]
     ran = [not all(np.isnan(values[arm]).all() for values in cases) for arm in range(count)]
@@ -123,15 +132,19 @@ def _arms(cases: Sequence[np.ndarray]) -> int:
     return counts.pop() if counts else 0
 
 
-def _effect(cases: Sequence[np.ndarray], one: int, other: int) -> Effect:
+def _effect(
+    cases: Sequence[np.ndarray], chances: Sequence[Sequence[Chance]], one: int, other: int
+) -> Effect:
     """The effect of one arm with another as its reference."""
-    log_ratios = []
-    for values in cases:
+    log_ratios, of_pair = [], []
+    for values, chance in zip(cases, chances, strict=True):
         pairs = values[[one, other]]
         pairs = pairs[:, ~np.isnan(pairs).any(axis=0)]
         with np.errstate(invalid="ignore"):  # nan where both diverged, as `effect` has it
             log_ratios.append(pairs[0] - pairs[1])
-    return effect(log_ratios)
+        same = np.array_equal(pairs[0], pairs[1])
+        of_pair.append(NO_CHANCE if same else together([chance[one], chance[other]]))
+    return effect(log_ratios, choices=of_pair)
 
 
 def _diverges(cases: Sequence[np.ndarray], arm: int) -> int:
@@ -155,10 +168,12 @@ def _better(
 ) -> np.ndarray:
     """(arms, arms) of whether the first is significantly better than the second."""
     better = np.zeros((len(keys), len(keys)), dtype=bool)
-    family = {pair: found for pair, found in compared.items() if found.problems == cases}
-    if not all_may_claim(list(family.values())):
-        return better
-    adjusted = holm([_p(found) for found in family.values()])
+    family = {
+        pair: found
+        for pair, found in compared.items()
+        if found.problems == cases and may_claim(found, len(compared))
+    }
+    adjusted = holm([_p(found) for found in family.values()], len(compared))
     for ((one, other), found), p in zip(family.items(), adjusted, strict=True):
         if p < ALPHA:
             said_better, said_worse = directions(found)

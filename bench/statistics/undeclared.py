@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.statistics.claims import LEAST_SEEDS_ALONE, Claim, claims, p_value
+from bench.statistics.claims import Claim, claims, counts, may_claim, p_value
 from bench.statistics.effects import Effect
 
 
@@ -22,21 +22,17 @@ def undeclared_claims(effects: Sequence[Effect]) -> list[Claim]:
     compared = [k for k, found in enumerate(effects) if found.pairs]
     if len(compared) <= 1:
         return claims(effects)
-    family = [k for k in compared if _least_seeds(effects[k]) >= LEAST_SEEDS_ALONE]
+    family = [k for k in compared if may_claim(effects[k], len(compared))]
     said = [_exploratory(found) for found in effects]
     for k, claim in zip(family, claims([effects[k] for k in family]), strict=True):
         said[k] = claim
     return said
 
 
-def _least_seeds(found: Effect) -> int:
-    return min(one.seeds for one in found.on)
-
-
 def _exploratory(found: Effect) -> Claim:
     return Claim(
         "undecided",
-        tuple("undecided" for _ in found.on),
+        counts(found),
         p_value(found),
         family=1,
         enough=False,

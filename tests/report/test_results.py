@@ -346,6 +346,29 @@ def test_with_three_seeds_the_first_comparison_alone_may_claim() -> None:
     assert alone == [["exploratory: several comparisons need 5 seeds to claim"]]
 
 
+def test_a_lost_run_of_another_arm_changes_no_claim() -> None:
+    """It took Holm's adjustment away from the first comparison, and its claim from the others."""
+    made = plan(seeds=range(5))
+    there = records(made, PLAIN)
+    whole = Results(made, there).comparisons
+    for lost in ("lsuv", "irelu+lsuv"):
+        one = next(run.spec.hash for run in made.runs if run.spec.arm == lost)
+        found = Results(made, {name: r for name, r in there.items() if name != one}).comparisons
+        for now, before in zip(found, whole, strict=True):
+            if now.variant == lost:
+                assert (now.claim.verdict, now.claim.enough) == ("undecided", False)
+            else:
+                assert now.claim.verdict == before.claim.verdict
+                assert now.claim.family == before.claim.family
+    # Nor does one that has no result at all; nor one of the reference make a family a single claim.
+    none = {run.spec.hash for run in made.runs if run.spec.arm == "lsuv"}
+    found = Results(made, {name: r for name, r in there.items() if name not in none}).comparisons
+    assert [c.claim.family for c in found if c.variant != "lsuv"] == [3, 3]
+    one = next(run.spec.hash for run in made.runs if run.spec.arm == "baseline")
+    found = Results(made, {name: r for name, r in there.items() if name != one}).comparisons
+    assert {(c.claim.verdict, c.claim.family) for c in found} == {("undecided", 3)}
+
+
 def test_the_pages_give_each_problem_its_own_ratio() -> None:
     found = results(DIVERGING, plan(["baseline", "irelu"]))
     picture = heat_map_picture(found)

@@ -79,3 +79,15 @@ def test_the_interval_mostly_covers_the_truth(shift: float) -> None:
     """`rank_simulation` has more designs."""
     found = simulation.improvement_coverage(np.random.default_rng(2), Design(5, 10), shift, 150)
     assert found >= 0.9
+
+
+@pytest.mark.parametrize("shift", simulation.OPPOSED)
+def test_where_cases_disagree_the_interval_covers_the_truth(shift: float) -> None:
+    """Where single cases were all won or all lost it was a point."""
+    rng = np.random.default_rng(3)
+    found = simulation.improvement_coverage(rng, Design(5, 5), shift, 100, opposed=True)
+    assert found >= 0.93
+    ours, theirs = [np.arange(5.0), np.arange(5.0, 10.0)], [np.arange(5.0, 10.0), np.arange(5.0)]
+    one = improvement(ours, theirs)
+    assert one.probability == 0.5
+    assert one.low < 0.4 < 0.6 < one.high

@@ -111,3 +111,14 @@ def test_the_band_covers_the_truth_where_shares_are_not_at_an_end() -> None:
     """`rank_simulation` has more designs."""
     found = simulation.profile_coverage(np.random.default_rng(3), Design(5, 10), 60)
     assert found[1.5] >= 0.88
+
+
+def test_where_cases_disagree_the_band_covers_the_truth() -> None:
+    """Where single cases were all won or all lost it was a point."""
+    rng = np.random.default_rng(4)
+    assert simulation.best_coverage(rng, Design(5, 5), 2.0, 60) >= 0.93
+    costs = [np.array([[1.0] * 5, [2.0] * 5]), np.array([[2.0] * 5, [1.0] * 5])]
+    for found in profiles(costs):
+        assert found.at(1.0) == 0.5
+        assert found.low[0] < 0.4 < 0.6 < found.high[0]
+        assert found.shares[-1] == found.high[-1] == 1

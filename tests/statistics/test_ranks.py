@@ -116,6 +116,13 @@ def test_an_arm_without_a_result_is_last_and_blurs_no_other_comparison() -> None
     assert ranks([]) == []
 
 
+def test_an_arm_that_lacks_seeds_widens_no_other_interval() -> None:
+    """One lost run of any arm made every interval all ranks."""
+    cases = [case(0, 1, -1, 2, rng_seed=k) for k in range(4)]
+    cases[3][3, 0] = NAN
+    assert places(ranks(cases)) == [(2, 2, 3), (3, 3, 4), (1, 1, 2), (4, 1, 4)]
+
+
 def test_an_arm_that_lacks_a_case_is_surely_neither_better_nor_worse() -> None:
     cases = [case(0, 1, -1, rng_seed=k) for k in range(4)]
     cases[3][2] = NAN

@@ -12,6 +12,7 @@ from bench.report.ranking.lengths import lengths_of
 from bench.report.ranking.ranked import Ranked
 from bench.report.ranking.seconds import step_ratio
 from bench.report.results import Case, log_error
+from bench.statistics.choices import Chance
 from bench.statistics.effects import Effect, effect
 from bench.statistics.targets import errors_at
 
@@ -29,17 +30,21 @@ class AtEqualSeconds:
             length is outside what was tried: nothing is extrapolated.
         by_case: Log ratios to the reference's error at its whole length, one for each seed, on the
             cases where the two are not the same run.
+        chances: By the same cases, the chance in how the two settings were chosen.
     """
 
     arm: str
     share: Mapping[Case, float]
     log_errors: Mapping[Case, Mapping[int, float]]
     by_case: Mapping[Case, np.ndarray]
+    chances: Mapping[Case, Chance]
 
     @property
     def effect(self) -> Effect:
         """Over the cases that have it."""
-        return effect(list(self.by_case.values()), names=[case.problem for case in self.by_case])
+        chances = [self.chances[case] for case in self.by_case]
+        names = [case.problem for case in self.by_case]
+        return effect(list(self.by_case.values()), names, choices=chances)
 
     @property
     def outside(self) -> dict[Case, float]:
@@ -71,7 +76,9 @@ def _of(ranked: Ranked, arm: str) -> AtEqualSeconds:
         errors[case] = known
         if not ranked.scored.is_noop(case, arm, ranked.reference):
             by_case[case] = _log_ratios(known, ranked.errors(case)[ranked.reference])
-    return AtEqualSeconds(arm, shares, errors, {c: r for c, r in by_case.items() if len(r)})
+    by_case = {case: ratios for case, ratios in by_case.items() if len(ratios)}
+    chances = {case: ranked.scored.chance(case, arm, ranked.reference) for case in by_case}
+    return AtEqualSeconds(arm, shares, errors, by_case, chances)
 
 
 def _log_ratios(ours: Mapping[int, float], reference: Mapping[int, float]) -> np.ndarray:

@@ -142,12 +142,14 @@ class Findings:
     @cached_property
     def ranks(self) -> Mapping[str, Rank]:
         """Ranks of the arms that have a result, by their final errors."""
-        arms, cases = self.ranked.arms, self.ranked.scored.cases
+        ranked = self.ranked
+        arms, cases = ranked.arms, ranked.scored.cases
         if not cases:
             return {}
-        logs = [self.ranked.log_errors(case) for case in cases]
+        logs = [ranked.log_errors(case) for case in cases]
         ran = [k for k in range(len(arms)) if any((~np.isnan(of[k])).any() for of in logs)]
-        found = ranks([of_case[ran] for of_case in logs])
+        chances = [[ranked.scored.chance(case, arms[k]) for k in ran] for case in cases]
+        found = ranks([of_case[ran] for of_case in logs], chances)
         return {arms[k]: rank for k, rank in zip(ran, found, strict=True)}
 
     @cached_property

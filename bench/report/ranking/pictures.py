@@ -45,7 +45,8 @@ def ranks_picture(findings: Findings) -> Picture | None:
             counted=f"{findings.ranked.word}s",
         ),
         "Rank by final error, with an interval that holds for all arms at once; error over that of"
-        f" {findings.ranked.reference}, with its 95 % interval for other seeds on these problems;"
+        f" {findings.ranked.reference}, with its 95 % interval for other seeds on these problems,"
+        " and other trials by which the settings are chosen;"
         " steps to the reference's median error over the reference's own, with its 95 % interval"
         " for other seeds, an arrow where only a bound is known of the mean over all;"
         f" {findings.ranked.words} on which an arm is better, worse (–: nothing may be claimed), or"
@@ -147,8 +148,8 @@ def profiles_picture(findings: Findings, palette: Palette) -> Picture | None:
         profiles(panels, palette, min(2, len(panels)), "profiles", of="the best arm's"),
         "Share of problems and seeds, each problem with the same weight, on which an arm is within"
         " a factor τ of the best arm (E. Dolan and J. Moré, 2002). A run that diverged, or does not"
-        " reach the target, is within none. Bands: 95 %, other seeds on these problems; few seeds"
-        " make them too narrow near 0 and 1.",
+        " reach the target, is within none. Bands: 95 %, other seeds on these problems, at the"
+        " chosen settings.",
     )
 
 

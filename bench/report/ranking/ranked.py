@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import msgspec
 import numpy as np
 
 from bench.ranking.ranking import Choice, Contestant, Ranking, Trial
+from bench.report.ranking.choosing import chances
 from bench.report.results import Case, Results, log_error
 from bench.spec.versions import differs, newest_versions
 from bench.store.gc_pause import uncollected
@@ -56,7 +57,9 @@ class Ranked:
                 record = store.read(name, decode_result)
                 if record is not None:
                     found[name] = record
-        return cls(ranking, by_length, found)
+        chosen = chances(ranking, found)
+        with_chances = {s: replace(of, chances=chosen) for s, of in by_length.items()}
+        return cls(ranking, with_chances, found)
 
     @property
     def scored(self) -> Results:

@@ -33,7 +33,8 @@ def short_table(findings: Findings) -> Table | None:
         ],
         rows,
         "Rank: by final error, with an interval that holds for all arms at once. Error, with its"
-        " 95 % interval for other seeds on these problems, and ms/step: over those of"
+        " 95 % interval for other seeds on these problems, and other trials by which the settings"
+        " are chosen, and ms/step: over those of"
         f" {findings.ranked.reference}. Steps and seconds to its median error, over its own, with a"
         f" 95 % interval for other seeds: > and < are bounds of the mean over all {words}. better,"
         f" worse: {words} on which the arm is, empty where nothing may be claimed; diverges: on"

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 from bench.report.results import Comparison, Results
+from bench.statistics.choices import NO_CHANCE
 from bench.statistics.effects import Effect, effect
 
 
@@ -25,12 +26,12 @@ def over_every_case(results: Results, compared: Comparison) -> Comparison:
     same = {case: results.log_ratios(case, *pair, results.metric(case)) for case in compared.noops}
     same = {case: ratios for case, ratios in same.items() if len(ratios)}
     by_case = {**compared.by_case, **same}
+    chances = [NO_CHANCE if case in same else results.chance(case, *pair) for case in by_case]
+    names = [case.problem for case in by_case]
     diverged = {case: results.diverged(case, compared.variant) for case in same}
     return replace(
         compared,
-        effect=_with(
-            compared.effect, effect(list(by_case.values()), names=[c.problem for c in by_case])
-        ),
+        effect=_with(compared.effect, effect(list(by_case.values()), names, choices=chances)),
         by_case=by_case,
         lost={**compared.lost, **{case: (count, count) for case, count in diverged.items()}},
     )
