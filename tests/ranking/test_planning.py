@@ -17,6 +17,7 @@ from bench.ranking.ranking import Contestant
 from bench.ranking.session import Session
 from bench.spec.spec import Spec
 from bench.spec.training_options import TrainingOptions
+from bench.store.record import Record
 from bench.store.store import Store
 from bench.text.errors import BadInput
 
@@ -116,9 +117,14 @@ def test_a_device_that_is_asked_for_is_in_the_command(tmp_path: Path) -> None:
 def test_several_suites_read_the_store_once_and_say_what_the_whole_call_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read: list[object] = []
+    read: list[Store] = []
+
+    def records(store: Store, decode: object) -> Iterator[Record]:
+        read.append(store)
+        return iter(())
+
     monkeypatch.setattr(planning, "_suites", lambda given: [rank_suite.RANKED] * 2)
-    monkeypatch.setattr(Store, "records", lambda store, decode: iter(read.append(store) or []))
+    monkeypatch.setattr(Store, "records", records)
     given = RankOptions(candidates=("irelu",), against=("baseline",), problems=("near",))
     where = ExecutionOptions(device="cpu", jobs="1", store=tmp_path)
 
