@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import rank_suite
 
@@ -16,6 +17,8 @@ from bench.ranking.ranking import Contestant
 from bench.ranking.session import Session
 from bench.spec.spec import Spec
 from bench.spec.training_options import TrainingOptions
+from bench.store.record import Record
+from bench.store.store import Store
 from bench.text.errors import BadInput
 
 
@@ -109,3 +112,29 @@ def test_of_lbfgs_alone_no_rate_is_tuned(tmp_path: Path) -> None:
 
 def test_a_device_that_is_asked_for_is_in_the_command(tmp_path: Path) -> None:
     assert planned(tmp_path, 2).planned.command.endswith("--hours 2 --device cpu")
+
+
+def test_several_suites_read_the_store_once_and_say_what_the_whole_call_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Store] = []
+
+    def records(store: Store, decode: object) -> Iterator[Record]:
+        read.append(store)
+        return iter(())
+
+    monkeypatch.setattr(planning, "_suites", lambda given: [rank_suite.RANKED] * 2)
+    monkeypatch.setattr(Store, "records", records)
+    given = RankOptions(candidates=("irelu",), against=("baseline",), problems=("near",))
+    where = ExecutionOptions(device="cpu", jobs="1", store=tmp_path)
+
+    def plan(hours: str) -> list[Session]:
+        asked = msgspec.structs.replace(given, hours=hours, budget="quick")
+        return planning.plan_sessions(asked, TrainingOptions(), where, lambda text: None)
+
+    assert len(plan("1")) == 2 and len(read) == 1
+    with pytest.raises(BadInput, match=r"^0\.4 hours are too short") as error:
+        plan("0.4")
+    # Eight trials and three seeds of two arms on each suite, a minute each.
+    assert "needs about 0.74 hours of the whole call, which 2 suites share" in str(error.value)
+    assert plan("0.74")[0].planned.suites == 2
