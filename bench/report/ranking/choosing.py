@@ -48,6 +48,7 @@ def _array(
             continue
         place = places[key_of(trial.setting)], seeds.index(trial.spec.seed)
         value = record.metrics.get(metric(trial.spec.problem))
-        done = record.status in FINAL and record.status != "diverged" and value is not None
-        values[place] = log_error(value.final) if done and value.final is not None else math.inf
+        done = record.status in FINAL and record.status != "diverged"
+        final = value.final if done and value is not None else None
+        values[place] = math.inf if final is None else log_error(final)
     return values

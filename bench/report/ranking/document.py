@@ -45,11 +45,11 @@ METHOD = (
     " that of their own technique with the run of equal problem, model and seed, and are compared"
     " with it, at the end of training. Across problems the estimate is the mean of the problems'"
     " mean log ratios, with an interval for other seeds on these problems, and for other trials by"
-    " which the settings are chosen (Student's t; F. Satterthwaite, 1946): how far the choice may be"
-    " luck is estimated from what each seed of the trials would have chosen, and from the noise of"
-    " their errors, and no number of scored seeds makes it less. Divergence is counted apart. An arm"
-    " is called better only at 1 % (S. Holm, 1979), with enough seeds, and where it is inferior on"
-    " no problem.",
+    " which the settings are chosen (Student's t; F. Satterthwaite, 1946): how far the choice may"
+    " be luck is estimated from what each seed of the trials would have chosen, and from the noise"
+    " of their errors, and no number of scored seeds makes it less. Divergence is counted apart. An"
+    " arm is called better only at 1 % (S. Holm, 1979), with enough seeds, and where it is inferior"
+    " on no problem.",
     "Ranks have intervals that hold for all arms at once, from all comparisons by pairs (D. Al"
     " Mohamad, J. Goeman and E. van Zwet, 2022). An arm that diverges on more problems than another"
     " ranks behind it.",
