@@ -48,7 +48,7 @@ def _array(
             continue
         place = places[key_of(trial.setting)], seeds.index(trial.spec.seed)
         value = record.metrics.get(metric(trial.spec.problem))
-        error = None if value is None else value.final
-        lost = record.status not in FINAL or record.status == "diverged"
-        values[place] = math.inf if lost or error is None else log_error(error)
+        done = record.status in FINAL and record.status != "diverged"
+        final = value.final if done and value is not None else None
+        values[place] = math.inf if final is None else log_error(final)
     return values
