@@ -28,12 +28,16 @@ from bench.report.ranking.pictures import (
 from bench.report.ranking.ranked import Ranked
 from bench.report.ranking.short_table import short_table
 from bench.report.ranking.tables import SUMMARIES, ranking_tables
-from bench.report.rendering import page, write_page
+from bench.report.rendering import write_page
+from bench.report.room import fitted
 from bench.report.run_table import environments, run_table
 from bench.report.shortening import MOST_CASES, shortened, shown_of
 from bench.report.tabulation import Table
 from bench.store.gc_pause import uncollected
 from bench.store.store import Store, out_option
+
+#: Cells of a table, and of that of the runs.
+_MOST_CELLS, _MOST_RUN_CELLS = 2_500, 5_000
 
 #: How a ranking is made, in paragraphs.
 METHOD = (
@@ -47,9 +51,9 @@ METHOD = (
     " mean log ratios, with an interval for other seeds on these problems, and for other trials by"
     " which the settings are chosen (Student's t; F. Satterthwaite, 1946): how far the choice may"
     " be luck is estimated from what each seed of the trials would have chosen, and from the noise"
-    " of their errors, and no number of scored seeds makes it less. Divergence is counted apart. An"
-    " arm is called better only at 1 % (S. Holm, 1979), with enough seeds, and where it is inferior"
-    " on no problem.",
+    " of their errors, and no number of scored seeds makes it less. Divergence is counted apart."
+    " An arm is called better only at 1 % (S. Holm, 1979), with enough seeds, and where it is"
+    " inferior on no problem.",
     "Ranks have intervals that hold for all arms at once, from all comparisons by pairs (D. Al"
     " Mohamad, J. Goeman and E. van Zwet, 2022). An arm that diverges on more problems than another"
     " ranks behind it.",
@@ -90,11 +94,11 @@ def html(findings: Findings, store: Store) -> str:
     palette = Palette(ranked.arms)
     words = ["--ranking", ranking.key]
     tables = ranking_tables(findings, load_suite(ranking.suite), SUMMARIES)
-    tables = {name: shortened(table, words, store) for name, table in tables.items()}
-    drawn = shown_of("problems in figures", min(len(ranked.cases), MOST_CASES), len(ranked.cases))
+    tables = {name: shortened(table, words, store, _MOST_CELLS) for name, table in tables.items()}
     profiles, lengths = profiles_picture(findings, palette), lengths_picture(findings, palette)
-    return page(
+    return fitted(
         "ranking.html",
+        prediction_pictures(scored, store, palette),
         title=f"{ranking.name} · {ranking.suite}",
         kind=_kind(ranked),
         question=_question([one.label for one in ranking.arms if one.candidate]),
@@ -102,21 +106,28 @@ def html(findings: Findings, store: Store) -> str:
         names={one.name: one.arm for one in ranking.arms if one.name},
         first=ranks_picture(findings),
         ranked=short_table(findings),
-        limits=[*limits(findings), *filter(None, [drawn.strip()]), given(ranked.scored)],
+        limits=[*limits(findings), *_drawn(len(ranked.cases)), given(ranked.scored)],
         profiles=[profiles] if profiles else [],
         lengths=[lengths] if lengths else [],
         tuning=list(tuning_pictures(findings, palette)),
         curves=list(curve_pictures(scored, palette)),
         heat_map=heat_map_picture(scored),
         pareto=pareto_picture(scored, palette),
-        predictions=list(prediction_pictures(scored, store, palette)),
         tables=tables,
-        runs=shortened(_runs(ranked, report_command(ranking, store)), words, store),
+        runs=shortened(
+            _runs(ranked, report_command(ranking, store)), words, store, _MOST_RUN_CELLS
+        ),
         method=METHOD,
         command=ranking.command,
         again=report_command(ranking, store),
         environments=environments(ranked.every_run),
     )
+
+
+def _drawn(cases: int) -> list[str]:
+    """A sentence on what the figures leave out, if anything."""
+    said = shown_of("problems in figures", min(cases, MOST_CASES), cases)
+    return [said.strip()] if said else []
 
 
 def _runs(ranked: Ranked, command: str) -> Table:
