@@ -29,7 +29,15 @@ def headline(findings: Findings) -> list[str]:
     compared."""
     ranked = findings.ranked
     if not findings.decided:
-        return [f"No answer yet: no arm can be compared with the reference ({_progress(ranked)})."]
+        candidates = [one for one in findings.standings if one.candidate]
+        same = [sentence(findings, one) for one in candidates if one.same_run]
+        if same and len(same) == len(candidates):
+            return same
+        progress = _progress(ranked)
+        return [
+            *same,
+            f"No answer yet: no arm can be compared with the reference ({progress}).",
+        ]
     said = [
         sentence(findings, one)
         for one in sorted(findings.standings, key=lambda one: ranked.arms.index(one.arm))
@@ -37,7 +45,8 @@ def headline(findings: Findings) -> list[str]:
     ]
     missing = sum(n for status, n in ranked.scored.statuses.items() if status not in FINAL)
     if missing:
-        said.append(f"So far: {counted(missing, 'run')} of the whole length are missing.")
+        are = "is" if missing == 1 else "are"
+        said.append(f"So far: {counted(missing, 'run')} of the whole length {are} missing.")
     return said
 
 
@@ -47,6 +56,8 @@ def sentence(findings: Findings, one: Standing) -> str:
     compared = one.comparison
     assert compared is not None
     if not compared.effect.pairs:
+        if one.same_run:
+            return f"{one.arm} is the same run as {compared.reference} everywhere."
         return f"{one.arm}: {compared.outcome}."
     said = []
     if on := _on_problems(one):
@@ -58,7 +69,7 @@ def sentence(findings: Findings, one: Standing) -> str:
         parts += f"; {reason}"
     if one.nothing:
         parts += f"; {compared.reference} learned nothing on {', '.join(one.nothing)}"
-    return f"{one.arm} is {_verdict(one)}: {parts}."
+    return f"{_verdict(one, compared.reference)}: {parts}."
 
 
 def rank_text(one: Standing, arms: int) -> str:
@@ -67,8 +78,13 @@ def rank_text(one: Standing, arms: int) -> str:
     return f"rank {one.rank.rank} ({one.rank.low} to {one.rank.high}) of {arms}"
 
 
-def _verdict(one: Standing) -> str:
-    return {"no claim": "without a claim"}.get(one.verdict, one.verdict)
+def _verdict(one: Standing, reference: str) -> str:
+    said = {
+        "undecided": f"Nothing is decided about {one.arm}",
+        "no claim": f"No claim is made about {one.arm}",
+        "equivalent": f"{one.arm} and {reference} are equivalent",
+    }
+    return said.get(one.verdict, f"{one.arm} is {one.verdict}")
 
 
 def _on_problems(one: Standing) -> str:
