@@ -12,10 +12,12 @@ from sample_ranking import ARMS, STEPS, Scores, at_rate, falling, ranking
 from sample_study import PROBLEMS
 
 from bench.ranking.ranking import TRIAL_SEEDS, Length, Ranking, Setting
+from bench.report.ranking.cells import time_text
 from bench.report.ranking.findings import Findings
 from bench.report.ranking.headline import headline, sentence
 from bench.report.ranking.limits import limits
 from bench.report.ranking.short_table import short_table
+from bench.report.ranking.tables import targets_table
 from bench.report.ranking.targets import target
 from bench.report.ranking.tuning import tuning
 from bench.spec.spec import Spec
@@ -513,3 +515,37 @@ def test_what_is_not_converged_is_called_by_its_name(find: Find) -> None:
 
     (said,) = [text for text in limits(find(edited=edited)) if "not converged" in text]
     assert "the skill of baseline is below 0.9" in said
+
+
+def test_a_target_that_both_reach_at_the_shortest_length_is_explained(find: Find) -> None:
+    # Errors hardly fall with the length, so the shortest reaches what the whole does.
+    def scores(problem: str, arm: str, seed: int, share: float) -> float:
+        if share == 2 and arm == "irelu":
+            return 0.1
+        return ERRORS["baseline"] * (1.0 if share == 1 else 0.99)
+
+    findings = find(scores)
+    found = {one.arm: one for one in findings.standings}
+    assert time_text(found["irelu"].steps[1.0]) == "both at the shortest"
+    said = [text for text in limits(findings) if "shortest length" in text]
+    assert any(t.startswith("There are no steps and seconds of irelu to") for t in said)
+    assert any("of irelu" in t and "apart is 0.5 times" in t for t in said)
+    assert any("of lsuv" in t and "no target tells them apart" in t for t in said)
+
+
+def test_no_arm_reaches_only_what_no_seed_does(find: Find) -> None:
+    def scores(problem: str, arm: str, seed: int, share: float) -> float:
+        return 0.1 if (arm, seed) == ("irelu", 0) else ERRORS["baseline"]
+
+    (said,) = [text for text in limits(find(scores)) if " 0.5 times the error" in text]
+    assert said.startswith("At most half of the seeds of each arm reach 0.5 times")
+
+
+def test_seeds_of_a_target_are_those_that_have_a_result(find: Find) -> None:
+    def scores(problem: str, arm: str, seed: int, share: float) -> float | str | None:
+        return "waiting" if seed == 2 else falling(ERRORS)(problem, arm, seed, share)
+
+    table = targets_table(find(scores))
+    at = table.header.index("seeds")
+    rows = [row for row in table.rows if row[0] != "all"]
+    assert rows and {row[at] for row in rows} == {2}
