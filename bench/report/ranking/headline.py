@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bench.report.answer import figures
-from bench.report.ranking.cells import part_text
+from bench.report.ranking.cells import effect_cell, part_text
 from bench.report.ranking.findings import Findings, Shown, Standing
 from bench.report.ranking.limits import trials_text
 from bench.report.ranking.ranked import Ranked
+from bench.report.tabulation import Cell
 from bench.statistics.claims import LEAST_SEEDS_ALONE
 from bench.store.record import FINAL
-from bench.text.formatting import counted
+from bench.text.formatting import counted, times_text
 
 #: The outcomes on problems, in the order in which they are said.
 _OUTCOMES: tuple[Shown, ...] = (
@@ -65,6 +66,8 @@ def sentence(findings: Findings, one: Standing) -> str:
     if one.rank is not None:
         said.append(rank_text(one, len(findings.ranks)))
     parts = f"{'; '.join(said)}, {figures(compared, part_text(one))}"
+    if beside := _beside(findings, one):
+        parts += f"; {beside}"
     if reason := _reason(one):
         parts += f"; {reason}"
     if one.nothing:
@@ -100,6 +103,27 @@ def _extent(findings: Findings) -> str:
         return counted(len(cases), "problem")
     problems = {case.problem for case in cases}
     return f"{counted(len(cases), 'case')} of {counted(len(problems), 'problem')}"
+
+
+def _beside(findings: Findings, one: Standing) -> str:
+    """``at equal seconds ×0.81, untuned ×0.9``: what there is of it, with the cases it is of."""
+    said = []
+    at_equal = one.equal_seconds
+    if (ratio := effect_cell(at_equal.effect)) is not None:
+        count = len(at_equal.by_case)
+        part = f" on {count} of {one.cases}" if count < one.cases else ""
+        said.append(f"at equal seconds {_times(ratio)}{part}")
+    untuned = findings.untuned.get(one.arm)
+    if untuned is not None and (ratio := effect_cell(untuned.effect)) is not None:
+        count = len(untuned.untuned)
+        part = f" on {count} of {one.cases}" if count < one.cases else ""
+        said.append(f"untuned {_times(ratio)}{part}")
+    return ", ".join(said)
+
+
+def _times(ratio: Cell) -> str:
+    # What diverged comes as a text, which may have no ratio: ``9 of 9 diverged``.
+    return times_text(ratio) if isinstance(ratio, float) else str(ratio)
 
 
 def _reason(one: Standing) -> str:

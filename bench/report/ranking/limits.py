@@ -7,6 +7,7 @@ from collections import Counter
 
 from bench.report.findings import limits as limits_of_results
 from bench.report.ranking.findings import Findings
+from bench.report.ranking.method import one_rate, unequal
 from bench.report.ranking.ranked import Ranked
 from bench.report.ranking.seconds import unmatched
 from bench.report.ranking.targets import target
@@ -179,7 +180,8 @@ def _outside(findings: Findings) -> list[str]:
 
 def _tuning(ranked: Ranked) -> list[str]:
     tried = [(case, one) for case in ranked.cases for one in tuning(ranked, case)]
-    return [*_edges(ranked, tried), *_failed(tried), *_lost(tried), *_unselected(tried)]
+    given = [unequal(ranked.ranking), one_rate(ranked.ranking)]
+    return [*filter(None, given), *_edges(ranked, tried), *_failed(tried), *_lost(tried), *_unselected(tried)]
 
 
 def _edges(ranked: Ranked, tried: list[tuple[Case, Tried]]) -> list[str]:
