@@ -91,7 +91,10 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(
     assert out == "" and not list(folder.iterdir())
     # The suite's networks have no normalisation layer, and their rescaling is 1.
     assert "denorm is left out: it is the same run as baseline everywhere" in err
-    assert "'quick': near" in err and "every arm is scored on 20 seeds, and on 5 seeds also trained for" in err
+    assert (
+        "'quick': near" in err
+        and "every arm is scored on 20 seeds, and on 5 seeds also trained for" in err
+    )
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,13 @@ def _outside(findings: Findings) -> list[str]:
 def _tuning(ranked: Ranked) -> list[str]:
     tried = [(case, one) for case in ranked.cases for one in tuning(ranked, case)]
     given = [unequal(ranked.ranking), one_rate(ranked.ranking)]
-    return [*filter(None, given), *_edges(ranked, tried), *_failed(tried), *_lost(tried), *_unselected(tried)]
+    return [
+        *filter(None, given),
+        *_edges(ranked, tried),
+        *_failed(tried),
+        *_lost(tried),
+        *_unselected(tried),
+    ]
 
 
 def _edges(ranked: Ranked, tried: list[tuple[Case, Tried]]) -> list[str]:

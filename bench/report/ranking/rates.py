@@ -10,7 +10,8 @@ _SPELLED = 3
 
 
 def rates_text(ranked: Ranked) -> str:
-    """``rates: baseline 3e-3 on advection-1d, 1e-2 on wave-1d; irelu 1e-3 to 1e-2 on 5 problems``.
+    """``rates: baseline 3e-3 on advection-1d, 1e-2 on wave-1d; irelu 1e-3 to 1e-2 on 5 problems``;
+    one rate of all cases is ``everywhere``.
 
     Empty as long as nothing is chosen.
     """
@@ -34,6 +35,8 @@ def _of_arm(ranked: Ranked, arm: str) -> str:
         if choice is not None and RATE in choice.setting:
             where.setdefault(float(choice.setting[RATE]), []).append(ranked.title(case))
     cases = sum(map(len, where.values()))
+    if len(where) == 1 and 1 < cases == len(ranked.cases):
+        return f"{short_number(min(where))} everywhere"
     if not cases:
         return ""
     if cases <= _SPELLED:

@@ -361,7 +361,9 @@ def test_an_arm_that_saw_no_equation_has_a_whole_sentence(find: Find) -> None:
         return msgspec.structs.replace(one, diagnostics=unseen)
 
     (said,) = headline(find(edited=edited))
-    assert said.startswith("No claim is made about irelu: rank 1 (1 to 1) of 3, 0.496 times the L2RE")
+    assert said.startswith(
+        "No claim is made about irelu: rank 1 (1 to 1) of 3, 0.496 times the L2RE"
+    )
     assert said.endswith("irelu did not see the equation.")
 
 

@@ -65,4 +65,7 @@ def test_a_single_rate_is_said(find: Callable[..., Findings]) -> None:
     assert "for snake (1e-3)" in one_rate(tuned({}, {"lr": [1e-3]}))
     assert one_rate(tuned({}, {"lr": [1e-3, 1e-2]})) == ""
     arms = [Contestant(arm, tune={"lr": [1e-3]}) for arm in ("baseline", "irelu", "lsuv")]
-    assert any(text.startswith("One rate") for text in limits(find(made=msgspec.structs.replace(ranking(), arms=arms))))
+    assert any(
+        text.startswith("One rate")
+        for text in limits(find(made=msgspec.structs.replace(ranking(), arms=arms)))
+    )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
+from sample_ranking import ranking
 
 from bench.report.ranking.findings import Findings
 from bench.report.ranking.headline import headline
@@ -14,10 +16,20 @@ from bench.report.ranking.rates import rates_text, short_number
 def test_rates_are_spelled_for_few_cases_and_a_range_for_many(
     find: Callable[..., Findings],
 ) -> None:
-    few = rates_text(find(problems=["a", "b"], names={"irelu": "I"}).ranked)
-    assert few == "rates: baseline 3e-3 on a and b; I 3e-3 on a and b; lsuv 3e-3 on a and b"
-    many = rates_text(find(problems=list("abcde"), chosen=1e-2).ranked)
-    assert many.startswith("rates: baseline 1e-2 on 5 problems; ")
+    def text(problems: str) -> str:
+        made = ranking(problems=list(problems), names={"irelu": "I"})
+        choices = [
+            msgspec.structs.replace(one, setting={"lr": 3e-4 if one.problem == "b" else 1e-2})
+            if one.arm == "irelu"
+            else one
+            for one in made.choices
+        ]
+        return rates_text(find(made=msgspec.structs.replace(made, choices=choices)).ranked)
+
+    said = "rates: baseline 3e-3 everywhere; I {}; lsuv 3e-3 everywhere"
+    assert text("abc") == said.format("1e-2 on a and c, 3e-4 on b")
+    assert text("abcde") == said.format("3e-4 to 1e-2 on 5 problems")
+    assert text("a") == "rates: baseline 3e-3 on a; I 1e-2 on a; lsuv 3e-3 on a"
 
 
 @pytest.mark.parametrize(
