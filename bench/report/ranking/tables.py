@@ -170,8 +170,9 @@ def targets_table(findings: Findings) -> Table:
         "×: multiples of the reference's median error at the whole length. Medians over the seeds"
         " of the length of the shortest schedule that reaches it, interpolated between runs that"
         " each have their own decay of the learning rate. >: not reached at the longest; <: already"
-        " reached at the shortest. reached: by how many of the seeds that have a result. seconds: as"
-        " where most of the reference's runs were made; none where no two runs of both were made alike. beside the"
+        " reached at the shortest. reached: by how many of the seeds that have a result. seconds:"
+        " as where most of the reference's runs were made; none where no two runs of both were made"
+        " alike. beside the"
         " reference: which of the two medians reaches it, and for all problems on how many.",
     )
 
