@@ -20,6 +20,10 @@ from bench.ranking.options import AUTO, RankOptions
 from bench.ranking.planning import plan_sessions
 from bench.spec.training_options import TrainingOptions
 from bench.store.store import DEFAULT_OUT, Store
+from bench.text.errors import BadInput
+
+#: What the command line calls an argument, by which it is given in Python.
+_SINGULAR = {"candidate": "candidates", "problem": "problems", "model": "models"}
 
 
 def rank(
@@ -83,6 +87,9 @@ def rank(
         KeyboardInterrupt: The call was interrupted. The state is saved.
     """
     begun = time.time()
+    for wrong, right in _SINGULAR.items():
+        if wrong in options:
+            raise BadInput(f"unknown argument {wrong!r}; did you mean {right!r}?")
     where = ExecutionOptions.of(
         {
             "device": device,
@@ -97,8 +104,8 @@ def rank(
     )
     given = RankOptions.of(
         {
-            "candidates": _texts(candidates),
-            "against": _texts(against),
+            "candidates": _texts(candidates, "candidates"),
+            "against": _texts(against, "against"),
             "suite": suite,
             "problems": problems,
             "models": models,
@@ -126,9 +133,26 @@ def rank(
     return RankingResults(Store(where.store), rankings)
 
 
-def _texts(given: Path | str | Sequence[Path | str]) -> list[str]:
-    several = [given] if isinstance(given, Path | str) else given
-    return [str(one) if isinstance(one, Path) else one for one in several]
+def _texts(given: Path | str | Sequence[Path | str], what: str) -> list[str]:
+    """The arms as text.
+
+    Raises:
+        BadInput: One is neither a text nor a path, for instance a class.
+    """
+    several = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    for one in several:
+        if not isinstance(one, Path | str):
+            raise BadInput(
+                f"{what}: an arm is a text such as {'activation=module:Name'!r}, or a FILE.toml,"
+                f" got {_as_text(one)}"
+            )
+    return [str(one) for one in several]
+
+
+def _as_text(given: object) -> str:
+    """What was given, in a line; an object of one's own as the text that would name it."""
+    name, module = getattr(given, "__qualname__", ""), getattr(given, "__module__", "")
+    return f"the object {module}:{name}" if name and module else repr(given)[:80]
 
 
 def _options(suites: Sequence[str], given: dict[str, Any]) -> tuple[TrainingOptions, str]:

@@ -12,7 +12,7 @@ import msgspec
 
 from bench.execution.find_or_run import find_or_run, without_result
 from bench.execution.options import ExecutionOptions
-from bench.ranking.ranking import Ranking
+from bench.ranking.ranking import SHARES, Ranking
 from bench.ranking.session import Round, Session
 from bench.spec.spec import Spec
 from bench.store.record import Record
@@ -32,14 +32,20 @@ def describe(session: Session) -> list[str]:
         for problem, model in night.cases
     )
     arms = ", ".join(one.label for one in planned.arms)
-    lengths = f"other lengths on {counted(night.length_seeds, 'seed')}"
+    lengths = ""
+    if night.length_seeds:
+        shares = ", ".join(f"{share:g}" for share in SHARES if share != 1.0)
+        lengths = f", and on {counted(night.length_seeds, 'seed')} also trained for {shares} times"
+        lengths += " the steps"
     trials = len({trial.spec.hash for trial in session.tuned.first()})
     return [
         f"ranking {session.key}: {counted(len(planned.arms), 'arm')} ({arms})",
         f"on {counted(len(night.cases), 'case')} of {planned.runs.suite.name} under the budget"
         f" {night.budget!r}: {cases}",
-        f"{counted(trials, 'trial')} and those beside the best, {counted(night.seeds, 'seed')}"
-        f" scored, {lengths}: about {duration(night.seconds)} with {planned.jobs} at a time",
+        f"{counted(trials, 'trial')} to tune the arms, and further ones where the best rate is at"
+        " the edge; then every arm is scored on"
+        f" {counted(night.seeds, 'seed')}{lengths}: about {duration(night.seconds)} with"
+        f" {planned.jobs} at a time",
         *session.notes,
     ]
 

@@ -16,7 +16,7 @@ from bench.ranking.found import Found
 from bench.ranking.options import AUTO, RankOptions
 from bench.ranking.ranking import TRIAL_SEEDS, Contestant, find, key_of_question
 from bench.ranking.runs import Runs
-from bench.ranking.schedule import Costs, Key, costs_of, plan_night
+from bench.ranking.schedule import Case, Costs, Key, costs_of, plan_night
 from bench.ranking.session import Planned, Session, runs_done
 from bench.ranking.tunable import lbfgs_alone
 from bench.ranking.tuned import Tuned
@@ -91,6 +91,7 @@ def plan_sessions(
     questions = [
         _question(suite, asked, given, training, device, where.dtype) for suite in _suites(given)
     ]
+    _refuse_same(questions)
     jobs, together = where.jobs_on(device), where.together_on(device)
     with uncollected():
         timings = Timings(store.records(decode_result), jobs, together)
@@ -207,6 +208,34 @@ def _distinct(arms: Sequence[Contestant], runs: Runs) -> tuple[list[Contestant],
     return kept, notes
 
 
+def _refuse_same(questions: Sequence[Question]) -> None:
+    """Refuse a candidate that changes nothing on any suite.
+
+    Raises:
+        BadInput: Whatever it is tuned by, it is the same runs as the reference everywhere.
+    """
+    for candidate in questions[0].arms:
+        if not candidate.candidate:
+            continue
+        if all(_same(one.choices[0], candidate, one.arms[0]) for one in questions):
+            cases = (case for one in questions for case in one.choices[0].asked)
+            problems = dict.fromkeys(problem for problem, _ in cases)
+            raise BadInput(
+                f"{candidate.label} changes nothing on {', '.join(problems)}: it is the same run as"
+                f" {questions[0].arms[0].label}"
+            )
+
+
+def _same(runs: Runs, arm: Contestant, reference: Contestant) -> bool:
+    """Whether the first trials of two arms are the same runs on every case."""
+
+    def trials(case: Case, one: Contestant) -> set[str]:
+        settings = runs.search(case, one).first()
+        return {runs.run(case, one, each, TRIAL_SEEDS[0]).spec.hash for each in settings}
+
+    return all(trials(case, arm) == trials(case, reference) for case in runs.asked)
+
+
 def _session(
     question: Question,
     given: RankOptions,
@@ -222,7 +251,7 @@ def _session(
     words = shlex.join(given.words_of_runs(training))
     name = name_of(question.arms)
     choices, stays = question.choices, list[str]()
-    if not where.rerun and (begun := _begun(question, name, words, store)) is not None:
+    if not where.rerun and (begun := _begun(question, given, name, words, store)) is not None:
         choices = [begun]
         stays = [
             f"the budget {begun.budget!r} stays, under which the store has this ranking; --budget"
@@ -257,11 +286,20 @@ def _session(
         jobs=jobs,
         notes=[*question.notes, *stays, *notes[night.budget]],
         suites=suites,
+        problems=_named(given.problems, (problem for problem, _ in runs.asked)),
+        models=_named(given.models, (model for _, model in runs.asked)),
     )
     return Session(planned, store, where.rerun)
 
 
-def _begun(question: Question, name: str, options: str, store: Store) -> Runs | None:
+def _named(given: Sequence[str], names: Iterable[str]) -> list[str]:
+    """What specs call problems or models, in order; none where none was asked for by name."""
+    return sorted(set(names)) if given else []
+
+
+def _begun(
+    question: Question, given: RankOptions, name: str, options: str, store: Store
+) -> Runs | None:
     """The runs under the budget that a ranking of the store already has, if there is a choice.
 
     Else the same command could come to another budget, by a measurement that is a little off, and
@@ -279,6 +317,8 @@ def _begun(question: Question, name: str, options: str, store: Store) -> Runs | 
             runs.dtype,
             runs.kind_of_device,
             runs.sources(question.arms),
+            _named(given.problems, (problem for problem, _ in runs.asked)),
+            _named(given.models, (model for _, model in runs.asked)),
         )
         if find(store, key) is not None:
             return runs

@@ -146,6 +146,9 @@ class Ranking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         dtype: Of the networks; empty in files from before these three fields.
         device: ``cpu`` or ``cuda``.
         sources: Digest of the source file of each of the arms' own objects.
+        problems: Those that were asked for by name, in the order of their names; empty: none was,
+            as in files from before these two fields.
+        models: Likewise.
     """
 
     schema: int
@@ -163,12 +166,15 @@ class Ranking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dtype: str = ""
     device: str = ""
     sources: dict[str, str] = {}
+    problems: list[str] = []
+    models: list[str] = []
 
     @property
     def key(self) -> str:
         """Name of the ranking's file: the same for a longer night with the same question.
 
-        An object of one's own that was edited is another question.
+        An object of one's own that was edited is another question, and so are other problems or
+        models that are asked for by name.
         """
         return key_of_question(
             self.name,
@@ -179,6 +185,8 @@ class Ranking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             self.dtype,
             self.device,
             self.sources,
+            self.problems,
+            self.models,
         )
 
     @property
@@ -228,12 +236,16 @@ def key_of_question(
     dtype: str,
     device: str,
     sources: Mapping[str, str],
+    problems: Sequence[str] = (),
+    models: Sequence[str] = (),
 ) -> str:
     """`Ranking.key` of a ranking with these attributes."""
     asked: list[object] = [options, [(one.arm, one.tune) for one in arms]]
     where = [dtype, device, sources]
     if any(where):
         asked += where
+    if problems or models:
+        asked.append({"problems": problems, "models": models})
     digest = hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()[:8]
     return f"{name}-{suite}-{budget}-{digest}"
 

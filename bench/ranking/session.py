@@ -88,6 +88,8 @@ class Planned:
         jobs: Runs side by side.
         notes: What was left out or decided whatever fits, in sentences.
         suites: How many suites share the hours.
+        problems: Those that were asked for by name, as `Ranking.problems`.
+        models: Likewise.
     """
 
     runs: Runs
@@ -102,6 +104,8 @@ class Planned:
     jobs: int
     notes: Sequence[str] = ()
     suites: int = 1
+    problems: Sequence[str] = ()
+    models: Sequence[str] = ()
 
 
 class Session:
@@ -350,6 +354,8 @@ class Session:
             dtype=runs.dtype,
             device=runs.kind_of_device,
             sources=self._sources,
+            problems=list(planned.problems),
+            models=list(planned.models),
         )
 
     @cached_property

@@ -63,10 +63,12 @@ def _early(results: Results) -> list[str]:
     if not found:
         return []
     where = ", ".join(map(results.title, found))
+    references = dict.fromkeys(comparison.reference for comparison in results.comparisons)
+    who = "" if len(references) == 1 else "one of "
     return [
-        f"On {where} the runs are not converged: something that arms are compared with has a skill"
-        f" below {CONVERGED:g} (0: the best constant prediction; 1: exact), so that comparison is"
-        " of the beginning of training, and a longer run may reverse it."
+        f"On {where} the runs are not converged: the skill of {who}{', '.join(references)} is below"
+        f" {CONVERGED:g} (0: the best constant prediction; 1: exact), so that a comparison with it"
+        " is of the beginning of training, and a longer run may reverse it."
     ]
 
 
@@ -107,14 +109,23 @@ def _lost(results: Results) -> list[str]:
 
 
 def _warnings(results: Results) -> list[str]:
-    """Warnings that runs have in their records, with the number of runs of each arm."""
+    """Warnings that runs have in their records, with the number of runs of each arm.
+
+    Those of collapsed runs are left out: `_lost` counts them.
+    """
     said: dict[str, Counter[str]] = {}
     totals = Counter[str]()
     for variant in results.variants:
         for case in results.cases:
             for record in results.of(case, variant).values():
                 totals[variant] += 1
-                for text in dict.fromkeys(map(_without_figures, record.warnings)):
+                counted_there = bool(record.diagnostics.get("collapsed"))
+                texts = [
+                    text
+                    for text in record.warnings
+                    if not (counted_there and text.startswith("collapsed"))
+                ]
+                for text in dict.fromkeys(map(_without_figures, texts)):
                     said.setdefault(text, Counter())[variant] += 1
     return [
         ended(

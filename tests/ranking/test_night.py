@@ -402,9 +402,12 @@ def test_a_ranking_is_another_by_dtype_device_and_sources(ranking: Ranking) -> N
         {"device": "cuda"},
         {"sources": {"mine:Snake": "a"}},
         {"sources": {"mine:Snake": "b"}},
+        {"problems": ["near"]},
+        {"models": ["near"]},
+        {"problems": ["near"], "models": ["point"]},
     ]
     keys = {msgspec.structs.replace(ranking, **change).key for change in others}
-    assert len(keys | {ranking.key}) == 5
+    assert len(keys | {ranking.key}) == 8
     # As written before there were these fields.
     plain = msgspec.structs.replace(
         ranking, arms=[Contestant("baseline")], options="", dtype="", device="", sources={}

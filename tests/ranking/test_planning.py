@@ -60,6 +60,41 @@ def test_a_ranking_stays_with_the_budget_that_it_was_begun_with(tmp_path: Path) 
     assert planned(tmp_path, 2, "ielu").night.budget == "quick"  # another question
 
 
+def test_problems_and_models_that_are_named_make_another_ranking(tmp_path: Path) -> None:
+    named: list[dict[str, Any]] = [
+        {"problems": ()},
+        {"problems": ("near",)},
+        {"problems": ("far",)},
+        {"problems": ("near", "far")},
+        {"problems": (), "models": ("point",)},
+        {"models": ("point",)},
+    ]
+    keys = [planned(tmp_path, 2, budget="quick", **each).key for each in named]
+    assert len(set(keys)) == len(named)
+    backwards = planned(tmp_path, 2, budget="quick", problems=("far", "near"))
+    assert backwards.key == keys[3]
+
+
+@pytest.mark.parametrize("candidates", [("denorm",), ("irelu", "denorm"), ("denorm", "irelu")])
+def test_a_candidate_that_changes_nothing_is_refused(
+    candidates: tuple[str, ...], tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput) as error:
+        planned(tmp_path / "none", 2, *candidates, problems=())
+    assert str(error.value) == (
+        "denorm changes nothing on near, far: it is the same run as baseline"
+    )
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_candidate_that_changes_something_once_it_is_tuned_is_no_baseline(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[[candidate]]\narm = 'rescale=1'\ntune = { rescale = [1, 2] }")
+    assert planned(tmp_path, 2, str(file), budget="quick").planned.arms[1].arm == "rescale=1"
+
+
 def test_arms_divide_equal_steps(tmp_path: Path) -> None:
     chain = "baseline --steps 10 --lbfgs-steps 30"
     session = planned(tmp_path, 2, chain)

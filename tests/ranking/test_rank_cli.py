@@ -41,7 +41,7 @@ def test_a_ranking_from_the_command_line_to_the_answer(folder: Path) -> None:
     command = [sys.executable, "-m", "bench.suite", "rank", *ASK, *WHERE, "--hours", "30min"]
     ended = run(command, capture_output=True, text=True, timeout=500, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert "irelu is undecided: " in ended.stdout
+    assert "Nothing is decided about irelu: " in ended.stdout
     for said in (
         "2 arms (baseline, irelu)",
         "all ends about",
@@ -91,7 +91,10 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(
     assert out == "" and not list(folder.iterdir())
     # The suite's networks have no normalisation layer, and their rescaling is 1.
     assert "denorm is left out: it is the same run as baseline everywhere" in err
-    assert "'quick': near" in err and "20 seeds scored" in err
+    assert (
+        "'quick': near" in err
+        and "every arm is scored on 20 seeds, and on 5 seeds also trained for" in err
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,6 +136,14 @@ def test_bad_input_from_python(folder: Path) -> None:
         bench.rank("irelu", suite="ranked", flor=2)
     with pytest.raises(bench.BadInput, match="unknown suite"):
         bench.rank("irelu", suite="rankd")
+    with pytest.raises(bench.BadInput, match="'problem'; did you mean 'problems'"):
+        bench.rank("irelu", suite="ranked", problem="near")  # type: ignore[arg-type]
+    for own in (Path, [Path], 3, ["irelu", Path], lambda x: x):
+        with pytest.raises(bench.BadInput, match="an arm is a text such as") as error:
+            bench.rank(own, suite="ranked")  # type: ignore[arg-type]
+        assert "\n" not in str(error.value)
+        with pytest.raises(bench.BadInput, match="against: an arm is a text such as"):
+            bench.rank("irelu", against=own, suite="ranked")  # type: ignore[arg-type]
     with pytest.raises(bench.BadInput, match="no suite has"):
         bench.rank("irelu", problems="no-such-problem")
     assert not list(folder.iterdir())

@@ -81,7 +81,7 @@ def test_what_is_not_converged_is_said_beside_the_answer() -> None:
     assert "Not converged:" in headline(found)
     assert all(f"{problem} (skill 0." in headline(found) for problem in PROBLEMS)
     (said,) = (text for text in limits(found) if "not converged" in text)
-    assert "skill below 0.9" in said
+    assert "skill of baseline is below 0.9" in said
     # The others' errors do not matter: the reference is what must have learned something.
     ahead = constant({**dict.fromkeys(ARMS, 0.4), "baseline": 0.05})
     assert "onverged" not in headline(results(ahead))

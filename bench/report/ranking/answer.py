@@ -11,6 +11,7 @@ from bench.report.ranking.findings import Findings
 from bench.report.ranking.headline import headline
 from bench.report.ranking.limits import limits
 from bench.report.ranking.ranked import Ranked
+from bench.report.ranking.rates import rates_text
 from bench.report.ranking.short_table import short_table
 from bench.report.tables import print_table, render_console
 from bench.report.terminal import WIDEST
@@ -40,6 +41,8 @@ def print_ranking(ranking: Ranking, store: Store) -> Path:
     print()
     if table := short_table(findings):
         print_table(table, console)
+    if rates := rates_text(findings.ranked):
+        print(textwrap.fill(rates, width, initial_indent="  ", subsequent_indent="    "))
     arms = [f"{one.name} is {one.arm}" for one in ranking.arms if one.name]
     for text in [*arms, *limits(findings)]:
         print(textwrap.fill(text, width, initial_indent="  ", subsequent_indent="    "))

@@ -47,7 +47,8 @@ def time_text(found: RelativeTime) -> str:
     """``0.81 [0.6, 1.1]`` where all is exact; ``> 1.2; 0.39 [0.3, 0.5] on 1 of 3`` where some is
     not: the bounds of the mean over all, and the ratio on the cases where it is exact.
 
-    ``–`` where the lengths that were tried give no bound; empty without a length of both.
+    ``both at the shortest`` where both reach it at the shortest length already; ``–`` where the
+    lengths that were tried give no bound otherwise; empty without a length of both.
     """
     times, exact = found.ratio, ""
     if times.exact:
@@ -62,6 +63,8 @@ def time_text(found: RelativeTime) -> str:
         return part if bounds == "–" or times.low == times.high else f"{bounds}; {part}"
     if not bounds and times.neither:
         return "neither reaches it"
+    if found.at_the_shortest:
+        return "both at the shortest"
     return bounds
 
 

@@ -19,6 +19,7 @@ from bench.report.pictures import (
 from bench.report.ranking.findings import Findings
 from bench.report.ranking.headline import headline
 from bench.report.ranking.limits import limits
+from bench.report.ranking.method import method
 from bench.report.ranking.pictures import (
     lengths_picture,
     profiles_picture,
@@ -26,6 +27,7 @@ from bench.report.ranking.pictures import (
     tuning_pictures,
 )
 from bench.report.ranking.ranked import Ranked
+from bench.report.ranking.rates import rates_text
 from bench.report.ranking.short_table import short_table
 from bench.report.ranking.tables import SUMMARIES, ranking_tables
 from bench.report.rendering import write_page
@@ -38,28 +40,6 @@ from bench.store.store import Store, out_option
 
 #: Cells of a table, and of that of the runs.
 _MOST_CELLS, _MOST_RUN_CELLS = 2_500, 5_000
-
-#: How a ranking is made, in paragraphs.
-METHOD = (
-    "Every arm, the reference included, is tuned by the same rule: the same rates of learning at"
-    " the whole length on seeds that are not scored, and further rates where the best is at the"
-    " edge. What is selected by is the unweighted loss on held-out data at the end of training, in"
-    " the problem's own units, within an arm only; the test error decides nothing.",
-    "Then the arms are scored on other seeds. They share data, points and every random stream but"
-    " that of their own technique with the run of equal problem, model and seed, and are compared"
-    " with it, at the end of training. Across problems the estimate is the mean of the problems'"
-    " mean log ratios, with an interval for other seeds on these problems, and for other trials by"
-    " which the settings are chosen (Student's t; F. Satterthwaite, 1946): how far the choice may"
-    " be luck is estimated from what each seed of the trials would have chosen, and from the noise"
-    " of their errors, and no number of scored seeds makes it less. Divergence is counted apart."
-    " An arm is called better only at 1 % (S. Holm, 1979), with enough seeds, and where it is"
-    " inferior on no problem.",
-    "Ranks have intervals that hold for all arms at once, from all comparisons by pairs (D. Al"
-    " Mohamad, J. Goeman and E. van Zwet, 2022). An arm that diverges on more problems than another"
-    " ranks behind it.",
-    "Times to a target are interpolated between runs of several lengths, each with its own decay of"
-    " the learning rate. One that is not reached is a bound, and is never dropped.",
-)
 
 
 def write_ranking(findings: Findings, store: Store, path: Path | None) -> Path:
@@ -106,6 +86,7 @@ def html(findings: Findings, store: Store) -> str:
         names={one.name: one.arm for one in ranking.arms if one.name},
         first=ranks_picture(findings),
         ranked=short_table(findings),
+        rates=rates_text(ranked),
         limits=[*limits(findings), *_drawn(len(ranked.cases)), given(ranked.scored)],
         profiles=[profiles] if profiles else [],
         lengths=[lengths] if lengths else [],
@@ -117,7 +98,7 @@ def html(findings: Findings, store: Store) -> str:
         runs=shortened(
             _runs(ranked, report_command(ranking, store)), words, store, _MOST_RUN_CELLS
         ),
-        method=METHOD,
+        method=method(ranking),
         command=ranking.command,
         again=report_command(ranking, store),
         environments=environments(ranked.every_run),

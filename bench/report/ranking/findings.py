@@ -77,6 +77,11 @@ class Standing:
         return "no claim" if missing and found in _OF_ALL else found
 
     @property
+    def same_run(self) -> bool:
+        """Whether it is the same run as the reference on every case."""
+        return self.comparison is not None and 0 < self.cases == len(self.comparison.noops)
+
+    @property
     def may_claim(self) -> bool:
         """Whether something could be claimed of it: it has seeds enough, and saw its equation."""
         compared = self.comparison

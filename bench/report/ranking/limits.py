@@ -7,6 +7,7 @@ from collections import Counter
 
 from bench.report.findings import limits as limits_of_results
 from bench.report.ranking.findings import Findings
+from bench.report.ranking.method import one_rate, unequal
 from bench.report.ranking.ranked import Ranked
 from bench.report.ranking.seconds import unmatched
 from bench.report.ranking.targets import target
@@ -36,6 +37,7 @@ def limits(findings: Findings) -> list[str]:
         *_missing_lengths(ranked),
         *_without_target(ranked),
         *_unreached(findings),
+        *_at_the_shortest(findings),
         *_unmatched(ranked),
         *_outside(findings),
         *_tuning(ranked),
@@ -106,20 +108,44 @@ def _without_target(ranked: Ranked) -> list[str]:
 
 
 def _unreached(findings: Findings) -> list[str]:
-    """A warning about targets that no arm reaches."""
-    said = []
+    """Warnings about targets that no arm reaches, or of no arm the median seed."""
+    ranked, said = findings.ranked, []
     for factor, by_arm in findings.targets.items():
-        cases = [
-            case
-            for case in by_arm[findings.ranked.reference].steps
-            if any(of.steps[case] for of in by_arm.values())
-            and not any(of.median_steps(case).reached for of in by_arm.values())
-        ]
-        if cases:
-            said.append(
-                f"No arm reaches {factor:g} times the error of {findings.ranked.reference} on"
-                f" {_titles(findings.ranked, cases)}."
-            )
+        none, few = list[Case](), list[Case]()
+        for case in by_arm[ranked.reference].steps:
+            if not any(of.steps[case] for of in by_arm.values()):
+                continue
+            if any(of.median_steps(case).reached for of in by_arm.values()):
+                continue
+            some = any(time.reached for of in by_arm.values() for time in of.steps[case])
+            (few if some else none).append(case)
+        error = f"{factor:g} times the error of {ranked.reference}"
+        if none:
+            said.append(f"No arm reaches {error} on {_titles(ranked, none)}.")
+        if few:
+            where = _titles(ranked, few)
+            said.append(f"At most half of the seeds of each arm reach {error} on {where}.")
+    return said
+
+
+def _at_the_shortest(findings: Findings) -> list[str]:
+    """Why there is no time to the reference's error, and the least target that has one."""
+    by_factor: dict[float | None, list[str]] = {}
+    for one in findings.standings:
+        if one.comparison is not None and one.steps[1.0].at_the_shortest:
+            telling = [factor for factor, found in one.steps.items() if found.tells]
+            by_factor.setdefault(min(telling, default=None), []).append(one.arm)
+    reference, said = findings.ranked.reference, []
+    for factor, arms in by_factor.items():
+        other = (
+            "no target tells them apart"
+            if factor is None
+            else f"the least target that tells them apart is {factor:g} times the error"
+        )
+        said.append(
+            f"There are no steps and seconds of {', '.join(arms)} to the error of {reference}: they"
+            f" and {reference} reach it already at the shortest length; {other}."
+        )
     return said
 
 
@@ -154,7 +180,14 @@ def _outside(findings: Findings) -> list[str]:
 
 def _tuning(ranked: Ranked) -> list[str]:
     tried = [(case, one) for case in ranked.cases for one in tuning(ranked, case)]
-    return [*_edges(ranked, tried), *_failed(tried), *_lost(tried), *_unselected(tried)]
+    given = [unequal(ranked.ranking), one_rate(ranked.ranking)]
+    return [
+        *filter(None, given),
+        *_edges(ranked, tried),
+        *_failed(tried),
+        *_lost(tried),
+        *_unselected(tried),
+    ]
 
 
 def _edges(ranked: Ranked, tried: list[tuple[Case, Tried]]) -> list[str]:

@@ -36,7 +36,8 @@ def short_table(findings: Findings) -> Table | None:
         " 95 % interval for other seeds on these problems, and other trials by which the settings"
         " are chosen, and ms/step: over those of"
         f" {findings.ranked.reference}. Steps and seconds to its median error, over its own, with a"
-        f" 95 % interval for other seeds: > and < are bounds of the mean over all {words}. better,"
+        f" 95 % interval for other seeds: > and < are bounds of the mean over all {words};"
+        " both at the shortest: of the lengths that were run, so that no ratio is known. better,"
         f" worse: {words} on which the arm is, empty where nothing may be claimed; diverges: on"
         " which at least half of its runs do.",
     )

@@ -144,7 +144,7 @@ def targets_table(findings: Findings) -> Table:
             for arm, found in by_arm.items():
                 if not found.steps.get(case):
                     continue
-                reached = sum(time.reached for time in found.steps[case])
+                known = [time for time in found.steps[case] if time.kind != "unknown"]
                 rows.append(
                     [
                         case.problem,
@@ -154,8 +154,8 @@ def targets_table(findings: Findings) -> Table:
                         arm,
                         _steps_cell(found.median_steps(case)),
                         _time_cell(found.median_seconds(case)),
-                        reached,
-                        len(found.steps[case]),
+                        sum(time.reached for time in known),
+                        len(known),
                         _beside(found, by_arm[ranked.reference], [case]),
                     ]
                 )
@@ -170,8 +170,9 @@ def targets_table(findings: Findings) -> Table:
         "×: multiples of the reference's median error at the whole length. Medians over the seeds"
         " of the length of the shortest schedule that reaches it, interpolated between runs that"
         " each have their own decay of the learning rate. >: not reached at the longest; <: already"
-        " reached at the shortest. reached: by how many seeds. seconds: as where most of the"
-        " reference's runs were made; none where no two runs of both were made alike. beside the"
+        " reached at the shortest. reached: by how many of the seeds that have a result. seconds:"
+        " as where most of the reference's runs were made; none where no two runs of both were made"
+        " alike. beside the"
         " reference: which of the two medians reaches it, and for all problems on how many.",
     )
 

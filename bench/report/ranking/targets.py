@@ -95,6 +95,17 @@ class RelativeTime:
     cases: int
 
     @property
+    def tells(self) -> bool:
+        """Whether anything is known of the ratio over all cases, if only a bound."""
+        return bool(self.ratio.exact) or self.ratio.low > 0 or math.isfinite(self.ratio.high)
+
+    @property
+    def at_the_shortest(self) -> bool:
+        """Whether both reach the target at the shortest length already, on every case."""
+        found = self.ratio
+        return found.both == self.cases > 0 and all(time.kind == "unknown" for time in found.on)
+
+    @property
     def whole(self) -> bool:
         """Whether both times are exact on every case."""
         return 0 < self.ratio.exact == self.cases

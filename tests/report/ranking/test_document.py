@@ -131,10 +131,20 @@ def test_a_ranking_of_the_reference_alone_has_a_page(store: Store) -> None:
     assert "How do the arms rank?" in text
 
 
+def test_every_cell_of_a_table_wider_than_paper_has_its_name_for_printing(store: Store) -> None:
+    text = page(ranking(), store)
+    tables = re.findall(r"<table class=\"sortable[^>]*>.*?</table>", text, flags=re.DOTALL)
+    wide = [table for table in tables if table.count("<th ") > 16]
+    assert any('data-name="standings"' in table for table in wide)
+    for table in tables:
+        named = table.count("<td") if table in wide else 0
+        assert table.count("data-label=") == named and (" wide" in table[:60]) == (table in wide)
+
+
 def test_several_candidates_each_have_a_sentence(store: Store) -> None:
     text = page(ranking(candidates=["irelu", "lsuv"]), store)
     assert "Where do irelu and lsuv rank?" in text
-    assert "<p>irelu is better" in text and "<p>lsuv is equivalent" in text
+    assert "<p>irelu is better" in text and "<p>lsuv and baseline are equivalent" in text
 
 
 def test_the_answer_on_the_terminal(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,10 +12,12 @@ from sample_ranking import ARMS, STEPS, Scores, at_rate, falling, ranking
 from sample_study import PROBLEMS
 
 from bench.ranking.ranking import TRIAL_SEEDS, Length, Ranking, Setting
+from bench.report.ranking.cells import time_text
 from bench.report.ranking.findings import Findings
 from bench.report.ranking.headline import headline, sentence
 from bench.report.ranking.limits import limits
 from bench.report.ranking.short_table import short_table
+from bench.report.ranking.tables import targets_table
 from bench.report.ranking.targets import target
 from bench.report.ranking.tuning import tuning
 from bench.spec.spec import Spec
@@ -296,7 +298,7 @@ def test_an_arm_without_a_result_on_some_problems_claims_nothing(find: Find) -> 
     assert (found.verdict, found.on("better"), found.on("no result")) == ("no claim", 1, 2)
     said, _ = headline(findings)
     assert said.startswith(
-        "irelu is without a claim: better on 1, no result on 2 of 3 problems; rank 1 (1 to 3) of 3"
+        "No claim is made about irelu: better on 1, no result on 2 of 3 problems; rank 1 (1 to 3)"
     )
     assert "times the L2RE on 1 of 3 (" in said
     row = dict(zip((table := short_table(findings)).header, table.rows[0], strict=True))  # type: ignore[union-attr]
@@ -359,7 +361,9 @@ def test_an_arm_that_saw_no_equation_has_a_whole_sentence(find: Find) -> None:
         return msgspec.structs.replace(one, diagnostics=unseen)
 
     (said,) = headline(find(edited=edited))
-    assert said.startswith("irelu is without a claim: rank 1 (1 to 1) of 3, 0.496 times the L2RE")
+    assert said.startswith(
+        "No claim is made about irelu: rank 1 (1 to 1) of 3, 0.496 times the L2RE"
+    )
     assert said.endswith("irelu did not see the equation.")
 
 
@@ -459,3 +463,91 @@ def test_a_name_that_ends_with_a_dot_ends_a_sentence(find: Find) -> None:
     findings = find(scores, trials, edited, seeds=range(3), names={"lsuv": "f.w."})
     said = "".join([*headline(findings), *limits(findings), findings.changes])
     assert "of f.w." in said and "f.w. vs baseline" in said and ".." not in said
+
+
+@pytest.mark.parametrize("verdict", ["undecided", "equivalent", "better", "worse", "mixed"])
+def test_every_verdict_is_said_in_words(find: Find, verdict: str) -> None:
+    def scores(problem: str, arm: str, seed: int, share: float) -> float | None:
+        if arm == "irelu" and verdict == "mixed" and problem == PROBLEMS[0]:
+            return None
+        error = {"better": 0.2, "mixed": 0.2, "worse": 0.8}.get(verdict, 0.4)
+        wild = 0.5 if verdict == "undecided" else 0.01
+        own = math.exp(wild * math.sin(7 * seed + len(problem))) if arm == "irelu" else 1.0
+        return (error if arm == "irelu" else 0.4) * own / share
+
+    (said,) = headline(find(scores))
+    opening = {
+        "undecided": "Nothing is decided about irelu: ",
+        "equivalent": "irelu and baseline are equivalent: ",
+    }
+    assert said.startswith(opening.get(verdict, f"irelu is {verdict}: "))
+
+
+@pytest.mark.parametrize(("waiting", "said"), [(1, "1 run of the whole length is"), (2, "2 runs")])
+def test_what_is_missing_agrees_with_its_number(find: Find, waiting: int, said: str) -> None:
+    def scores(problem: str, arm: str, seed: int, share: float) -> float | str | None:
+        lost = arm == "lsuv" and problem == PROBLEMS[0] and seed < waiting and share == 1
+        return "waiting" if lost else falling(ERRORS)(problem, arm, seed, share)
+
+    assert headline(find(scores))[-1].startswith(f"So far: {said}")
+
+
+def test_collapsed_runs_are_said_once(find: Find) -> None:
+    def edited(one: Record) -> Record:
+        return msgspec.structs.replace(
+            one,
+            diagnostics={"collapsed": one.arm == "irelu"},
+            warnings=["collapsed: the output is constant"] if one.arm == "irelu" else ["old: 3"],
+        )
+
+    said = limits(find(edited=edited))
+    assert [text for text in said if "collapsed" in text] == [
+        "Runs without a usable network: those that diverged are counted apart from the ratios,"
+        " those that collapsed count with their error. irelu: 15 collapsed of 15."
+    ]
+    assert any("“old”" in text for text in said)
+
+
+def test_what_is_not_converged_is_called_by_its_name(find: Find) -> None:
+    def edited(one: Record) -> Record:
+        return msgspec.structs.replace(
+            one, metrics={**one.metrics, "skill": msgspec.structs.replace(one.metrics["L2RE"],
+                                                                          final=0.5)}
+        )  # fmt: skip
+
+    (said,) = [text for text in limits(find(edited=edited)) if "not converged" in text]
+    assert "the skill of baseline is below 0.9" in said
+
+
+def test_a_target_that_both_reach_at_the_shortest_length_is_explained(find: Find) -> None:
+    # Errors hardly fall with the length, so the shortest reaches what the whole does.
+    def scores(problem: str, arm: str, seed: int, share: float) -> float:
+        if share == 2 and arm == "irelu":
+            return 0.1
+        return ERRORS["baseline"] * (1.0 if share == 1 else 0.99)
+
+    findings = find(scores)
+    found = {one.arm: one for one in findings.standings}
+    assert time_text(found["irelu"].steps[1.0]) == "both at the shortest"
+    said = [text for text in limits(findings) if "shortest length" in text]
+    assert any(t.startswith("There are no steps and seconds of irelu to") for t in said)
+    assert any("of irelu" in t and "apart is 0.5 times" in t for t in said)
+    assert any("of lsuv" in t and "no target tells them apart" in t for t in said)
+
+
+def test_no_arm_reaches_only_what_no_seed_does(find: Find) -> None:
+    def scores(problem: str, arm: str, seed: int, share: float) -> float:
+        return 0.1 if (arm, seed) == ("irelu", 0) else ERRORS["baseline"]
+
+    (said,) = [text for text in limits(find(scores)) if " 0.5 times the error" in text]
+    assert said.startswith("At most half of the seeds of each arm reach 0.5 times")
+
+
+def test_seeds_of_a_target_are_those_that_have_a_result(find: Find) -> None:
+    def scores(problem: str, arm: str, seed: int, share: float) -> float | str | None:
+        return "waiting" if seed == 2 else falling(ERRORS)(problem, arm, seed, share)
+
+    table = targets_table(find(scores))
+    at = table.header.index("seeds")
+    rows = [row for row in table.rows if row[0] != "all"]
+    assert rows and {row[at] for row in rows} == {2}

@@ -132,7 +132,7 @@ NEITHER = (Time(8.0, INF), Time(8.0, INF))
         ([EXACT, EXACT], "0.50 [0.40, 0.60] on 2 of 3"),
         ([BEYOND] * 3, "> 2.0"),
         ([EARLY] * 3, "< 0.25"),
-        ([EASY] * 3, "–"),
+        ([EASY] * 3, "both at the shortest"),
         ([NEITHER] * 3, "neither reaches it"),
         ([], ""),
     ],
