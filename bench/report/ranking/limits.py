@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+from bench.ranking.tuning import RATE
 from bench.report.findings import limits as limits_of_results
 from bench.report.ranking.findings import Findings
 from bench.report.ranking.method import one_rate, unequal
@@ -184,6 +185,7 @@ def _tuning(ranked: Ranked) -> list[str]:
     return [
         *filter(None, given),
         *_edges(ranked, tried),
+        *_brinks(ranked, tried),
         *_failed(tried),
         *_lost(tried),
         *_unselected(tried),
@@ -202,6 +204,40 @@ def _edges(ranked: Ranked, tried: list[tuple[Case, Tried]]) -> list[str]:
         f" {_few(where)}."
         for arm, where in by_arm.items()
     ]
+
+
+def _brinks(ranked: Ranked, tried: list[tuple[Case, Tried]]) -> list[str]:
+    """Warnings about rates beside which trials diverged: two seeds do not tell how often they do."""
+    by_arm: dict[str, list[str]] = {}
+    for case, one in tried:
+        if one.chosen and (lost := _next_rate(case, one, tried)) is not None and lost.diverged:
+            scored = ranked.scored.of(case, one.arm)
+            count = ranked.scored.diverged(case, one.arm)
+            said = f", and of its scored runs {count} of {len(scored)} diverged" if count else ""
+            by_arm.setdefault(one.arm, []).append(
+                f"{ranked.title(case)} ({setting_text(one.setting)}{said})"
+            )
+    return [
+        f"{arm} is tuned to the brink: at the next larger rate trials diverged on {_few(where)}."
+        for arm, where in by_arm.items()
+    ]
+
+
+def _next_rate(case: Case, one: Tried, tried: list[tuple[Case, Tried]]) -> Tried | None:
+    """What was tried at the next larger rate, with all else as in `one`; ``None``: nothing."""
+
+    def rate(of: Tried) -> float:
+        return float(of.setting[RATE])
+
+    rest = {**one.setting, RATE: 0.0}
+    larger = [
+        other
+        for at, other in tried
+        if (at, other.arm) == (case, one.arm)
+        and {**other.setting, RATE: 0.0} == rest
+        and rate(other) > rate(one)
+    ]
+    return min(larger, key=rate, default=None)
 
 
 def _failed(tried: list[tuple[Case, Tried]]) -> list[str]:

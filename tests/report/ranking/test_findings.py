@@ -551,3 +551,25 @@ def test_seeds_of_a_target_are_those_that_have_a_result(find: Find) -> None:
     at = table.header.index("seeds")
     rows = [row for row in table.rows if row[0] != "all"]
     assert rows and {row[at] for row in rows} == {2}
+
+
+def test_a_rate_beside_one_that_diverges_is_said_to_be_at_the_brink(find: Find) -> None:
+    def trials(
+        problem: str, arm: str, seed: int, setting: Setting
+    ) -> tuple[float, float] | str | None:
+        if (problem, arm, seed) == (PROBLEMS[0], "irelu", TRIAL_SEEDS[1]) and setting["lr"] == 1e-2:
+            return None
+        return at_rate(dict.fromkeys(ARMS, 3e-3))(problem, arm, seed, setting)
+
+    def scores(problem: str, arm: str, seed: int, share: float) -> float | str | None:
+        lost = (problem, arm) == (PROBLEMS[0], "irelu") and seed < 2
+        return None if lost else falling(ERRORS)(problem, arm, seed, share)
+
+    found = [text for text in limits(find(scores, trials)) if "brink" in text]
+    assert found == [
+        "irelu is tuned to the brink: at the next larger rate trials diverged on"
+        f" {PROBLEMS[0]} (lr 3.00e-3, and of its scored runs 2 of 5 diverged)."
+    ]
+    # Divergence beyond the next rate says nothing of the chosen one.
+    further = find(falling(ERRORS), trials, chosen=1e-3)
+    assert not any("brink" in text for text in limits(further))
