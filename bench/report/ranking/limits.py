@@ -207,7 +207,7 @@ def _edges(ranked: Ranked, tried: list[tuple[Case, Tried]]) -> list[str]:
 
 
 def _brinks(ranked: Ranked, tried: list[tuple[Case, Tried]]) -> list[str]:
-    """Warnings about rates beside which trials diverged: two seeds do not tell how often they do."""
+    """Warnings about rates beside one that diverged: two seeds do not tell how often theirs do."""
     by_arm: dict[str, list[str]] = {}
     for case, one in tried:
         if one.chosen and (lost := _next_rate(case, one, tried)) is not None and lost.diverged:
