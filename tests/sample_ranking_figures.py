@@ -116,6 +116,7 @@ def ranking_values(results: Results) -> dict[str, Any]:
         "ranked": Table("ranks", "Ranking", ["arm", "verdict", "rank", "ratio"],
                         [[row.label, row.verdict, row.rank, row.ratio] for row in rows]),
         "limits": ["Three seeds."],
+        "rates": "rates: baseline 3e-3 everywhere",
         "profiles": [Picture("Profiles", profiles(profile_panels, palette, 3, "profiles"), "τ.")],
         "lengths": [Picture("Lengths", lengths([length_panel(title, arms) for title in titles],
                                                palette, 2, "lengths"), "Final errors.")],

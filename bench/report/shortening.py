@@ -49,16 +49,16 @@ def words_of(plan: Plan) -> list[str]:
     return ["--study", plan.key]
 
 
-def shortened(table: Table, asked: Sequence[str], store: Store, cells: int = MOST_CELLS) -> Table:
+def shortened(table: Table, asked: Sequence[str], store: Store, cells: int | None = None) -> Table:
     """The table's first rows, with a note if it has more.
 
     Args:
         table: The table.
         asked: Options of ``report`` that ask for the report of the table.
         store: The store that has its runs.
-        cells: The most that it may have.
+        cells: The most that it may have; ``None``: `MOST_CELLS`.
     """
-    most = cells // max(len(table.header), 1)
+    most = (MOST_CELLS if cells is None else cells) // max(len(table.header), 1)
     if len(table.rows) <= most:
         return table
     words = ["python", "-m", "bench.suite", "report", *asked]
