@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from bench.cli.suite_options import hint_of
 from bench.execution.options import ExecutionOptions, device_name
 from bench.ranking.options import RankOptions
 from bench.spec.options import add_flags
@@ -27,14 +28,7 @@ def add_command(commands: Any, suites: Iterable[Suite]) -> None:
         " seeds.",
         epilog=_EXAMPLES,
     )
-    known = {option.flag: suite.name for suite in suites for option in suite.options.declared()}
-
-    def hint(flag: str) -> str | None:
-        if flag in known:
-            return f"of the suite {known[flag]!r}, so give it as --options '{flag} …'"
-        return None
-
-    parser.hint = hint
+    parser.hint = hint_of(suites)
     add_flags(parser.add_argument_group("what to rank"), RankOptions)
     add_flags(parser.add_argument_group("how to train"), TrainingOptions)
     where = parser.add_argument_group("where to run")

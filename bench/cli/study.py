@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cli.ending import exit_code
+from bench.cli.suite_options import hint_of
 from bench.execution.find_or_run import find_or_run, trained
 from bench.execution.options import ExecutionOptions, device_name
 from bench.plugins import load_suite
@@ -32,14 +33,7 @@ def add_command(commands: Any, suites: Iterable[Suite]) -> None:
         description="Run what is missing of a study, say what it found, and make a page of it.",
         epilog=_EXAMPLES,
     )
-    known = {option.flag: suite.name for suite in suites for option in suite.options.declared()}
-
-    def hint(flag: str) -> str | None:
-        if flag in known:
-            return f"of the suite {known[flag]!r}, so give it as --options '{flag} …'"
-        return None
-
-    parser.hint = hint
+    parser.hint = hint_of(suites)
     parser.add_argument(
         "name",
         metavar="NAME",

@@ -20,6 +20,7 @@ from bench.store.record import Record, decode_result
 from bench.store.store import Store, out_option
 from bench.studies.catalogue import EVERYTHING
 from bench.studies.plan import SCHEMA, Plan, PlannedRun, columns_of
+from bench.task import Columns
 from bench.text.errors import BadInput, unknown
 from bench.text.formatting import counted
 
@@ -126,6 +127,33 @@ def kind_of(spec: Spec) -> bytes:
     """
     settings = {name: value for name, value in spec.settings.items() if name != "scope"}
     return msgspec.json.encode((spec.training, settings, spec.device, spec.dtype), order="sorted")
+
+
+def bare_plan(
+    suite: str, budget: str, columns: Mapping[str, Columns], runs: Sequence[PlannedRun]
+) -> Plan:
+    """A plan of runs that were found, which asks and compares nothing.
+
+    Args:
+        suite: Name of their suite.
+        budget: Name of their budget.
+        columns: The metrics of each problem.
+        runs: One at each place.
+    """
+    return Plan(
+        schema=SCHEMA,
+        study=EVERYTHING,
+        suite=suite,
+        budget=budget,
+        options="",
+        question="",
+        command="",
+        comparisons=[],
+        factors=[],
+        cells=[],
+        columns=dict(columns),
+        runs=list(runs),
+    )
 
 
 def plan_of(suite: str, records: Sequence[Record], where: str) -> Plan:

@@ -15,11 +15,11 @@ from bench.report.difference.matching import Pair, match
 from bench.report.difference.sides import Side
 from bench.report.family import as_family, compared
 from bench.report.results import Case, Comparison, Results, log_ratio
+from bench.report.whole_store import bare_plan
 from bench.statistics.claims import claims
 from bench.statistics.effects import effect
 from bench.store.record import Record
-from bench.studies.catalogue import EVERYTHING
-from bench.studies.plan import SCHEMA, Plan, PlannedRun
+from bench.studies.plan import PlannedRun
 from bench.task import Columns
 from bench.text.errors import unknown
 
@@ -52,20 +52,8 @@ class Difference:
         return self._side([p.a for p in self.pairs]), self._side([p.b for p in self.pairs])
 
     def _side(self, records: Sequence[Record]) -> Results:
-        plan = Plan(
-            schema=SCHEMA,
-            study=EVERYTHING,
-            suite=self.suite,
-            budget=self.budget,
-            options="",
-            question="",
-            command="",
-            comparisons=[],
-            factors=[],
-            cells=[],
-            columns=dict(self.columns),
-            runs=[PlannedRun(record.spec, "") for record in records],
-        )
+        runs = [PlannedRun(record.spec, "") for record in records]
+        plan = bare_plan(self.suite, self.budget, self.columns, runs)
         return Results(plan, {record.spec_hash: record for record in records})
 
     @property

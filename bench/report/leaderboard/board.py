@@ -17,11 +17,10 @@ from bench.report.family import compared
 from bench.report.leaderboard.likeness import Conditions, at_one_rate, case_of, comparable
 from bench.report.leaderboard.tuned import Tuned, said_setting, tuned_runs
 from bench.report.results import Case, Comparison, Results
-from bench.report.whole_store import results_of_store
+from bench.report.whole_store import bare_plan, results_of_store
 from bench.store.record import Record
 from bench.store.store import Store
-from bench.studies.catalogue import EVERYTHING
-from bench.studies.plan import SCHEMA, Plan, PlannedRun, columns_of
+from bench.studies.plan import Plan, PlannedRun, columns_of
 
 #: What the name of an entry that was tuned ends with.
 _TUNED = " (tuned)"
@@ -213,17 +212,5 @@ def _plan(conditions: Conditions, runs: Sequence[PlannedRun], names: Sequence[st
         return names.index(spec.arm), spec.problem, spec.model, spec.seed
 
     problems = sorted({run.spec.problem for run in runs})
-    return Plan(
-        schema=SCHEMA,
-        study=EVERYTHING,
-        suite=conditions.suite,
-        budget=conditions.budget,
-        options="",
-        question="",
-        command="",
-        comparisons=[],
-        factors=[],
-        cells=[],
-        columns=columns_of(load_suite(conditions.suite), problems),
-        runs=sorted(runs, key=place),
-    )
+    columns = columns_of(load_suite(conditions.suite), problems)
+    return bare_plan(conditions.suite, conditions.budget, columns, sorted(runs, key=place))
