@@ -56,7 +56,8 @@ many_costs = st.builds(
     st.integers(1, 4),
 )
 all_costs = st.lists(many_costs, min_size=1, max_size=3)
-all_seconds = st.floats(1, 1e6)
+# Of every order: a fault at one size is rarely met by an even draw.
+all_seconds = st.floats(0, 6).map(lambda order: 10.0**order)
 all_jobs = st.integers(1, 16)
 
 
@@ -71,7 +72,7 @@ def no_less(more: Night, less: Night) -> None:
 
 
 @exhaustive
-@given(all_costs, all_seconds, st.floats(0, 1e6), all_jobs, st.integers(1, 30))
+@given(all_costs, all_seconds, all_seconds, all_jobs, st.integers(1, 30))
 def test_more_hours_never_give_less(
     budgets: list[Costs], seconds: float, extra: float, jobs: int, most: int
 ) -> None:
