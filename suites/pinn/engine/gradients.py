@@ -8,20 +8,17 @@ launching them takes longer than running them.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import logging
 import time
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from bench.text.errors import typed
+from bench.training.traced import compile_traced
 from suites.pinn.engine.evaluation import FastEvaluation
 from suites.pinn.engine.parameters import FlatParameters
 from suites.pinn.engine.stock import LossEvaluation
@@ -186,38 +183,8 @@ class TrainingGradient(StepComputation):
 
 def _compile(compute: Compute, vector: Tensor) -> Compute:
     """The computation traced and compiled by inductor."""
-    with _compiler():
-        # Fake tensors have no values that a PDE could carry out of torch and into a constant. A
-        # lambda: the tracer counts the arguments of a method wrongly.
-        trace = make_fx(
-            lambda vector: compute(vector), tracing_mode="fake", _allow_non_fake_inputs=True
-        )
-        graph = trace(vector.clone())
-        function = torch.compile(graph, fullgraph=True, dynamic=False)
-
-        def run(vector: Tensor) -> Result:
-            with torch.no_grad():
-                return Result(*function(vector))
-
-        run(vector)
-    return run
-
-
-@contextlib.contextmanager
-def _compiler() -> Iterator[None]:
-    """Inductor, quiet and on this core alone."""
-    import torch._inductor.config as inductor
-
-    # It says at the first use that there is no CUDA.
-    logger = logging.getLogger("torch.utils.cpp_extension")
-    level = logger.level
-    with warnings.catch_warnings(), inductor.patch(compile_threads=1):
-        warnings.simplefilter("ignore")
-        logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
+    run = compile_traced(compute, vector)
+    return lambda vector: Result(*run(vector))
 
 
 def _capture(compute: Compute, vector: Tensor) -> Compute:
