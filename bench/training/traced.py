@@ -82,7 +82,7 @@ def _kind(tensor: Tensor) -> tuple[Any, ...]:
 
 
 class _Graph:
-    """A graph to compile, equal to every other of the same operators on the same kinds of tensors."""
+    """A graph to compile; equal to another of the same operators on the same kinds of tensors."""
 
     def __init__(
         self, graph: fx.GraphModule, arguments: Sequence[Tensor], key: tuple[Any, ...]
