@@ -105,7 +105,7 @@ class _Graph:
         # It is kept as a key, and they are large.
         self.arguments = []
         with _quiet(), torch.no_grad():
-            found: Function = inductor.compile(self.graph, arguments)
+            found: Function = inductor.compile(self.graph, list[Any](arguments))
             found(*arguments)  # C++ is compiled at the first call
         return found
 
