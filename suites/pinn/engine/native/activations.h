@@ -34,8 +34,8 @@ struct Tanh {
   static constexpr int highest = 3;
   template <int order, class V> static inline void at(V x, V* s) {
     using E = Element<V>;
-    const V expm1 = exponential<V>(E(-2) * absolute<V>(x)).expm1;
-    set_slopes<order, V>(copy_sign<V>(expm1 / (expm1 + E(2)), x), s);
+    const V t = exponential<V>(E(-2) * absolute<V>(x)).exp;
+    set_slopes<order, V>(tanh_from<V>(x, t, E(1) / (t + E(1))), s);
   }
   // From y = tanh(x).
   template <int order, class V> static inline void set_slopes(V y, V* s) {
@@ -236,7 +236,7 @@ struct IntegratedTanh {
     s[0] = select<V>(a < E(0.5), square * polynomial<V>(square, kLogCoshFloat, kLogCoshDouble),
                      a + (with.log1p - E(kLn2)));
     if constexpr (order >= 1) {
-      Tanh::set_slopes<order - 1, V>(copy_sign<V>(of.expm1 * with.reciprocal, x), s + 1);
+      Tanh::set_slopes<order - 1, V>(tanh_from<V>(x, of.exp, with.reciprocal), s + 1);
     }
   }
 };

@@ -98,6 +98,23 @@ template <class V> static inline Log1pReciprocal<V> log1p_reciprocal(V t) {
   return {log_of_ratio<V>(t * (one * inverse)), two * inverse};
 }
 
+// (tanh x − x)/x³ in x² on [0, 0.391].
+constexpr double kTanhFloat[] = {
+    -6.094641315e-3, 2.099575389e-2, -5.385060911e-2, 1.333276776e-1, -3.333332892e-1};
+constexpr double kTanhDouble[] = {
+    -1.723197813108837137e-5, 7.957557077391531339e-5, -2.307572502036994301e-4,
+    5.874290537089334387e-4, -1.45530713893207257e-3, 3.592058628407707425e-3,
+    -8.863229796699783039e-3, 2.1869488258640403e-2, -5.396825396134123347e-2,
+    1.333333333332659841e-1, -3.333333333333332246e-1};
+
+// tanh(x), from t = e^(−2|x|) and 1/(1 + t).
+template <class V> static inline V tanh_from(V x, V t, V reciprocal) {
+  using E = Element<V>;
+  const V a = absolute<V>(x), square = x * x;
+  const V near = a + a * square * polynomial<V>(square, kTanhFloat, kTanhDouble);
+  return copy_sign<V>(select<V>(a < E(0.625), near, E(1) - (t + t) * reciprocal), x);
+}
+
 // log(cosh y)/y² in y² on [0, 1/4].
 constexpr double kLogCoshFloat[] = {
     0.0017834644245942484, -0.006661605221101623, 0.02221483322811243, -0.0833331045056086,
