@@ -26,7 +26,7 @@ struct ReLU {
   static constexpr int highest = 1;
   template <int order, class V> static inline void at(V x, V* s) {
     s[0] = ramp<V>(x);
-    if constexpr (order >= 1) s[1] = select<V>(x > Element<V>(0), broadcast<V>(1), V{});
+    if constexpr (order >= 1) s[1] = select<V>(x <= Element<V>(0), V{}, broadcast<V>(1));
   }
 };
 
