@@ -25,12 +25,14 @@ template <class A, class T> void evaluate(const T* x, T* out, long count, int or
 
 }  // namespace
 
-// The pointers are aligned to vectors, and `count` is a multiple of their lanes.
+// The pointers are aligned to vectors, and `count` is a multiple of their lanes. Done `repeats` times,
+// to be measured.
 #define EXPORT(name)                                                                             \
-  extern "C" void name##_float(const float* x, float* out, long count, int order) {              \
-    evaluate<name, float>(x, out, count, order);                                                 \
+  extern "C" void name##_float(const float* x, float* out, long count, int order, int repeats) { \
+    while (repeats--) evaluate<name, float>(x, out, count, order);                               \
   }                                                                                              \
-  extern "C" void name##_double(const double* x, double* out, long count, int order) {           \
-    evaluate<name, double>(x, out, count, order);                                                \
+  extern "C" void name##_double(const double* x, double* out, long count, int order,             \
+                                int repeats) {                                                   \
+    while (repeats--) evaluate<name, double>(x, out, count, order);                              \
   }
 FOR_EACH_ACTIVATION(EXPORT)

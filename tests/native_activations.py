@@ -34,12 +34,12 @@ class NativeActivations:
         self.run(name, given, found, order)
         return found.reshape(order + 1, count)[:, : len(x)].clone()
 
-    def run(self, name: str, given: Tensor, found: Tensor, order: int) -> None:
+    def run(self, name: str, given: Tensor, found: Tensor, order: int, repeats: int = 1) -> None:
         """The same on tensors of `aligned`."""
         precision = {torch.float32: "float", torch.float64: "double"}[given.dtype]
         function = getattr(self._library, f"{name}_{precision}")
         pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in (given, found)]
-        function(*pointers, ctypes.c_long(len(given)), ctypes.c_int(order))
+        function(*pointers, ctypes.c_long(len(given)), *map(ctypes.c_int, (order, repeats)))
 
 
 def aligned(count: int, dtype: torch.dtype) -> Tensor:

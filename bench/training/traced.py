@@ -23,6 +23,9 @@ from bench.training.cpu_forms import CPU_FORMS
 
 Function = Callable[..., Sequence[Tensor]]
 
+#: Of inductor: it compiles on this core alone, and fuses products with sums.
+_OPTIONS = {"compile_threads": 1, "cpp.enable_floating_point_contract_flag": "fast"}
+
 #: Compiled graphs that are kept in a process.
 _KEPT = 64
 
@@ -122,14 +125,13 @@ def _compiled(graph: _Graph) -> Function:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Inductor, quiet, on this core alone, and with fused multiply-adds."""
+    """Inductor, quiet and with this module's options."""
     import torch._inductor.config as inductor
 
     # It says at the first use that there is no CUDA.
     logger = logging.getLogger("torch.utils.cpp_extension")
     level = logger.level
-    options = {"compile_threads": 1, "cpp.enable_floating_point_contract_flag": "fast"}
-    with warnings.catch_warnings(), inductor.patch(options):
+    with warnings.catch_warnings(), inductor.patch(_OPTIONS):
         warnings.simplefilter("ignore")
         logger.setLevel(logging.ERROR)
         try:
