@@ -78,7 +78,7 @@ class _ISiLUSlopes:
         return special.silu_integral(x)
 
     def slopes(self, x: Tensor, y: Tensor, order: int) -> list[Tensor | None]:
-        return [nn.functional.silu(x), *slopes_of_silu(x, order - 1)]
+        return [x * torch.sigmoid(x), *slopes_of_silu(x, order - 1)]
 
 
 class _ITanhSlopes:
