@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from bench.text.errors import typed
+from bench.training.capture import NotCaptured, can_capture, capture
 from bench.training.traced import compile_traced
 from suites.pinn.engine.evaluation import FastEvaluation
 from suites.pinn.engine.parameters import FlatParameters
@@ -115,13 +116,13 @@ class StepComputation(ABC):
             except Exception as error:  # no compiler, or one that fails
                 if self._insist:
                     raise
-                self.how["not_compiled"] = _reason(error)
-        if self._fast and vector.device.type == "cuda":
+                self.how["not_compiled"] = typed(error.__context__ or error)
+        if self._fast and can_capture(vector.device):
             try:
                 run = _capture(run or self.eager, vector)
                 self.how["executed"] += ", CUDA graph"
-            except Exception as error:  # a PDE that copies from the host cannot be captured
-                self.how["not_captured"] = _reason(error)
+            except NotCaptured as reason:  # as of a PDE that copies from the host
+                self.how["not_captured"] = str(reason)
         if self.how["executed"] != "eager":
             self.how["setup_s"] = time.perf_counter() - start
         return run
@@ -189,36 +190,10 @@ def _compile(compute: Compute, vector: Tensor) -> Compute:
 
 def _capture(compute: Compute, vector: Tensor) -> Compute:
     """The computation's kernels captured in a CUDA graph, on the vector where it lies now."""
-    before, stream = torch.cuda.current_stream(), _capture_stream(vector.device)
-    graph = torch.cuda.CUDAGraph()
-    try:
-        stream.wait_stream(before)
-        with torch.cuda.stream(stream):
-            for _ in range(3):  # what is set up or remembered at first is not to be captured
-                compute(vector)
-        with torch.cuda.graph(graph, stream=stream):
-            found = compute(vector)
-    finally:
-        # A capture that fails leaves its stream current.
-        torch.cuda.set_stream(before)
-    before.wait_stream(stream)
+    captured = capture(functools.partial(compute, vector))
 
     def run(other: Tensor) -> Result:
         assert other.data_ptr() == vector.data_ptr()
-        graph.replay()
-        # The next replay writes over them.
-        return Result(*(tensor.clone() for tensor in found))
+        return Result(*captured())
 
     return run
-
-
-@functools.cache
-def _capture_stream(device: torch.device) -> torch.cuda.Stream:
-    """One for all captures: cuBLAS keeps a workspace for every stream."""
-    return torch.cuda.Stream(device)
-
-
-def _reason(error: Exception) -> str:
-    # What follows from a failed capture hides what made it fail.
-    cause = error.__context__ or error
-    return typed(cause)
