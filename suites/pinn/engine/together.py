@@ -236,8 +236,9 @@ def _errors(terms: Sequence[Term], points: np.ndarray) -> Errors:
         values = torch.cat([_values(term) for term in terms])
         if kind is kinds.PointSetOperatorBC:
             return lambda x, y: [condition.func(x, y, points) - values]
-        columns = np.atleast_1d(condition.component).tolist()
-        return lambda x, y: [y[:, columns] - values]
+        # A list would be copied to the device at each call, which a CUDA graph cannot.
+        columns = torch.as_tensor(np.atleast_1d(condition.component), device=values.device)
+        return lambda x, y: [y.index_select(1, columns) - values]
     raise Unsupported(f"the condition {kind.__name__} is not known to act row by row")
 
 
