@@ -26,6 +26,7 @@ from bench.techniques.norm_layers import pointwise_norms
 from bench.text.errors import typed
 from bench.training.gradients import training_mode
 from suites.pinn.backend import dde
+from suites.pinn.engine import choose_cuda
 from suites.pinn.engine.evaluation import (
     FastEvaluation,
     OutputTransform,
@@ -84,8 +85,9 @@ def is_compiled(
     """Whether a training step is compiled.
 
     Args:
-        asked: ``on``, ``off``, or ``auto``: where `worth_compiling`; on a GPU replaying captured
-            kernels does what compiling them is for.
+        asked: ``on``, ``off``, or ``auto``: where `worth_compiling`, or on a GPU
+            `choose_cuda.worth_compiling`: replaying captured kernels does most of what compiling
+            them is for.
         evaluation: Of the loss terms; DeepXDE's own cannot be compiled.
         parameters: How many are trained.
         device: Where.
@@ -93,8 +95,10 @@ def is_compiled(
     """
     if asked != "auto" or not isinstance(evaluation, FastEvaluation):
         return asked == "on"
+    if device.type == "cuda":
+        return choose_cuda.worth_compiling(steps, choose_cuda.hidden_elements(evaluation))
     flops = 6.0 * evaluation.row_passes * parameters
-    return device.type == "cpu" and worth_compiling(steps, flops)
+    return worth_compiling(steps, flops)
 
 
 def worth_compiling(steps: float, flops: float) -> bool:
