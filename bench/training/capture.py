@@ -47,14 +47,23 @@ class Captured:
         Raises:
             ValueError: An argument is not of the kind that was captured.
         """
+        self._fill(given)
+        self._graph.replay()
+        # The next replay, of this graph or of another in the same pool, writes over them.
+        return tuple(tensor.clone() for tensor in self._found)
+
+    def _fill(self, given: Sequence[Tensor]) -> None:
+        """Copy the arguments into the buffers, by one kernel for each dtype."""
+        copied: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
         for buffer, argument in zip(self.buffers, given, strict=True):
             if _kind(argument) != _kind(buffer):
                 raise ValueError(f"captured for {_kind(buffer)}, not for {_kind(argument)}")
             if argument.data_ptr() != buffer.data_ptr():
-                buffer.copy_(argument)
-        self._graph.replay()
-        # The next replay, of this graph or of another in the same pool, writes over them.
-        return tuple(tensor.clone() for tensor in self._found)
+                targets, sources = copied.setdefault(buffer.dtype, ([], []))
+                targets.append(buffer)
+                sources.append(argument.detach())
+        for targets, sources in copied.values():
+            torch._foreach_copy_(targets, sources)
 
 
 def can_capture(device: torch.device) -> bool:
