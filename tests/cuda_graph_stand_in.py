@@ -31,7 +31,8 @@ class _Record(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func.name().partition(".")[0] in _REFUSED:
-            raise RuntimeError("operation not permitted when stream is capturing")
+            message = f"operation not permitted when stream is capturing: {func.name()}"
+            raise RuntimeError(message)
         found = func(*args, **kwargs)
         self._graph.tape.append((func, args, kwargs, found))
         return found
@@ -136,6 +137,7 @@ def stand_in() -> Iterator[Device]:
         patch.setattr(torch.cuda, "set_stream", device.set_stream)
         patch.setattr(torch.cuda, "stream", device.stream)
         patch.setattr(torch.cuda, "graph", device.graph)
+        patch.setattr(torch.cuda, "graph_pool_handle", lambda: object())
         patch.setattr(torch.cuda, "Stream", _Stream)
         patch.setattr(torch.cuda, "CUDAGraph", Graph)
         capture._capture_stream.cache_clear()

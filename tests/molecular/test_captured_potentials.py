@@ -1,0 +1,119 @@
+"""The captured step of a potential: with the stand-in's graph, the numbers of an eager one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from cuda_graph_stand_in import Device, stand_in
+from molecular_specs import specify
+from potential_frames import labelled
+from torch import Tensor
+
+from bench.techniques.networks import drawing_modules
+from suites.molecular.data.neighbors import neighbor_pairs
+from suites.molecular.data.static_batches import TRIPLETS, StaticFrames
+from suites.molecular.engine.captured import CapturedFunction
+from suites.molecular.engine.step import Result, StepFunction
+from suites.molecular.loss import EnergyForceLoss
+from suites.molecular.models.catalogue import ARCHITECTURES
+from suites.molecular.models.of_spec import spec_model
+from suites.molecular.models.potential import build_potential
+from suites.molecular.protocols import get_protocol
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def device() -> Iterator[Device]:
+    with stand_in() as found:
+        yield found
+
+
+def built(model: str, kind: str, normalization: str = "none") -> tuple[StepFunction, StaticFrames]:
+    """A potential's step function, and frames."""
+    frames = labelled(kind)
+    size = spec_model(specify(f"{model}:8x2"))
+    with drawing_modules(0):
+        net = build_potential(size, "tanh", normalization, "all", torch.float64)
+    loss = EnergyForceLoss(get_protocol("standard"), "MSE", 1.0, "eV", "eV", 0.0)
+    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    needs = (TRIPLETS,) if model == "dimenet++" else ()
+    static = StaticFrames(
+        frames,
+        neighbor_pairs(frames, size.size.cutoff),
+        frames.energies,
+        frames.forces,
+        size.size.cutoff,
+        CPU,
+        torch.float64,
+        needs=needs,
+    )
+    return StepFunction(net, parameters, loss), static
+
+
+def agree(found: Result, wanted: Result, rel: float = 1e-12) -> None:
+    def parts(result: Result) -> list[Tensor]:
+        return [*result.terms.values(), *result.gradients, *result.statistics]
+
+    for mine, theirs in zip(parts(found), parts(wanted), strict=True):
+        assert float((mine - theirs).norm()) <= rel * max(float(theirs.norm()), 1e-6)
+
+
+ROWS = [np.array(rows) for rows in ([0, 1, 2, 3], [9, 4, 7, 5], [3, 2, 1, 0])]
+
+
+@pytest.mark.parametrize("kind", ["molecule", "mixture", "periodic"])
+@pytest.mark.parametrize("model", ARCHITECTURES)
+def test_a_replay_computes_what_the_eager_step_does(model: str, kind: str, device: Device) -> None:
+    function, frames = built(model, kind)
+    captured = CapturedFunction(function, compiled=False)
+    for rows in ROWS:
+        batch = frames.batch(rows)
+        agree(captured(batch), function(batch))
+    layouts = {frames.layout(rows) for rows in ROWS}
+    assert captured.how["executed"] == "static, CUDA graph", captured.how
+    assert captured.how["shapes"] == len(device.graphs) == len(layouts)
+
+
+def test_it_computes_with_the_parameters_as_they_are(device: Device) -> None:
+    function, frames = built("schnet", "molecule")
+    captured, batch = CapturedFunction(function, compiled=False), frames.batch(ROWS[0])
+    before = captured(batch)
+    kept = before.gradients[0].clone()
+    with torch.no_grad():
+        for parameter in function._parameters:
+            parameter.mul_(1.1)
+    agree(captured(batch), function(batch))
+    assert torch.equal(before.gradients[0], kept)
+
+
+def test_running_statistics_move_once_a_step(device: Device) -> None:
+    """Not in the steps that a capture is warmed up with."""
+    function, frames = built("cgcnn", "molecule", "batchnorm")
+    buffers = dict(function._potential.net.named_buffers())
+    before = {name: buffer.clone() for name, buffer in buffers.items()}
+    captured = CapturedFunction(function, compiled=False)
+    result = captured(frames.batch(ROWS[0]))
+    assert result.statistics
+    for name, buffer in buffers.items():
+        assert torch.equal(buffer, before[name]), name
+    agree(result, function(frames.batch(ROWS[0])))
+
+
+def test_what_cannot_be_captured_is_run_as_it_is_and_says_so(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function, frames = built("schnet", "molecule")
+    correct = function._losses
+    monkeypatch.setattr(
+        function,
+        "_losses",
+        lambda batch: {k: v * float(torch.ones(1)) for k, v in correct(batch).items()},
+    )
+    captured, batch = CapturedFunction(function, compiled=False), frames.batch(ROWS[0])
+    agree(captured(batch), function(batch))
+    assert captured.how["executed"] == "static"
+    assert "not permitted when stream is capturing" in captured.how["not_captured"]
