@@ -54,7 +54,7 @@ class StepFunction:
 
     def __call__(self, batch: StaticBatch) -> Result:
         """Of a batch, by autograd."""
-        return self._result(self._function(batch)(*self._arguments(batch)))
+        return self.result(self.function(batch)(*self.arguments(batch)))
 
     def compiled(self, batch: StaticBatch) -> Result:
         """Of a batch, compiled when a batch of its shape is first met.
@@ -62,10 +62,14 @@ class StepFunction:
         Raises:
             Exception: Whatever tracing or the compiler raises.
         """
-        arguments = self._arguments(batch)
+        arguments = self.arguments(batch)
         if batch.layout not in self._compiled:
-            self._compiled[batch.layout] = compile_traced(self._function(batch), *arguments)
-        return self._result(self._compiled[batch.layout](*arguments))
+            self._compiled[batch.layout] = compile_traced(self.function(batch), *arguments)
+        return self.result(self._compiled[batch.layout](*arguments))
+
+    def knows(self, batch: StaticBatch) -> bool:
+        """Whether a batch of this shape was compiled."""
+        return batch.layout in self._compiled
 
     def keep(self, result: Result) -> None:
         """Take the statistics of a batch into the batch norms' running ones."""
@@ -80,10 +84,11 @@ class StepFunction:
             norm.num_batches_tracked.add_(1)
         torch._foreach_copy_(buffers, result.statistics)
 
-    def _arguments(self, batch: StaticBatch) -> list[Tensor]:
+    def arguments(self, batch: StaticBatch) -> list[Tensor]:
+        """What `function` takes: parameters, and the tensors of a batch."""
         return [*(p.detach() for p in self._parameters), *batch.tensors.values()]
 
-    def _result(self, found: Sequence[Tensor]) -> Result:
+    def result(self, found: Sequence[Tensor]) -> Result:
         """What the function returns, by name."""
         terms, parameters = len(self._terms), len(self._parameters)
         return Result(
@@ -92,7 +97,7 @@ class StepFunction:
             list(found[terms + parameters :]),
         )
 
-    def _function(self, batch: StaticBatch) -> Function:
+    def function(self, batch: StaticBatch) -> Function:
         """Terms, gradients and statistics of parameters and the tensors of a batch like this."""
         layout, keys = batch.layout, list(batch.tensors)
         count = len(self._parameters)
