@@ -32,13 +32,17 @@ def device() -> Iterator[Device]:
         yield found
 
 
-def built(model: str, kind: str, normalization: str = "none") -> tuple[StepFunction, StaticFrames]:
+def built(
+    model: str, kind: str, normalization: str | None = None
+) -> tuple[StepFunction, StaticFrames]:
     """A potential's step function, and frames."""
     frames = labelled(kind)
-    size = spec_model(specify(f"{model}:8x2"))
+    spec = specify(f"{model}:8x2", normalization or "baseline")
+    size = spec_model(spec)
     with drawing_modules(0):
-        net = build_potential(size, "tanh", normalization, "all", torch.float64)
-    loss = EnergyForceLoss(get_protocol("standard"), "MSE", 1.0, "eV", "eV", 0.0)
+        axes = spec.axes["activation"], spec.axes["normalization"]
+        net = build_potential(size, *axes, "all", torch.float64)
+    loss = EnergyForceLoss(get_protocol("standard"), "MSE", 1.0, 1.0, "eV")
     parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
     needs = (TRIPLETS,) if model == "dimenet++" else ()
     static = StaticFrames(
@@ -65,8 +69,19 @@ def agree(found: Result, wanted: Result, rel: float = 1e-12) -> None:
 ROWS = [np.array(rows) for rows in ([0, 1, 2, 3], [9, 4, 7, 5], [3, 2, 1, 0])]
 
 
-@pytest.mark.parametrize("kind", ["molecule", "mixture", "periodic"])
-@pytest.mark.parametrize("model", ARCHITECTURES)
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        *((model, "molecule") for model in ARCHITECTURES),
+        ("schnet", "mixture"),
+        ("cgcnn", "periodic"),
+        *(
+            pytest.param(model, kind, marks=pytest.mark.slow)
+            for model in ARCHITECTURES
+            for kind in ("mixture", "periodic")
+        ),
+    ],
+)
 def test_a_replay_computes_what_the_eager_step_does(model: str, kind: str, device: Device) -> None:
     function, frames = built(model, kind)
     captured = CapturedFunction(function, compiled=False)
