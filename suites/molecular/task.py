@@ -28,7 +28,8 @@ from suites.molecular.data.order import Order, find_order
 from suites.molecular.data.splits import Split
 from suites.molecular.data.static_batches import TRIPLETS, StaticFrames
 from suites.molecular.diagnosis import diagnose
-from suites.molecular.engine.choose import break_even_steps, is_compiled
+from suites.molecular.engine.captured import CapturedFunction
+from suites.molecular.engine.choose import break_even_steps, is_captured, is_compiled
 from suites.molecular.engine.compiled import CompiledStep
 from suites.molecular.engine.step import StepFunction
 from suites.molecular.exported import ExportedPotential
@@ -184,7 +185,9 @@ class MolecularTask:
         pairs, shapes = self.training.typical(batch)
         even = break_even_steps(pairs, size, shapes)
         path = {"compile": asked, "break_even_steps": even}
-        if not is_compiled(asked, self.device, self.spec.training.total_steps, even):
+        inductor = is_compiled(asked, self.device, self.spec.training.total_steps, even)
+        captured = is_captured(asked, self.device)
+        if not (inductor or captured):
             return None, path
         if self.most_parts() == 1 and self.training.least_pairs(batch) < _NORMED_PAIRS:
             reason = "batches of so few pairs have no batch statistics"
@@ -200,13 +203,15 @@ class MolecularTask:
             self._stresses(frames, self.loss.has_stress),
             needs=(TRIPLETS,) if self.model.name == "dimenet++" else (),
         )
+        function = StepFunction(self.net, parameters, self.loss)
         compiled = CompiledStep(
-            StepFunction(self.net, parameters, self.loss),
+            function,
             static,
             parameters,
             self.net,
             lambda rows: self.losses(self.training.batch(rows)),
             insist=asked == "on",
+            captured=CapturedFunction(function, inductor) if captured else None,
         )
         return compiled, path
 

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 from cuda_graph_stand_in import Device, stand_in
-from molecular_specs import specify
+from molecular_specs import specify, task
 from potential_frames import labelled
 from torch import Tensor
 
 from bench.techniques.networks import drawing_modules
 from suites.molecular.data.neighbors import neighbor_pairs
 from suites.molecular.data.static_batches import TRIPLETS, StaticFrames
+from suites.molecular.engine import choose
 from suites.molecular.engine.captured import CapturedFunction
 from suites.molecular.engine.step import Result, StepFunction
 from suites.molecular.loss import EnergyForceLoss
@@ -132,3 +133,43 @@ def test_what_cannot_be_captured_is_run_as_it_is_and_says_so(
     agree(captured(batch), function(batch))
     assert captured.how["executed"] == "static"
     assert "not permitted when stream is capturing" in captured.how["not_captured"]
+
+
+@pytest.mark.parametrize("arm", ["baseline", "batchnorm"])
+def test_a_run_is_captured_and_trains_as_a_plain_one(
+    arm: str, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose, "can_capture", lambda _: True)
+    settings = ("--n-train", "12", "--n-val", "4", "--n-test", "4", "--batch", "4")
+    model = "cgcnn:8x2" if arm == "batchnorm" else "schnet:8x2"
+    captured, plain = (task(model, arm, *settings, "--compile", asked) for asked in ("auto", "off"))
+    assert plain.compiled is None and captured.compiled is not None
+    for _ in range(5):
+        found, wanted = captured.step(), plain.step()
+        assert {k: float(v) for k, v in found.items()} == pytest.approx(
+            {k: float(v) for k, v in wanted.items()}, rel=1e-9
+        )
+    for mine, theirs in zip(captured.net.buffers(), plain.net.buffers(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
+    assert captured.compiled.how["executed"] == "static, CUDA graph"
+    assert sum(graph.replays for graph in device.graphs) >= 5
+    assert captured.evaluate().metrics == pytest.approx(plain.evaluate().metrics, rel=1e-7)
+
+
+def test_a_run_that_cannot_be_captured_steps_as_a_plain_one(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose, "can_capture", lambda _: True)
+    run, plain = (task("schnet:8x2", "baseline", "--compile", way) for way in ("auto", "off"))
+    correct = EnergyForceLoss.__call__
+    monkeypatch.setattr(
+        EnergyForceLoss,
+        "__call__",
+        lambda self, *given: {
+            k: v * float(torch.ones(1)) for k, v in correct(self, *given).items()
+        },
+    )
+    for _ in range(2):
+        assert float(run.step()["loss"]) == pytest.approx(float(plain.step()["loss"]), rel=1e-10)
+    how = run.compiled.how
+    assert how["executed"] == "eager" and "stream is capturing" in how["not_captured"]

@@ -40,12 +40,13 @@ class CapturedFunction:
         compiled: Whether what is captured is compiled.
 
     Attributes:
+        compiled: The same.
         how: For the record: how it is executed, seconds and number of shapes that were set up.
     """
 
     def __init__(self, function: StepFunction, compiled: bool) -> None:
         self._function = function
-        self._compiled = compiled
+        self.compiled = compiled
         self._shapes: dict[Layout, _Shape] = {}
         self._pool: Any = None
         executed = "compiled" if compiled else "static"
@@ -74,7 +75,7 @@ class CapturedFunction:
     def _set_up(self, batch: StaticBatch) -> _Shape:
         arguments = self._function.arguments(batch)
         run = self._function.function(batch)
-        if self._compiled:
+        if self.compiled:
             run = compile_traced(run, *arguments)
         parameters = arguments[: len(arguments) - len(batch.tensors)]
         shapes = [tensor.shape for tensor in run(*arguments)]

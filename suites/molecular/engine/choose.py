@@ -1,4 +1,4 @@
-"""Whether the training step of a potential is compiled: every decision on it, in one place.
+"""Whether a potential's training step is compiled or captured: every decision, in one place.
 
 Nothing is timed: a choice changes the last digits of a result, which must follow from the spec.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 
+from bench.training.capture import can_capture
 from suites.molecular.models.catalogue import Size
 
 #: Measured on a core of 46 to 80 GFLOP/s: seconds to compile a shape, at most, and what a step then
@@ -53,3 +54,13 @@ def is_compiled(asked: str, device: torch.device, steps: int, break_even: int) -
     if asked != "auto":
         return asked == "on"
     return device.type == "cpu" and steps > _MARGIN * break_even
+
+
+def is_captured(asked: str, device: torch.device) -> bool:
+    """Whether a training step is captured in a CUDA graph, compiled or not.
+
+    Args:
+        asked: One of `suites.molecular.options.COMPILE`; ``off``: the plain batches' step.
+        device: Where the step runs.
+    """
+    return asked != "off" and can_capture(device)

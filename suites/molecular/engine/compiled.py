@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from bench.text.errors import typed
 from bench.training.gradients import training_mode
-from suites.molecular.data.static_batches import StaticFrames
+from suites.molecular.data.static_batches import StaticBatch, StaticFrames
+from suites.molecular.engine.captured import CapturedFunction
 from suites.molecular.engine.step import Result, StepFunction
 
 #: Largest relative difference of loss and gradient between the paths, by the type.
@@ -46,6 +47,7 @@ class CompiledStep:
         net: The network.
         plain: The loss terms of frames as the modules compute them.
         insist: Whether a failure is an error.
+        captured: The same function on a CUDA device, where its kernels are captured.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class CompiledStep:
         net: nn.Module,
         plain: Losses,
         insist: bool,
+        captured: CapturedFunction | None = None,
     ) -> None:
         self._function = function
         self._frames = frames
@@ -63,6 +66,7 @@ class CompiledStep:
         self._net = net
         self._plain = plain
         self._insist = insist
+        self._captured = captured
         self._usable: bool | None = None
         #: How steps are run, for the record; ``setup_s``: seconds that compiling took.
         self.how: dict[str, Any] = {"executed": "compiled", "setup_s": 0.0, "shapes": 0}
@@ -86,11 +90,15 @@ class CompiledStep:
 
     def loss_and_gradients(self, rows: np.ndarray) -> list[Tensor]:
         """Loss of the frames `rows` and its gradients, on padded batches but not compiled."""
-        found = self._function(self._frames.batch(rows))
+        captured = self._captured
+        uncompiled = self._function if captured is None or captured.compiled else captured
+        found = uncompiled(self._frames.batch(rows))
         return [found.terms["loss"], *found.gradients]
 
     def _compiled(self, rows: np.ndarray) -> Result | None:
         batch = self._frames.batch(rows)
+        if self._captured is not None:
+            return self._replayed(self._captured, batch)
         start = time.perf_counter()
         new = not self._function.knows(batch)
         try:
@@ -104,6 +112,23 @@ class CompiledStep:
         if new:
             self.how["shapes"] += 1
             self.how["setup_s"] += time.perf_counter() - start
+        return result
+
+    def _replayed(self, captured: CapturedFunction, batch: StaticBatch) -> Result | None:
+        try:
+            result = captured(batch)
+        except Exception as error:
+            if self._insist:
+                raise
+            self._usable = False
+            self.how = {"executed": "eager", "not_captured": typed(error)}
+            return None
+        self.how = captured.how
+        if "not_captured" in self.how and not captured.compiled:
+            # Without a graph padded batches launch more kernels than the plain ones.
+            self._usable = False
+            self.how = {"executed": "eager", "not_captured": self.how["not_captured"]}
+            return None
         return result
 
     def _agrees(self, rows: np.ndarray) -> bool:

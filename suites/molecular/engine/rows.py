@@ -68,7 +68,8 @@ class Rows:
     def _summed(self, y: Tensor) -> Tensor:
         if self.consecutive:
             return _masked(y, self.mask, 0).unflatten(0, tuple(self.slots.shape)).sum(1)
-        if self.slots.shape[1] > _UNROLLED:
+        # On a GPU each operator is a kernel.
+        if self.slots.shape[1] > _UNROLLED or y.device.type == "cuda":
             rows = y.index_select(self.dim, self.slots.flatten())
             mask = None if self.slot_mask is None else self.slot_mask.flatten()
             rows = _masked(rows, mask, self.dim)
