@@ -107,3 +107,12 @@ template <class V> static inline V power_of_two(V n) {
   constexpr int mantissa = sizeof(Element<V>) == 4 ? 23 : 52;
   return from_bits<V>((to_integers<V>(n) + bias) << mantissa);
 }
+
+// Whether a mask holds in every lane.
+template <class V> static inline bool all(Integers<V> mask) {
+  int64_t words[sizeof(V) / 8];
+  std::memcpy(words, &mask, sizeof words);
+  int64_t both = -1;
+  for (int64_t word : words) both &= word;
+  return both == -1;
+}
