@@ -225,6 +225,11 @@ class TaylorEvaluation(FastEvaluation):
         return rows, self.transform.then(inputs, outputs)
 
 
+def by_kernel(evaluation: object) -> bool:
+    """Whether the native kernel computes what an evaluation's network gives."""
+    return isinstance(evaluation, TaylorEvaluation) and evaluation.kernel is not None
+
+
 def served_rows(
     inputs: Tensor, outputs: Tensor, plan: Plan, stream: Callable[[int], Tensor]
 ) -> Rows:

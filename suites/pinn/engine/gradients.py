@@ -153,6 +153,7 @@ class TrainingGradient(StepComputation):
         way: How it is computed, one of `ways`.
         insist: Whether a way that fails is an error; otherwise what works of it is taken, and `how`
             has the reason.
+        why: Why it is this way, for the record.
 
     Attributes:
         evaluation: The loss terms; with the native kernel, if the way has that.
@@ -171,15 +172,19 @@ class TrainingGradient(StepComputation):
         buffers: Mapping[str, Tensor],
         way: str = "eager",
         insist: bool = False,
+        why: str | None = None,
     ) -> None:
-        self._by_kernel, inductor = way.startswith("kernel"), way.endswith("inductor")
+        inductor = way.endswith("inductor")
         super().__init__(isinstance(evaluation, FastEvaluation), inductor, insist)
+        self._why = why
+        if why:
+            self.how["why"] = why
         self._rest = weights, parameters, buffers
         self._weights, self._parameters, self._buffers = self._rest
         self.evaluation = self._without_kernel(evaluation)
-        self.missing = _missing(self.evaluation)
+        self.missing = missing_ways(self.evaluation)
         self._step: KernelStep | None = None
-        if self._by_kernel:
+        if way.startswith("kernel"):
             self._take_kernel()
         self.way = way if self._step else ("inductor" if inductor else "eager")
 
@@ -192,17 +197,13 @@ class TrainingGradient(StepComputation):
         self, *, way: str | None = None, evaluation: LossEvaluation | None = None
     ) -> TrainingGradient:
         """The same in another way, which then may not fail, or of other points."""
+        if way is not None:
+            return TrainingGradient(evaluation or self.evaluation, *self._rest, way, insist=True)
         found = TrainingGradient(
-            evaluation or self.evaluation,
-            *self._rest,
-            way or self.way,
-            insist=self._insist if way is None else True,
+            evaluation or self.evaluation, *self._rest, self.way, self._insist, self._why
         )
-        if way is None:  # of the same run
-            spent = self.how.get("setup_s", 0.0) + found.how.get("setup_s", 0.0)
-            found.how = {**found.how, **({"setup_s": spent} if spent else {})}
-            if "why" in self.how:
-                found.how["why"] = self.how["why"]
+        if "setup_s" in self.how:  # of the same run
+            found.how["setup_s"] = self.how["setup_s"] + found.how.get("setup_s", 0.0)
         return found
 
     @staticmethod
@@ -259,7 +260,7 @@ class TrainingGradient(StepComputation):
         return Result(loss.detach(), terms.detach(), self._parameters.join(found))
 
 
-def _missing(evaluation: LossEvaluation) -> dict[str, str]:
+def missing_ways(evaluation: LossEvaluation) -> dict[str, str]:
     """The ways that an evaluation does not have, and why."""
     if not isinstance(evaluation, FastEvaluation):
         return dict.fromkeys(WAYS[1:], "DeepXDE's own evaluation is run as it is")
