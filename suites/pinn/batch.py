@@ -9,7 +9,12 @@ from torch import Tensor
 
 from bench.spec.spec import Spec
 from bench.training.optimization import JointOptimization
-from suites.pinn.engine.choose_cuda import hidden_elements, rows_of_a_product, worth_compiling
+from suites.pinn.engine.choose_cuda import (
+    hidden_elements,
+    pays,
+    rows_of_a_product,
+    saved_by_compiling,
+)
 from suites.pinn.engine.evaluation import TaylorEvaluation
 from suites.pinn.engine.taylor import Unsupported
 from suites.pinn.engine.together import TogetherEvaluation, TogetherGradient
@@ -103,7 +108,7 @@ def _is_compiled(tasks: Sequence[PINNTask], evaluations: Sequence[TaylorEvaluati
     if asked != "auto" or tasks[0].device.type != "cuda":
         return bool(asked == "on")
     elements = sum(hidden_elements(evaluation) for evaluation in evaluations)
-    return worth_compiling(tasks[0].spec.training.total_steps, elements)
+    return pays(saved_by_compiling(tasks[0].spec.training.total_steps, elements))
 
 
 def build_together(specs: Sequence[Spec], device: torch.device) -> InTurn | Batched:

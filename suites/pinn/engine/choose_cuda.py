@@ -30,14 +30,19 @@ def hidden_elements(evaluation: FastEvaluation) -> float:
     return evaluation.row_passes * evaluation.net.width * len(evaluation.net.activations)
 
 
-def worth_compiling(steps: float, elements: float) -> bool:
-    """Whether a run on a CUDA device saves more time by a compiled step than compiling takes.
+def saved_by_compiling(steps: float, elements: float) -> float:
+    """Seconds that compiled steps save over a run.
 
     Args:
         steps: Of the run.
         elements: `hidden_elements`, of all seeds that are trained together.
     """
-    return steps * _SAVED_PER_ELEMENT * elements > _MARGIN * _COMPILE_SECONDS
+    return steps * _SAVED_PER_ELEMENT * elements
+
+
+def pays(saved: float) -> bool:
+    """Whether so many seconds are worth compiling for."""
+    return saved > _MARGIN * _COMPILE_SECONDS
 
 
 def rows_of_a_product(device: torch.device) -> int | None:

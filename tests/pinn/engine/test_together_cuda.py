@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pinn_specs
 import pytest
 import torch
@@ -11,7 +13,7 @@ from bench.training import traced
 from suites.pinn import batch as module
 from suites.pinn.batch import Batched, build_together
 from suites.pinn.engine import choose_cuda
-from suites.pinn.engine.choose import is_compiled
+from suites.pinn.engine.choose import Length, choose_way
 from suites.pinn.problems.catalogue import BUILT_IN
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -83,12 +85,20 @@ def test_it_is_compiled_on_a_gpu_where_that_pays_and_not_before() -> None:
     elements = choose_cuda.hidden_elements(pinn_specs.task().evaluation)
     task = pinn_specs.task(model="fnn:16x3")
     assert choose_cuda.hidden_elements(task.evaluation) == 2 * elements
-    assert choose_cuda.worth_compiling(1e6, 3.6e6) and not choose_cuda.worth_compiling(1e5, 3.6e6)
+
+    def pays(steps: float, elements: float) -> bool:
+        return choose_cuda.pays(choose_cuda.saved_by_compiling(steps, elements))
+
+    assert pays(1e6, 3.6e6) and not pays(1e5, 3.6e6)
     # Eight seeds pay eight times sooner.
-    assert choose_cuda.worth_compiling(1e5, 8 * 3.6e6)
-    never = [is_compiled("auto", task.evaluation, 1, CUDA, steps) for steps in (1, 1e4)]
-    assert never == [False, False] and is_compiled("auto", task.evaluation, 1, CUDA, 1e9)
-    assert is_compiled("on", task.evaluation, 1, CUDA, 1)
+    assert pays(1e5, 8 * 3.6e6)
+
+    def way(asked: str, steps: float, redraws: float = 0) -> str:
+        length = Length(steps, redraws)
+        return choose_way(asked, task.evaluation, (1, 1), CUDA, length).way
+
+    assert [way("auto", steps) for steps in (1, 1e4, 1e9)] == ["eager", "eager", "inductor"]
+    assert way("auto", 1e9, redraws=1e6) == "eager"
 
 
 def test_seeds_on_a_gpu_are_compiled_by_the_elements_of_all(
@@ -98,7 +108,9 @@ def test_seeds_on_a_gpu_are_compiled_by_the_elements_of_all(
     evaluations = [task.evaluation for task in batch.tasks]
     asked: list[float] = []
     monkeypatch.setattr(
-        module, "worth_compiling", lambda steps, elements: bool(asked.append(elements)) or True
+        module,
+        "saved_by_compiling",
+        lambda steps, elements: asked.append(elements) or math.inf,
     )
     assert not module._is_compiled(batch.tasks, evaluations) and not asked
     for task in batch.tasks:
