@@ -280,13 +280,11 @@ class MolecularTask:
             **({"notes": notes} if (notes := self._notes()) else {}),
         }
 
-    def _engine(self) -> str:
+    def _engine(self) -> dict[str, Any]:
         """Which path the steps take, and why."""
-        how = self.compiled.how if self.compiled is not None else self._path
-        if how.get("executed") == "compiled":
-            return "schnetpack modules, static batches, compiled"
-        plain = "schnetpack modules, preloaded batches"
-        return f"{plain}; not compiled: {how['not_compiled']}" if "not_compiled" in how else plain
+        how = {"executed": "eager"} if self.compiled is None else self.compiled.how
+        batches = "padded" if how["executed"] == "compiled" else "preloaded"
+        return {"modules": "schnetpack", "batches": batches, **self._path, **how}
 
     def _notes(self) -> list[str]:
         """What a reader of the scores must know."""

@@ -64,7 +64,9 @@ class StepFunction:
         """
         arguments = self.arguments(batch)
         if batch.layout not in self._compiled:
-            self._compiled[batch.layout] = compile_traced(self.function(batch), *arguments)
+            self._compiled[batch.layout] = compile_traced(
+                self.function(batch), *arguments, keep=True
+            )
         return self.result(self._compiled[batch.layout](*arguments))
 
     def knows(self, batch: StaticBatch) -> bool:
