@@ -283,7 +283,7 @@ class MolecularTask:
     def _engine(self) -> dict[str, Any]:
         """Which path the steps take, and why."""
         how = {"executed": "eager"} if self.compiled is None else self.compiled.how
-        batches = "padded" if how["executed"] == "compiled" else "preloaded"
+        batches = "preloaded" if how["executed"] == "eager" else "padded"
         return {"modules": "schnetpack", "batches": batches, **self._path, **how}
 
     def _notes(self) -> list[str]:

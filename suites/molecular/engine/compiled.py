@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -68,8 +69,16 @@ class CompiledStep:
         self._insist = insist
         self._captured = captured
         self._usable: bool | None = None
+        self._plainly = False
         #: How steps are run, for the record; ``setup_s``: seconds that compiling took.
         self.how: dict[str, Any] = {"executed": "compiled", "setup_s": 0.0, "shapes": 0}
+
+    def uncompiled(self) -> CompiledStep:
+        """The same steps on the same padded batches, not compiled, for what counts operators."""
+        found = copy.copy(self)
+        found._plainly = True
+        found.how = {"executed": "padded", "setup_s": 0.0, "shapes": 0}
+        return found
 
     def losses(self, rows: np.ndarray) -> Mapping[str, Tensor]:
         """Loss terms of the frames `rows`, ``loss`` with a graph to the parameters.
@@ -100,9 +109,10 @@ class CompiledStep:
         if self._captured is not None:
             return self._replayed(self._captured, batch)
         start = time.perf_counter()
-        new = not self._function.knows(batch)
+        new = not self._plainly and not self._function.knows(batch)
         try:
-            result = self._function.compiled(batch)
+            function = self._function
+            result = function(batch) if self._plainly else function.compiled(batch)
         except Exception as error:  # no compiler, a user's own part that cannot be traced
             if self._insist:
                 raise
