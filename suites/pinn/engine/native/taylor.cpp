@@ -20,6 +20,10 @@
 #include <type_traits>
 #include <vector>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include "activations.h"
 #include "vector.h"
 
@@ -37,10 +41,7 @@ constexpr int kTileOutputs = 5, kTileVectors = 4;
 constexpr int kTileOutputs = 4, kTileVectors = 2;
 #endif
 constexpr int kStrip = 256 / sizeof(T);  // rows
-#ifndef BUDGET
-#define BUDGET 96
-#endif
-constexpr size_t kBlockBytes = BUDGET << 10;  // of a layer's features in a block
+constexpr size_t kBlockBytes = 96 << 10;  // of a layer's features in a block
 
 // A tile of a weight gradient has as many entries as a vector has lanes.
 constexpr int kGradientOutputs = kLanes >= 16 ? 4 : kLanes >= 4 ? kLanes / 2 : 2;
@@ -58,9 +59,16 @@ struct Free {
 using Buffer = std::unique_ptr<T[], Free>;
 
 Buffer make_buffer(size_t elements) {
-  const size_t bytes = (std::max<size_t>(elements, 1) * sizeof(T) + 63) / 64 * 64;
-  T* memory = static_cast<T*>(std::aligned_alloc(64, bytes));
+  constexpr size_t line = 64, huge = size_t(2) << 20;
+  const size_t wanted = std::max<size_t>(elements, 1) * sizeof(T);
+  const size_t alignment = wanted >= huge ? huge : line;
+  const size_t bytes = (wanted + alignment - 1) / alignment * alignment;
+  T* memory = static_cast<T*>(std::aligned_alloc(alignment, bytes));
   if (!memory) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  // The tape is read once and written once in each step: fewer pages to look up.
+  if (alignment == huge) madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
   std::memset(memory, 0, bytes);
   return Buffer(memory);
 }
@@ -89,7 +97,7 @@ struct Panels {
 };
 
 // Without it, GCC reads an operand from memory again for each of its uses.
-#if defined(__x86_64__) && !defined(NOKEEP)
+#ifdef __x86_64__
 inline void keep_in_register(V& x) { asm("" : "+v"(x)); }
 #else
 inline void keep_in_register(V&) {}
@@ -272,13 +280,10 @@ template <> struct Registers<kGeneral> {
 };
 
 // Whether slopes follow from the value: then the tape has that, and no pre-activation.
-#ifndef KEEPVALUE
-#define KEEPVALUE 1
-#endif
 template <class A, class = void> struct ByValue : std::false_type {};
 template <class A>
 struct ByValue<A, std::void_t<decltype(A::template set_slopes<0, V>(V{}, nullptr))>>
-    : std::bool_constant<KEEPVALUE> {};
+    : std::true_type {};
 constexpr bool kByValue = ByValue<ACTIVATION>::value;
 
 template <int order> inline void slopes(V x, V* s) {
@@ -360,14 +365,19 @@ void activate_back(int given, const T* z, T* h, T* g, int elements, size_t strid
   }
 }
 
-// Calls `action` with the number of streams as a constant, and whether there are products.
-template <int most, class Action> void with_constants(int streams, bool second, Action action) {
+// Calls `action` with the number of streams as a constant up to `most`, and whether there are
+// products.
+template <int most, class Action>
+void with_constants(int streams, bool second, const Action& action) {
   if constexpr (most < 0) {
     second ? action.template operator()<kGeneral, true>()
            : action.template operator()<kGeneral, false>();
   } else if (streams == most) {
-    if constexpr (most == 0) action.template operator()<0, false>();
-    else second ? action.template operator()<most, true>() : action.template operator()<most, false>();
+    if constexpr (most == 0) {
+      action.template operator()<0, false>();
+    } else {
+      second ? action.template operator()<most, true>() : action.template operator()<most, false>();
+    }
   } else {
     with_constants<most - 1>(streams, second, action);
   }
@@ -446,15 +456,19 @@ class Network {
   // Parameters are those of each layer, weight and bias; outputs have a row beside a row.
   void forward(const T* const* parameters, T* values, T* derivatives) {
     keep(parameters);
-    const int last = layers_ - 1;
+    const int64_t outputs = sizes_[layers_];
     for (const Block& block : blocks_) {
-      forward_block(block);
-      multiply_layer(last, block, g_.get());
-      for_sheets(block, [&](int at, int strip, int stream) {
-        const int64_t rows = stream ? derived_ : rows_;
-        scatter(&g_[at * sheet(layers_)], strip, rows,
-                stream ? derivatives + (stream - 1) * sizes_[layers_] * rows : values);
-      });
+      for (int at = 0; at < block.strips; ++at) {
+        forward_strip(block, at);
+        multiply_strip(layers_ - 1, block, at, g_.get());
+        for (int stream = 0; stream <= block.streams; ++stream) {
+          const T* const from = &g_[stream * sheet(layers_)];
+          if (stream == 0) scatter(from, block.strip + at, rows_, values);
+          else
+            scatter(from, block.strip + at, derived_,
+                    derivatives + (stream - 1) * outputs * derived_);
+        }
+      }
     }
   }
 
@@ -466,7 +480,7 @@ class Network {
     for (int k = 1; k < layers_; ++k) backward_[k].pack(weight(k), 1, int(sizes_[k]));
     for (Gradient& gradient : gradients_) gradient.clear();
     for (const Block& block : blocks_) {
-      if (repeat) forward_block(block);
+      for (int at = 0; repeat && at < block.strips; ++at) forward_strip(block, at);
       backward_block(block, by_values, by_derivatives);
     }
     for (int k = 0; k < layers_; ++k) gradients_[k].write(gradients[2 * k], gradients[2 * k + 1]);
@@ -566,24 +580,22 @@ class Network {
     return taped_;
   }
 
-  void multiply_layer(int layer, const Block& block, T* to) const {
-    for_sheets(block, [&](int at, int strip, int stream) {
-      multiply(forward_[layer], stream ? nullptr : bias(layer), input_of(layer, at, strip, stream),
-               to + at * sheet(layer + 1));
-    });
+  // A linear layer, on all streams of a strip, which is at a position in its block.
+  void multiply_strip(int layer, const Block& block, int at, T* to) const {
+    for (int stream = 0; stream <= block.streams; ++stream)
+      multiply(forward_[layer], stream ? nullptr : bias(layer),
+               input_of(layer, stream, block.strip + at, stream), to + stream * sheet(layer + 1));
   }
 
-  // Leaves the tape, and the last activations in h.
-  void forward_block(const Block& block) {
+  // Leaves the tape, and the strip's last activations in h.
+  void forward_strip(const Block& block, int at) {
     for (int k = 0; k + 1 < layers_; ++k) {
-      T* const z = taped(k, block);
-      multiply_layer(k, block, z);
-      const size_t stride = sheet(k + 1), strip = stride * (1 + block.streams);
-      for (int at = 0; at < block.strips; ++at)
-        with_constants<kMostUnrolled>(
-            block.streams > kMostUnrolled ? kGeneral : block.streams, !products_.empty(),
-            Activate{block.streams, z + at * strip, &h_[at * strip], int(sizes_[k + 1]) * kStrip,
-                     stride, products_});
+      const size_t stride = sheet(k + 1);
+      T* const z = taped(k, block) + at * stride * (1 + block.streams);
+      multiply_strip(k, block, at, z);
+      with_constants<kMostUnrolled>(
+          block.streams, !products_.empty(),
+          Activate{block.streams, z, h_.get(), int(sizes_[k + 1]) * kStrip, stride, products_});
     }
   }
 
@@ -606,15 +618,15 @@ class Network {
 
   // Leaves the activations before a layer in h, and the gradient by what they are of in next_g.
   void backward_layer(int layer, const Block& block) {
-    for (size_t at = 0; at < block.sheets(); ++at)
-      multiply(backward_[layer], nullptr, &g_[at * sheet(layer + 1)], &next_g_[at * sheet(layer)]);
-    const T* const z = taped(layer - 1, block);
     const size_t stride = sheet(layer), strip = stride * (1 + block.streams);
-    for (int at = 0; at < block.strips; ++at)
+    for (int at = 0; at < block.strips; ++at) {
+      for (int s = at * (1 + block.streams); s < (at + 1) * (1 + block.streams); ++s)
+        multiply(backward_[layer], nullptr, &g_[s * sheet(layer + 1)], &next_g_[s * stride]);
       with_constants<kMostUnrolled>(
-          block.streams > kMostUnrolled ? kGeneral : block.streams, !products_.empty(),
-          ActivateBack{block.streams, z + at * strip, &h_[at * strip], &next_g_[at * strip],
-                       int(sizes_[layer]) * kStrip, stride, products_});
+          block.streams, !products_.empty(),
+          ActivateBack{block.streams, taped(layer - 1, block) + at * strip, &h_[at * strip],
+                       &next_g_[at * strip], int(sizes_[layer]) * kStrip, stride, products_});
+    }
   }
 
   // Features before layer k, of a strip of the caller's rows; 0 beyond the last.
