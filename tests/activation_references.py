@@ -144,7 +144,7 @@ def worst_error(found: Sequence[Sequence[float]], token: str) -> float:
 
 
 def worst_units(values: Sequence[float], token: str, dtype: torch.dtype) -> float:
-    """The largest error of σ in units in the last place of the exact value, subnormal ones aside."""
+    """The largest error of σ in units in the last place, where the exact value is normal."""
     limits = torch.finfo(dtype)
     worst = 0.0
     for got, (exact, *_) in zip(values, references(token), strict=True):

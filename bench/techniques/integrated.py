@@ -14,7 +14,8 @@ from torch.nn.functional import elu, gelu
 
 from bench.techniques import special
 from bench.techniques.antiderivative import differentiable
-from bench.techniques.elementwise import silu, softplus
+from bench.techniques.elementwise import silu, slopes_of_silu, slopes_of_softplus, softplus
+from bench.techniques.slopes import Slopes, slopes_of_elu, slopes_of_gelu, slopes_of_tanh
 
 
 def _irelu_value(x: Tensor) -> Tensor:
@@ -47,14 +48,70 @@ class _IReLUSlopes:
         return found + [None] * (order - len(found))
 
 
+class _IELUSlopes:
+    """Implements `bench.techniques.slopes.Slopes`."""
+
+    def __init__(self, alpha: float) -> None:
+        self._alpha = alpha
+
+    def value(self, x: Tensor) -> Tensor:
+        return _ielu_value(x, self._alpha)
+
+    def slopes(self, x: Tensor, y: Tensor, order: int) -> list[Tensor | None]:
+        return [elu(x, self._alpha), *slopes_of_elu(x, self._alpha, order - 1)]
+
+
+class _IGELUSlopes:
+    """Implements `bench.techniques.slopes.Slopes`."""
+
+    def value(self, x: Tensor) -> Tensor:
+        return special.gelu_integral(x)
+
+    def slopes(self, x: Tensor, y: Tensor, order: int) -> list[Tensor | None]:
+        return [gelu(x), *slopes_of_gelu(x, order - 1)]
+
+
+class _ISiLUSlopes:
+    """Implements `bench.techniques.slopes.Slopes`."""
+
+    def value(self, x: Tensor) -> Tensor:
+        return special.silu_integral(x)
+
+    def slopes(self, x: Tensor, y: Tensor, order: int) -> list[Tensor | None]:
+        return [nn.functional.silu(x), *slopes_of_silu(x, order - 1)]
+
+
+class _ITanhSlopes:
+    """Implements `bench.techniques.slopes.Slopes`."""
+
+    def value(self, x: Tensor) -> Tensor:
+        return special.log_cosh(x)
+
+    def slopes(self, x: Tensor, y: Tensor, order: int) -> list[Tensor | None]:
+        first = torch.tanh(x)
+        return [first, *slopes_of_tanh(first, order - 1)]
+
+
+class _ISoftplusSlopes:
+    """Implements `bench.techniques.slopes.Slopes`."""
+
+    def value(self, x: Tensor) -> Tensor:
+        return special.softplus_integral(x)
+
+    def slopes(self, x: Tensor, y: Tensor, order: int) -> list[Tensor | None]:
+        return [special.softplus(x), *slopes_of_softplus(x, order - 1)]
+
+
 class IReLU(nn.Module):
     """Integrated ReLU, max(0, x)²/2 (Lo and Huang, arXiv 2310.01649); its derivative is ReLU."""
-
-    closed_form = _IReLUSlopes
 
     def forward(self, x: Tensor) -> Tensor:
         """Map a tensor of any shape elementwise."""
         return _irelu(x)
+
+    def closed_form(self) -> Slopes:
+        """Value and derivatives without a graph."""
+        return _IReLUSlopes()
 
 
 class IntegratedELU(nn.Module):
@@ -72,6 +129,10 @@ class IntegratedELU(nn.Module):
         """Map a tensor of any shape elementwise."""
         return _ielu(x, self.alpha)
 
+    def closed_form(self) -> Slopes:
+        """Value and derivatives without a graph."""
+        return _IELUSlopes(self.alpha)
+
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}"
 
@@ -86,6 +147,10 @@ class IntegratedGELU(nn.Module):
         """Map a tensor of any shape elementwise."""
         return _igelu(x)
 
+    def closed_form(self) -> Slopes:
+        """Value and derivatives without a graph."""
+        return _IGELUSlopes()
+
 
 class IntegratedSiLU(nn.Module):
     """Integrated SiLU, x log(1 + eˣ) + Li₂(−eˣ) with the dilogarithm Li₂; its derivative is SiLU.
@@ -96,6 +161,10 @@ class IntegratedSiLU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map a tensor of any shape elementwise."""
         return _isilu(x)
+
+    def closed_form(self) -> Slopes:
+        """Value and derivatives without a graph."""
+        return _ISiLUSlopes()
 
 
 class IntegratedTanh(nn.Module):
@@ -108,6 +177,10 @@ class IntegratedTanh(nn.Module):
         """Map a tensor of any shape elementwise."""
         return _itanh(x)
 
+    def closed_form(self) -> Slopes:
+        """Value and derivatives without a graph."""
+        return _ITanhSlopes()
+
 
 class IntegratedSoftplus(nn.Module):
     """Integrated softplus, −Li₂(−eˣ) with the dilogarithm Li₂; its derivative is log(1 + eˣ).
@@ -118,3 +191,7 @@ class IntegratedSoftplus(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map a tensor of any shape elementwise."""
         return _isoftplus(x)
+
+    def closed_form(self) -> Slopes:
+        """Value and derivatives without a graph."""
+        return _ISoftplusSlopes()

@@ -68,9 +68,10 @@ def load_library(source: Path, macros: Sequence[str] = ()) -> ctypes.CDLL:
 
 def cache_folder() -> Path:
     """Where libraries are kept."""
-    inductor = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
-    if inductor:
-        return Path(inductor).absolute() / "native"
+    given = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    # Inductor sets it to its own choice, in a folder for temporary files.
+    if given and not Path(given).name.startswith("torchinductor_"):
+        return Path(given).absolute() / "native"
     user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(user) / "dcbench" / "native"
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from bench.training.cpu_forms import CPU_FORMS
 from bench.training.kept import keep_dear
 
 Function = Callable[..., Sequence[Tensor]]
@@ -63,7 +64,10 @@ def _traced(function: Function, examples: Sequence[Tensor]) -> tuple[fx.GraphMod
     # Fake tensors have no values that a user's function could carry out of torch and into a
     # constant. A lambda: the tracer counts the arguments of a method wrongly.
     trace = make_fx(
-        lambda *given: tuple(function(*given)), tracing_mode="fake", _allow_non_fake_inputs=True
+        lambda *given: tuple(function(*given)),
+        decomposition_table=CPU_FORMS,
+        tracing_mode="fake",
+        _allow_non_fake_inputs=True,
     )
     with _quiet():
         graph = trace(*(example.clone() for example in examples))
@@ -123,13 +127,14 @@ def _compiled(graph: _Graph) -> Function:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Inductor, quiet and on this core alone."""
+    """Inductor, quiet, on this core alone, and with fused multiply-adds."""
     import torch._inductor.config as inductor
 
     # It says at the first use that there is no CUDA.
     logger = logging.getLogger("torch.utils.cpp_extension")
     level = logger.level
-    with warnings.catch_warnings(), inductor.patch(compile_threads=1):
+    options = {"compile_threads": 1, "cpp.enable_floating_point_contract_flag": "fast"}
+    with warnings.catch_warnings(), inductor.patch(options):
         warnings.simplefilter("ignore")
         logger.setLevel(logging.ERROR)
         try:

@@ -165,7 +165,7 @@ struct ELU {
     using E = Element<V>;
     s[0] = select<V>(x > E(0), x, of.expm1);
     if constexpr (order >= 1) s[1] = of.exp;  // 1 for x > 0
-    if constexpr (order >= 2) s[2] = select<V>(x > E(0), V{}, of.exp);
+    if constexpr (order >= 2) s[2] = select<V>(x >= E(0), V{}, of.exp);  // 0 at 0, as torch's
     if constexpr (order >= 3) s[3] = s[2];
   }
 };

@@ -1,8 +1,9 @@
 // A fully connected network and operators of its inputs' derivatives, forward and backward.
 //
 // The mathematics is that of suites/pinn/engine/taylor.py. A block of rows goes through all layers
-// while it is in a core's cache. Its features lie as [stream][feature][row], stream 0 being the
-// values, so that every step of a product takes one weight times a vector of rows.
+// while it is in a core's cache. Its features lie as [strip][stream][feature][row], stream 0 being
+// the values, so that every step of a product takes one weight times a vector of rows. One stream
+// of one strip is called a sheet here.
 //
 // The forward pass leaves each layer's pre-activations and their streams on a tape, and the backward
 // pass takes activations and slopes from them anew. A tape of one block alone saves memory: the
@@ -16,7 +17,12 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <type_traits>
 #include <vector>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #include "activations.h"
 #include "vector.h"
@@ -34,11 +40,8 @@ constexpr int kTileOutputs = 5, kTileVectors = 4;
 #else
 constexpr int kTileOutputs = 4, kTileVectors = 2;
 #endif
-constexpr int kStrip = kTileVectors * kLanes;
-#ifndef STRIPS
-#define STRIPS 1
-#endif
-constexpr int kBlock = STRIPS * kStrip;
+constexpr int kStrip = 256 / sizeof(T);  // rows
+constexpr size_t kBlockBytes = 96 << 10;  // of a layer's features in a block
 
 // A tile of a weight gradient has as many entries as a vector has lanes.
 constexpr int kGradientOutputs = kLanes >= 16 ? 4 : kLanes >= 4 ? kLanes / 2 : 2;
@@ -56,9 +59,16 @@ struct Free {
 using Buffer = std::unique_ptr<T[], Free>;
 
 Buffer make_buffer(size_t elements) {
-  const size_t bytes = (std::max<size_t>(elements, 1) * sizeof(T) + 63) / 64 * 64;
-  T* memory = static_cast<T*>(std::aligned_alloc(64, bytes));
+  constexpr size_t line = 64, huge = size_t(2) << 20;
+  const size_t wanted = std::max<size_t>(elements, 1) * sizeof(T);
+  const size_t alignment = wanted >= huge ? huge : line;
+  const size_t bytes = (wanted + alignment - 1) / alignment * alignment;
+  T* memory = static_cast<T*>(std::aligned_alloc(alignment, bytes));
   if (!memory) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  // The tape is read once and written once in each step: fewer pages to look up.
+  if (alignment == huge) madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
   std::memset(memory, 0, bytes);
   return Buffer(memory);
 }
@@ -86,15 +96,26 @@ struct Panels {
   }
 };
 
+// Without it, GCC reads an operand from memory again for each of its uses.
+#ifdef __x86_64__
+inline void keep_in_register(V& x) { asm("" : "+v"(x)); }
+#else
+inline void keep_in_register(V&) {}
+#endif
+
 template <int outputs>
 inline void multiply_tile(const T* panel, int inputs, const T* bias, const T* x, T* y) {
   V sums[outputs][kTileVectors];
-  for (int m = 0; m < outputs; ++m)
-    for (int v = 0; v < kTileVectors; ++v) sums[m][v] = broadcast<V>(bias ? bias[m] : T(0));
+#pragma GCC unroll 8
+  for (int m = 0; m < outputs; ++m) {
+    const V begin = broadcast<V>(bias ? bias[m] : T(0));
+#pragma GCC unroll 8
+    for (int v = 0; v < kTileVectors; ++v) sums[m][v] = begin;
+  }
   for (int i = 0; i < inputs; ++i) {
     V in[kTileVectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < kTileVectors; ++v) in[v] = load<V>(x + i * kBlock + v * kLanes);
+    for (int v = 0; v < kTileVectors; ++v) in[v] = load<V>(x + i * kStrip + v * kLanes);
 #pragma GCC unroll 8
     for (int m = 0; m < outputs; ++m) {
       const V weight = broadcast<V>(panel[i * kTileOutputs + m]);
@@ -102,8 +123,11 @@ inline void multiply_tile(const T* panel, int inputs, const T* bias, const T* x,
       for (int v = 0; v < kTileVectors; ++v) sums[m][v] = fma<V>(weight, in[v], sums[m][v]);
     }
   }
-  for (int m = 0; m < outputs; ++m)
-    for (int v = 0; v < kTileVectors; ++v) store<V>(y + m * kBlock + v * kLanes, sums[m][v]);
+#pragma GCC unroll 8
+  for (int m = 0; m < outputs; ++m) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kTileVectors; ++v) store<V>(y + m * kStrip + v * kLanes, sums[m][v]);
+  }
 }
 
 template <int most>
@@ -114,14 +138,14 @@ inline void multiply_rest(int outputs, const T* panel, int inputs, const T* bias
   }
 }
 
-// y = matrix·x (+ bias), features of one stream.
+// y = matrix·x (+ bias), of one sheet.
 void multiply(const Panels& matrix, const T* bias, const T* x, T* y) {
-  for (int row = 0; row < kBlock; row += kStrip) {
+  for (int row = 0; row < kStrip; row += kTileVectors * kLanes) {
     for (int begin = 0; begin < matrix.outputs; begin += kTileOutputs) {
       multiply_rest<kTileOutputs>(std::min(kTileOutputs, matrix.outputs - begin),
                                   &matrix.memory[size_t(begin) * matrix.inputs], matrix.inputs,
                                   bias ? bias + begin : nullptr, x + row,
-                                  y + size_t(begin) * kBlock + row);
+                                  y + size_t(begin) * kStrip + row);
     }
   }
 }
@@ -171,30 +195,41 @@ struct Gradient {
     std::memset(bias.get(), 0, size_t(outputs) * kLanes * sizeof(T));
   }
 
-  // By the gradients of the outputs and the inputs, pointers to each stream's features.
-  void add(int streams, const T* const* by_outputs, const T* const* in) {
+  struct Sheet {
+    const T *by_outputs, *in;
+    bool values;
+  };
+
+  void add(const std::vector<Sheet>& sheets) {
     for (int o = 0; o < outputs; o += kGradientOutputs)
-      for (int i = 0; i < inputs; i += kGradientInputs) add_tile(streams, by_outputs, in, o, i);
+      for (int i = 0; i < inputs; i += kGradientInputs) add_tile(sheets, o, i);
     for (int o = 0; o < outputs; ++o) {
       V sum = load<V>(&bias[size_t(o) * kLanes]);
-      for (int row = 0; row < kBlock; row += kLanes)
-        sum += load<V>(by_outputs[0] + size_t(o) * kBlock + row);
+      for (const Sheet& sheet : sheets) {
+        if (!sheet.values) continue;
+        for (int row = 0; row < kStrip; row += kLanes)
+          sum += load<V>(sheet.by_outputs + size_t(o) * kStrip + row);
+      }
       store<V>(&bias[size_t(o) * kLanes], sum);
     }
   }
 
-  void add_tile(int streams, const T* const* by_outputs, const T* const* in, int o, int i) {
+  void add_tile(const std::vector<Sheet>& sheets, int o, int i) {
     V sums[kLanes] = {};
-    for (int s = 0; s < streams; ++s) {
-      const T* const g = by_outputs[s] + size_t(o) * kBlock;
-      const T* const x = in[s] + size_t(i) * kBlock;
-      for (int row = 0; row < kBlock; row += kLanes) {
+    for (const Sheet& sheet : sheets) {
+      const T* const g = sheet.by_outputs + size_t(o) * kStrip;
+      const T* const x = sheet.in + size_t(i) * kStrip;
+      for (int row = 0; row < kStrip; row += kLanes) {
         V right[kGradientInputs];
 #pragma GCC unroll 8
-        for (int c = 0; c < kGradientInputs; ++c) right[c] = load<V>(x + c * kBlock + row);
+        for (int c = 0; c < kGradientInputs; ++c) {
+          right[c] = load<V>(x + c * kStrip + row);
+          keep_in_register(right[c]);
+        }
 #pragma GCC unroll 8
         for (int a = 0; a < kGradientOutputs; ++a) {
-          const V left = load<V>(g + a * kBlock + row);
+          V left = load<V>(g + a * kStrip + row);
+          keep_in_register(left);
 #pragma GCC unroll 8
           for (int c = 0; c < kGradientInputs; ++c)
             sums[a * kGradientInputs + c] = fma<V>(left, right[c], sums[a * kGradientInputs + c]);
@@ -244,16 +279,28 @@ template <> struct Registers<kGeneral> {
   }
 };
 
+// Whether slopes follow from the value: then the tape has that, and no pre-activation.
+template <class A, class = void> struct ByValue : std::false_type {};
+template <class A>
+struct ByValue<A, std::void_t<decltype(A::template set_slopes<0, V>(V{}, nullptr))>>
+    : std::true_type {};
+constexpr bool kByValue = ByValue<ACTIVATION>::value;
+
 template <int order> inline void slopes(V x, V* s) {
   constexpr int highest = ACTIVATION::highest;
   ACTIVATION::at<(order < highest ? order : highest)>(x, s);
+}
+// The same of what the tape has.
+template <int order, class A = ACTIVATION> inline void taped_slopes(V kept, V* s) {
+  if constexpr (ByValue<A>::value) A::template set_slopes<order, V>(kept, s);
+  else slopes<order>(kept, s);
 }
 
 constexpr bool kHas2 = ACTIVATION::highest >= 2, kHas3 = ACTIVATION::highest >= 3;
 
 // h = σ of pre-activations z, both with their streams, `stride` apart.
 template <int fixed, bool second>
-void activate(int given, const T* z, T* h, int elements, size_t stride, const Products& products) {
+void activate(int given, T* z, T* h, int elements, size_t stride, const Products& products) {
   const int n = fixed == kGeneral ? given : fixed;
   Registers<fixed> out_registers(n), in_registers(n);
   V *const out = out_registers.values, *const in = in_registers.values;
@@ -261,6 +308,7 @@ void activate(int given, const T* z, T* h, int elements, size_t stride, const Pr
     V s[4];
     slopes<(fixed == 0 ? 0 : second ? 2 : 1)>(load<V>(z + e), s);
     store<V>(h + e, s[0]);
+    if constexpr (kByValue) store<V>(z + e, s[0]);
 #pragma GCC unroll 8
     for (int k = 0; k < n; ++k) {
       in[k] = load<V>(z + (k + 1) * stride + e);
@@ -283,7 +331,7 @@ void activate_back(int given, const T* z, T* h, T* g, int elements, size_t strid
   V *const by_out = by_out_registers.values, *const by_in = by_in_registers.values;
   for (int e = 0; e < elements; e += kLanes) {
     V s[4];
-    slopes<(fixed == 0 ? 1 : second ? 3 : 2)>(load<V>(z + e), s);
+    taped_slopes<(fixed == 0 ? 1 : second ? 3 : 2)>(load<V>(z + e), s);
     store<V>(h + e, s[0]);
     V by_z = load<V>(g + e) * s[1], inner{};
 #pragma GCC unroll 8
@@ -317,14 +365,19 @@ void activate_back(int given, const T* z, T* h, T* g, int elements, size_t strid
   }
 }
 
-// Calls `action` with the number of streams as a constant, and whether there are products.
-template <int most, class Action> void with_constants(int streams, bool second, Action action) {
+// Calls `action` with the number of streams as a constant up to `most`, and whether there are
+// products.
+template <int most, class Action>
+void with_constants(int streams, bool second, const Action& action) {
   if constexpr (most < 0) {
     second ? action.template operator()<kGeneral, true>()
            : action.template operator()<kGeneral, false>();
   } else if (streams == most) {
-    if constexpr (most == 0) action.template operator()<0, false>();
-    else second ? action.template operator()<most, true>() : action.template operator()<most, false>();
+    if constexpr (most == 0) {
+      action.template operator()<0, false>();
+    } else {
+      second ? action.template operator()<most, true>() : action.template operator()<most, false>();
+    }
   } else {
     with_constants<most - 1>(streams, second, action);
   }
@@ -332,8 +385,7 @@ template <int most, class Action> void with_constants(int streams, bool second, 
 
 struct Activate {
   int streams;
-  const T* z;
-  T* h;
+  T *z, *h;
   int elements;
   size_t stride;
   const Products& products;
@@ -367,54 +419,56 @@ class Network {
   Network(int layers, const int64_t* sizes, int streams, int products, const int64_t* positions,
           const double* factors, int64_t rows, int64_t derived, Columns values, Columns derivatives,
           bool uniform, bool tape)
-      : layers_(layers), streams_(streams), rows_(rows), derived_(derived), uniform_(uniform), whole_tape_(tape),
-        sizes_(sizes, sizes + layers + 1) {
+      : layers_(layers), streams_(streams), rows_(rows), derived_(derived), uniform_(uniform),
+        whole_tape_(tape), sizes_(sizes, sizes + layers + 1) {
     for (int p = 0; p < products; ++p)
       products_.push_back({int(positions[3 * p]), int(positions[3 * p + 1]),
                            int(positions[3 * p + 2]), T(factors[p])});
-    size_t widest = 0, per_stream = 0, count = 0;
+    size_t count = 0;
     for (int k = 0; k < layers; ++k) {
       forward_.emplace_back(sizes_[k], sizes_[k + 1]);
       backward_.emplace_back(sizes_[k + 1], sizes_[k]);
       gradients_.emplace_back(sizes_[k], sizes_[k + 1]);
-      if (k > 0) widest = std::max(widest, size_of(k));
-      before_.push_back(per_stream);
-      if (k + 1 < layers) per_stream += size_of(k + 1);
+      before_.push_back(per_sheet_);
+      if (k + 1 < layers) per_sheet_ += sheet(k + 1);
       count += size_t(sizes_[k + 1]) * (sizes_[k] + 1);
     }
-    widest = std::max(widest, size_of(layers));
     parameters_.resize(count);
-    per_stream_ = per_stream;
-    blocks_ = int((rows + kBlock - 1) / kBlock);
-    derived_blocks_ = streams ? int((derived + kBlock - 1) / kBlock) : 0;
-    tape_ = make_buffer(per_stream * (tape ? blocks_ + size_t(derived_blocks_) * streams
-                                           : size_t(1) + streams));
-    h_ = make_buffer(widest * (1 + streams));
-    g_ = make_buffer(widest * (1 + streams));
-    next_g_ = make_buffer(widest * (1 + streams));
-    inputs_ = make_buffer(size_of(0) * blocks_);
-    for (int b = 0; b < blocks_; ++b)
-      gather(values, 0, b, rows_, sizes_[0], &inputs_[size_of(0) * b]);
+    cut_blocks();
+    const Block& last = blocks_.back();
+    tape_ = make_buffer(per_sheet_ * (tape ? last.sheets_before + last.sheets() : most_sheets_));
+    for (Buffer* buffer : {&h_, &g_, &next_g_}) *buffer = make_buffer(widest() * most_sheets_);
+
+    const int strips = last.strip + last.strips;
+    inputs_ = make_buffer(sheet(0) * strips);
+    for (int strip = 0; strip < strips; ++strip)
+      gather(values, 0, strip, rows, 0, &inputs_[sheet(0) * strip]);
+    // If one row stands for all, one strip does.
+    const int derived_strips = uniform ? 1 : strips_of(derived);
     if (uniform) derivatives.per_row = 0;
-    input_streams_ = make_buffer(size_of(0) * streams * (uniform ? 1 : derived_blocks_));
-    for (int b = 0; b < (uniform ? 1 : derived_blocks_); ++b)
+    input_streams_ = make_buffer(sheet(0) * streams * derived_strips);
+    for (int strip = 0; strip < derived_strips; ++strip)
       for (int s = 0; s < streams; ++s)
-        gather(derivatives, s, b, uniform ? kBlock : derived_, sizes_[0],
-               &input_streams_[size_of(0) * (size_t(b) * streams + s)]);
+        gather(derivatives, s, strip, uniform ? kStrip : derived, 0,
+               &input_streams_[sheet(0) * (strip * streams + s)]);
   }
 
   // Parameters are those of each layer, weight and bias; outputs have a row beside a row.
   void forward(const T* const* parameters, T* values, T* derivatives) {
     keep(parameters);
-    for (int b = 0; b < blocks_; ++b) {
-      forward_block(b);
-      const int last = layers_ - 1, n = streams_at(b);
-      for (int s = 0; s <= n; ++s)
-        multiply(forward_[last], s ? nullptr : bias(last), input_of(last, b, s),
-                 &g_[s * size_of(layers_)]);
-      scatter(0, b, rows_, values);
-      for (int s = 0; s < n; ++s)
-        scatter(s + 1, b, derived_, derivatives + size_t(s) * sizes_[layers_] * derived_);
+    const int64_t outputs = sizes_[layers_];
+    for (const Block& block : blocks_) {
+      for (int at = 0; at < block.strips; ++at) {
+        forward_strip(block, at);
+        multiply_strip(layers_ - 1, block, at, g_.get());
+        for (int stream = 0; stream <= block.streams; ++stream) {
+          const T* const from = &g_[stream * sheet(layers_)];
+          if (stream == 0) scatter(from, block.strip + at, rows_, values);
+          else
+            scatter(from, block.strip + at, derived_,
+                    derivatives + (stream - 1) * outputs * derived_);
+        }
+      }
     }
   }
 
@@ -423,35 +477,71 @@ class Network {
                 T* const* gradients) {
     const bool repeat = !whole_tape_ || !kept(parameters);
     if (repeat) keep(parameters);
-    for (int k = 1; k < layers_; ++k)
-      backward_[k].pack(weight(k), 1, int(sizes_[k]));
+    for (int k = 1; k < layers_; ++k) backward_[k].pack(weight(k), 1, int(sizes_[k]));
     for (Gradient& gradient : gradients_) gradient.clear();
-    for (int b = 0; b < blocks_; ++b) {
-      if (repeat) forward_block(b);
-      backward_block(b, by_values, by_derivatives);
+    for (const Block& block : blocks_) {
+      for (int at = 0; repeat && at < block.strips; ++at) forward_strip(block, at);
+      backward_block(block, by_values, by_derivatives);
     }
     for (int k = 0; k < layers_; ++k) gradients_[k].write(gradients[2 * k], gradients[2 * k + 1]);
   }
 
  private:
+  // Strips that are computed together, all with the same number of streams.
+  struct Block {
+    int strip, strips, streams;
+    size_t sheets_before;  // in blocks before
+
+    size_t sheets() const { return size_t(strips) * (1 + streams); }
+  };
+
   int layers_, streams_;
   int64_t rows_, derived_;
   bool uniform_;     // the inputs' streams are the same at all rows
   bool whole_tape_;  // and not of one block
   std::vector<int64_t> sizes_;
   Products products_;
-  int blocks_, derived_blocks_;
+  std::vector<Block> blocks_;
+  size_t most_sheets_ = 0;  // of a block
   std::vector<Panels> forward_, backward_;
   std::vector<Gradient> gradients_;
-  std::vector<T> parameters_;   // of the last forward pass, whose pre-activations the tape has
+  std::vector<T> parameters_;   // of the last forward pass, which the tape is of
   bool taped_ = false;
-  std::vector<size_t> before_;  // elements of a stream's layers before each
-  size_t per_stream_;           // and of all
+  std::vector<size_t> before_;  // elements of a sheet's hidden layers before each
+  size_t per_sheet_ = 0;        // and of all
   Buffer tape_, inputs_, input_streams_, h_, g_, next_g_;
 
-  // Elements of a stream's features before layer k, of a block.
-  size_t size_of(int k) const { return size_t(padded(int(sizes_[k]))) * kBlock; }
-  int streams_at(int block) const { return block < derived_blocks_ ? streams_ : 0; }
+  // Elements of a sheet of the features before layer k.
+  size_t sheet(int k) const { return size_t(padded(int(sizes_[k]))) * kStrip; }
+  size_t widest() const {
+    size_t most = 0;
+    for (int k = 1; k <= layers_; ++k) most = std::max(most, sheet(k));
+    return most;
+  }
+  static int strips_of(int64_t rows) { return int((rows + kStrip - 1) / kStrip); }
+
+  void cut_blocks() {
+    const size_t sheets = kBlockBytes / (widest() * sizeof(T));
+    const int strips = strips_of(rows_), derived = streams_ ? strips_of(derived_) : 0;
+    size_t before = 0;
+    for (int strip = 0; strip < strips;) {
+      const int streams = strip < derived ? streams_ : 0;
+      const int most = std::max(1, int(sheets / (1 + streams)));
+      const int end = std::min(strip + most, strip < derived ? derived : strips);
+      blocks_.push_back({strip, end - strip, streams, before});
+      before += blocks_.back().sheets();
+      most_sheets_ = std::max(most_sheets_, blocks_.back().sheets());
+      strip = end;
+    }
+  }
+
+  // action(position in the block, strip, stream)
+  template <class Action> static void for_sheets(const Block& block, Action action) {
+    int at = 0;
+    for (int strip = block.strip; strip < block.strip + block.strips; ++strip)
+      for (int stream = 0; stream <= block.streams; ++stream) action(at++, strip, stream);
+  }
+
   const T* weight(int layer) const {
     const T* at = parameters_.data();
     for (int k = 0; k < layer; ++k) at += sizes_[k + 1] * (sizes_[k] + 1);
@@ -459,17 +549,14 @@ class Network {
   }
   const T* bias(int layer) const { return weight(layer) + sizes_[layer + 1] * sizes_[layer]; }
 
-  // Pre-activations of a layer, with their streams.
-  T* pre_activations(int layer, int block) {
-    if (!whole_tape_) return &tape_[before_[layer] * (1 + streams_at(block))];
-    const size_t derived = std::min(block, derived_blocks_);
-    return &tape_[per_stream_ * (block + derived * streams_) +
-                  before_[layer] * (1 + streams_at(block))];
+  T* taped(int layer, const Block& block) {
+    const size_t before = whole_tape_ ? block.sheets_before : 0;
+    return &tape_[before * per_sheet_ + before_[layer] * block.sheets()];
   }
-  const T* input_of(int layer, int block, int stream) const {
-    if (layer > 0) return &h_[stream * size_of(layer)];
-    if (stream == 0) return &inputs_[size_of(0) * block];
-    return &input_streams_[size_of(0) * (size_t(uniform_ ? 0 : block) * streams_ + stream - 1)];
+  const T* input_of(int layer, int at, int strip, int stream) const {
+    if (layer > 0) return &h_[at * sheet(layer)];
+    if (stream == 0) return &inputs_[sheet(0) * strip];
+    return &input_streams_[sheet(0) * ((uniform_ ? 0 : strip) * streams_ + stream - 1)];
   }
 
   void keep(const T* const* parameters) {
@@ -493,61 +580,70 @@ class Network {
     return taped_;
   }
 
-  // Leaves pre-activations on the tape, and the last activations in h.
-  void forward_block(int block) {
-    const int n = streams_at(block);
+  // A linear layer, on all streams of a strip, which is at a position in its block.
+  void multiply_strip(int layer, const Block& block, int at, T* to) const {
+    for (int stream = 0; stream <= block.streams; ++stream)
+      multiply(forward_[layer], stream ? nullptr : bias(layer),
+               input_of(layer, stream, block.strip + at, stream), to + stream * sheet(layer + 1));
+  }
+
+  // Leaves the tape, and the strip's last activations in h.
+  void forward_strip(const Block& block, int at) {
     for (int k = 0; k + 1 < layers_; ++k) {
-      T* const z = pre_activations(k, block);
-      const size_t stride = size_of(k + 1);
-      for (int s = 0; s <= n; ++s)
-        multiply(forward_[k], s ? nullptr : bias(k), input_of(k, block, s), z + s * stride);
+      const size_t stride = sheet(k + 1);
+      T* const z = taped(k, block) + at * stride * (1 + block.streams);
+      multiply_strip(k, block, at, z);
       with_constants<kMostUnrolled>(
-          n > kMostUnrolled ? kGeneral : n, !products_.empty(),
-          Activate{n, z, h_.get(), int(sizes_[k + 1]) * kBlock, stride, products_});
+          block.streams, !products_.empty(),
+          Activate{block.streams, z, h_.get(), int(sizes_[k + 1]) * kStrip, stride, products_});
     }
   }
 
-  void backward_block(int block, Columns by_values, Columns by_derivatives) {
-    const int n = streams_at(block);
-    std::vector<const T*> gradients(n + 1), inputs(n + 1);
-    for (int s = 0; s <= n; ++s)
-      gather(s ? by_derivatives : by_values, s ? s - 1 : 0, block, s ? derived_ : rows_,
-             sizes_[layers_], &g_[s * size_of(layers_)]);
+  void backward_block(const Block& block, Columns by_values, Columns by_derivatives) {
+    std::vector<Gradient::Sheet> sheets(block.sheets());
+    for_sheets(block, [&](int at, int strip, int stream) {
+      T* const to = &g_[at * sheet(layers_)];
+      if (stream) gather(by_derivatives, stream - 1, strip, derived_, layers_, to);
+      else gather(by_values, 0, strip, rows_, layers_, to);
+    });
     for (int k = layers_ - 1; k >= 0; --k) {
-      if (k > 0) {
-        const size_t stride = size_of(k);
-        for (int s = 0; s <= n; ++s)
-          multiply(backward_[k], nullptr, &g_[s * size_of(k + 1)], &next_g_[s * stride]);
-        with_constants<kMostUnrolled>(
-            n > kMostUnrolled ? kGeneral : n, !products_.empty(),
-            ActivateBack{n, pre_activations(k - 1, block), h_.get(), next_g_.get(),
-                         int(sizes_[k]) * kBlock, stride, products_});
-      }
-      for (int s = 0; s <= n; ++s) {
-        gradients[s] = &g_[s * size_of(k + 1)];
-        inputs[s] = input_of(k, block, s);
-      }
-      gradients_[k].add(n + 1, gradients.data(), inputs.data());
+      if (k > 0) backward_layer(k, block);
+      for_sheets(block, [&](int at, int strip, int stream) {
+        sheets[at] = {&g_[at * sheet(k + 1)], input_of(k, at, strip, stream), stream == 0};
+      });
+      gradients_[k].add(sheets);
       std::swap(g_, next_g_);
     }
   }
 
-  // Features of a block from the caller's rows; 0 beyond the last.
-  static void gather(Columns from, int stream, int block, int64_t rows, int64_t features, T* to) {
-    const int64_t begin = int64_t(block) * kBlock;
-    const int64_t count = std::min<int64_t>(kBlock, rows - begin);
-    for (int64_t f = 0; f < features; ++f) {
-      const T* const column = from.data + stream * from.per_stream + f * from.per_feature;
-      for (int64_t r = 0; r < count; ++r) to[f * kBlock + r] = column[(begin + r) * from.per_row];
-      std::fill(to + f * kBlock + count, to + (f + 1) * kBlock, T(0));
+  // Leaves the activations before a layer in h, and the gradient by what they are of in next_g.
+  void backward_layer(int layer, const Block& block) {
+    const size_t stride = sheet(layer), strip = stride * (1 + block.streams);
+    for (int at = 0; at < block.strips; ++at) {
+      for (int s = at * (1 + block.streams); s < (at + 1) * (1 + block.streams); ++s)
+        multiply(backward_[layer], nullptr, &g_[s * sheet(layer + 1)], &next_g_[s * stride]);
+      with_constants<kMostUnrolled>(
+          block.streams, !products_.empty(),
+          ActivateBack{block.streams, taped(layer - 1, block) + at * strip, &h_[at * strip],
+                       &next_g_[at * strip], int(sizes_[layer]) * kStrip, stride, products_});
     }
   }
-  void scatter(int stream, int block, int64_t rows, T* to) const {
-    const int64_t begin = int64_t(block) * kBlock;
-    const int64_t count = std::min<int64_t>(kBlock, rows - begin);
-    const T* const from = &g_[stream * size_of(layers_)];
+
+  // Features before layer k, of a strip of the caller's rows; 0 beyond the last.
+  void gather(Columns from, int stream, int strip, int64_t rows, int k, T* to) const {
+    const int64_t begin = int64_t(strip) * kStrip;
+    const int64_t count = std::min<int64_t>(kStrip, rows - begin);
+    for (int64_t f = 0; f < sizes_[k]; ++f) {
+      const T* const column = from.data + stream * from.per_stream + f * from.per_feature;
+      for (int64_t r = 0; r < count; ++r) to[f * kStrip + r] = column[(begin + r) * from.per_row];
+      std::fill(to + f * kStrip + count, to + (f + 1) * kStrip, T(0));
+    }
+  }
+  void scatter(const T* from, int strip, int64_t rows, T* to) const {
+    const int64_t begin = int64_t(strip) * kStrip;
+    const int64_t count = std::min<int64_t>(kStrip, rows - begin);
     for (int64_t f = 0; f < sizes_[layers_]; ++f)
-      std::copy_n(from + f * kBlock, count, to + f * rows + begin);
+      std::copy_n(from + f * kStrip, count, to + f * rows + begin);
   }
 };
 
