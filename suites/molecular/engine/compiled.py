@@ -74,9 +74,12 @@ class CompiledStep:
         self.how: dict[str, Any] = {"executed": "compiled", "setup_s": 0.0, "shapes": 0}
 
     def uncompiled(self) -> CompiledStep:
-        """The same steps on the same padded batches, not compiled, for what counts operators."""
+        """The same steps on the same padded batches, neither compiled nor checked at the first.
+
+        For what counts their operators, and compares their numbers.
+        """
         found = copy.copy(self)
-        found._plainly = True
+        found._plainly = found._usable = True
         found.how = {"executed": "padded", "setup_s": 0.0, "shapes": 0}
         return found
 
