@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench.task import Task
 
-#: Of each suite, where they are not the defaults.
-_OPTIONS = {"pinn": {"compile": "off"}, "molecular": {"compile": "off"}}
+#: Of each suite and device, where they are not the defaults. A potential's step is captured on a
+#: GPU by default, and not if it must not be compiled.
+_OPTIONS = {
+    ("pinn", "cpu"): {"compile": "off"},
+    ("pinn", "cuda"): {"compile": "off"},
+    ("molecular", "cpu"): {"compile": "off"},
+}
 #: Of a potential's ways.
 OF_WAYS = {"padded": {"compile": "on"}, "compiled": {"compile": "on"}}
 #: The harness's context of a task stays open until the process ends.
@@ -66,7 +71,9 @@ def built(
             device=device,
             dtype=dtype,
             training=TrainingOptions(),
-            options=suite.options(**{**_OPTIONS.get(suite_name, {}), **OF_WAYS.get(way, {})}),
+            options=suite.options(
+                **{**_OPTIONS.get((suite_name, device), {}), **OF_WAYS.get(way, {})}
+            ),
         )
     )
     where = torch.device(device)
