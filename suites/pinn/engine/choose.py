@@ -64,11 +64,11 @@ class Choice(NamedTuple):
 
     Attributes:
         way: One of `suites.pinn.engine.gradients.WAYS`.
-        why: For the record.
+        why: For the record; ``None``: it follows from the evaluation's own reason.
     """
 
     way: str
-    why: str
+    why: str | None = None
 
 
 @dataclass(frozen=True)
@@ -134,11 +134,11 @@ def choose_way(
         length: Of the run.
     """
     missing = missing_ways(evaluation)
+    if not isinstance(evaluation, FastEvaluation):
+        return Choice("inductor" if asked == "on" else "eager")
     if asked != "auto":
         best = "inductor" if "kernel" in missing else "kernel+inductor"
         return Choice(best if asked == "on" else "eager", f"--compile {asked}")
-    if not isinstance(evaluation, FastEvaluation):
-        return Choice("eager", missing["inductor"])
     if device.type != "cpu":
         return Choice("eager", "captured kernels are replayed")
     parameters, terms = counts
