@@ -264,7 +264,11 @@ class PINNTask:
     def step(self) -> Mapping[str, Tensor]:
         """One optimisation step; see `bench.task.Task.step`."""
         self._redraw(self.optimization.steps_done)
-        return self.optimization.step(self.losses)
+        if not self.optimization.by_adam:  # a line search asks for several losses
+            return self.optimization.step(self.losses)
+        result = self.gradient(self.parameters.vector.detach())
+        self.optimization.follow(self.parameters.split_parts(result.gradient))
+        return {"loss": result.loss, **self.loss.named(result.terms)}
 
     def _redraw(self, step: int) -> None:
         """New points for the equations, if they are due before that step."""

@@ -65,11 +65,11 @@ class Choice(NamedTuple):
 
     Attributes:
         way: One of `suites.pinn.engine.gradients.WAYS`.
-        why: For the record.
+        why: For the record; ``None``: it follows from the evaluation's own reason.
     """
 
     way: str
-    why: str
+    why: str | None = None
 
 
 @dataclass(frozen=True)
@@ -135,11 +135,11 @@ def choose_way(
         length: Of the run.
     """
     missing = missing_ways(evaluation)
+    if not isinstance(evaluation, FastEvaluation):
+        return Choice("inductor" if asked == "on" else "eager")
     if asked != "auto":
         best = "inductor" if "kernel" in missing else "kernel+inductor"
         return Choice(best if asked == "on" else "eager", f"--compile {asked}")
-    if not isinstance(evaluation, FastEvaluation):
-        return Choice("eager", missing["inductor"])
     if device.type != "cpu":
         elements = choose_cuda.hidden_elements(evaluation)
         saved = choose_cuda.saved_by_compiling(length.steps, elements)

@@ -183,6 +183,20 @@ def test_the_check_of_the_engine_checks_the_kernel(kernel_pays: None) -> None:
     assert task.description["engine"]["executed"] == "kernel"
 
 
+@pytest.mark.parametrize("name", ["advection-1d", "inverse_problems:MODULE"])
+def test_a_step_is_that_of_autograds_backward(name: str, kernel_pays: None) -> None:
+    ours, theirs = (pinn_specs.task(name, steps=6, weight_decay=0.1) for _ in range(2))
+    for _ in range(5):
+        found, wanted = ours.step(), theirs.optimization.step(theirs.losses)
+        assert found.keys() == wanted.keys()
+        assert all(torch.equal(found[term], wanted[term]) for term in found)
+    assert torch.equal(ours.parameters.vector, theirs.parameters.vector)
+    assert ours.optimization.steps_done == theirs.optimization.steps_done == 5
+    for one, other in zip(ours.parameters.parts, theirs.parameters.parts, strict=True):
+        assert one.grad is not None and other.grad is not None
+        assert torch.equal(one.grad, other.grad)
+
+
 # --- which way, and why -------------------------------------------------------------------------
 
 
