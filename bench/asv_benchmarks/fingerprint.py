@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from .tasks import OF_WAYS, in_way
+
 #: Adam steps of a case that does not say how many. The second one depends on the first's update.
 _STEPS = 2
 
@@ -16,7 +18,7 @@ _NOTHING = 1e-6
 #: Of each suite, for small and quick tasks. A PINN's step is not compiled: that takes minutes.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "pinn": {"compile": "off"},
-    "molecular": {"n_train": 12, "n_val": 4, "n_test": 4, "batch": 6},
+    "molecular": {"n_train": 12, "n_val": 4, "n_test": 4, "batch": 6, "compile": "off"},
 }
 
 
@@ -55,17 +57,19 @@ def fingerprint(suite_name: str, case: str) -> Fingerprint:
     Args:
         suite_name: Name of the suite.
         case: Problem, model and arm, then options of training or of the suite that differ, each as
-            ``name=value``, all separated by spaces.
+            ``name=value``, all separated by spaces. ``way=NAME`` is how a step is computed, see
+            `bench.asv_benchmarks.tasks.in_way`.
     """
     import torch
 
     from bench.spec.randomness import global_streams
     from bench.training.device import deterministic
 
-    suite, spec = _specified(suite_name, case)
+    case, _, way = case.partition(" way=")
+    suite, spec = _specified(suite_name, case, way)
     where = torch.device("cpu")
     with deterministic(where), global_streams(spec.seed, where):
-        task = suite.build(spec, where)
+        task = in_way(suite.build(spec, where), way)
         loss = float(task.step()["loss"])
         gradient = _norm(task.optimization.parameters)
         for _ in range(spec.training.total_steps - 1):
@@ -74,7 +78,7 @@ def fingerprint(suite_name: str, case: str) -> Fingerprint:
     return Fingerprint(loss, gradient, _geometric_mean(metrics))
 
 
-def _specified(suite_name: str, case: str) -> tuple[Any, Any]:
+def _specified(suite_name: str, case: str, way: str = "") -> tuple[Any, Any]:
     """The suite, and the spec of a case."""
     from bench.arm import Arm
     from bench.plugins import load_suite
@@ -96,7 +100,7 @@ def _specified(suite_name: str, case: str) -> tuple[Any, Any]:
         device="cpu",
         dtype="float64",
         training=TrainingOptions(**{"steps": _STEPS, **training}),
-        options=suite.options(**{**_OPTIONS[suite_name], **options}),
+        options=suite.options(**{**_OPTIONS[suite_name], **OF_WAYS.get(way, {}), **options}),
     )
     return suite, suite.specify(request)
 

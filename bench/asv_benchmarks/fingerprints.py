@@ -196,6 +196,16 @@ class Molecular(_Fingerprints):
         return _found(found, case).metrics
 
 
+def _of_suites(named: list[str]) -> Fingerprints:
+    """The fingerprints of cases that begin with their suites."""
+    found: Fingerprints = {}
+    for suite in ("pinn", "molecular"):
+        own = [case for case in named if case.startswith(f"{suite} ")]
+        numbers = fingerprints(suite, [case.partition(" ")[2] for case in own])
+        found |= dict(zip(own, numbers.values(), strict=True))
+    return found
+
+
 _SCHEDULES = ["constant", "stable-decay", "warmup-stable-decay", "cosine", "exponential"]
 
 
@@ -224,12 +234,7 @@ class Training(_Fingerprints):
 
     def setup_cache(self) -> Fingerprints:
         """Compute all cases in one process."""
-        found: Fingerprints = {}
-        for suite in ("pinn", "molecular"):
-            own = [case for case in self.params[0] if case.startswith(f"{suite} ")]
-            numbers = fingerprints(suite, [case.partition(" ")[2] for case in own])
-            found |= dict(zip(own, numbers.values(), strict=True))
-        return found
+        return _of_suites(self.params[0])
 
     @describe("training: norm of the first gradient, to many digits", "weighted")
     def track_gradient(self, found: Fingerprints, case: str) -> float:
@@ -239,4 +244,73 @@ class Training(_Fingerprints):
     @describe("training: metrics after the last step, to many digits", "mixed")
     def track_metrics(self, found: Fingerprints, case: str) -> float:
         """Geometric mean of the sizes of all metrics after the last step."""
+        return _found(found, case).metrics
+
+
+_KERNEL_ARMS = ["baseline", "irelu+featurewise=1,0.4", "silu", "frozenbn"]
+
+
+class Ways(_Fingerprints):
+    """Steps in the ways that a long run takes: the native kernel, padded batches.
+
+    The last option says which. The same mathematics as `PINN` and `Molecular` have, by other code.
+    """
+
+    params = [
+        cases(
+            [
+                *(
+                    f"pinn diffusion-reaction-2d fnn {arm} way=kernel"
+                    for arm in ("baseline", "irelu+featurewise=1,0.4")
+                ),
+                "molecular xtb-ethanol cgcnn baseline scope=all way=padded",
+            ],
+            [
+                *(f"pinn diffusion-reaction-2d fnn {arm} way=kernel" for arm in _KERNEL_ARMS),
+                *(
+                    f"pinn {problem} fnn baseline way=kernel"
+                    for problem in ("advection-1d", "compressible-flow-1d")
+                ),
+                *(
+                    f"molecular xtb-ethanol {model} baseline scope=all way=padded"
+                    for model in ("schnet", "painn")
+                ),
+                "molecular xtb-oxides cgcnn baseline n_train=24 unseen_elements=apart way=padded",
+            ],
+            [
+                *(
+                    f"pinn {problem} fnn {arm} way=kernel"
+                    for problem in ("diffusion-sorption-1d", "shallow-water-2d")
+                    for arm in ("baseline", "irelu+featurewise=1,0.4")
+                ),
+                *(
+                    f"pinn diffusion-reaction-2d fnn {name}+featurewise=1,0.4 way=kernel"
+                    for name in _INTEGRATED
+                ),
+                *(f"pinn diffusion-reaction-2d fnn {name} way=kernel" for name in _PLAIN),
+                *(
+                    f"molecular xtb-ethanol {model} baseline scope=all way=padded"
+                    for model in ("so3net", "field-schnet", "forcenet", "dimenet++")
+                ),
+            ],
+        )
+    ]
+
+    def setup_cache(self) -> Fingerprints:
+        """Compute all cases in one process."""
+        return _of_suites(self.params[0])
+
+    @describe("ways: loss of the first step, to many digits", "weighted")
+    def track_loss(self, found: Fingerprints, case: str) -> float:
+        """Loss of the first step in float64."""
+        return _found(found, case).loss
+
+    @describe("ways: norm of the first gradient, to many digits", "weighted")
+    def track_gradient(self, found: Fingerprints, case: str) -> float:
+        """Euclidean norm of the loss's gradient by all parameters."""
+        return _found(found, case).gradient
+
+    @describe("ways: metrics after two steps, to many digits", "mixed")
+    def track_metrics(self, found: Fingerprints, case: str) -> float:
+        """Geometric mean of the sizes of all metrics after two steps."""
         return _found(found, case).metrics

@@ -142,8 +142,9 @@ class PINN(_Step):
 
 
 class Molecular(_Step):
-    """Training steps of a potential, budget ``quick``."""
+    """Training steps of a potential, budget ``quick``; since version 2 they are captured."""
 
+    version = "2"
     params = [
         cases(["xtb-ethanol"], [], ["xtb-oxides"]),
         cases(["schnet baseline"], ["painn baseline"], ["schnet irelu"]),

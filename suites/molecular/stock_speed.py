@@ -6,8 +6,9 @@ import contextlib
 import copy
 import logging
 import tempfile
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 import torchmetrics
 from ase import Atoms
+from msgspec.structs import replace
 from schnetpack.data import AtomsDataFormat, AtomsLoader, create_dataset
 from schnetpack.model import NeuralNetworkPotential
 from schnetpack.task import AtomisticTask, ModelOutput
@@ -59,22 +61,52 @@ def speed_cases(
                 for one in ("float64", dtype)
             )
             with tempfile.TemporaryDirectory() as directory:
-                yield _case(exact, timed, device, Path(directory))
+                yield _case(exact, timed, device, Path(directory), options.compile == "on")
 
 
-def _case(double: Spec, timed: Spec, device: torch.device, directory: Path) -> SpeedCase:
+def _case(
+    double: Spec, timed: Spec, device: torch.device, directory: Path, compiled: bool
+) -> SpeedCase:
     """Compared in double precision, then timed."""
     exact = build(double, device)
-    stock = StockStep(exact, directory / "exact", device)
-    difference = relative_difference(_loss_and_gradients(exact), stock.loss_and_gradients())
+    theirs = StockStep(exact, directory / "exact", device).loss_and_gradients()
+    difference = relative_difference(_loss_and_gradients(exact), theirs)
     task = build(timed, device)
     model = timed.model
+    contenders = [Contender("preloaded", task.step, difference)]
+    stock = StockStep(task, directory / "timed", device)
+    # On a GPU the step is captured either way.
+    ways = [] if device.type == "cpu" else ["auto"]
+    for way in [*ways, *(["on"] if compiled else [])]:
+        contenders.append(_compiled(double, timed, theirs, device, way))
     return SpeedCase(
         f"{model} {timed.problem} b{timed.settings['batch']}",
-        StockStep(task, directory / "timed", device),
-        [Contender("preloaded", task.step, difference)],
+        stock,
+        contenders,
         {"problem": timed.problem, "model": model, "arm": timed.arm},
     )
+
+
+def _compiled(
+    double: Spec, timed: Spec, theirs: Sequence[Tensor], device: torch.device, way: str
+) -> Contender:
+    """The compiled or captured step.
+
+    In double precision, what would be compiled is compared uncompiled.
+    """
+    exact = _asking(way, double, device)
+    assert exact.compiled is not None
+    difference = relative_difference(exact.compiled.loss_and_gradients(_first_rows(exact)), theirs)
+    task = _asking(way, timed, device)
+    assert task.compiled is not None
+    start = time.perf_counter()
+    task.step()
+    setup = time.perf_counter() - start
+    return Contender(task.compiled.how["executed"], task.step, difference, setup_s=setup)
+
+
+def _asking(way: str, spec: Spec, device: torch.device) -> MolecularTask:
+    return build(replace(spec, settings={**spec.settings, "compile": way}), device)
 
 
 def _specify(
@@ -90,7 +122,7 @@ def _specify(
             device=device.type,
             dtype=dtype,
             training=TrainingOptions(),
-            options=MolecularOptions(batch=batch),
+            options=MolecularOptions(batch=batch, compile="off"),
         )
     )
 

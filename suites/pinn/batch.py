@@ -9,9 +9,16 @@ from torch import Tensor
 
 from bench.spec.spec import Spec
 from bench.training.optimization import JointOptimization
+from suites.pinn.engine.choose_cuda import (
+    hidden_elements,
+    pays,
+    rows_of_a_product,
+    saved_by_compiling,
+)
 from suites.pinn.engine.evaluation import TaylorEvaluation
 from suites.pinn.engine.taylor import Unsupported
 from suites.pinn.engine.together import TogetherEvaluation, TogetherGradient
+from suites.pinn.options import COMPILE
 from suites.pinn.task import PINNTask, build
 
 #: Relative difference of loss terms that is no rounding, by dtype.
@@ -60,7 +67,7 @@ class Batched:
         if len(alike) < len(tasks):
             path = next(e.path for e in evaluations if not isinstance(e, TaylorEvaluation))
             raise Unsupported(f"derivatives are evaluated by {path}")
-        evaluation = TogetherEvaluation(alike)
+        evaluation = TogetherEvaluation(alike, rows_of_a_product(tasks[0].device))
         buffers = [dict(task.net.named_buffers()) for task in tasks]
         self.vector = torch.stack([task.parameters.vector.detach() for task in tasks])
         self.gradient = TogetherGradient(
@@ -68,7 +75,8 @@ class Batched:
             torch.stack([task.loss.weights for task in tasks]),
             tasks[0].parameters,
             {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]},
-            compile=tasks[0].spec.settings.get("compile") == "on",
+            compile=_is_compiled(tasks, alike),
+            insist=tasks[0].spec.settings.get("compile") == "on",
         )
         self._check()
         for task, own in zip(tasks, self.vector, strict=True):
@@ -92,6 +100,15 @@ class Batched:
         loss, terms, gradient = self.gradient(self.vector)
         self._optimization.step(gradient.unbind())
         return {"loss": loss, **self.tasks[0].loss.named(terms.T)}
+
+
+def _is_compiled(tasks: Sequence[PINNTask], evaluations: Sequence[TaylorEvaluation]) -> bool:
+    """Whether the step of all is compiled: on a CPU only where that is asked for."""
+    asked = tasks[0].spec.settings.get("compile", COMPILE[0])
+    if asked != "auto" or tasks[0].device.type != "cuda":
+        return bool(asked == "on")
+    elements = sum(hidden_elements(evaluation) for evaluation in evaluations)
+    return pays(saved_by_compiling(tasks[0].spec.training.total_steps, elements))
 
 
 def build_together(specs: Sequence[Spec], device: torch.device) -> InTurn | Batched:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,8 +25,10 @@ from bench.training import optimization
 from suites.molecular import averaging, budgets
 from suites.molecular import metrics as molecular_metrics
 from suites.molecular.data import neighbors
+from suites.molecular.engine import prediction
+from suites.molecular.engine.rows import Rows
 from suites.pinn import resampling
-from suites.pinn.engine import taylor
+from suites.pinn.engine import kernel, taylor
 from suites.pinn.engine.taylor import Jet
 from suites.pinn.problems.advection import Advection1D
 
@@ -33,6 +37,7 @@ THRESHOLDS = Configuration.load(Path(__file__).resolve().parents[2]).thresholds
 REACTION = "diffusion-reaction-2d fnn"
 ADVECTION = "advection-1d fnn baseline"
 ETHANOL = "xtb-ethanol cgcnn"
+OXIDES = "xtb-oxides cgcnn baseline n_train=24 unseen_elements=apart"
 
 Patch = pytest.MonkeyPatch
 
@@ -173,6 +178,40 @@ def wrong_kilocalories(patch: Patch) -> None:
     )
 
 
+def native_derivative_of_tanh(patch: Patch) -> None:
+    """As `third_derivative_of_tanh`, in a copy of the kernel's source."""
+    folder = Path(tempfile.mkdtemp())
+    shutil.copytree(kernel._SOURCE.parent, folder, dirs_exist_ok=True)
+    header = folder / "activations.h"
+    correct = "s[3] = s[1] * (E(6) * y * y - E(2));"
+    assert header.read_text().count(correct) == 1
+    wrong = correct.replace("= s[1]", "= E(1.01) * s[1]")
+    header.write_text(header.read_text().replace(correct, wrong))
+    patch.setattr(kernel, "_SOURCE", folder / kernel._SOURCE.name)
+
+
+def padding_in_batch_norm(patch: Patch) -> None:
+    """Rows of padding count in the statistics."""
+    correct = prediction.apart_statistics
+    patch.setattr(prediction, "apart_statistics", lambda norms, weights: correct(norms, {}))
+
+
+def dropped_slot(patch: Patch) -> None:
+    """A sum over the pairs of an atom leaves out the last."""
+    correct = Rows._summed
+
+    def wrong(self: Rows, y: Tensor) -> Tensor:
+        total = correct(self, y)
+        if self.dim or self.consecutive:
+            return total
+        last = y.index_select(0, self.slots[:, -1])
+        if self.slot_mask is not None:
+            last = last * self.slot_mask[:, -1].view(-1, *[1] * (last.ndim - 1))
+        return total - last
+
+    patch.setattr(Rows, "_summed", wrong)
+
+
 class Fault(NamedTuple):
     """A fault, the parts of fingerprints that it changes, and a case that does not have it.
 
@@ -251,6 +290,27 @@ FAULTS = [
     ),
     Fault(wrong_truth, "pinn", f"{ADVECTION} resample=1", {"metrics"}, f"{REACTION} baseline"),
     Fault(wrong_kilocalories, "molecular", f"{ETHANOL} baseline scope=all", {"metrics"}, None),
+    Fault(
+        native_derivative_of_tanh,
+        "pinn",
+        f"{REACTION} baseline way=kernel",
+        {"gradient"},
+        f"{REACTION} baseline",
+    ),
+    Fault(
+        padding_in_batch_norm,
+        "molecular",
+        f"{OXIDES} way=padded",
+        ALL,
+        OXIDES,
+    ),
+    Fault(
+        dropped_slot,
+        "molecular",
+        "xtb-ethanol schnet baseline scope=all way=padded",
+        ALL,
+        "xtb-ethanol schnet baseline scope=all",
+    ),
 ]
 
 

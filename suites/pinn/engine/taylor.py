@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from bench.techniques.norm_layers import FrozenBatchNorm, LayerNorm, PointwiseBatchNorm
 from bench.techniques.slopes import Slopes, slopes_of
+from suites.pinn.engine.batched_product import batched_product
 from suites.pinn.engine.operators import Operator
 from suites.pinn.models.network import FNN
 
@@ -136,17 +137,26 @@ class TaylorNetwork:
         net: The network; each call gives its parameters anew.
         operators: The operators, those of first order first.
         rows: Number of rows, at the beginning, at which the operators are wanted.
+        product_rows: Of several networks: rows of a part of a weight's gradient, see
+            `batched_product`.
 
     Raises:
         Unsupported: The network has a part whose derivatives have no rule here.
     """
 
-    def __init__(self, net: FNN, operators: Sequence[Operator], rows: int) -> None:
+    def __init__(
+        self,
+        net: FNN,
+        operators: Sequence[Operator],
+        rows: int,
+        product_rows: int | None = None,
+    ) -> None:
         self._products: Products = tuple(operator.products for operator in operators)
         self._rows = rows
         self._sigmas = [_slopes(activation) for activation in net.activations]
         self._norms = [_norm_rule(norm) for norm in net.norms]
         self._norm_last = net.norm_last
+        self._product_rows = product_rows
 
     def __call__(
         self,
@@ -202,12 +212,15 @@ class TaylorNetwork:
         weight, bias = state[f"linears.{k}.weight"].mT, state[f"linears.{k}.bias"]
         *lead, count, rows, features = jet.streams.shape
         # Products of matrices: a batched product of the same would be slower.
-        streams = jet.streams.reshape(*lead, count * rows, features) @ weight
-        product = torch.addmm if bias.ndim == 1 else torch.baddbmm
-        return Jet(
-            product(bias.unsqueeze(-2), jet.values, weight),
-            streams.reshape(*lead, count, rows, weight.shape[-1]),
-        )
+        streams = jet.streams.reshape(*lead, count * rows, features)
+        if self._product_rows is not None:
+            streams = batched_product(streams, weight, self._product_rows)
+            values = batched_product(jet.values, weight, self._product_rows) + bias.unsqueeze(-2)
+        else:
+            streams = streams @ weight
+            product = torch.addmm if bias.ndim == 1 else torch.baddbmm
+            values = product(bias.unsqueeze(-2), jet.values, weight)
+        return Jet(values, streams.reshape(*lead, count, rows, weight.shape[-1]))
 
 
 class Unsupported(Exception):

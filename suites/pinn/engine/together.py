@@ -85,23 +85,29 @@ class TogetherEvaluation:
 
     Args:
         evaluations: One per seed, of the same problem and the same kind of network.
+        product_rows: Rows of a part of a weight's gradient, see `batched_product`; the tables are
+            filled up to multiples. ``None``: not in parts.
 
     Raises:
         Unsupported: The seeds' evaluations are not alike.
     """
 
-    def __init__(self, evaluations: Sequence[TaylorEvaluation]) -> None:
+    def __init__(
+        self, evaluations: Sequence[TaylorEvaluation], product_rows: int | None = None
+    ) -> None:
         first = evaluations[0]
         if any(not _alike(first, other) for other in evaluations):
             raise Unsupported("the seeds' loss terms ask for different derivatives")
         self._plan, self._transform = first.plan, first.transform
         tables = [evaluation.table for evaluation in evaluations]
-        self._derived = max(table.derivative_rows for table in tables)
+        part = product_rows or 1
+        derived = max(table.derivative_rows for table in tables)
         rest = max(len(table.points) - table.derivative_rows for table in tables)
+        self._derived, rest = (part * -(-count // part) for count in (derived, rest))
         self._rows = self._derived + rest
         self._inputs = _stacked([e.inputs for e in evaluations], tables, self._derived, rest)
         self._weights = self._stacked_weights(evaluations, tables)
-        self._network = TaylorNetwork(first.net, self._plan.operators, self._derived)
+        self._network = TaylorNetwork(first.net, self._plan.operators, self._derived, product_rows)
         self._terms = [self._join(k, evaluations, tables) for k in range(len(tables[0].positions))]
 
     def _stacked_weights(
@@ -236,8 +242,9 @@ def _errors(terms: Sequence[Term], points: np.ndarray) -> Errors:
         values = torch.cat([_values(term) for term in terms])
         if kind is kinds.PointSetOperatorBC:
             return lambda x, y: [condition.func(x, y, points) - values]
-        columns = np.atleast_1d(condition.component).tolist()
-        return lambda x, y: [y[:, columns] - values]
+        # A list would be copied to the device at each call, which a CUDA graph cannot.
+        columns = torch.as_tensor(np.atleast_1d(condition.component), device=values.device)
+        return lambda x, y: [y.index_select(1, columns) - values]
     raise Unsupported(f"the condition {kind.__name__} is not known to act row by row")
 
 
@@ -267,6 +274,7 @@ class TogetherGradient(StepComputation):
         parameters: Layout of one seed's parameters in its vector.
         buffers: Buffers by name, stacked.
         compile: Whether to compile.
+        insist: Whether compiling may not fail.
     """
 
     def __init__(
@@ -276,8 +284,9 @@ class TogetherGradient(StepComputation):
         parameters: FlatParameters,
         buffers: Mapping[str, Tensor],
         compile: bool,
+        insist: bool = False,
     ) -> None:
-        super().__init__(fast=True, compiled=compile, insist=compile)
+        super().__init__(fast=True, compiled=compile, insist=insist)
         self._evaluation = evaluation
         self._weights = weights
         self._parameters = parameters
