@@ -301,7 +301,7 @@ def _check_shapes(inputs: Jet, features: int, operators: int, rows: int) -> None
         raise Unsupported("the kernel evaluates one network at a time")
     if (
         values.shape[1] != features
-        or len(values) < rows
+        or len(values) < max(rows, 1)
         or streams.shape[::2] != (operators, features)
         or streams.shape[1] not in (1, rows)
         or streams.dtype != values.dtype
