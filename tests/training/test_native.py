@@ -134,7 +134,7 @@ def test_a_compiler_that_cannot_be_run(
 
 def test_a_cache_that_cannot_be_written(source: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(CompileFailed, match="cannot be used.*cannot write"):
+    with pytest.raises(CompileFailed, match=r"cannot be used.*cannot write"):
         load_library(source)
 
 

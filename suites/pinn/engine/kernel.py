@@ -8,9 +8,9 @@ block of rows through all layers while it is in the cache.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import weakref
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ class KernelNetwork:
         self._norm_last = net.norm_last
         self._operators = tuple(operators)
         self._inputs = Jet(inputs.values.detach(), inputs.streams.detach())
-        self._rows = rows
+        self._points, self._rows = len(inputs.values), rows
         linears: list[Any] = list(net.linears)
         self._sizes: list[int] = [
             linears[0].weight.shape[1],
@@ -68,10 +68,11 @@ class KernelNetwork:
         self._trained = [name for name in (*self._names, *self._of_norms) if name in trained]
         self._shapes = [
             shape
-            for i, o in pairwise(self._sizes)
+            for i, o in itertools.pairwise(self._sizes)
             for shape in (torch.Size((o, i)), torch.Size((o,)))
         ]
         self._counts = [shape.numel() for shape in self._shapes]
+        self._offsets = [0, *itertools.accumulate(self._counts[:-1])]
         self._library: ctypes.CDLL | None = None
         self._network: int | None = None
 
@@ -127,7 +128,7 @@ class KernelNetwork:
         assert self._library is not None
         parameters = self._folded(state)
         outputs = self._sizes[-1]
-        values = torch.empty(outputs, len(self._inputs.values), dtype=self._dtype)
+        values = torch.empty(outputs, self._points, dtype=self._dtype)
         streams = torch.empty(len(self._operators), outputs, self._rows, dtype=self._dtype)
         self._library.taylor_forward(
             self._network, _pointers(parameters), values.data_ptr(), streams.data_ptr()
@@ -152,21 +153,22 @@ class KernelNetwork:
         self.prepare()
         assert self._library is not None
         parameters = self._folded(state)
-        outputs, rows = self._sizes[-1], len(self._inputs.values)
-        self._check(by.values, "values", torch.Size((rows, outputs)))
+        outputs = self._sizes[-1]
+        self._check(by.values, "values", torch.Size((self._points, outputs)))
         shape = torch.Size((len(self._operators), self._rows, outputs))
         self._check(by.streams, "streams", shape)
         vector = torch.empty(sum(self._counts), dtype=self._dtype)
-        parts = vector.split(self._counts)
+        begin, size = vector.data_ptr(), vector.element_size()
+        begins = [begin + size * offset for offset in self._offsets]
         self._library.taylor_backward(
             self._network,
             _pointers(parameters),
             *_strided(by.values.unsqueeze(0)),
             *_strided(by.streams),
-            _pointers(parts),
+            (ctypes.c_void_p * len(begins))(*begins),
         )
-        of_linears = zip(self._names, parts, self._shapes, strict=True)
-        found = {name: part.view(shape) for name, part, shape in of_linears}
+        parts = zip(self._names, vector.split(self._counts), self._shapes, strict=True)
+        found = {name: part.view(shape) if len(shape) > 1 else part for name, part, shape in parts}
         if self._norms:
             found = self._unfolded(state, found)
         return {name: found[name] for name in self._trained}
@@ -301,7 +303,7 @@ def _check_shapes(inputs: Jet, features: int, operators: int, rows: int) -> None
         raise Unsupported("the kernel evaluates one network at a time")
     if (
         values.shape[1] != features
-        or len(values) < rows
+        or len(values) < max(rows, 1)
         or streams.shape[::2] != (operators, features)
         or streams.shape[1] not in (1, rows)
         or streams.dtype != values.dtype

@@ -103,30 +103,39 @@ inline void keep_in_register(V& x) { asm("" : "+v"(x)); }
 inline void keep_in_register(V&) {}
 #endif
 
+// The bias comes last, and the sums of few outputs, for which there are registers, are of every
+// `chains`-th input each: so less is lost to rounding.
 template <int outputs>
 inline void multiply_tile(const T* panel, int inputs, const T* bias, const T* x, T* y) {
-  V sums[outputs][kTileVectors];
+  constexpr int chains = outputs == 1 ? 4 : outputs == 2 ? 2 : 1;
+  V sums[chains][outputs][kTileVectors] = {};
+  for (int begin = 0; begin < inputs; begin += chains) {
 #pragma GCC unroll 8
-  for (int m = 0; m < outputs; ++m) {
-    const V begin = broadcast<V>(bias ? bias[m] : T(0));
+    for (int chain = 0; chain < chains; ++chain) {
+      const int i = begin + chain;
+      if (chains > 1 && i >= inputs) break;
+      V in[kTileVectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < kTileVectors; ++v) sums[m][v] = begin;
-  }
-  for (int i = 0; i < inputs; ++i) {
-    V in[kTileVectors];
+      for (int v = 0; v < kTileVectors; ++v) in[v] = load<V>(x + i * kStrip + v * kLanes);
 #pragma GCC unroll 8
-    for (int v = 0; v < kTileVectors; ++v) in[v] = load<V>(x + i * kStrip + v * kLanes);
+      for (int m = 0; m < outputs; ++m) {
+        const V weight = broadcast<V>(panel[i * kTileOutputs + m]);
 #pragma GCC unroll 8
-    for (int m = 0; m < outputs; ++m) {
-      const V weight = broadcast<V>(panel[i * kTileOutputs + m]);
-#pragma GCC unroll 8
-      for (int v = 0; v < kTileVectors; ++v) sums[m][v] = fma<V>(weight, in[v], sums[m][v]);
+        for (int v = 0; v < kTileVectors; ++v)
+          sums[chain][m][v] = fma<V>(weight, in[v], sums[chain][m][v]);
+      }
     }
   }
 #pragma GCC unroll 8
   for (int m = 0; m < outputs; ++m) {
+    const V offset = broadcast<V>(bias ? bias[m] : T(0));
 #pragma GCC unroll 8
-    for (int v = 0; v < kTileVectors; ++v) store<V>(y + m * kStrip + v * kLanes, sums[m][v]);
+    for (int v = 0; v < kTileVectors; ++v) {
+      V sum = sums[0][m][v];
+#pragma GCC unroll 8
+      for (int chain = 1; chain < chains; ++chain) sum += sums[chain][m][v];
+      store<V>(y + m * kStrip + v * kLanes, sum + offset);
+    }
   }
 }
 
