@@ -114,6 +114,8 @@ class StepFunction:
                 )
                 gradients = torch.autograd.grad(terms["loss"], parameters, materialize_grads=True)
             statistics = [tensor for norm in self._potential.norms for tensor in norm.updated or ()]
+            for norm in self._potential.norms:
+                norm.updated = None  # while tracing it has no values
             found = [*(terms[name] for name in self._terms), *gradients, *statistics]
             return [tensor.detach() for tensor in found]
 
