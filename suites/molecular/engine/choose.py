@@ -11,7 +11,7 @@ from suites.molecular.models.catalogue import Size
 
 #: Seconds to compile a shape on a core that does nothing else, and what a step then saves: its
 #: operators' overhead, and a part for each feature of each pair in each interaction. No more than
-#: SchNet saved on ethanol and on oxides (a core of 80 GFLOP/s); PaiNN, CGCNN and ForceNet save more.
+#: SchNet saved on ethanol and oxides (a core of 80 GFLOP/s); PaiNN, CGCNN and ForceNet save more.
 COMPILE_SECONDS = 60.0
 _SAVED_OVERHEAD = 3e-3
 _SAVED_PER_FEATURE = 15e-9
