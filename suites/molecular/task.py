@@ -283,6 +283,9 @@ class MolecularTask:
     def _engine(self) -> dict[str, Any]:
         """Which path the steps take, and why."""
         how = {"executed": "eager"} if self.compiled is None else self.compiled.how
+        if self.compiled is not None and self._parts > 1:
+            reason = "batches are computed in parts, for memory"
+            how = {"executed": "eager", "not_compiled": reason}
         batches = "preloaded" if how["executed"] == "eager" else "padded"
         return {"modules": "schnetpack", "batches": batches, **self._path, **how}
 

@@ -172,6 +172,14 @@ def test_a_record_says_which_path_ran() -> None:
     assert engine["break_even_steps"] > 100
 
 
+def test_a_batch_in_parts_is_not_compiled_and_the_record_says_so() -> None:
+    built = task("schnet:8x2", "baseline", "--compile", "on")
+    built.divide(2)
+    built.step()
+    engine = built.description["engine"]
+    assert engine["executed"] == "eager" and "in parts" in engine["not_compiled"]
+
+
 def test_padding_that_is_seen_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a user's own layer would that couples rows."""
     built = task("schnet:8x2", "baseline", "--compile", "on")
