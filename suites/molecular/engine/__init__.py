@@ -1,0 +1,1 @@
+"""The training step of a potential on batches of static shape, traced and compiled."""
