@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,24 +39,72 @@ class BatchNorm1d(nn.BatchNorm1d):
     As with `LayerNorm`, torch's own operator gives a wrong gradient to a loss with second
     derivatives by the inputs, here by up to 1e-3. Inputs that are no batch of rows in training, and
     a momentum of ``None``, are left to torch.
+
+    Inside `apart_statistics` the running statistics stay as they are, and rows that are padding do
+    not count.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: Weights of rows, (rows, 1), by their number; ``None``: outside of `apart_statistics`.
+        self.weights: Mapping[int, Tensor] | None = None
+        #: Running mean and variance as they will be.
+        self.updated: tuple[Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or x.ndim != 2 or len(x) < 2 or self.momentum is None:
             y: Tensor = super().forward(x)
             return y
-        mean = x.mean(0)
-        center = x - mean
-        var = center.square().mean(0)
+        weights = None if self.weights is None else self.weights.get(len(x))
+        if weights is None:
+            mean = x.mean(0)
+            center = x - mean
+            var = center.square().mean(0)
+            unbiased = var * (len(x) / (len(x) - 1))
+        else:
+            rows = weights.sum()
+            mean = (x * weights).sum(0) / rows
+            center = x - mean
+            var = (center.square() * weights).sum(0) / rows
+            unbiased = var * (rows / (rows - 1))
         if self.num_batches_tracked is not None:
-            assert self.running_mean is not None and self.running_var is not None
-            with torch.no_grad():
-                unbiased = var * (len(x) / (len(x) - 1))
-                self.running_mean.lerp_(mean, self.momentum)
-                self.running_var.lerp_(unbiased, self.momentum)
-                self.num_batches_tracked.add_(1)
+            self._keep(mean.detach(), unbiased.detach(), self.momentum)
         y = center * torch.rsqrt(var + self.eps)
         return y * self.weight + self.bias if self.affine else y
+
+    def _keep(self, mean: Tensor, unbiased: Tensor, momentum: float) -> None:
+        """Take statistics of a batch into the running ones."""
+        assert self.running_mean is not None and self.running_var is not None
+        if self.weights is not None:
+            self.updated = (
+                self.running_mean.lerp(mean, momentum),
+                self.running_var.lerp(unbiased, momentum),
+            )
+            return
+        assert self.num_batches_tracked is not None
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(unbiased, momentum)
+        self.num_batches_tracked.add_(1)
+
+
+@contextlib.contextmanager
+def apart_statistics(
+    layers: Sequence[BatchNorm1d], weights: Mapping[int, Tensor]
+) -> Iterator[None]:
+    """In the body, layers leave their running statistics alone and put new ones in ``updated``.
+
+    Args:
+        layers: Batch norms in training mode.
+        weights: (rows, 1) of 1 for real rows and 0 for padding, by the number of rows; where a
+            number is missing, all rows count.
+    """
+    try:
+        for layer in layers:
+            layer.weights, layer.updated = weights, None
+        yield
+    finally:
+        for layer in layers:
+            layer.weights = None
 
 
 class _KeptStatistics(nn.Module):

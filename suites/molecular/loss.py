@@ -66,6 +66,7 @@ class EnergyForceLoss:
         force_errors: Tensor,
         share: Share = WHOLE,
         stresses: tuple[Tensor, Tensor] | None = None,
+        atom_mask: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Loss terms in the labels' unit, detached, and ``loss`` in its own, with its graph.
 
@@ -75,9 +76,16 @@ class EnergyForceLoss:
             share: Factors on the terms, of a part of a batch.
             stresses: (frames, 3, 3) predictions and labels, likewise, the labels NaN where a frame
                 has none; needed if the loss has stresses.
+            atom_mask: (atoms,) 1, or 0 for padding; ``None``: all atoms are real.
         """
-        errors = (energy_errors, force_errors)
-        terms = [e.square().mean() if self._squared else e.abs().mean() for e in errors]
+        energies, forces = (
+            e.square() if self._squared else e.abs() for e in (energy_errors, force_errors)
+        )
+        if atom_mask is None:
+            terms = [energies.mean(), forces.mean()]
+        else:
+            total = (forces * atom_mask[:, None]).sum()
+            terms = [energies.mean(), total / (atom_mask.sum() * forces.shape[1])]
         if self.has_stress:
             assert stresses is not None
             terms.append(self._mean_of_known(*stresses))

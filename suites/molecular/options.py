@@ -13,6 +13,8 @@ from suites.molecular.protocols import ERRORS, PROTOCOLS
 from suites.molecular.references import REFERENCES
 from suites.molecular.units import ENERGY_UNITS, LENGTH_UNITS, PRESSURE_UNITS
 
+#: Whether a step is compiled; ``auto``: where a run is long enough to pay for it.
+COMPILE = ("auto", "on", "off")
 #: Where an arm's activation goes.
 SCOPES = ("published", "all")
 
@@ -134,6 +136,10 @@ class MolecularOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
             PRESSURE_UNITS,
         ),
     ] = None
+    compile: Annotated[
+        str,
+        Doc("compile a step; auto: where the run is long enough to pay for it", "WHEN", COMPILE),
+    ] = COMPILE[0]
     md: Annotated[
         int | None,
         Doc("molecular dynamics of the trained potential from test frames: steps of 0.5 fs", "N"),
@@ -152,3 +158,7 @@ class MolecularSpeedOptions(Options, frozen=True, kw_only=True, forbid_unknown_f
     )
     problem: Annotated[str, Doc("a molecule that is shipped", "NAME")] = "xtb-ethanol"
     batches: Annotated[tuple[int, ...], Doc("frames in a batch", "N", flag="batch")] = (10,)
+    compile: Annotated[
+        str,
+        Doc("on: the compiled step, too, which takes a minute to compile", "WHEN", ("on", "off")),
+    ] = "on"

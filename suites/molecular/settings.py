@@ -16,7 +16,7 @@ from suites.molecular.data.parts import PartFiles
 from suites.molecular.data.splits import Split
 from suites.molecular.data.unseen import require_seen
 from suites.molecular.labels import label_scale
-from suites.molecular.options import MolecularOptions
+from suites.molecular.options import COMPILE, MolecularOptions
 from suites.molecular.problems.catalogue import PROBLEMS, Problem
 from suites.molecular.protocols import get_protocol
 from suites.molecular.references import given_references
@@ -100,6 +100,8 @@ def run_settings(problem: Problem, budget: Budget, request: Request) -> Asked:
         **({"unseen_elements": "apart"} if apart else {}),
         **_stress_weight(options, frames, parts.train),
         **_dynamics(options),
+        # The default decides from counts, and leaves the names of runs as they are.
+        **({} if options.compile == COMPILE[0] else {"compile": options.compile}),
     }
     sentences = [
         *_of_files(frames, files, parts, own),

@@ -6,8 +6,9 @@ import contextlib
 import copy
 import logging
 import tempfile
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 import torchmetrics
 from ase import Atoms
+from msgspec.structs import replace
 from schnetpack.data import AtomsDataFormat, AtomsLoader, create_dataset
 from schnetpack.model import NeuralNetworkPotential
 from schnetpack.task import AtomisticTask, ModelOutput
@@ -59,22 +61,46 @@ def speed_cases(
                 for one in ("float64", dtype)
             )
             with tempfile.TemporaryDirectory() as directory:
-                yield _case(exact, timed, device, Path(directory))
+                yield _case(exact, timed, device, Path(directory), options.compile == "on")
 
 
-def _case(double: Spec, timed: Spec, device: torch.device, directory: Path) -> SpeedCase:
+def _case(
+    double: Spec, timed: Spec, device: torch.device, directory: Path, compiled: bool
+) -> SpeedCase:
     """Compared in double precision, then timed."""
     exact = build(double, device)
-    stock = StockStep(exact, directory / "exact", device)
-    difference = relative_difference(_loss_and_gradients(exact), stock.loss_and_gradients())
+    theirs = StockStep(exact, directory / "exact", device).loss_and_gradients()
+    difference = relative_difference(_loss_and_gradients(exact), theirs)
     task = build(timed, device)
     model = timed.model
+    contenders = [Contender("preloaded", task.step, difference)]
+    stock = StockStep(task, directory / "timed", device)
+    if compiled and device.type == "cpu":
+        contenders.append(_compiled(double, timed, theirs, device))
     return SpeedCase(
         f"{model} {timed.problem} b{timed.settings['batch']}",
-        StockStep(task, directory / "timed", device),
-        [Contender("preloaded", task.step, difference)],
+        stock,
+        contenders,
         {"problem": timed.problem, "model": model, "arm": timed.arm},
     )
+
+
+def _compiled(
+    double: Spec, timed: Spec, theirs: Sequence[Tensor], device: torch.device
+) -> Contender:
+    """The compiled step; its padded function is compared uncompiled, in double precision."""
+    exact = _compiling(double, device)
+    assert exact.compiled is not None
+    difference = relative_difference(exact.compiled.loss_and_gradients(_first_rows(exact)), theirs)
+    task = _compiling(timed, device)
+    assert task.compiled is not None
+    start = time.perf_counter()
+    task.step()
+    return Contender("compiled", task.step, difference, setup_s=time.perf_counter() - start)
+
+
+def _compiling(spec: Spec, device: torch.device) -> MolecularTask:
+    return build(replace(spec, settings={**spec.settings, "compile": "on"}), device)
 
 
 def _specify(
@@ -90,7 +116,7 @@ def _specify(
             device=device.type,
             dtype=dtype,
             training=TrainingOptions(),
-            options=MolecularOptions(batch=batch),
+            options=MolecularOptions(batch=batch, compile="off"),
         )
     )
 

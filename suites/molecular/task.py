@@ -26,7 +26,11 @@ from suites.molecular.data.frames import Frames
 from suites.molecular.data.neighbors import neighbor_pairs
 from suites.molecular.data.order import Order, find_order
 from suites.molecular.data.splits import Split
+from suites.molecular.data.static_batches import TRIPLETS, StaticFrames
 from suites.molecular.diagnosis import diagnose
+from suites.molecular.engine.choose import break_even_steps, is_compiled
+from suites.molecular.engine.compiled import CompiledStep
+from suites.molecular.engine.step import StepFunction
 from suites.molecular.exported import ExportedPotential
 from suites.molecular.labels import label_scale, with_total_energies
 from suites.molecular.loss import WHOLE, EnergyForceLoss, Share
@@ -40,6 +44,7 @@ from suites.molecular.models.potential import (
     build_potential,
     predict_energies,
 )
+from suites.molecular.options import COMPILE
 from suites.molecular.protocols import get_protocol
 from suites.molecular.references import given_references
 from suites.molecular.scoring import Scoring, scored_parts, trivial_errors
@@ -50,6 +55,8 @@ from suites.molecular.stress_check import UNUSED_STRESS, factor_warning, uncheck
 
 #: Frames of the batch that initialisations and the diagnosis look at.
 _PROBE = 50
+#: Pairs that a batch of a network with batch norm has at least, to be compiled.
+_NORMED_PAIRS = 2
 
 
 def build(spec: Spec, device: torch.device) -> MolecularTask:
@@ -140,6 +147,7 @@ class MolecularTask:
         self.dynamics = DynamicsTest(spec.settings["md"]) if "md" in spec.settings else None
         trained = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
         self.optimization = Optimization(trained, spec.training)
+        self.compiled, self._path = self._choose_path()
 
     def _tensors(self, frames: Frames, stressed: bool = False) -> FrameTensors:
         """The frames with their labels in the network's unit, computed in float64.
@@ -148,19 +156,59 @@ class MolecularTask:
             frames: The frames.
             stressed: With their stresses, of which there must be one.
         """
-        stresses = None
-        if stressed:
-            assert frames.stresses is not None
-            stresses = frames.stresses / self.scale.factor
         return FrameTensors(
             frames,
             neighbor_pairs(frames, self.model.size.cutoff),
-            (frames.energies - self.scale.reference(frames)) / self.scale.factor,
-            frames.forces / self.scale.factor,
+            *self._labels(frames),
             self.device,
             self.dtype,
-            stresses,
+            self._stresses(frames, stressed),
         )
+
+    def _labels(self, frames: Frames) -> tuple[np.ndarray, np.ndarray]:
+        """Energies and forces in the network's unit."""
+        factor = self.scale.factor
+        return (frames.energies - self.scale.reference(frames)) / factor, frames.forces / factor
+
+    def _stresses(self, frames: Frames, stressed: bool) -> np.ndarray | None:
+        """Stresses in the network's unit, if asked for."""
+        if not stressed:
+            return None
+        assert frames.stresses is not None
+        return np.asarray(frames.stresses / self.scale.factor)
+
+    def _choose_path(self) -> tuple[CompiledStep | None, dict[str, Any]]:
+        """The compiled step, if steps are compiled, and what decided it, for the record."""
+        frames, batch, size = self.training_frames, self.spec.settings["batch"], self.model.size
+        asked = self.spec.settings.get("compile", COMPILE[0])
+        pairs, shapes = self.training.typical(batch)
+        even = break_even_steps(pairs, size, shapes)
+        path = {"compile": asked, "break_even_steps": even}
+        if not is_compiled(asked, self.device, self.spec.training.total_steps, even):
+            return None, path
+        if self.most_parts() == 1 and self.training.least_pairs(batch) < _NORMED_PAIRS:
+            reason = "batches of so few pairs have no batch statistics"
+            return None, {**path, "not_compiled": reason}
+        parameters = self.optimization.parameters
+        static = StaticFrames(
+            frames,
+            self.training.pairs,
+            *self._labels(frames),
+            size.cutoff,
+            self.device,
+            self.dtype,
+            self._stresses(frames, self.loss.has_stress),
+            needs=(TRIPLETS,) if self.model.name == "dimenet++" else (),
+        )
+        compiled = CompiledStep(
+            StepFunction(self.net, parameters, self.loss),
+            static,
+            parameters,
+            self.net,
+            lambda rows: self.losses(self.training.batch(rows)),
+            insist=asked == "on",
+        )
+        return compiled, path
 
     def _network(self) -> NeuralNetworkPotential:
         """The initialised network on the device.
@@ -209,7 +257,7 @@ class MolecularTask:
     def description(self) -> Mapping[str, Any]:
         """Network, frames, split, scale."""
         return {
-            "engine": "schnetpack modules, preloaded batches",
+            "engine": self._engine(),
             "activations": self.trace.activations,
             "normalizations": self.trace.normalizations,
             **({"initialization": self.initialized} if self.initialized else {}),
@@ -226,6 +274,12 @@ class MolecularTask:
             "compositions": Compositions.of(self.training_frames).describe(),
             **({"notes": notes} if (notes := self._notes()) else {}),
         }
+
+    def _engine(self) -> dict[str, Any]:
+        """Which path the steps take, and why."""
+        how = {"executed": "eager"} if self.compiled is None else self.compiled.how
+        batches = "padded" if how["executed"] == "compiled" else "preloaded"
+        return {"modules": "schnetpack", "batches": batches, **self._path, **how}
 
     def _notes(self) -> list[str]:
         """What a reader of the scores must know."""
@@ -258,7 +312,10 @@ class MolecularTask:
         """One optimisation step; see `bench.task.Task.step`."""
         self.net.train()
         rows = self._batches.next()
-        if self._parts == 1:
+        if self._parts == 1 and self.compiled is not None:
+            compiled = self.compiled
+            terms = self.optimization.step(lambda: compiled.losses(rows))
+        elif self._parts == 1:
             batch = self.training.batch(rows)
             terms = self.optimization.step(lambda: self.losses(batch))
         else:

@@ -12,6 +12,9 @@ from bench.text.errors import BadInput
 from suites.molecular.data.frames import Frames, atom_rows
 from suites.molecular.data.neighbors import Pairs
 
+#: Static shapes that batches of frames of different sizes have, as a rule.
+_USUAL_SHAPES = 3
+
 
 class FrameTensors:
     """Frames with their labels and neighbour lists as tensors, from which batches are gathered.
@@ -76,9 +79,20 @@ class FrameTensors:
         self._idx_j = loaded(pairs.idx_j, torch.int64)
         self._offsets = loaded(pairs.offsets, dtype)
         self._device = device
+        #: The neighbour lists.
+        self.pairs = pairs
 
     def __len__(self) -> int:
         return len(self._n_atoms)
+
+    def typical(self, frames: int) -> tuple[float, int]:
+        """Pairs of a batch of so many frames, and static shapes that such batches have, about."""
+        uniform = self._same_size and bool((self._n_pairs == self._n_pairs[0]).all())
+        return float(self._n_pairs.mean()) * frames, 1 if uniform else _USUAL_SHAPES
+
+    def least_pairs(self, frames: int) -> int:
+        """The fewest pairs of a batch of so many frames."""
+        return int(np.sort(self._n_pairs)[:frames].sum())
 
     def batch(self, rows: np.ndarray) -> dict[str, Tensor]:
         """The frames `rows`, (n,) int64, as the batch that SchNetPack's loader makes of them.

@@ -139,7 +139,7 @@ def pair_tables(frames: Frames, pairs: Pairs, cutoff: float) -> PairTables:
     local = np.arange(len(i)) - np.repeat(pairs.first[:-1], counts)
     table = group(i, local, len(frames.numbers))
     largest = table.mask.size
-    if len(i) and largest <= _GRID_WASTE * len(i):
+    if table.slots > 1 and largest <= _GRID_WASTE * len(i):
         return _grid(frames, pairs, table, reverse, cutoff)
     return PairTables(
         pairs.first,

@@ -258,6 +258,9 @@ class StaticFrames:
         grid = self._tables.grid
         if grid:
             sizes["pairs"] = sizes["atoms"] * self._tables.of_atom.slots
+        elif sizes["pairs"] == sizes["atoms"]:
+            # The number of rows tells what they are.
+            sizes["pairs"] += 1
         angles = self._angles
         every = grid and exact["atoms"] and self._tables.of_atom.full
         return Layout(

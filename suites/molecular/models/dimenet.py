@@ -30,6 +30,8 @@ from suites.molecular.models.nonlinearity import Nonlinearity
 
 _MESSAGES = "dimenet_messages"
 _RADIAL_BASIS = "dimenet_radial_basis"
+#: The triplets of a batch, if it has them already.
+JI, KJ = "dimenet_ji", "dimenet_kj"
 
 #: In Å; far above the rounding of coordinates, far below any lattice vector.
 _SAME_IMAGE = 1e-2
@@ -187,7 +189,8 @@ class DimeNetPlusPlus(nn.Module):
 
     Shape:
         Reads SchNetPack's ``Z`` (atoms,), ``Rij`` (pairs, 3), ``idx_i`` and ``idx_j`` (pairs,),
-        and sets ``dimenet_messages`` (num_blocks + 1, pairs, hidden_channels) and
+        and `JI` and `KJ` (triplets,), as `triplets` has them, where they are given, and sets
+        ``dimenet_messages`` (num_blocks + 1, pairs, hidden_channels) and
         ``dimenet_radial_basis`` (pairs, num_radial) for `DimeNetReadout`.
 
     Raises:
@@ -241,7 +244,10 @@ class DimeNetPlusPlus(nn.Module):
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         numbers, r_ij = inputs[properties.Z], inputs[properties.Rij]
         idx_i, idx_j = inputs[properties.idx_i], inputs[properties.idx_j]
-        ji, kj = triplets(idx_i, idx_j, r_ij.detach(), len(numbers))
+        if JI in inputs:
+            ji, kj = inputs[JI], inputs[KJ]
+        else:
+            ji, kj = triplets(idx_i, idx_j, r_ij.detach(), len(numbers))
         d = torch.linalg.vector_norm(r_ij, dim=1)
         cosine = (r_ij[ji] * r_ij[kj]).sum(1) / (d[ji] * d[kj])
         rbf = self.radial_basis(d)

@@ -1,0 +1,200 @@
+"""Steps on padded batches: loss, gradients, forces and statistics are the plain batches'."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from molecular_specs import specify, task
+from potential_frames import KINDS, labelled
+from torch import Tensor
+
+from bench.techniques.norm_layers import BatchNorm1d, apart_statistics
+from bench.training.stock_speed import TOLERANCE, relative_difference
+from suites.molecular.data.batches import FrameTensors
+from suites.molecular.data.neighbors import neighbor_pairs
+from suites.molecular.data.static_batches import TRIPLETS, StaticFrames
+from suites.molecular.engine.choose import break_even_steps, is_compiled
+from suites.molecular.engine.prediction import StaticPotential
+from suites.molecular.engine.rows import Rows
+from suites.molecular.engine.step import StepFunction
+from suites.molecular.loss import EnergyForceLoss
+from suites.molecular.models.catalogue import Size
+from suites.molecular.models.potential import FORCES
+from suites.molecular.stress import STRESS, predict_with_stress
+from suites.molecular.task import MolecularTask
+
+CPU = torch.device("cpu")
+ROWS = np.array([7, 2, 11, 3])
+#: All kinds of the one, and the one kind of all, are what a fast run looks at.
+_FAST = ("schnet", "mixture")
+MODELS = ("schnet", "painn", "cgcnn", "forcenet", "so3net", "field-schnet", "dimenet++")
+
+
+def loaded(task: MolecularTask, kind: str) -> tuple[FrameTensors, StaticFrames]:
+    """The frames of a kind in both forms."""
+    frames, cutoff = labelled(kind), task.model.size.cutoff
+    pairs = neighbor_pairs(frames, cutoff)
+    labels = frames.energies, frames.forces
+    needs = (TRIPLETS,) if task.model.name == "dimenet++" else ()
+    return (
+        FrameTensors(frames, pairs, *labels, CPU, torch.float64, frames.stresses),
+        StaticFrames(
+            frames, pairs, *labels, cutoff, CPU, torch.float64, frames.stresses, needs=needs
+        ),
+    )
+
+
+def scrambled(model: str, arm: str = "baseline") -> MolecularTask:
+    """A task whose parameters are all different from 0, so that each has a gradient."""
+    built = task(f"{model}:8x2", arm)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in built.net.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter += 0.05 * noise
+    return built
+
+
+def both(task: MolecularTask, kind: str, error: str = "MSE") -> tuple[list[Tensor], list[Tensor]]:
+    """Loss, gradients and running statistics of padded batches, and of plain ones."""
+    plain, static = loaded(task, kind)
+    stress_weight = 0.7 if kind == "strained" else 0.0
+    task.loss = EnergyForceLoss(task.protocol, error, 1.0, 1.0, "eV", stress_weight)
+    parameters = [p for p in task.net.parameters() if p.requires_grad]
+    function = StepFunction(task.net, parameters, task.loss)
+    before = copy.deepcopy(task.net.state_dict())
+    found = function(static.batch(ROWS))
+    for name, tensor in task.net.state_dict().items():
+        assert torch.equal(tensor, before[name]), f"{name} was changed"
+    function.keep(found)
+    kept = statistics(task)
+    task.net.load_state_dict(before)
+    loss = task.losses(plain.batch(ROWS))["loss"]
+    gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
+    return (
+        [found.terms["loss"], *found.gradients, *kept],
+        [loss.detach(), *gradients, *statistics(task)],
+    )
+
+
+def statistics(task: MolecularTask) -> list[Tensor]:
+    """The buffers of floating-point numbers."""
+    return [b.clone() for b in task.net.buffers() if b.is_floating_point()]
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        pytest.param(model, kind, marks=[] if model in _FAST or kind in _FAST else pytest.mark.slow)
+        for model in MODELS
+        for kind in KINDS
+    ],
+)
+def test_padded_batches_have_the_same_loss_and_gradients(model: str, kind: str) -> None:
+    found, expected = both(scrambled(model), kind)
+    assert relative_difference(found, expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("arm", ["irelu+denorm+rescale", "frozenbn", "layernorm", "batchnorm"])
+@pytest.mark.parametrize("model", ["schnet", "cgcnn"])
+def test_arms_have_the_same_loss_and_gradients(model: str, arm: str) -> None:
+    found, expected = both(scrambled(model, arm), "mixture", "MAE")
+    assert relative_difference(found, expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("model", ["schnet", "painn"])
+def test_forces_and_stresses_are_the_modules_own(model: str) -> None:
+    task = scrambled(model)
+    plain, static = loaded(task, "strained")
+    batch, padded = plain.batch(ROWS), static.batch(ROWS)
+    task.net.eval()
+    found = StaticPotential(task.net)(padded, stressed=True)
+    expected = predict_with_stress(task.net, batch)
+    real = padded.tensors["atom_mask"] == 1
+    torch.testing.assert_close(found.forces[real], expected[FORCES], rtol=1e-10, atol=1e-12)
+    assert not found.forces[~real].any()
+    torch.testing.assert_close(found.stresses, expected[STRESS], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("consecutive", [True, False])
+def test_gathers_and_sums_are_each_others_derivative(consecutive: bool) -> None:
+    index = torch.tensor([0, 0, 1, 1, 2, 2])
+    slots = torch.tensor([[0, 1], [2, 3], [4, 0]])
+    slot_mask = torch.tensor([[1.0, 1.0], [1.0, 1.0], [1.0, 0.0]], dtype=torch.float64)
+    mask = torch.tensor([1.0, 1, 1, 1, 1, 0], dtype=torch.float64)
+    rows = Rows(index, slots, slot_mask, mask, consecutive)
+    x = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
+
+    def function(x: Tensor) -> Tensor:
+        return rows.sum(rows.take(x).sin() * torch.arange(1.0, 7)[:, None])
+
+    assert torch.autograd.gradcheck(function, x)
+    assert torch.autograd.gradgradcheck(function, x)
+
+
+def test_batch_norm_leaves_padding_out() -> None:
+    norm = BatchNorm1d(3).double()
+    real = torch.randn(5, 3, dtype=torch.float64)
+    padded = torch.cat([real, torch.full((4, 3), 7.0, dtype=torch.float64)])
+    weights = torch.tensor([1.0] * 5 + [0.0] * 4, dtype=torch.float64)[:, None]
+    with apart_statistics([norm], {9: weights}):
+        found = norm(padded)[:5]
+    updated = norm.updated
+    assert updated is not None and not norm.running_mean.any()
+    torch.testing.assert_close(found, norm(real), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(updated[0], norm.running_mean, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(updated[1], norm.running_var, rtol=1e-12, atol=1e-12)
+
+
+def test_a_choice_follows_from_counts() -> None:
+    size = Size(128, 3, n_rbf=20, cutoff=5.0)
+    even = break_even_steps(720, size, 1)
+    assert 100 < even < break_even_steps(720, size, 3) < 10**5
+    assert is_compiled("auto", CPU, 3 * even, even)
+    assert not is_compiled("auto", CPU, even, even)
+    assert not is_compiled("auto", torch.device("cuda"), 3 * even, even)
+    assert is_compiled("on", CPU, 1, even) and not is_compiled("off", CPU, 10**9, even)
+
+
+def test_the_default_changes_no_spec() -> None:
+    plain = specify()
+    assert "compile" not in plain.settings
+    assert specify("schnet:8x2", "baseline", "--compile", "auto").hash == plain.hash
+    assert specify("schnet:8x2", "baseline", "--compile", "on").settings["compile"] == "on"
+
+
+def test_a_record_says_which_path_ran() -> None:
+    engine = task().description["engine"]
+    assert engine["executed"] == "eager" and engine["compile"] == "auto"
+    assert engine["break_even_steps"] > 100
+
+
+def test_padding_that_is_seen_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a user's own layer would that couples rows."""
+    built = task("schnet:8x2", "baseline", "--compile", "on")
+    assert built.compiled is not None
+    monkeypatch.setattr(built.compiled, "_insist", False)
+    plain = built.losses
+    monkeypatch.setattr(
+        built.compiled,
+        "_plain",
+        lambda rows: {k: 2 * v for k, v in plain(built.training.batch(rows)).items()},
+    )
+    built.step()
+    how = built.description["engine"]
+    assert how["executed"] == "eager" and "another loss or gradient" in how["not_compiled"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
+def test_a_compiled_training_is_the_plain_one(model: str) -> None:
+    compiled, plain = (task(f"{model}:8x2", "baseline", "--compile", way) for way in ("on", "off"))
+    for _ in range(3):
+        found, expected = compiled.step(), plain.step()
+        assert found["loss"] == pytest.approx(float(expected["loss"]), rel=1e-9)
+    assert compiled.description["engine"]["executed"] == "compiled"
+    for name, tensor in plain.net.state_dict().items():
+        torch.testing.assert_close(compiled.net.state_dict()[name], tensor, rtol=1e-6, atol=1e-8)
