@@ -44,21 +44,21 @@ class PaiNNOnPairs:
         self._width: int = module.n_atom_basis
         self._contexts: list[list[Dense]] = []
         self._mixings: list[list[Dense]] = []
-        require_linear(module.filter_net)
+        _require_linear(module.filter_net)
         for interaction, mixing in zip(module.interactions, module.mixing, strict=True):
             require(interaction, PaiNNInteraction)
             require(mixing, PaiNNMixing)
-            require_linear(mixing.mu_channel_mix)
+            _require_linear(mixing.mu_channel_mix)
             for networks, layers in (
                 (self._contexts, interaction.interatomic_context_net),
                 (self._mixings, mixing.intraatomic_context_net),
             ):
                 networks.append(require_dense(layers))
-                require_linear(networks[-1][-1])
+                _require_linear(networks[-1][-1])
 
     @property
     def _per_interaction(self) -> list[list[int]]:
-        """For each interaction its blocks of the filter layer: two of the first, three of others."""
+        """The blocks of the filter layer by interaction: two of the first, three of others."""
         count = len(self._contexts)
         starts = [0 if self._module.share_filters else 3 * i for i in range(count)]
         return [
@@ -70,7 +70,7 @@ class PaiNNOnPairs:
         """The blocks of filters, without those of no interaction."""
         wanted = sorted({block for blocks in self._per_interaction for block in blocks})
         layer = self._module.filter_net
-        # (φ W + b) f(r) has the slope φ' W f + (φ W + b) f'. Both are one product each with W and b.
+        # (φ W + b) f(r) has the slope φ' W f + (φ W + b) f': each is a product with W and b.
         basis = torch.cat(
             [
                 torch.cat([radial.basis * radial.cutoff, radial.cutoff], 1),
@@ -129,7 +129,7 @@ class PaiNNOnPairs:
         return q, mu if last else mu + found[1] * w
 
 
-def require_linear(layer: nn.Module) -> None:
+def _require_linear(layer: nn.Module) -> None:
     """Raises Obstacle unless a layer is SchNetPack's without an activation."""
     (found,) = require_dense([layer])
     require(found.activation, nn.Identity)

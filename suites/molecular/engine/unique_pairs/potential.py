@@ -41,7 +41,7 @@ class Representation(Protocol):
     directed: bool
 
     def filters(self, radial: Radial) -> list[Filter]:
-        """The filters, of U pairs, with their slopes."""
+        """The filters, of U pairs, with their slopes; each once, whatever uses it."""
 
     def features(
         self, table: PairTable, numbers: Tensor, directions: Tensor, filters: Sequence[Tensor]
@@ -70,7 +70,7 @@ def unique_pair_form(net: nn.Module) -> UniquePairPotential | str:
 
 
 class UniquePairPotential:
-    """A potential on batches of static shape with unique pairs.
+    """Implements `suites.molecular.engine.prediction.PaddedPotential` on unique pairs.
 
     Args:
         net: The potential, whose modules are read at every call.
@@ -89,12 +89,7 @@ class UniquePairPotential:
         self._read_out = require_dense(net.output_modules[0].outnet)
 
     def __call__(self, batch: StaticBatch, stressed: bool = False) -> Predicted:
-        """As `suites.molecular.engine.prediction.StaticPotential` predicts.
-
-        Args:
-            batch: Frames, with unique pairs.
-            stressed: With stresses.
-        """
+        """See `PaddedPotential`."""
         layout, tensors = batch
         table = PairTable(
             tensors["first"],
@@ -149,11 +144,13 @@ class UniquePairPotential:
 
 
 def _representation(module: nn.Module) -> Representation:
-    kinds = {SchNet: SchNetOnPairs, PaiNN: PaiNNOnPairs}
-    kind = kinds.get(type(module))
-    if kind is None:
+    found: Representation
+    if isinstance(module, SchNet):
+        found = SchNetOnPairs(module)
+    elif isinstance(module, PaiNN):
+        found = PaiNNOnPairs(module)
+    else:
         raise Obstacle(f"{type(module).__name__} has no form on unique pairs")
-    found: Representation = kind(module)
     require(module.radial_basis, GaussianRBF)
     require(module.cutoff_fn, CosineCutoff)
     require(module.embedding, nn.Embedding)
@@ -161,7 +158,7 @@ def _representation(module: nn.Module) -> Representation:
 
 
 def _require_chain(net: NeuralNetworkPotential) -> None:
-    """Raises Obstacle unless distances, representation, sum of atoms and forces are all there is."""
+    """Raises Obstacle unless there are distances, a sum over atoms and forces, and no more."""
     for modules, known in (
         (net.input_modules, [PairwiseDistances]),
         (net.output_modules, [Atomwise, Forces]),

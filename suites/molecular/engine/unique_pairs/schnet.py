@@ -8,12 +8,12 @@ import torch
 from schnetpack.nn import Dense
 from schnetpack.representation import SchNet
 from schnetpack.representation.schnet import SchNetInteraction
-from torch import Tensor
+from torch import Tensor, nn
 
 from suites.molecular.engine.unique_pairs.known import Obstacle, require, require_dense
 from suites.molecular.engine.unique_pairs.pair_algebra import PairTable, pair_sum
 from suites.molecular.engine.unique_pairs.radial import Filter, Radial
-from suites.molecular.engine.unique_pairs.row_operators import dense, linear
+from suites.molecular.engine.unique_pairs.row_operators import dense
 
 
 class SchNetOnPairs:
@@ -37,20 +37,22 @@ class SchNetOnPairs:
             raise Obstacle("SchNet has electronic embeddings")
         self._module = module
         self._filters: list[list[Dense]] = []
+        #: For each interaction the place of its filter, which several may share.
+        self._places: list[int] = []
+        places: dict[nn.Module, int] = {}
         for block in module.interactions:
             require(block, SchNetInteraction)
             require_dense([block.in2f])
             require_dense(block.f2out)
-            self._filters.append(require_dense(block.filter_network, of_pairs=True))
+            network = block.filter_network
+            if network not in places:
+                places[network] = len(places)
+                self._filters.append(require_dense(network, of_pairs=True))
+            self._places.append(places[network])
 
     def filters(self, radial: Radial) -> list[Filter]:
-        """One for each interaction."""
-        made: dict[int, Filter] = {}
-        for layers in self._filters:
-            # Interactions may share their layers.
-            if id(layers[0]) not in made:
-                made[id(layers[0])] = _filter(layers, radial)
-        return [made[id(layers[0])] for layers in self._filters]
+        """One for each filter network."""
+        return [_filter(layers, radial) for layers in self._filters]
 
     def features(
         self, table: PairTable, numbers: Tensor, directions: Tensor, filters: Sequence[Tensor]
@@ -58,8 +60,8 @@ class SchNetOnPairs:
         """(A, features); see `Representation`."""
         del directions
         x: Tensor = self._module.embedding(numbers)
-        for block, w in zip(self._module.interactions, filters, strict=True):
-            x = x + dense(block.f2out, pair_sum(table, w, dense([block.in2f], x)))
+        for block, place in zip(self._module.interactions, self._places, strict=True):
+            x = x + dense(block.f2out, pair_sum(table, filters[place], dense([block.in2f], x)))
         return x
 
 
@@ -72,11 +74,9 @@ def _filter(layers: Sequence[Dense], radial: Radial) -> Filter:
         if layer.bias is not None:
             y = y - (-layer.bias)
         x = layer.activation(y)
-        if not isinstance(layer.activation, torch.nn.Identity):
+        if not isinstance(layer.activation, nn.Identity):
             tangent = _slope(x, y) * tangent
-    return Filter(
-        x * radial.cutoff, tangent * radial.cutoff + x * radial.cutoff_slope
-    )
+    return Filter(x * radial.cutoff, tangent * radial.cutoff + x * radial.cutoff_slope)
 
 
 def _slope(y: Tensor, x: Tensor) -> Tensor:
