@@ -32,8 +32,8 @@ class _Precomputed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor | None, ...]:
         gradients = ctx.saved_tensors
-        # Of a loss that is differentiated as it is.
-        return None, None, *[None] * len(gradients), *(g * by_loss for g in gradients)
+        scaled = torch._foreach_mul(list(gradients), by_loss)
+        return None, None, *[None] * len(gradients), *scaled
 
 
 class CompiledStep:

@@ -7,7 +7,7 @@ traced, and leave padding out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 from schnetpack.nn import scatter as schnetpack_scatter
 from schnetpack.nn.so3 import SO3Convolution, SO3ParametricGatedNonlinearity, SO3TensorProduct
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from suites.molecular.data.pair_tables import group
@@ -110,6 +111,9 @@ class StaticOperators(TorchFunctionMode):
         self._idx_m = idx_m
         # By identity, and kept alive with it.
         self._known: dict[int, tuple[Tensor, Rows]] = {}
+        #: What was gathered, with its source, and what was joined of it and others.
+        self._taken: dict[int, tuple[Tensor, Tensor, Rows]] = {}
+        self._joined: dict[int, tuple[Tensor, Sequence[Tensor]]] = {}
         for rows in batch:
             self._learn(rows.index, rows)
         for index, rows in fixed:
@@ -151,7 +155,11 @@ class StaticOperators(TorchFunctionMode):
             return self._item(*args)
         if name == "scatter_add_" and (rows := self._rows(args[2])) is not None:
             return rows.sum(args[3])
+        if func is functional.linear and id(args[0]) in self._joined:
+            return self._linear(*args, **kwargs)
         result = func(*args, **kwargs)
+        if func is torch.cat and any(id(part) in self._taken for part in args[0]):
+            self._joined[id(result)] = result, args[0]
         if name in _VIEWS and (rows := self._rows(args[0])) is not None:
             self._learn(result, rows)
         return result
@@ -167,7 +175,9 @@ class StaticOperators(TorchFunctionMode):
             return result
         rows = self._rows(key)
         if rows is not None and rows.dim == 0:
-            return rows.take(x)
+            result = rows.take(x)
+            self._taken[id(result)] = result, x, rows
+            return result
         if isinstance(key, tuple):
             places = [self._rows(part) for part in key]
             for rows in places:
@@ -178,3 +188,18 @@ class StaticOperators(TorchFunctionMode):
                 for part, rows in zip(key, places, strict=True)
             )
         return x[key]
+
+    def _linear(self, joined: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """A linear map of rows that are joined of parts, each part mapped before it is gathered."""
+        parts = self._joined[id(joined)][1]
+        mapped: Tensor | None = None
+        for part, own in zip(parts, weight.split([p.shape[-1] for p in parts], 1), strict=True):
+            if id(part) in self._taken:
+                _, source, rows = self._taken[id(part)]
+                of_part = rows.take(functional.linear(source, own))
+            else:
+                of_part = functional.linear(part, own, bias)
+                bias = None
+            mapped = of_part if mapped is None else mapped + of_part
+        assert mapped is not None
+        return mapped if bias is None else mapped + bias

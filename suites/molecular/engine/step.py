@@ -69,7 +69,9 @@ class StepFunction:
         """
         arguments = self.arguments(batch)
         if batch.layout not in self._compiled:
-            self._compiled[batch.layout] = compile_traced(self.function(batch), *arguments)
+            self._compiled[batch.layout] = compile_traced(
+                self.function(batch), *arguments, keep=True
+            )
         return self.result(self._compiled[batch.layout](*arguments))
 
     def knows(self, batch: StaticBatch) -> bool:
@@ -117,6 +119,8 @@ class StepFunction:
                 )
                 gradients = torch.autograd.grad(terms["loss"], parameters, materialize_grads=True)
             statistics = [tensor for norm in self._potential.norms for tensor in norm.updated or ()]
+            for norm in self._potential.norms:
+                norm.updated = None  # while tracing it has no values
             found = [*(terms[name] for name in self._terms), *gradients, *statistics]
             return [tensor.detach() for tensor in found]
 
