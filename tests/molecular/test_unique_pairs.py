@@ -113,6 +113,19 @@ def test_of_every_arm(model: str, arm: str) -> None:
     compare(scrambled(model, arm), labelled("mixture"), ROWS, "MAE")
 
 
+@pytest.mark.parametrize("problem", ["xtb-ethanol", "xtb-oxides"])
+@pytest.mark.parametrize("model", MODELS)
+def test_of_data_that_come_with_the_suite(model: str, problem: str) -> None:
+    built = task(f"{model}:8x2", "baseline", "--compile", "on", problem=problem)
+    assert built.compiled is not None
+    rows = np.arange(4)
+    loss = built.losses(built.training.batch(rows))["loss"]
+    parameters = list(built.net.parameters())
+    expected = torch.autograd.grad(loss, parameters, materialize_grads=True)
+    found = built.compiled.loss_and_gradients(rows)
+    assert relative_difference(found, [loss.detach(), *expected]) < TOLERANCE
+
+
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize(
     "structures",
