@@ -19,23 +19,19 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from bench.training.kept import keep_dear
-
 Function = Callable[..., Sequence[Tensor]]
 
 #: Compiled graphs that are kept in a process.
 _KEPT = 64
 
 
-def compile_traced(function: Function, *examples: Tensor, keep: bool = False) -> Function:
+def compile_traced(function: Function, *examples: Tensor) -> Function:
     """The function, compiled by inductor for tensors like the examples.
 
     Args:
         function: Maps tensors to a sequence of tensors, by operators whose course does not depend
             on values. Tensors that it refers to are read anew at each call.
         examples: Arguments; later ones have the same shapes, strides, dtypes and devices.
-        keep: Whether dear tensors that are spread over larger ones are kept in memory
-            (`bench.training.kept`).
 
     Returns:
         A function of such arguments. Its results are new tensors without a graph.
@@ -44,8 +40,6 @@ def compile_traced(function: Function, *examples: Tensor, keep: bool = False) ->
         Exception: Whatever tracing or the compiler raises.
     """
     graph, constants = _traced(function, examples)
-    if keep:
-        keep_dear(graph)
     arguments = [*constants, *examples]
     key = (torch.get_num_threads(), *(_kind(tensor) for tensor in arguments))
     compiled = _compiled(_Graph(graph, arguments, (graph.code, key)))

@@ -82,7 +82,9 @@ def test_relative_difference_is_the_worst_of_all_tensors() -> None:
 def test_a_step_of_the_molecular_suite_is_stocks_to_rounding(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    command = "speed molecular --model schnet:16x2 --model cgcnn:4x1 --batch 4 --batch 7"
+    command = (
+        "speed molecular --model schnet:16x2 --model cgcnn:4x1 --batch 4 --batch 7 --compile off"
+    )
     code = main([*command.split(), *["--rounds", "1", "--steps", "1", "--device", "cpu", "--json"]])
     found = json.loads(capsys.readouterr().out)
     assert code == 0
@@ -97,11 +99,25 @@ def test_a_step_of_the_molecular_suite_is_stocks_to_rounding(
 
 
 def test_periodic_frames_of_many_sizes_as_well(capsys: pytest.CaptureFixture[str]) -> None:
-    command = "speed molecular --problem xtb-oxides --batch 9 --rounds 1"
+    command = "speed molecular --problem xtb-oxides --batch 9 --rounds 1 --compile off"
     models = "--model painn:8x2 --model field-schnet:8x1"
     assert main(f"{command} {models} --steps 1 --device cpu --json".split()) == 0
     found = json.loads(capsys.readouterr().out)
     assert len(found) == 2 and all(speed["difference"] < 1e-10 for speed in found)
+
+
+@pytest.mark.slow
+def test_the_compiled_step_of_a_potential_is_compared_as_well(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = (
+        "speed molecular --model schnet:8x2 --batch 4 --rounds 2 --steps 2 --device cpu --json"
+    )
+    assert main(command.split()) == 0
+    plain, compiled = json.loads(capsys.readouterr().out)
+    assert (plain["path"], compiled["path"]) == ("preloaded", "compiled")
+    assert compiled["difference"] < 1e-10
+    assert compiled["setup_s"] > 0 == plain["setup_s"]
 
 
 @pytest.mark.parametrize("problem", ["diffusion-sorption-1d", "advection-1d"])
@@ -136,7 +152,7 @@ def test_a_loss_that_differs_is_said_by_the_exit_code(
     monkeypatch.setattr(
         "suites.molecular.stock_speed.torch.nn.MSELoss", lambda: torch.nn.SmoothL1Loss(beta=0.1)
     )
-    command = "speed molecular --model schnet:8x2 --rounds 1 --steps 1 --device cpu"
+    command = "speed molecular --model schnet:8x2 --rounds 1 --steps 1 --device cpu --compile off"
     assert main(command.split()) == 1
     assert "schnet:8x2" in capsys.readouterr().out
 

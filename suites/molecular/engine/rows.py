@@ -13,8 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import bench.training.kept  # noqa: F401  its operator
-
 #: Up to so many slots a sum is written out, so that it fuses with what made the rows.
 _UNROLLED = 40
 
@@ -71,8 +69,7 @@ class Rows:
         if self.consecutive:
             return _masked(y, self.mask, 0).unflatten(0, tuple(self.slots.shape)).sum(1)
         if self.slots.shape[1] > _UNROLLED:
-            # Gathered first: a sum of rows at indices does not vectorise.
-            rows = torch.ops.bench.kept(y.index_select(self.dim, self.slots.flatten()))
+            rows = y.index_select(self.dim, self.slots.flatten())
             mask = None if self.slot_mask is None else self.slot_mask.flatten()
             rows = _masked(rows, mask, self.dim)
             return rows.unflatten(self.dim, tuple(self.slots.shape)).sum(self.dim + 1)

@@ -69,9 +69,7 @@ class StepFunction:
         """
         arguments = self.arguments(batch)
         if batch.layout not in self._compiled:
-            self._compiled[batch.layout] = compile_traced(
-                self.function(batch), *arguments, keep=True
-            )
+            self._compiled[batch.layout] = compile_traced(self.function(batch), *arguments)
         return self.result(self._compiled[batch.layout](*arguments))
 
     def knows(self, batch: StaticBatch) -> bool:
