@@ -20,8 +20,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-import bench.training.kept  # noqa: F401  its operator
-
 #: Up to so many slots a sum is written out, so that it fuses with what its rows are made of.
 _UNROLLED = 40
 
@@ -81,8 +79,7 @@ class _Sum(torch.autograd.Function):
             factors = table.slot_sign.square()
         slots = table.slot_pair.shape[1]
         if slots > _UNROLLED:
-            # Multiplied first: a sum of rows at indices does not vectorise.
-            rows = torch.ops.bench.kept(w[..., table.slot_pair, :] * x[..., table.slot_other, :])
+            rows = w[..., table.slot_pair, :] * x[..., table.slot_other, :]
             return (rows if factors is None else rows * factors[..., None]).sum(-2)
         total = None
         for k in range(slots):

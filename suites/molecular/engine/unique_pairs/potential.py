@@ -121,7 +121,8 @@ class UniquePairPotential:
         layout, tensors = batch
         module = self.net.representation
         distances = vectors.square().sum(1, keepdim=True).sqrt()
-        directions = vectors / distances
+        # Parts of one buffer: a compiler would divide anew for each feature along a direction.
+        directions, distances = torch.cat([vectors / distances, distances], 1).split((3, 1), 1)
         functions = radial(module.radial_basis, module.cutoff_fn, distances)
         filters = self._representation.filters(functions)
         values = [f.value if f.value.requires_grad else f.value.requires_grad_() for f in filters]
