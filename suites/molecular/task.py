@@ -26,12 +26,13 @@ from suites.molecular.data.frames import Frames
 from suites.molecular.data.neighbors import neighbor_pairs
 from suites.molecular.data.order import Order, find_order
 from suites.molecular.data.splits import Split
-from suites.molecular.data.static_batches import TRIPLETS, StaticFrames
+from suites.molecular.data.static_batches import TRIPLETS, UNIQUE, StaticFrames
 from suites.molecular.diagnosis import diagnose
 from suites.molecular.engine.captured import CapturedFunction
 from suites.molecular.engine.choose import break_even_steps, is_captured, is_compiled
 from suites.molecular.engine.compiled import CompiledStep
 from suites.molecular.engine.step import StepFunction
+from suites.molecular.engine.unique_pairs.potential import unique_pair_form
 from suites.molecular.exported import ExportedPotential
 from suites.molecular.labels import label_scale, with_total_energies
 from suites.molecular.loss import WHOLE, EnergyForceLoss, Share
@@ -193,6 +194,12 @@ class MolecularTask:
             reason = "batches of so few pairs have no batch statistics"
             return None, {**path, "not_compiled": reason}
         parameters = self.optimization.parameters
+        form = unique_pair_form(self.net)
+        if isinstance(form, str):
+            needs = [TRIPLETS] if self.model.name == "dimenet++" else []
+            potential, path = None, {**path, "pairs": "each direction", "not_unique": form}
+        else:
+            needs, potential, path = [UNIQUE], form, {**path, "pairs": "unique"}
         static = StaticFrames(
             frames,
             self.training.pairs,
@@ -201,9 +208,9 @@ class MolecularTask:
             self.device,
             self.dtype,
             self._stresses(frames, self.loss.has_stress),
-            needs=(TRIPLETS,) if self.model.name == "dimenet++" else (),
+            needs=needs,
         )
-        function = StepFunction(self.net, parameters, self.loss)
+        function = StepFunction(self.net, parameters, self.loss, potential)
         compiled = CompiledStep(
             function,
             static,

@@ -39,13 +39,7 @@ def rows_of_batch(layout: Layout, tensors: Mapping[str, Tensor]) -> list[Rows]:
     found = [
         Rows(tensors[structure.idx_i], tensors["slots"], slot_mask, pair_mask, layout.grid),
         Rows(tensors[structure.idx_j], tensors["back_slots"], slot_mask, pair_mask),
-        Rows(
-            tensors[structure.idx_m],
-            tensors["frame_slots"],
-            None if layout.same_size else tensors["frame_slot_mask"],
-            None if layout.same_size else tensors["atom_mask"],
-            layout.same_size,
-        ),
+        frame_rows(layout, tensors),
     ]
     if layout.triplets:
         full = layout.triplet_grid
@@ -54,6 +48,17 @@ def rows_of_batch(layout: Layout, tensors: Mapping[str, Tensor]) -> list[Rows]:
             slots, slot_mask = tensors[f"{name}_slots"], tensors[f"{name}_mask"]
             found.append(Rows(tensors[name], slots, None if full else slot_mask, mask, consecutive))
     return found
+
+
+def frame_rows(layout: Layout, tensors: Mapping[str, Tensor]) -> Rows:
+    """The frame of each atom; see `rows_of_batch`."""
+    return Rows(
+        tensors[structure.idx_m],
+        tensors["frame_slots"],
+        None if layout.same_size else tensors["frame_slot_mask"],
+        None if layout.same_size else tensors["atom_mask"],
+        layout.same_size,
+    )
 
 
 class FixedRows:

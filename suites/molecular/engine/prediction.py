@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Protocol
 
 import schnetpack.properties as structure
 import torch
@@ -33,8 +34,28 @@ class Predicted:
         self.stresses = stresses
 
 
-class StaticPotential:
+class PaddedPotential(Protocol):
     """A potential on batches of static shape.
+
+    Attributes:
+        net: The network whose parameters it has.
+        norms: Its batch norms, which put their new running statistics in ``updated``.
+    """
+
+    net: NeuralNetworkPotential
+    norms: list[BatchNorm1d]
+
+    def __call__(self, batch: StaticBatch, stressed: bool = False) -> Predicted:
+        """Predictions, with a graph for their derivatives where the network is in training mode.
+
+        Args:
+            batch: Frames.
+            stressed: With stresses, as `suites.molecular.stress.predict_with_stress` has them.
+        """
+
+
+class StaticPotential:
+    """Implements `PaddedPotential` by the network's own modules.
 
     Args:
         net: The potential.
@@ -46,14 +67,7 @@ class StaticPotential:
         self._fixed = FixedRows(net)
 
     def __call__(self, batch: StaticBatch, stressed: bool = False) -> Predicted:
-        """Predictions, with a graph for their derivatives where the network is in training mode.
-
-        Batch norms put their new running statistics in ``updated``.
-
-        Args:
-            batch: Frames.
-            stressed: With stresses, as `suites.molecular.stress.predict_with_stress` has them.
-        """
+        """See `PaddedPotential`."""
         create = self.net.training
         tensors = batch.tensors
         positions = tensors[structure.R].detach().requires_grad_()
@@ -72,11 +86,7 @@ class StaticPotential:
         forces = -gradients[0]
         if not stressed:
             return Predicted(energies, forces, None)
-        cell = tensors[structure.cell]
-        volume = _volume(cell)
-        periodic = (tensors["periodic"] > 0) & (volume > 0)
-        stress = gradients[1] / torch.where(periodic, volume, 1.0)[:, None, None]
-        return Predicted(energies, forces, torch.where(periodic[:, None, None], stress, torch.nan))
+        return Predicted(energies, forces, stress_of_virial(gradients[1], tensors))
 
     @contextmanager
     def _static(self, batch: StaticBatch) -> Iterator[None]:
@@ -97,6 +107,20 @@ class StaticPotential:
         if batch.layout.triplets:
             found |= {JI: given["ji"], KJ: given["kj"]}
         return found
+
+
+def stress_of_virial(virial: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+    """(B, 3, 3) stresses, NaN for a frame that is not periodic along all three lattice vectors.
+
+    Args:
+        virial: (B, 3, 3), the derivative of the energies by a symmetric strain.
+        tensors: Of the batch.
+    """
+    volume = _volume(tensors[structure.cell])
+    periodic = (tensors["periodic"] > 0) & (volume > 0)
+    # Never divided by 0, since NaN times a gradient of 0 is NaN.
+    stress = virial / torch.where(periodic, volume, 1.0)[:, None, None]
+    return torch.where(periodic[:, None, None], stress, torch.nan)
 
 
 def _strain(given: dict[str, Tensor], strain: Tensor) -> None:

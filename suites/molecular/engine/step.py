@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from bench.training.traced import Function, compile_traced
 from suites.molecular.data.static_batches import Layout, StaticBatch
-from suites.molecular.engine.prediction import StaticPotential
+from suites.molecular.engine.prediction import PaddedPotential, StaticPotential
 from suites.molecular.loss import WHOLE, EnergyForceLoss
 
 
@@ -38,12 +38,17 @@ class StepFunction:
         net: The potential.
         parameters: Those that are trained.
         loss: Of predictions.
+        potential: Predicts by the weights of `net`; ``None``: by its modules.
     """
 
     def __init__(
-        self, net: NeuralNetworkPotential, parameters: Sequence[Tensor], loss: EnergyForceLoss
+        self,
+        net: NeuralNetworkPotential,
+        parameters: Sequence[Tensor],
+        loss: EnergyForceLoss,
+        potential: PaddedPotential | None = None,
     ) -> None:
-        self._potential = StaticPotential(net)
+        self._potential = potential or StaticPotential(net)
         self._loss = loss
         of_net = {id(parameter): name for name, parameter in net.named_parameters()}
         self._names = [of_net[id(parameter)] for parameter in parameters]
