@@ -1,15 +1,19 @@
-"""Values and derivatives of a tanh network at points: by reverse, forward and Taylor mode."""
+"""Values and derivatives of a tanh network at points: by reverse, forward and Taylor mode.
+
+Features are the first axis and points the last: XLA's products on a CPU are then the faster.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-#: Weights, shape ``(n_in, n_out)``, and biases of every layer.
+#: Weights, shape ``(n_out, n_in)``, and biases, shape ``(n_out, 1)``, of every layer.
 Layers = Sequence[tuple[Array, Array]]
 
 #: A direction in the space of the inputs: a number for each of them.
@@ -33,7 +37,7 @@ class Derivatives(NamedTuple):
     """Of all outputs at the points.
 
     Attributes:
-        values: Shape ``(n, n_outputs)``.
+        values: Shape ``(n_outputs, n)``.
         first: For each direction, of the same shape.
         second: For each sum of second derivatives, of the same shape.
     """
@@ -43,41 +47,36 @@ class Derivatives(NamedTuple):
     second: list[Array]
 
 
-#: From layers, points of shape ``(n, n_inputs)`` and what is asked for to the derivatives.
+#: From layers, points of shape ``(n_inputs, n)`` and what is asked for to the derivatives.
 Form = Callable[[Layers, Array, Asked], Derivatives]
 
 
 def network(layers: Layers, points: Array) -> Array:
-    """Outputs, shape ``(n, n_outputs)``."""
+    """Outputs, shape ``(n_outputs, n)``."""
     x = points
     for weight, bias in layers[:-1]:
-        x = jnp.tanh(x @ weight + bias)
+        x = jnp.tanh(weight @ x + bias)
     weight, bias = layers[-1]
-    return x @ weight + bias
+    return weight @ x + bias
 
 
 def reverse(layers: Layers, points: Array, asked: Asked) -> Derivatives:
     """A backward pass for each output, and through it one for each second derivative."""
-    outputs = range(layers[-1][1].shape[0])
+    outputs = range(len(layers[-1][1]))
 
     def output(x: Array, k: int) -> Array:
-        return network(layers, x)[:, k].sum()
+        return network(layers, x)[k].sum()
 
     def slope(x: Array, k: int, direction: Array) -> Array:
-        return jax.grad(output)(x, k) @ direction
+        return direction @ jax.grad(output)(x, k)
 
     def curvature(x: Array, k: int, direction: Array) -> Array:
-        return jax.grad(lambda at: slope(at, k, direction).sum())(x) @ direction
+        return direction @ jax.grad(lambda at: slope(at, k, direction).sum())(x)
 
     directions = [jnp.asarray(one, points.dtype) for one in asked.directions]
-    first = [
-        jnp.stack([slope(points, k, direction) for k in outputs], axis=1)
-        for direction in directions
-    ]
+    first = [jnp.stack([slope(points, k, one) for k in outputs]) for one in directions]
     second = [
-        jnp.stack(
-            [sum(curvature(points, k, directions[j]) for j in group) for k in outputs], axis=1
-        )
+        jnp.stack([_sum(curvature(points, k, directions[j]) for j in group) for k in outputs])
         for group in asked.laplacians
     ]
     return Derivatives(network(layers, points), first, second)
@@ -88,7 +87,7 @@ def forward(layers: Layers, points: Array, asked: Asked) -> Derivatives:
 
     def along(function: Callable[[Array], Array], direction: Direction) -> Callable[[Array], Array]:
         def derivative(x: Array) -> Array:
-            tangent = jnp.broadcast_to(jnp.asarray(direction, x.dtype), x.shape)
+            tangent = jnp.broadcast_to(_column(direction, x), x.shape)
             found: Array = jax.jvp(function, (x,), (tangent,))[1]
             return found
 
@@ -99,7 +98,7 @@ def forward(layers: Layers, points: Array, asked: Asked) -> Derivatives:
 
     slopes = [along(outputs, direction) for direction in asked.directions]
     second = [
-        sum((along(slopes[j], asked.directions[j])(points) for j in group), jnp.zeros(()))
+        _sum(along(slopes[j], asked.directions[j])(points) for j in group)
         for group in asked.laplacians
     ]
     return Derivatives(outputs(points), [slope(points) for slope in slopes], second)
@@ -108,22 +107,30 @@ def forward(layers: Layers, points: Array, asked: Asked) -> Derivatives:
 def taylor(layers: Layers, points: Array, asked: Asked) -> Derivatives:
     """All derivatives in one pass, layer by layer; a sum of second derivatives is one stream."""
     (weight, bias), *rest = layers
-    # Before the first activation a first derivative is the same in every row, and a second is 0.
-    values = points @ weight + bias
-    first = [jnp.asarray(d, points.dtype) @ weight for d in asked.directions]
-    second: list[Array] = [jnp.zeros((), points.dtype) for _ in asked.laplacians]
+    # Before the first activation a first derivative is the same at every point, and a second is 0.
+    values = weight @ points + bias
+    first = [weight @ _column(direction, points) for direction in asked.directions]
+    second = [jnp.zeros((), points.dtype) for _ in asked.laplacians]
     for weight, bias in rest:
         values = jnp.tanh(values)
         slope = 1 - values**2
         second = [
-            slope * (own - 2 * values * sum(first[j] ** 2 for j in group))
+            slope * (own - 2 * values * _sum(first[j] ** 2 for j in group))
             for own, group in zip(second, asked.laplacians, strict=True)
         ]
         first = [slope * one for one in first]
-        values = values @ weight + bias
-        first = [one @ weight for one in first]
-        second = [one @ weight for one in second]
+        values = weight @ values + bias
+        first = [weight @ one for one in first]
+        second = [weight @ one for one in second]
     return Derivatives(values, first, second)
 
 
-FORMS: dict[str, Form] = {"reverse": reverse, "forward": forward, "taylor": taylor}
+def _column(direction: Direction, like: Array) -> Array:
+    return jnp.asarray(direction, like.dtype)[:, None]
+
+
+def _sum(arrays: Iterable[Array]) -> Array:
+    return functools.reduce(jnp.add, arrays)
+
+
+FORMS: Mapping[str, Form] = {"reverse": reverse, "forward": forward, "taylor": taylor}

@@ -25,10 +25,10 @@ class Conditions(NamedTuple):
     """What the conditions compare; see `suites.pinn.peers.points.PeerPoints`.
 
     Attributes:
-        rows: Of each.
-        targets: Of each, shape ``(rows, 1)``.
-        normals: Of each, shape ``(rows, n_inputs)``.
-        opposite: Outputs at the other ends of periods, shape ``(rows, n_outputs)``.
+        rows: The points of each.
+        targets: Of each, shape ``(points,)``.
+        normals: Of each, shape ``(n_inputs, points)``.
+        opposite: Outputs at the other ends of periods, shape ``(n_outputs, points)``.
     """
 
     rows: Sequence[Rows]
@@ -56,35 +56,35 @@ class Peer:
 
 def _initial(at: Derivatives, given: Conditions) -> list[Array]:
     """Of every output; the first conditions."""
-    columns = range(at.values.shape[1])
-    return [at.values[given.rows[k], k] - given.targets[k][:, 0] for k in columns]
+    return [own[given.rows[k]] - given.targets[k] for k, own in enumerate(at.values)]
 
 
 def _periodic(at: Derivatives, given: Conditions) -> list[Array]:
     """Of every output, after its initial conditions."""
-    n = at.values.shape[1]
-    return [at.values[given.rows[n + k], k] - given.opposite[:, k] for k in range(n)]
+    rows = given.rows[len(at.values) :]
+    return [own[rows[k]] - given.opposite[k] for k, own in enumerate(at.values)]
 
 
 def _no_flow(at: Derivatives, given: Conditions) -> list[Array]:
     """Of every output, after its initial conditions; the first directions are x and y."""
-    n = at.values.shape[1]
+    n = len(at.values)
+    along_x, along_y, *_ = at.first
     found = []
-    for k in range(n):
-        rows, normals = given.rows[n + k], given.normals[n + k]
-        slopes = [first[rows, k] for first in at.first[:2]]
-        found.append(slopes[0] * normals[:, 0] + slopes[1] * normals[:, 1])
+    for k, rows, (normal_x, normal_y, _) in zip(
+        range(n), given.rows[n:], given.normals[n:], strict=True
+    ):
+        found.append(along_x[k, rows] * normal_x + along_y[k, rows] * normal_y)
     return found
 
 
 def _advection(at: Derivatives, given: Conditions) -> list[Array]:
-    return [at.first[0][:, 0], *_initial(at, given), *_periodic(at, given)]
+    return [at.first[0][0], *_initial(at, given), *_periodic(at, given)]
 
 
 def _compressible_flow(at: Derivatives, given: Conditions) -> list[Array]:
-    density, velocity, pressure = at.values.T
-    density_x, velocity_x, pressure_x = at.first[0].T
-    density_t, velocity_t, pressure_t = at.first[1].T
+    density, velocity, pressure = at.values
+    density_x, velocity_x, pressure_x = at.first[0]
+    density_t, velocity_t, pressure_t = at.first[1]
     energy = pressure / (GAMMA - 1) + 0.5 * density * velocity**2
 
     def energy_slope(density_s: Array, velocity_s: Array, pressure_s: Array) -> Array:
@@ -103,9 +103,9 @@ def _compressible_flow(at: Derivatives, given: Conditions) -> list[Array]:
 
 
 def _diffusion_reaction(at: Derivatives, given: Conditions) -> list[Array]:
-    u, v = at.values.T
-    u_t, v_t = at.first[2].T
-    u_laplacian, v_laplacian = at.second[0].T
+    u, v = at.values
+    u_t, v_t = at.first[2]
+    u_laplacian, v_laplacian = at.second[0]
     return [
         u_t - D_U * u_laplacian - (u - u**3 - K - v),
         v_t - D_V * v_laplacian - (u - v),
@@ -115,23 +115,23 @@ def _diffusion_reaction(at: Derivatives, given: Conditions) -> list[Array]:
 
 
 def _diffusion_sorption(at: Derivatives, given: Conditions) -> list[Array]:
-    u, u_x, u_t, u_xx = (one[:, 0] for one in (at.values, *at.first, *at.second))
+    u, u_x, u_t, u_xx = (one[0] for one in (at.values, *at.first, *at.second))
     power = (jnp.maximum(u, 0) + 1e-6) ** (N_F - 1)
     retardation = 1 + (1 - POROSITY) / POROSITY * RHO_S * K_F * N_F * power
     _, inflow, outflow = given.rows
     return [
         u_t - D / retardation * u_xx,
         *_initial(at, given),
-        u[inflow] - given.targets[1][:, 0],
+        u[inflow] - given.targets[1],
         u[outflow] + D * u_x[outflow],
     ]
 
 
 def _shallow_water(at: Derivatives, given: Conditions) -> list[Array]:
-    h, u, v = at.values.T
-    h_x, u_x, v_x = at.first[0].T
-    h_y, u_y, v_y = at.first[1].T
-    h_t, u_t, v_t = at.first[2].T
+    h, u, v = at.values
+    h_x, u_x, v_x = at.first[0]
+    h_y, u_y, v_y = at.first[1]
+    h_t, u_t, v_t = at.first[2]
     return [
         h_t + h_x * u + h * u_x + h_y * v + h * v_y,
         u_t + u * u_x + v * u_y + G * h_x,

@@ -34,10 +34,10 @@ class JAXStep:
         peer = PEERS[task.spec.problem]
         points = peer_points(terms_of(task.data, task.device))
         self._given: Mapping[str, Any] = {
-            "points": _array(points.equations),
-            "further": _array(points.further),
-            "targets": [_array(one) for one in points.targets],
-            "normals": [_array(one) for one in points.normals],
+            "points": _array(points.equations.T),
+            "further": _array(points.further.T),
+            "targets": [_array(one[:, 0]) for one in points.targets],
+            "normals": [_array(one.T) for one in points.normals],
             "weights": _array(task.loss.weights),
         }
 
@@ -53,7 +53,7 @@ class JAXStep:
             partial(_adam, jax.value_and_grad(loss), task.spec.training.lr), donate_argnums=0
         )
         self.layers = [
-            (_array(layer.get_parameter("weight").mT), _array(layer.get_parameter("bias")))
+            (_array(layer.get_parameter("weight")), _array(layer.get_parameter("bias")[:, None]))
             for layer in task.net.linears
         ]
         zeros = jax.tree.map(jnp.zeros_like, self.layers)
@@ -73,7 +73,7 @@ class JAXStep:
     def loss_and_gradient(self) -> list[Tensor]:
         """The loss and its gradient by each parameter, as torch's modules order and lay them."""
         loss, layers = self._loss_and_gradient(self.layers, self._given)
-        found = [one for weight, bias in layers for one in (weight.T, bias)]
+        found = [one for weight, bias in layers for one in (weight, bias[:, 0])]
         return [torch.tensor(jax.device_get(one)) for one in (loss, *found)]
 
 
