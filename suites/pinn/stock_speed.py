@@ -98,10 +98,9 @@ def _case(
     """The first seed alone, in each way, and all seeds as one model."""
     double = build(exact[0], device)
     theirs = stock_loss_and_gradient(double)
-    fast = isinstance(double.evaluation, FastEvaluation)
-    ways = [False, True] if compiled and fast else [False]
+    ways = double.gradient.ways if compiled else double.gradient.ways[:1]
     differences = [
-        relative_difference(loss_and_gradient(double.gradient.with_(compile=way), double), theirs)
+        relative_difference(loss_and_gradient(double.gradient.with_(way=way), double), theirs)
         for way in ways
     ]
     if len(exact) > 1:
@@ -121,10 +120,10 @@ def _case(
     return SpeedCase(name, stock, contenders, labels, _floor_ms(task, device))
 
 
-def _alone(task: PINNTask, compiled: bool, difference: float) -> Contender:
-    """The task's step, compiled or not."""
+def _alone(task: PINNTask, way: str, difference: float) -> Contender:
+    """The task's step in one of its ways."""
     own = copy.copy(task)
-    own.gradient = task.gradient.with_(compile=compiled)
+    own.gradient = task.gradient.with_(way=way)
     own.step()
     how = own.gradient.how
     path = f"{task.evaluation.path} {how['executed']}"

@@ -180,7 +180,9 @@ class PINNTask:
             self.loss.weights,
             self.parameters,
             self._fixed(),
-            is_compiled(asked, self.evaluation, count, self.device, steps),
+            "inductor"
+            if is_compiled(asked, self.evaluation, count, self.device, steps)
+            else "eager",
             insist=asked == "on",
         )
 
@@ -272,7 +274,7 @@ class PINNTask:
     def _follow_points(self) -> None:
         """Evaluate the loss on the points that the data have now."""
         self.evaluation = self.evaluation.redrawn()
-        self.gradient = self.gradient.with_(compile=False, evaluation=self.evaluation)
+        self.gradient = self.gradient.with_(way="eager", evaluation=self.evaluation)
 
     def predict(self) -> np.ndarray:
         """The network's prediction on the truth's grid, for the outputs that the truth has."""

@@ -111,7 +111,7 @@ class StepComputation(ABC):
         if self._fast and self._compiled:
             try:
                 run = _compile(self.functional, vector)
-                self.how["executed"] = "compiled"
+                self.how["executed"] = "inductor"
             except Exception as error:  # no compiler, or one that fails
                 if self._insist:
                     raise
@@ -135,8 +135,11 @@ class TrainingGradient(StepComputation):
         weights: Of the terms.
         parameters: Of the network, and the unknowns.
         buffers: Of the network, and whatever else is not trained, by name.
-        compile: Whether to compile.
-        insist: Whether compiling may not fail.
+        way: How it is computed, one of `ways`.
+        insist: Whether a way that fails is an error; otherwise the next slower one is taken.
+
+    Attributes:
+        way: ``eager`` or ``inductor``.
     """
 
     def __init__(
@@ -145,17 +148,30 @@ class TrainingGradient(StepComputation):
         weights: Tensor,
         parameters: FlatParameters,
         buffers: Mapping[str, Tensor],
-        compile: bool,
+        way: str = "eager",
         insist: bool = False,
     ) -> None:
-        super().__init__(isinstance(evaluation, FastEvaluation), compile, insist)
+        super().__init__(isinstance(evaluation, FastEvaluation), way == "inductor", insist)
         self.evaluation = evaluation
+        self.way = way
         self._rest = weights, parameters, buffers
         self._weights, self._parameters, self._buffers = self._rest
 
-    def with_(self, *, compile: bool, evaluation: LossEvaluation | None = None) -> TrainingGradient:
-        """The same, compiled (which then may not fail) or not, or of other points."""
-        return TrainingGradient(evaluation or self.evaluation, *self._rest, compile, insist=compile)
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The ways in which this evaluation's step can be computed, ``eager`` first."""
+        return ("eager", "inductor") if self._fast else ("eager",)
+
+    def with_(
+        self, *, way: str | None = None, evaluation: LossEvaluation | None = None
+    ) -> TrainingGradient:
+        """The same in another way, which then may not fail, or of other points."""
+        return TrainingGradient(
+            evaluation or self.evaluation,
+            *self._rest,
+            way or self.way,
+            insist=self._insist if way is None else True,
+        )
 
     def eager(self, vector: Tensor) -> Result:
         """By autograd on the network's own parameters, which are views of the vector."""

@@ -145,7 +145,7 @@ def test_values_that_leave_torch_are_not_compiled_into_constants() -> None:
     net = network()
     evaluation = choose_evaluation(data(pde), net, CPU, "auto")
     parameters, weights = FlatParameters(net), torch.ones(1)
-    gradient = TrainingGradient(evaluation, weights, parameters, {}, compile=True)
+    gradient = TrainingGradient(evaluation, weights, parameters, {}, "inductor")
     for _ in range(2):
         found = gradient(parameters.vector.detach())
         assert found.terms.item() == pytest.approx(evaluation(training=True).item(), rel=1e-12)
