@@ -17,7 +17,7 @@ from suites.pinn.peers.points import Rows
 from suites.pinn.problems.advection import BETA
 from suites.pinn.problems.compressible_flow import GAMMA
 from suites.pinn.problems.diffusion_reaction import D_U, D_V, K
-from suites.pinn.problems.diffusion_sorption import D, K_F, N_F, POROSITY, RHO_S
+from suites.pinn.problems.diffusion_sorption import K_F, N_F, POROSITY, RHO_S, D
 from suites.pinn.problems.shallow_water import G
 
 

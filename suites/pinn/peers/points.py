@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from suites.pinn.backend import dde
 from suites.pinn.engine.terms import Term
-
 
 #: Rows of an array.
 Rows = slice | np.ndarray
@@ -69,9 +67,7 @@ def peer_points(terms: Sequence[Term]) -> PeerPoints:
         normals.append(_normals(term)[own])
         if isinstance(term.condition, dde.icbc.PeriodicBC):
             further = term.points[count:][own]  # the same for all components
-    return PeerPoints(
-        equations.points[order], further, tuple(rows), tuple(targets), tuple(normals)
-    )
+    return PeerPoints(equations.points[order], further, tuple(rows), tuple(targets), tuple(normals))
 
 
 def _rows(where: np.ndarray) -> Rows:
