@@ -53,7 +53,7 @@ def speed_cases(suite: Suite, asked: Asked, device: torch.device) -> Iterator[Sp
         for arm in asked.arms:
             exact, specs = (
                 [
-                    _specify(suite, asked, problem, initial, arm, seed, dtype, device)
+                    specify(suite, asked, problem, initial, arm, seed, dtype, device)
                     for seed in range(asked.seeds)
                 ]
                 for dtype in ("float64", asked.dtype)
@@ -61,7 +61,7 @@ def speed_cases(suite: Suite, asked: Asked, device: torch.device) -> Iterator[Sp
             yield _case(exact, specs, asked.compile, device)
 
 
-def _specify(
+def specify(
     suite: Suite,
     asked: Asked,
     problem: str,
@@ -71,6 +71,7 @@ def _specify(
     dtype: str,
     device: torch.device,
 ) -> Spec:
+    """The spec of a case: the published points, without labels."""
     request = Request(
         problem,
         asked.model,
@@ -162,11 +163,15 @@ class StockStep:
 
     Args:
         task: Its data, weights and learning rate; a copy of its network is trained.
+
+    Attributes:
+        net: The copy.
     """
 
     def __init__(self, task: PINNTask) -> None:
         self._data = task.data
-        self._model = dde.Model(task.data, copy.deepcopy(task.net))
+        self.net = copy.deepcopy(task.net)
+        self._model = dde.Model(task.data, self.net)
         with quiet():
             self._model.compile(
                 "adam",
