@@ -13,6 +13,8 @@ from bench.spec.spec import Spec
 from bench.task import Batch, Batchable, Divisible, Suite, Task
 from bench.training.device import deterministic
 from bench.training.loop import Alone, Lockstep, Progress, Stop, Trainer
+from bench.training.memory_pages import keep_pages
+from bench.training.products import own_product_library, products_by
 
 
 class Group:
@@ -35,7 +37,9 @@ class Group:
         self._contexts = contextlib.ExitStack()
 
     def __enter__(self) -> Group:
+        keep_pages()
         self._contexts.enter_context(deterministic(self._device))
+        self._contexts.enter_context(products_by(own_product_library()))
         self._contexts.enter_context(global_streams(self._specs[0].seed, self._device))
         return self
 

@@ -87,6 +87,22 @@ class Optimization:
             tolerance_change=0.0,
         )
 
+    @property
+    def by_adam(self) -> bool:
+        """Whether the next step is one of Adam, which needs a single gradient."""
+        return self.steps_done < self.training.steps
+
+    def follow(self, gradients: Sequence[Tensor]) -> None:
+        """One step of Adam by gradients that are known already, without autograd.
+
+        Args:
+            gradients: Of the minimised loss by each of `parameters`; they become theirs.
+        """
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self._update()
+        self.steps_done += 1
+
     def step(self, losses: Callable[[], Losses]) -> Losses:
         """One step.
 
@@ -96,8 +112,7 @@ class Optimization:
         Returns:
             The loss terms before the step, detached.
         """
-        adam = self.steps_done < self.training.steps
-        done = self._adam_step(losses) if adam else self._lbfgs_step(losses)
+        done = self._adam_step(losses) if self.by_adam else self._lbfgs_step(losses)
         self.steps_done += 1
         return {name: value.detach() for name, value in done.items()}
 
@@ -108,14 +123,18 @@ class Optimization:
         return self.training.lr * self._schedule(progress)
 
     def _adam_step(self, losses: Callable[[], Losses]) -> Losses:
-        for group in self._adam.param_groups:
-            group["lr"] = self._rate
         self._adam.zero_grad()
         terms = losses()
         # Only these: points keep their graph for the residual's derivatives, and need no gradient.
         terms["loss"].backward(inputs=self.parameters)
-        self._adam.step()
+        self._update()
         return terms
+
+    def _update(self) -> None:
+        """Adam, by the gradients that the parameters have."""
+        for group in self._adam.param_groups:
+            group["lr"] = self._rate
+        self._adam.step()
 
     def _lbfgs_step(self, losses: Callable[[], Losses]) -> Losses:
         first: Losses = {}

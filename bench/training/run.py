@@ -23,6 +23,7 @@ from bench.training.device import release_memory, reset_peak_memory
 from bench.training.group import Group
 from bench.training.loop import RAISED, Log, Outcome, Progress, Stop, Trainer, failure
 from bench.training.policy import RunPolicy
+from bench.training.products import own_product_library
 from bench.training.residual_ratio import ratio_warnings
 from bench.training.signals import Interruption
 from bench.training.time_limit import CallEnd, Deadline
@@ -244,6 +245,7 @@ class _Run:
     def of(cls, spec: Spec, suite: Suite, policy: RunPolicy, device: torch.device) -> _Run:
         """The run of a spec, before anything of it is built or read."""
         where = environment(suite, spec, policy.device, policy.jobs)
+        where["products"] = own_product_library()
         return cls(Account(spec, where), policy.store, device)
 
     @property

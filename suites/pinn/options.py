@@ -12,7 +12,7 @@ from suites.pinn.protocols import PROTOCOLS
 #: Which evaluation of the loss; ``auto``: the fastest that gives DeepXDE's losses and gradients.
 ENGINES = ("auto", "deepxde")
 
-#: Whether a step is compiled; ``auto``: where a run is long enough to pay for it.
+#: Whether a step is compiled code; ``auto``: where a run is long enough to pay for it.
 COMPILE = ("auto", "on", "off")
 
 
@@ -71,7 +71,12 @@ class PINNOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = 1.0
     compile: Annotated[
         str,
-        Doc("compile a step; auto: where the run is long enough to pay for it", "WHEN", COMPILE),
+        Doc(
+            "compute a step by compiled code, the native kernel and inductor, instead of plain"
+            " torch; auto: by what pays over the run",
+            "WHEN",
+            COMPILE,
+        ),
     ] = "auto"
     engine: Annotated[
         str,

@@ -309,9 +309,8 @@ def _execution(options: PINNOptions) -> dict[str, Any]:
             raise BadInput(f"{flag} must be a number from 0, got {value}")
         if name in found and options.sampler != "rad":
             raise BadInput(f"{flag} {value} is of --sampler rad, which was not given")
-    if found.get("compile") == "on" and ("resample" in found or found.get("engine") == "deepxde"):
-        other = "--resample" if "resample" in found else "--engine deepxde"
-        raise BadInput(f"--compile on and {other} exclude each other")
+    if found.get("compile") == "on" and found.get("engine") == "deepxde":
+        raise BadInput("--compile on and --engine deepxde exclude each other")
     return found
 
 

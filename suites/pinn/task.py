@@ -20,7 +20,8 @@ from bench.training.optimization import Optimization
 from bench.training.ownership import check_owned
 from suites.pinn.backend import quiet, set_dtype
 from suites.pinn.diagnosis import diagnose
-from suites.pinn.engine.choose import choose_evaluation, is_compiled
+from suites.pinn.engine.choose import Length, choose_evaluation, choose_way
+from suites.pinn.engine.evaluation import TaylorEvaluation, by_kernel
 from suites.pinn.engine.find_unknowns import add_heldout, find_unknowns
 from suites.pinn.engine.gradients import TrainingGradient, loss_and_terms
 from suites.pinn.engine.parameters import FlatParameters
@@ -133,6 +134,10 @@ class PINNTask:
             problem.name, len(data.bcs), len(self.evaluation(training=False)) - len(data.bcs)
         )
         self.gradient = self._make_gradient()
+        self.evaluation = self.gradient.evaluation
+        # What is compared with the training loss is computed in the same way.
+        if by_kernel(self.evaluation) and isinstance(self._heldout, TaylorEvaluation):
+            self._heldout = self._heldout.with_kernel()
         self.resampling = Resampling(spec, data, problem.name)
         of_net, *of_unknowns = self.parameters.parts
         self.optimization = Optimization([of_net], spec.training, of_unknowns)
@@ -169,21 +174,21 @@ class PINNTask:
         return Loss(terms, torch.tensor(weights, dtype=dtype, device=self.device))
 
     def _make_gradient(self) -> TrainingGradient:
-        """What a step computes, compiled if that is asked for or pays."""
+        """What a step computes, by the kernel and compiled if that is asked for or pays."""
         spec = self.spec
         asked = spec.settings.get("compile", COMPILE[0])
-        # A step is compiled anew for new points.
-        steps = min(spec.training.total_steps, spec.settings.get("resample", math.inf))
-        count = self.parameters.vector.numel()
+        total, every = spec.training.total_steps, spec.settings.get("resample", math.inf)
+        counts = self.parameters.vector.numel(), len(self.loss.terms)
+        length = Length(total, total // every)
+        way, why = choose_way(asked, self.evaluation, counts, self.device, length)
         return TrainingGradient(
             self.evaluation,
             self.loss.weights,
             self.parameters,
             self._fixed(),
-            "inductor"
-            if is_compiled(asked, self.evaluation, count, self.device, steps)
-            else "eager",
-            insist=asked == "on",
+            way,
+            asked == "on",
+            why,
         )
 
     def _fixed(self) -> dict[str, Tensor]:
@@ -259,7 +264,11 @@ class PINNTask:
     def step(self) -> Mapping[str, Tensor]:
         """One optimisation step; see `bench.task.Task.step`."""
         self._redraw(self.optimization.steps_done)
-        return self.optimization.step(self.losses)
+        if not self.optimization.by_adam:  # a line search asks for several losses
+            return self.optimization.step(self.losses)
+        result = self.gradient(self.parameters.vector.detach())
+        self.optimization.follow(self.parameters.split_parts(result.gradient))
+        return {"loss": result.loss, **self.loss.named(result.terms)}
 
     def _redraw(self, step: int) -> None:
         """New points for the equations, if they are due before that step."""
@@ -273,8 +282,8 @@ class PINNTask:
 
     def _follow_points(self) -> None:
         """Evaluate the loss on the points that the data have now."""
-        self.evaluation = self.evaluation.redrawn()
-        self.gradient = self.gradient.with_(way="eager", evaluation=self.evaluation)
+        self.gradient = self.gradient.with_(evaluation=self.evaluation.redrawn())
+        self.evaluation = self.gradient.evaluation
 
     def predict(self) -> np.ndarray:
         """The network's prediction on the truth's grid, for the outputs that the truth has."""

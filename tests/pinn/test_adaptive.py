@@ -316,7 +316,6 @@ def test_what_is_not_given_is_not_in_the_spec() -> None:
         ({"resample": 3, "rad_k": 2.0}, "--rad-k 2.0 is of --sampler rad"),
         ({"resample": 3, "sampler": "rad", "rad_c": -1.0}, "--rad-c must be a number from 0"),
         ({"resample": 3, "sampler": "rad", "rad_k": np.nan}, "--rad-k must be a number from 0"),
-        ({"resample": 3, "sampler": "rad", "compile": "on"}, "exclude each other"),
     ],
 )
 def test_wrong_options_are_refused(given: dict[str, Any], message: str) -> None:

@@ -134,7 +134,7 @@ def test_neither_trained_nor_compiled_nor_twice(
     first, second = drawn(record, tmp_path), drawn(record, tmp_path)
     assert len(first) == len(second) == len(built) == 1
     np.testing.assert_array_equal(first[0].predicted, second[0].predicted)
-    assert built[0].gradient.how == {"executed": "eager"}
+    assert built[0].gradient.how["executed"] == "eager"
     assert not built[0].gradient._ready
 
 

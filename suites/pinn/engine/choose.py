@@ -2,7 +2,8 @@
 
 1. `choose_evaluation`: DeepXDE's own evaluation, Taylor mode, or reverse mode on the points that
    are needed: the cheapest by its count of passes that gives DeepXDE's numbers.
-2. `is_compiled`: whether a step's graph is compiled, by what that saves over the run.
+2. `choose_way`: whether the native kernel evaluates the network of a step, and whether a step, or
+   its loss, is compiled, by what each saves over the run.
 
 On a CUDA device the kernels of a fast evaluation are always captured (`gradients`).
 
@@ -17,7 +18,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,6 +36,7 @@ from suites.pinn.engine.evaluation import (
     identity,
     state_of,
 )
+from suites.pinn.engine.gradients import missing_ways
 from suites.pinn.engine.recording import Recording, Transform, agrees, record
 from suites.pinn.engine.stock import LossEvaluation, StockEvaluation
 from suites.pinn.engine.taylor import Jet, Unsupported
@@ -41,13 +44,44 @@ from suites.pinn.engine.terms import Term, terms_of
 from suites.pinn.engine.unknowns import Unknowns
 from suites.pinn.models.network import FNN
 
-#: Measured on a core of 46 to 65 GFLOP/s, see docs/measurements/pinn-engine.md: seconds to compile,
-#: and what a step then saves: its operators' overhead, and a part of the matrix products' time.
-_COMPILE_SECONDS = 15.0
-_SAVED_OVERHEAD = 4e-3
-_SAVED_PER_FLOP = 0.8 / 50e9
-#: So many times the seconds to compile must be saved.
+#: Measured, see docs/measurements/pinn-engine.md: seconds that setting up takes where nothing is
+#: cached on disk, and seconds that a step then saves: those of its operators' overhead, and those
+#: of each floating-point operation of its products, with the passes over memory between them.
+_INDUCTOR_SECONDS, _INDUCTOR_SAVES, _INDUCTOR_SAVES_PER_FLOP = 15.0, 4e-3, 0.8 / 50e9
+#: All runs of a machine with the same activation share the kernel's library.
+_KERNEL_SECONDS, _KERNEL_SAVES, _KERNEL_SAVES_PER_FLOP = 5.0, 1e-3, 1.5 / 50e9
+#: A compiled loss beside the kernel, which all arms of a problem share, and all seeds that have as
+#: many points on each side; by loss term.
+_LOSS_SECONDS, _LOSS_SAVES_PER_TERM = 6.0, 0.3e-3
+#: So many times the seconds to compile a step that no other arm shares must be saved.
 _MARGIN = 2.0
+#: Seconds to trace a step, and a loss, anew for other points.
+_TRACE_SECONDS, _LOSS_TRACE_SECONDS = 2.5, 0.5
+
+
+class Choice(NamedTuple):
+    """A way of a step.
+
+    Attributes:
+        way: One of `suites.pinn.engine.gradients.WAYS`.
+        why: For the record.
+    """
+
+    way: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a run is.
+
+    Attributes:
+        steps: Of the run.
+        redraws: How many times its points are drawn anew.
+    """
+
+    steps: float
+    redraws: float = 0.0
 
 
 def choose_evaluation(
@@ -78,36 +112,72 @@ def choose_evaluation(
         return StockEvaluation(data, net, device, typed(error), unknowns)
 
 
-def is_compiled(
-    asked: str, evaluation: LossEvaluation, parameters: int, device: torch.device, steps: float
-) -> bool:
-    """Whether a training step is compiled.
+def choose_way(
+    asked: str,
+    evaluation: LossEvaluation,
+    counts: tuple[int, int],
+    device: torch.device,
+    length: Length,
+) -> Choice:
+    """The way in which a training step is computed.
+
+    It is decided from counts and not from the clock: it changes the last digits of a result, which
+    must not depend on how busy a machine is.
 
     Args:
-        asked: ``on``, ``off``, or ``auto``: where `worth_compiling`; on a GPU replaying captured
-            kernels does what compiling them is for.
-        evaluation: Of the loss terms; DeepXDE's own cannot be compiled.
-        parameters: How many are trained.
+        asked: ``on``: the kernel with a compiled loss, where the network has a kernel, and else a
+            compiled step. ``off``: plain torch. ``auto``: by what pays. On a GPU replaying
+            captured kernels does what compiling them is for.
+        evaluation: Of the loss terms; DeepXDE's own can neither be compiled nor use the kernel.
+        counts: How many parameters are trained, and how many loss terms there are.
         device: Where.
-        steps: Of the run.
+        length: Of the run.
     """
-    if asked != "auto" or not isinstance(evaluation, FastEvaluation):
-        return asked == "on"
+    missing = missing_ways(evaluation)
+    if asked != "auto":
+        best = "inductor" if "kernel" in missing else "kernel+inductor"
+        return Choice(best if asked == "on" else "eager", f"--compile {asked}")
+    if not isinstance(evaluation, FastEvaluation):
+        return Choice("eager", missing["inductor"])
+    if device.type != "cpu":
+        return Choice("eager", "captured kernels are replayed")
+    parameters, terms = counts
     flops = 6.0 * evaluation.row_passes * parameters
-    return device.type == "cpu" and worth_compiling(steps, flops)
+    if "kernel" in missing:
+        saved = saved_by_inductor(length, flops)
+        way = "inductor" if saved > _MARGIN * _INDUCTOR_SECONDS else "eager"
+        return Choice(way, f"no kernel: {missing['kernel']}; {_about(saved, 'compiling')}")
+    saved = saved_by_kernel(length, flops)
+    if saved <= _KERNEL_SECONDS:
+        return Choice("eager", _about(saved, "the kernel"))
+    more = saved_by_compiled_loss(length, terms)
+    why = f"{_about(saved, 'the kernel')}, {_about(more, 'compiling the loss')}"
+    return Choice("kernel+inductor" if more > _LOSS_SECONDS else "kernel", why)
 
 
-def worth_compiling(steps: float, flops: float) -> bool:
-    """Whether a run saves more time by a compiled step than compiling takes.
+def _about(saved: float, what: str) -> str:
+    return f"{what} saves about {saved:.2g} s"
 
-    Decided from counts and not from the clock: it changes the last digits of a result, which must
-    not depend on how busy a machine is.
+
+def saved_by_inductor(length: Length, flops: float) -> float:
+    """Seconds that a compiled step saves over a run.
 
     Args:
-        steps: Of the run.
+        length: Of the run.
         flops: Floating-point operations of the matrix products of a step.
     """
-    return steps * (_SAVED_OVERHEAD + _SAVED_PER_FLOP * flops) > _MARGIN * _COMPILE_SECONDS
+    a_step = _INDUCTOR_SAVES + _INDUCTOR_SAVES_PER_FLOP * flops
+    return length.steps * a_step - length.redraws * _TRACE_SECONDS
+
+
+def saved_by_kernel(length: Length, flops: float) -> float:
+    """Seconds that the native kernel saves over a run; see `saved_by_inductor`."""
+    return length.steps * (_KERNEL_SAVES + _KERNEL_SAVES_PER_FLOP * flops)
+
+
+def saved_by_compiled_loss(length: Length, terms: int) -> float:
+    """Seconds that compiling a loss of so many terms saves beside the kernel."""
+    return length.steps * _LOSS_SAVES_PER_TERM * terms - length.redraws * _LOSS_TRACE_SECONDS
 
 
 def _fast_evaluation(

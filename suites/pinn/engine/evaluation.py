@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
@@ -13,6 +14,7 @@ from torch.func import functional_call
 
 from bench.techniques.graph_leaves import leaves
 from bench.techniques.norm_layers import pointwise_norms
+from suites.pinn.engine.kernel import KernelNetwork
 from suites.pinn.engine.operators import Operator, Plan, plan_operators
 from suites.pinn.engine.recording import Recording, Transform
 from suites.pinn.engine.rows import Selection, make_table
@@ -132,6 +134,9 @@ class FastEvaluation(ABC):
 class TaylorEvaluation(FastEvaluation):
     """Implements `suites.pinn.engine.stock.LossEvaluation` with derivatives carried forward.
 
+    Attributes:
+        kernel: Computes what the network gives, if not torch; see `with_kernel`.
+
     Raises:
         Unsupported: The network, or a derivative of third order, has no rule.
     """
@@ -145,6 +150,7 @@ class TaylorEvaluation(FastEvaluation):
         with self.unknowns.using():
             self.inputs = _features(net, self._points, self.plan.operators, rows, self.unknowns)
         self.transform = OutputTransform(net)
+        self.kernel: KernelNetwork | None = None
         #: Of the rows in the statistics of pointwise batch norm, ``(rows, 1)``: how often the loss
         #: has each. ``None`` without such a norm.
         self.weights: Tensor | None = None
@@ -157,11 +163,52 @@ class TaylorEvaluation(FastEvaluation):
         """One for the values and one for each operator."""
         return 1.0 + len(self.plan.operators)
 
+    def make_kernel(self) -> KernelNetwork:
+        """A native kernel for this network, its operators and rows; not compiled yet.
+
+        Raises:
+            Unsupported: It has no rule for something, or not on this device.
+        """
+        return KernelNetwork(self.net, self.plan.operators, self.inputs, self.table.derivative_rows)
+
+    def with_kernel(self) -> Self:
+        """The same evaluation, the network's outputs and their derivatives by the native kernel.
+
+        Raises:
+            Unsupported: See `make_kernel`.
+            bench.training.native.NoLibrary: The kernel cannot be compiled.
+        """
+        found = copy.copy(self)
+        found.kernel = self.make_kernel()
+        found.kernel.prepare()
+        return found
+
+    def without_kernel(self) -> Self:
+        """The same evaluation by torch."""
+        found = copy.copy(self)
+        found.kernel = None
+        return found
+
     def _of(self, state: State, traced: bool) -> Tensor:
+        if self.kernel is not None and not traced:
+            return self._of_outputs(state, self.kernel(state))
         weights = self.weights if self.net.training else None
         blocks = self._blocks(_TRACED_BLOCK, 4) if traced else self._blocks(_BLOCK)
         found = self._network(state, self.inputs, 1 if weights is not None else blocks, weights)
-        jet = self.transform.rescaled(state, found)
+        return self._of_outputs(state, found)
+
+    def of_outputs(self, state: State, outputs: Jet) -> Tensor:
+        """The loss terms for outputs of the network that are known already.
+
+        Args:
+            state: Buffers of the output transform by name, and the unknowns (`Unknowns.named`).
+            outputs: Of the network before its output transform, at the rows of `table`.
+        """
+        with self.unknowns.using(state):
+            return self._of_outputs(state, outputs)
+
+    def _of_outputs(self, state: State, outputs: Jet) -> Tensor:
+        jet = self.transform.rescaled(state, outputs)
         return losses(self.terms, lambda k: self._rows(k, jet))
 
     def _blocks(self, size: int, most: int = 1_000_000) -> int:
@@ -176,6 +223,11 @@ class TaylorEvaluation(FastEvaluation):
         outputs = select.of(jet.values)
         rows = served_rows(inputs, outputs, self.plan, lambda s: select.of(jet.streams[s]))
         return rows, self.transform.then(inputs, outputs)
+
+
+def by_kernel(evaluation: object) -> bool:
+    """Whether the native kernel computes what an evaluation's network gives."""
+    return isinstance(evaluation, TaylorEvaluation) and evaluation.kernel is not None
 
 
 def served_rows(

@@ -1,5 +1,9 @@
 """The loss and its gradient as one function of the parameters: run, compiled, or captured.
 
+There are four ways. ``eager``: by torch's autograd. ``inductor``: the whole step is compiled.
+``kernel``: the network by the native kernel, the loss by autograd on its outputs. And
+``kernel+inductor``: the same, and the loss is compiled.
+
 A compiled network whose loss differentiates by its inputs has no gradient in torch (AOTAutograd has
 no double backward). So the whole computation, gradient included, is traced into one graph of plain
 operators, and that is compiled. On a CUDA device its kernels are captured once and replayed, since
@@ -19,9 +23,11 @@ from torch import Tensor
 
 from bench.text.errors import typed
 from bench.training.traced import compile_traced
-from suites.pinn.engine.evaluation import FastEvaluation
+from suites.pinn.engine.evaluation import FastEvaluation, TaylorEvaluation
+from suites.pinn.engine.kernel_step import KernelStep
 from suites.pinn.engine.parameters import FlatParameters
 from suites.pinn.engine.stock import LossEvaluation
+from suites.pinn.engine.taylor import Unsupported
 
 
 class Result(NamedTuple):
@@ -110,8 +116,9 @@ class StepComputation(ABC):
             self.how["not_compiled"] = "DeepXDE's own evaluation is run as it is"
         if self._fast and self._compiled:
             try:
-                run = _compile(self.functional, vector)
-                self.how["executed"] = "inductor"
+                run = self._compile(vector)
+                own = self.how["executed"]
+                self.how["executed"] = "inductor" if own == "eager" else f"{own}+inductor"
             except Exception as error:  # no compiler, or one that fails
                 if self._insist:
                     raise
@@ -123,8 +130,16 @@ class StepComputation(ABC):
             except Exception as error:  # a PDE that copies from the host cannot be captured
                 self.how["not_captured"] = _reason(error)
         if self.how["executed"] != "eager":
-            self.how["setup_s"] = time.perf_counter() - start
+            before = self.how.get("setup_s", 0.0)
+            self.how["setup_s"] = before + time.perf_counter() - start
         return run
+
+    def _compile(self, vector: Tensor) -> Compute:
+        return _compile(self.functional, vector)
+
+
+#: The ways of a step, the slowest first.
+WAYS = ("eager", "inductor", "kernel", "kernel+inductor")
 
 
 class TrainingGradient(StepComputation):
@@ -136,10 +151,17 @@ class TrainingGradient(StepComputation):
         parameters: Of the network, and the unknowns.
         buffers: Of the network, and whatever else is not trained, by name.
         way: How it is computed, one of `ways`.
-        insist: Whether a way that fails is an error; otherwise the next slower one is taken.
+        insist: Whether a way that fails is an error; otherwise what works of it is taken, and `how`
+            has the reason.
+        why: Why it is this way, for the record.
 
     Attributes:
-        way: ``eager`` or ``inductor``.
+        evaluation: The loss terms; with the native kernel, if the way has that.
+        way: The way; without the kernel, if that failed.
+        missing: The ways that this evaluation does not have, each with the reason.
+
+    Raises:
+        Exception: The kernel failed, and may not.
     """
 
     def __init__(
@@ -150,32 +172,73 @@ class TrainingGradient(StepComputation):
         buffers: Mapping[str, Tensor],
         way: str = "eager",
         insist: bool = False,
+        why: str | None = None,
     ) -> None:
-        super().__init__(isinstance(evaluation, FastEvaluation), way == "inductor", insist)
-        self.evaluation = evaluation
-        self.way = way
+        inductor = way.endswith("inductor")
+        super().__init__(isinstance(evaluation, FastEvaluation), inductor, insist)
+        self._why = why
+        if why:
+            self.how["why"] = why
         self._rest = weights, parameters, buffers
         self._weights, self._parameters, self._buffers = self._rest
+        self.evaluation = self._without_kernel(evaluation)
+        self.missing = missing_ways(self.evaluation)
+        self._step: KernelStep | None = None
+        if way.startswith("kernel"):
+            self._take_kernel()
+        self.way = way if self._step else ("inductor" if inductor else "eager")
 
     @property
     def ways(self) -> tuple[str, ...]:
-        """The ways in which this evaluation's step can be computed, ``eager`` first."""
-        return ("eager", "inductor") if self._fast else ("eager",)
+        """The ways in which this evaluation's step can be computed, of `WAYS`."""
+        return tuple(way for way in WAYS if way not in self.missing)
 
     def with_(
         self, *, way: str | None = None, evaluation: LossEvaluation | None = None
     ) -> TrainingGradient:
         """The same in another way, which then may not fail, or of other points."""
-        return TrainingGradient(
-            evaluation or self.evaluation,
-            *self._rest,
-            way or self.way,
-            insist=self._insist if way is None else True,
+        if way is not None:
+            return TrainingGradient(evaluation or self.evaluation, *self._rest, way, insist=True)
+        found = TrainingGradient(
+            evaluation or self.evaluation, *self._rest, self.way, self._insist, self._why
         )
+        if "setup_s" in self.how:  # of the same run
+            found.how["setup_s"] = self.how["setup_s"] + found.how.get("setup_s", 0.0)
+        return found
+
+    @staticmethod
+    def _without_kernel(evaluation: LossEvaluation) -> LossEvaluation:
+        if isinstance(evaluation, TaylorEvaluation) and evaluation.kernel is not None:
+            return evaluation.without_kernel()
+        return evaluation
+
+    def _take_kernel(self) -> None:
+        start = time.perf_counter()
+        try:
+            if "kernel" in self.missing:
+                raise Unsupported(self.missing["kernel"])
+            assert isinstance(self.evaluation, TaylorEvaluation)
+            found = self.evaluation.with_kernel()
+        except Exception as error:  # no compiler, or one that fails
+            if self._insist:
+                raise
+            self.how["not_kernel"] = _reason(error)
+            return
+        self.evaluation = found
+        self._step = KernelStep(found, *self._rest)
+        self.how |= {"executed": "kernel", "setup_s": time.perf_counter() - start}
+
+    def _compile(self, vector: Tensor) -> Compute:
+        if self._step is None:
+            return super()._compile(vector)
+        compiled = self._step.compiled(vector)
+        return lambda vector: Result(*compiled(vector))
 
     def eager(self, vector: Tensor) -> Result:
-        """By autograd on the network's own parameters, which are views of the vector."""
-        del vector
+        """By autograd on the network's own parameters, which are views of the vector, or on the
+        outputs of the kernel."""
+        if self._step is not None:
+            return Result(*self._step(vector))
         with torch.enable_grad():
             terms = self.evaluation(training=True)
             loss = (terms * self._weights).sum()
@@ -195,6 +258,20 @@ class TrainingGradient(StepComputation):
             loss = (terms * self._weights).sum()
             found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
         return Result(loss.detach(), terms.detach(), self._parameters.join(found))
+
+
+def missing_ways(evaluation: LossEvaluation) -> dict[str, str]:
+    """The ways that an evaluation does not have, and why."""
+    if not isinstance(evaluation, FastEvaluation):
+        return dict.fromkeys(WAYS[1:], "DeepXDE's own evaluation is run as it is")
+    kernels = ("kernel", "kernel+inductor")
+    if not isinstance(evaluation, TaylorEvaluation):
+        return dict.fromkeys(kernels, "derivatives are taken by reverse mode")
+    try:
+        evaluation.make_kernel()
+    except Unsupported as reason:
+        return dict.fromkeys(kernels, str(reason))
+    return {}
 
 
 def _compile(compute: Compute, vector: Tensor) -> Compute:
@@ -237,4 +314,4 @@ def _capture_stream(device: torch.device) -> torch.cuda.Stream:
 def _reason(error: Exception) -> str:
     # What follows from a failed capture hides what made it fail.
     cause = error.__context__ or error
-    return typed(cause)
+    return str(cause) if isinstance(cause, Unsupported) else typed(cause)

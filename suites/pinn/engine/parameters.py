@@ -50,6 +50,10 @@ class FlatParameters:
         for parameter, view in zip(self.parameters, self.split(vector).values(), strict=True):
             parameter.data = view
 
+    def split_parts(self, vector: Tensor) -> Sequence[Tensor]:
+        """A vector as `vector` is, as views of what `parts` are."""
+        return vector.split(self._ends) if len(self.parts) > 1 else [vector]
+
     def join(self, tensors: Sequence[Tensor]) -> Tensor:
         """Tensors of the parameters' shapes as one vector; the opposite of `split`."""
         lead = tensors[0].shape[: tensors[0].ndim - len(next(iter(self._shapes.values())))]

@@ -16,7 +16,6 @@ from suites.pinn.check import (
     stock_loss_and_gradient,
 )
 from suites.pinn.engine import choose, gradients
-from suites.pinn.engine.choose import worth_compiling
 
 CPU = torch.device("cpu")
 
@@ -58,25 +57,6 @@ def test_a_resumed_compiled_run_ends_as_an_uninterrupted_one() -> None:
     assert torch.equal(second.parameters.vector, whole.parameters.vector)
 
 
-def test_it_is_compiled_where_the_run_is_long_enough_to_pay_for_it() -> None:
-    def decided(problem: str, budget: str, **training: object) -> bool:
-        task = pinn_specs.task(problem, budget=budget, model="fnn:40x6", **training)
-        return task.gradient.way == "inductor"
-
-    assert decided("advection-1d", "paper")
-    assert not decided("advection-1d", "paper", steps=200)
-    assert not decided("advection-1d", "smoke")
-    assert not decided("advection-1d", "short")
-    assert not decided("advection-1d", "paper", compile="off")
-    assert decided("advection-1d", "smoke", compile="on")
-
-
-def test_longer_runs_and_larger_steps_pay_sooner() -> None:
-    assert not worth_compiling(100, 1e9)
-    assert worth_compiling(100_000, 1e9)
-    assert worth_compiling(5000, 1e9) and not worth_compiling(5000, 1e7)
-
-
 def broken(*_: object) -> None:
     raise RuntimeError("no working C++ compiler found")
 
@@ -85,8 +65,8 @@ def test_without_a_compiler_a_long_run_is_eager_and_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(gradients, "_compile", broken)
-    monkeypatch.setattr(choose, "worth_compiling", lambda *_: True)
-    task = pinn_specs.task("advection-1d")
+    monkeypatch.setattr(choose, "_INDUCTOR_SECONDS", 0.0)
+    task = pinn_specs.task("advection-1d", COMPILED["arm"])
     task.step()
     engine = task.description["engine"]
     assert engine["executed"] == "eager"
@@ -97,7 +77,7 @@ def test_without_a_compiler_a_run_that_asks_for_it_fails(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(gradients, "_compile", broken)
-    record = pinn_specs.run(tmp_path, "advection-1d", compile="on")
+    record = pinn_specs.run(tmp_path, "advection-1d", COMPILED["arm"], compile="on")
     assert record.status == "failed"
     assert "no working C++ compiler found" in (record.reason or "")
 
@@ -108,7 +88,6 @@ def test_without_a_compiler_a_run_that_asks_for_it_fails(
         ("--compile sometimes", "unknown --compile 'sometimes' (allowed: auto, off, on)"),
         ("--engine deepxd", "did you mean 'deepxde'"),
         ("--resample 0", "--resample must be at least 1, got 0"),
-        ("--compile on --resample 5", "--compile on and --resample exclude each other"),
         ("--compile on --engine deepxde", "--compile on and --engine deepxde exclude each other"),
     ],
 )
