@@ -483,8 +483,6 @@ class SpeedCase:
         peers: The same step written by hand with another library, in different forms. The fastest
             is compared.
         without_peer: Why there is no peer, where there could be one.
-        tuned_stock: Makes the stock library's step with the suite's choice of matrix products,
-            where that is another than the stock library's own.
     """
 
     name: str
@@ -494,7 +492,6 @@ class SpeedCase:
     floor: Floor | None = None
     peers: Sequence[Contender] = ()
     without_peer: str = ""
-    tuned_stock: Callable[[], object] | None = None
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from bench.training.other_load import OtherLoad
+from bench.training.products import own_product_library, products_by
 
 if TYPE_CHECKING:
     import torch
@@ -109,7 +110,9 @@ def measure(
     """Time a case: a result for each contender.
 
     In a round each side runs `steps` steps; the order alternates, so that a slow phase of the
-    machine meets all. A first round is not counted.
+    machine meets all. A first round is not counted. The suite's steps use the products of
+    `own_product_library`, as its runs do. The stock library's use torch's default, and, where that
+    is another, it is timed with the suite's as well.
 
     Args:
         case: The case that is compared.
@@ -119,18 +122,24 @@ def measure(
         suite: Name of the suite, for the results.
     """
     peers = _fastest(case.peers, steps, device)
-    sides = [*((c.step, c.runs) for c in (*case.contenders, *peers)), (case.stock, 1)]
-    if case.tuned_stock is not None:
-        sides.append((case.tuned_stock, 1))
+    default, chosen = "mkl", own_product_library()
+    sides = [
+        *((c.step, c.runs, chosen) for c in case.contenders),
+        *((c.step, c.runs, default) for c in peers),
+        (case.stock, 1, default),
+    ]
+    if chosen != default and device.type == "cpu":
+        sides.append((case.stock, 1, chosen))
     if case.floor is not None:
-        sides.append((case.floor.step, 1))
+        sides.append((case.floor.step, 1, default))
     times: list[list[float]] = [[] for _ in sides]
     with OtherLoad() as others:
         for round_ in range(-1, rounds):
             order = range(len(sides)) if round_ % 2 == 0 else reversed(range(len(sides)))
             for k in order:
-                step, runs = sides[k]
-                seconds = _time(step, steps, device) / runs
+                step, runs, library = sides[k]
+                with products_by(library):
+                    seconds = _time(step, steps, device) / runs
                 if round_ >= 0:
                     times[k].append(seconds)
     ours, rest = times[: len(case.contenders)], times[len(case.contenders) :]

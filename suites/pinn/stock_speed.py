@@ -104,10 +104,18 @@ def _case(
     ]
     if len(exact) > 1:
         differences.append(_difference_together(exact, theirs, device))
+    of_peers: dict[str, float] = {}
+    without_peer = ""
+    try:
+        of_peers = _peer_differences(double, theirs)
+    except PeerUnavailable as reason:
+        without_peer = str(reason)
     spec = specs[0]
     set_dtype(spec.dtype)
     task = build(spec, device)
     stock = StockStep(task)
+    # Before a contender trains the task's own weights.
+    peers = [_peer(task, form, difference) for form, difference in of_peers.items()]
     contenders = [
         _alone(task, way, difference)
         for way, difference in zip(ways, differences[: len(ways)], strict=True)
@@ -116,12 +124,6 @@ def _case(
         contenders.append(_together(specs, differences[-1], device))
     name = f"{spec.problem} {spec.arm} i{spec.settings['points']['initial']}"
     labels = {"problem": spec.problem, "model": spec.model, "arm": spec.arm}
-    peers: Sequence[Contender] = ()
-    without_peer = ""
-    try:
-        peers = _peers(double, build(spec, device), theirs)
-    except PeerUnavailable as reason:
-        without_peer = str(reason)
     return SpeedCase(name, stock, contenders, labels, _floor(task, device), peers, without_peer)
 
 
@@ -197,23 +199,29 @@ def _floor(task: PINNTask, device: torch.device) -> Floor | None:
     return product_floor(layers, rows, weights[0].dtype, device)
 
 
-def _peers(exact: PINNTask, timed: PINNTask, theirs: Sequence[Tensor]) -> list[Contender]:
-    """The task's step in JAX, in each form.
+def _peer_differences(task: PINNTask, theirs: Sequence[Tensor]) -> dict[str, float]:
+    """Of each form of the step in JAX, from stock's loss and gradient.
 
     Raises:
         PeerUnavailable: The step has no peer, or JAX cannot run.
     """
-    check_peer(timed)
+    check_peer(task)
     import_jax()
     from suites.pinn.peers.derivatives import FORMS
     from suites.pinn.peers.step import JAXStep
 
-    found = []
-    for name, form in FORMS.items():
-        difference = relative_difference(JAXStep(exact, form).loss_and_gradient(), theirs)
-        step = JAXStep(timed, form)
-        start = time.perf_counter()
-        step()
-        setup_s = time.perf_counter() - start
-        found.append(Contender(f"JAX {name}", step, difference, setup_s))
-    return found
+    return {
+        name: relative_difference(JAXStep(task, form).loss_and_gradient(), theirs)
+        for name, form in FORMS.items()
+    }
+
+
+def _peer(task: PINNTask, name: str, difference: float) -> Contender:
+    """The task's step in JAX, in one of its forms."""
+    from suites.pinn.peers.derivatives import FORMS
+    from suites.pinn.peers.step import JAXStep
+
+    step = JAXStep(task, FORMS[name])
+    start = time.perf_counter()
+    step()
+    return Contender(f"JAX {name}", step, difference, time.perf_counter() - start)
