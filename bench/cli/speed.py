@@ -14,7 +14,6 @@ from bench.execution.options import DTYPES, device_name
 from bench.files.atomic import write_atomically
 from bench.files.untrusted import require_file
 from bench.plugins import load_suite, working_suites
-from bench.report.figures.speed import speed_figure
 from bench.report.speed_table import disturbance, heading, line, means, notes
 from bench.spec.options import Doc, Options, add_flags
 from bench.task import Comparable, Suite
@@ -131,6 +130,8 @@ def run(namespace: argparse.Namespace) -> int:
             print(*means(speeds, bool(tuned)), sep="\n")
         print(*notes(speeds), sep="\n")
     if options.figure is not None:
+        from bench.report.figures.speed import speed_figure
+
         write_atomically(options.figure, speed_figure(speeds).encode())
     if warning := disturbance(speeds):
         print(f"bench: warning: {warning}", file=sys.stderr)

@@ -15,7 +15,6 @@ import msgspec
 import numpy as np
 
 from bench.training.other_load import OtherLoad
-from bench.training.products import own_product_library, products_by
 
 if TYPE_CHECKING:
     import torch
@@ -121,8 +120,10 @@ def measure(
         device: The device of all. The clock is read only after the device has finished.
         suite: Name of the suite, for the results.
     """
+    from bench.training import products
+
     peers = _fastest(case.peers, steps, device)
-    default, chosen = "mkl", own_product_library()
+    default, chosen = "mkl", products.own_product_library()
     sides = [
         *((c.step, c.runs, chosen) for c in case.contenders),
         *((c.step, c.runs, default) for c in peers),
@@ -138,7 +139,7 @@ def measure(
             order = range(len(sides)) if round_ % 2 == 0 else reversed(range(len(sides)))
             for k in order:
                 step, runs, library = sides[k]
-                with products_by(library):
+                with products.products_by(library):
                     seconds = _time(step, steps, device) / runs
                 if round_ >= 0:
                     times[k].append(seconds)

@@ -90,7 +90,7 @@ def test_the_fastest_peer_the_floor_and_tuned_stock_are_timed_in_the_same_rounds
         nonlocal clock
         clock += 0.006 if torch.backends.mkldnn.matmul.fp32_precision != "bf16" else 0.005
 
-    monkeypatch.setattr("bench.training.stock_speed.own_product_library", lambda: "onednn")
+    monkeypatch.setattr("bench.training.products.own_product_library", lambda: "onednn")
     peers = [
         Contender("JAX slow", side("slow", 0.008), 1e-15),
         Contender("JAX close", side("close", 0.0041), 1e-15),
