@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from bench.training.stock_speed import Speed
 
 #: Widths of the first columns.
-_NAME, _PATH = 38, 20
+_NAME, _PATH = 38, 23
 #: Other processes that keep more cores busy than this disturb what is timed.
 QUIET = 0.1
 
