@@ -21,7 +21,8 @@ from suites.pinn.peers.availability import (
 from suites.pinn.stock_speed import Asked, StockStep, specify
 from suites.pinn.task import PINNTask, build
 
-import_jax()
+# Compiling takes the time here, and optimising does not change what is computed.
+import_jax().config.update("jax_disable_most_optimizations", True)
 
 from suites.pinn.peers.derivatives import FORMS  # noqa: E402
 from suites.pinn.peers.losses import PEERS  # noqa: E402
