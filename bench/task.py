@@ -440,7 +440,7 @@ class PublishedFigures(Protocol):
 
 @dataclass(frozen=True)
 class Contender:
-    """One way in which the suite makes a training step.
+    """One way in which a training step is made.
 
     Attributes:
         path: Name of the way.
@@ -458,6 +458,18 @@ class Contender:
     runs: int = 1
 
 
+class Floor(NamedTuple):
+    """The matrix products of a step alone, each as this machine's fastest library makes it.
+
+    Attributes:
+        step: Makes the products of one step.
+        by: Which library makes which product.
+    """
+
+    step: Callable[[], object]
+    by: str
+
+
 @dataclass(frozen=True)
 class SpeedCase:
     """One comparison.
@@ -467,14 +479,19 @@ class SpeedCase:
         stock: Makes a training step with the stock library.
         contenders: The same step by the suite, in different ways.
         labels: Further columns of the JSON output: problem, model, arm, …
-        floor_ms: Time of the step's matrix products alone, where that is known.
+        floor: The step's matrix products alone, where they are known.
+        peers: The same step written by hand with another library, in different forms. The fastest
+            is compared.
+        without_peer: Why there is no peer, where there could be one.
     """
 
     name: str
     stock: Callable[[], object]
     contenders: Sequence[Contender]
     labels: Mapping[str, str] = field(default_factory=dict)
-    floor_ms: float | None = None
+    floor: Floor | None = None
+    peers: Sequence[Contender] = ()
+    without_peer: str = ""
 
 
 @runtime_checkable

@@ -1,41 +1,50 @@
-"""``python -m bench.suite speed SUITE``: a training step against the stock library's."""
+"""``python -m bench.suite speed [SUITE]``: training steps against stock libraries'."""
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
 from bench.execution.options import DTYPES, device_name
-from bench.plugins import load_suite
+from bench.files.atomic import write_atomically
+from bench.files.untrusted import require_file
+from bench.plugins import load_suite, working_suites
+from bench.report.speed_table import disturbance, heading, line, means, notes
 from bench.spec.options import Doc, Options, add_flags
 from bench.task import Comparable, Suite
 from bench.text.errors import BadInput
-from bench.training.stock_speed import TOLERANCE, Speed, measure
+from bench.training.stock_speed import Speed, measure
 
-#: Widths of the table's first columns.
-_NAME, _PATH = 38, 18
 #: Rounds, and steps of a round.
 _MOST = 1_000_000
+#: Of a file of results.
+_MOST_BYTES = 64 * 1024**2
+
+Row = tuple[Speed, dict[str, Any]]
 
 
 class SpeedOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How steps are timed."""
+    """How steps are timed, and what is made of the times."""
 
     rounds: Annotated[int, Doc("how often each is timed, in turn", "N")] = 15
     steps: Annotated[int, Doc("steps of each in a round", "N")] = 5
     device: Annotated[str, Doc("auto, cpu, cuda, cuda:1 …", "NAME")] = "auto"
     dtype: Annotated[str, Doc("of the timed steps", "NAME", DTYPES)] = DTYPES[0]
+    figure: Annotated[Path | None, Doc("draw the ratios to stock in an SVG file", "FILE.svg")] = (
+        None
+    )
+    json: Annotated[bool, Doc("print a JSON array only")] = False
 
     def check(self) -> None:
         """Refuse numbers out of their range.
 
         Raises:
-            BadInput: A number is out of its range.
+            BadInput: A number is out of its range, or a figure is no SVG file.
         """
         for name in ("rounds", "steps"):
             number = getattr(self, name)
@@ -43,6 +52,15 @@ class SpeedOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 raise BadInput(f"--{name} must be at least 1, got {number}")
             if number > _MOST:
                 raise BadInput(f"--{name} must be at most {_MOST}, got {number}")
+        if self.figure is not None and self.figure.suffix != ".svg":
+            raise BadInput(f"--figure is an SVG file: give it a name in .svg, not {self.figure}")
+
+
+_EXAMPLES = """examples:
+  %(prog)s pinn
+  %(prog)s --json > speed.json
+  %(prog)s --load speed.json --figure speed.svg
+"""
 
 
 def add_command(commands: Any, suites: Iterable[Suite]) -> None:
@@ -50,29 +68,84 @@ def add_command(commands: Any, suites: Iterable[Suite]) -> None:
     parser = commands.add_parser(
         "speed",
         help="time a training step against the stock library's",
-        description="Time a training step and the stock library's, in turn, in one process.",
+        description="Time training steps and the stock libraries', in turn, in one process: of one"
+        " suite, or of all.",
+        epilog=_EXAMPLES,
     )
-    of_suites = parser.add_subparsers(dest="suite", metavar="SUITE", required=True)
+    _add_how(parser)
+    parser.add_argument(
+        "--load",
+        type=Path,
+        metavar="FILE.json",
+        help="time nothing: show what --json has printed before",
+    )
+    parser.set_defaults(run=run)
+    of_suites = parser.add_subparsers(dest="suite", metavar="SUITE")
     for suite in suites:
         if isinstance(suite, Comparable):
             own = of_suites.add_parser(suite.name, help=suite.summary)
             add_flags(own.add_argument_group("what to compare"), suite.speed_options)
-            how = own.add_argument_group("how to time")
-            add_flags(how, SpeedOptions)
-            how.add_argument("--json", action="store_true", help="print a JSON array only")
-            own.set_defaults(run=run)
+            # What was given before the suite's name stands.
+            for action in _add_how(own):
+                action.default = argparse.SUPPRESS
+
+
+def _add_how(parser: argparse.ArgumentParser) -> Sequence[argparse.Action]:
+    how = parser.add_argument_group("how to time")
+    add_flags(how, SpeedOptions)
+    return how._group_actions
 
 
 def run(namespace: argparse.Namespace) -> int:
     """Print the comparison.
 
     Returns:
-        1 if a loss or gradient differs by more than `TOLERANCE`, else 0.
+        1 if a loss or gradient differs by more than rounding, else 0.
     """
     options = SpeedOptions.read(namespace)
     options.check()
-    suite: Any = load_suite(namespace.suite)
-    own = suite.speed_options.read(namespace)
+    if namespace.load is None:
+        rows = _measured(namespace, options)
+    elif namespace.suite is None:
+        rows = iter(read_speeds(namespace.load))
+    else:
+        raise BadInput(f"--load shows what was timed: leave the suite {namespace.suite!r} out")
+    found: list[Row] = []
+    tuned: bool | None = None
+    for speed, labels in rows:
+        found.append((speed, labels))
+        if options.json:
+            continue
+        # A suite may have the column and another not.
+        if tuned is not (has := speed.tuned_stock_ms is not None):
+            tuned = has
+            print(heading(tuned))
+        print(line(speed, tuned), flush=True)
+    speeds = [speed for speed, _ in found]
+    if options.json:
+        flat = [{**msgspec.structs.asdict(speed), **labels} for speed, labels in found]
+        sys.stdout.write(msgspec.json.encode(flat).decode() + "\n")
+    else:
+        if len(speeds) > 1:
+            print(*means(speeds, bool(tuned)), sep="\n")
+        print(*notes(speeds), sep="\n")
+    if options.figure is not None:
+        from bench.report.figures.speed import speed_figure
+
+        write_atomically(options.figure, speed_figure(speeds).encode())
+    if warning := disturbance(speeds):
+        print(f"bench: warning: {warning}", file=sys.stderr)
+    return 0 if all(speed.agrees for speed in speeds) else 1
+
+
+def _measured(namespace: argparse.Namespace, options: SpeedOptions) -> Iterator[Row]:
+    """Each contender of each case, as soon as it is timed."""
+    suites: list[tuple[Any, Any]]
+    if namespace.suite is None:
+        suites = [(s, s.speed_options()) for s in working_suites() if isinstance(s, Comparable)]
+    else:
+        suite: Any = load_suite(namespace.suite)
+        suites = [(suite, suite.speed_options.read(namespace))]
     name = device_name(options.device)
 
     import torch
@@ -80,44 +153,29 @@ def run(namespace: argparse.Namespace) -> int:
     from bench.training.device import deterministic
 
     device = torch.device(name)
-    found: list[dict[str, Any]] = []
-    with deterministic(device):
-        for case in suite.speed_cases(own, options.dtype, device):
-            for speed in measure(case, options.rounds, options.steps, device):
-                found.append({**msgspec.structs.asdict(speed), **case.labels})
-                if not namespace.json:
-                    _print(speed, heading=len(found) == 1)
-    if namespace.json:
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
-    elif len(found) > 1:
-        _print_means(found)
-    return 0 if all(row["difference"] <= TOLERANCE for row in found) else 1
+    for suite, own in suites:
+        with deterministic(device):
+            for case in suite.speed_cases(own, options.dtype, device):
+                for speed in measure(case, options.rounds, options.steps, device, suite.name):
+                    yield speed, dict(case.labels)
 
 
-def _print(speed: Speed, heading: bool) -> None:
-    if heading:
-        print(
-            f"{'one step, ms':<{_NAME}} {'path':<{_PATH}} {'ours':>8} {'stock':>8} {'floor':>7}"
-            f" {'stock/ours':>11} {'quartiles':>13} {'set-up':>7} {'even after':>11}"
-            f" {'difference':>11}"
-        )
-    quartiles = f"{speed.ratio_low:.2f}–{speed.ratio_high:.2f}"
-    floor = "" if speed.floor_ms is None else f"{speed.floor_ms:.2f}"
-    setup = f"{speed.setup_s:.0f} s" if speed.setup_s else ""
-    even = f"{speed.break_even_steps} steps" if speed.break_even_steps else ""
-    print(
-        f"{speed.name:<{_NAME}} {speed.path:<{_PATH}} {speed.ours_ms:>8.2f} {speed.stock_ms:>8.2f}"
-        f" {floor:>7} {speed.ratio:>10.2f}× {quartiles:>13} {setup:>7} {even:>11}"
-        f" {speed.difference:>11.0e}",
-        flush=True,
-    )
+def read_speeds(path: Path) -> list[Row]:
+    """What ``--json`` has printed.
 
-
-def _print_means(found: list[dict[str, Any]]) -> None:
-    """The geometric mean of the ratios of each path."""
-    by_path: dict[str, list[float]] = {}
-    for row in found:
-        by_path.setdefault(row["path"], []).append(row["ratio"])
-    for path, ratios in by_path.items():
-        mean = statistics.geometric_mean(ratios)
-        print(f"{f'geometric mean of {len(ratios)}':<{_NAME}} {path:<{_PATH}} {mean:>36.2f}×")
+    Raises:
+        BadInput: The file cannot be read, or is something else.
+    """
+    require_file(path, _MOST_BYTES)
+    try:
+        rows = msgspec.json.decode(path.read_bytes(), type=list[dict[str, Any]])
+        speeds = msgspec.convert(rows, list[Speed])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not what speed --json prints: {error}") from error
+    if not speeds:
+        raise BadInput(f"{path} has no comparisons")
+    known = set(Speed.__struct_fields__)
+    return [
+        (speed, {key: value for key, value in row.items() if key not in known})
+        for speed, row in zip(speeds, rows, strict=True)
+    ]

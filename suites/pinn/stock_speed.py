@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import statistics
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import msgspec
 import torch
@@ -15,17 +14,16 @@ from torch import Tensor
 from bench.arm import Arm
 from bench.spec.spec import Spec
 from bench.spec.training_options import TrainingOptions
-from bench.task import Contender, Request, SpeedCase, Suite
-from bench.training.device import StepTimer
+from bench.task import Contender, Floor, Request, SpeedCase, Suite
+from bench.training.product_floor import product_floor
 from bench.training.stock_speed import relative_difference
 from suites.pinn.backend import dde, quiet, set_dtype
 from suites.pinn.batch import Batched, build_together
 from suites.pinn.check import loss_and_gradient, stock_loss_and_gradient
 from suites.pinn.engine.evaluation import FastEvaluation
 from suites.pinn.options import PINNOptions
+from suites.pinn.peers.availability import PeerUnavailable, check_peer, import_jax
 from suites.pinn.task import PINNTask, build
-
-_FLOOR_ROUNDS = 15
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def speed_cases(suite: Suite, asked: Asked, device: torch.device) -> Iterator[Sp
         for arm in asked.arms:
             exact, specs = (
                 [
-                    _specify(suite, asked, problem, initial, arm, seed, dtype, device)
+                    specify(suite, asked, problem, initial, arm, seed, dtype, device)
                     for seed in range(asked.seeds)
                 ]
                 for dtype in ("float64", asked.dtype)
@@ -63,7 +61,7 @@ def speed_cases(suite: Suite, asked: Asked, device: torch.device) -> Iterator[Sp
             yield _case(exact, specs, asked.compile, device)
 
 
-def _specify(
+def specify(
     suite: Suite,
     asked: Asked,
     problem: str,
@@ -73,6 +71,7 @@ def _specify(
     dtype: str,
     device: torch.device,
 ) -> Spec:
+    """The spec of a case: the published points, without labels."""
     request = Request(
         problem,
         asked.model,
@@ -105,10 +104,18 @@ def _case(
     ]
     if len(exact) > 1:
         differences.append(_difference_together(exact, theirs, device))
+    of_peers: dict[str, float] = {}
+    without_peer = ""
+    try:
+        of_peers = _peer_differences(double, theirs)
+    except PeerUnavailable as reason:
+        without_peer = str(reason)
     spec = specs[0]
     set_dtype(spec.dtype)
     task = build(spec, device)
     stock = StockStep(task)
+    # Before a contender trains the task's own weights.
+    peers = [_peer(task, form, difference) for form, difference in of_peers.items()]
     contenders = [
         _alone(task, way, difference)
         for way, difference in zip(ways, differences[: len(ways)], strict=True)
@@ -117,7 +124,7 @@ def _case(
         contenders.append(_together(specs, differences[-1], device))
     name = f"{spec.problem} {spec.arm} i{spec.settings['points']['initial']}"
     labels = {"problem": spec.problem, "model": spec.model, "arm": spec.arm}
-    return SpeedCase(name, stock, contenders, labels, _floor_ms(task, device))
+    return SpeedCase(name, stock, contenders, labels, _floor(task, device), peers, without_peer)
 
 
 def _alone(task: PINNTask, way: str, difference: float) -> Contender:
@@ -158,11 +165,15 @@ class StockStep:
 
     Args:
         task: Its data, weights and learning rate; a copy of its network is trained.
+
+    Attributes:
+        net: The copy.
     """
 
     def __init__(self, task: PINNTask) -> None:
         self._data = task.data
-        self._model = dde.Model(task.data, copy.deepcopy(task.net))
+        self.net = copy.deepcopy(task.net)
+        self._model = dde.Model(task.data, self.net)
         with quiet():
             self._model.compile(
                 "adam",
@@ -178,31 +189,39 @@ class StockStep:
         self._model._train_step(state.X_train, state.y_train, state.train_aux_vars)
 
 
-def _floor_ms(task: PINNTask, device: torch.device) -> float | None:
-    """Time of the step's matrix products alone: of every layer, one forward and two backward."""
+def _floor(task: PINNTask, device: torch.device) -> Floor | None:
+    """The step's matrix products alone."""
     if not isinstance(task.evaluation, FastEvaluation):
         return None
+    weights = [layer.get_parameter("weight") for layer in task.net.linears]
+    layers = [(weight.shape[1], weight.shape[0]) for weight in weights]
     rows = round(task.evaluation.row_passes)
-    total = 0.0
-    for layer in task.net.linears:
-        weight = layer.get_parameter("weight").detach()
-        n_out, n_in = weight.shape
-        given, gradient = weight.new_ones(rows, n_in), weight.new_ones(rows, n_out)
-        products = [
-            partial(torch.mm, given, weight.mT, out=torch.empty_like(gradient)),
-            partial(torch.mm, gradient, weight, out=torch.empty_like(given)),
-            partial(torch.mm, gradient.mT, given, out=torch.empty_like(weight)),
-        ]
-        total += sum(_seconds(product, device) for product in products)
-    return 1e3 * total
+    return product_floor(layers, rows, weights[0].dtype, device)
 
 
-def _seconds(product: Callable[[], object], device: torch.device) -> float:
-    """Median time of a call, without what launching it costs on a GPU."""
-    times = []
-    for _ in range(_FLOOR_ROUNDS):
-        timer = StepTimer(device)
-        with timer.step():
-            product()
-        times += timer.flush()
-    return statistics.median(times)
+def _peer_differences(task: PINNTask, theirs: Sequence[Tensor]) -> dict[str, float]:
+    """Of each form of the step in JAX, from stock's loss and gradient.
+
+    Raises:
+        PeerUnavailable: The step has no peer, or JAX cannot run.
+    """
+    check_peer(task)
+    import_jax()
+    from suites.pinn.peers.derivatives import FORMS
+    from suites.pinn.peers.step import JAXStep
+
+    return {
+        name: relative_difference(JAXStep(task, form).loss_and_gradient(), theirs)
+        for name, form in FORMS.items()
+    }
+
+
+def _peer(task: PINNTask, name: str, difference: float) -> Contender:
+    """The task's step in JAX, in one of its forms."""
+    from suites.pinn.peers.derivatives import FORMS
+    from suites.pinn.peers.step import JAXStep
+
+    step = JAXStep(task, FORMS[name])
+    start = time.perf_counter()
+    step()
+    return Contender(f"JAX {name}", step, difference, time.perf_counter() - start)
