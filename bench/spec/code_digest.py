@@ -17,7 +17,8 @@ Counted for safety, although a run may not need it:
 Not counted are the entries of tables: dictionaries at the top level of a module, whose values have
 reference strings, ``{"tanh": "package.module:Tanh"}``. What a run uses of them is a root. Nor is
 what cannot be told from the source: attributes that are set from elsewhere, compiled extensions,
-files.
+files. Sources in another language are a root of their own, ``package:folder/``: all files in a
+folder of a package, their comments included.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from bench.spec.definitions import EFFECTS, Content, Import, Module, Use
@@ -79,25 +81,41 @@ class Program:
         """16 hexadecimal digits of all that a definition is made of.
 
         Args:
-            root: ``module:name``, ``module:Class.method``, or a dotted name as of an import, which
-                may be that of a module: all of it.
+            root: ``module:name``, ``module:Class.method``, ``package:folder/``, or a dotted name as
+                of an import, which may be that of a module: all of it.
 
         Raises:
             LookupError: There is no such definition in the packages.
         """
         if root not in self._digests:
             digest = hashlib.sha256()
+            if root.endswith("/"):
+                for file in self._files(root):
+                    digest.update(f"{file.name} {file.stat().st_size}\n".encode())
+                    digest.update(file.read_bytes())
+                return self._digests.setdefault(root, digest.hexdigest()[:16])
             for unit in sorted(self.closure(root)):
                 digest.update(f"{unit} {self._node(unit)[0]}\n".encode())
             self._digests[root] = digest.hexdigest()[:16]
         return self._digests[root]
 
+    def _files(self, root: str) -> list[Path]:
+        """The files of a root ``package:folder/``."""
+        package, _, folder = root.rstrip("/").partition(":")
+        source = find_source(package, self._path)
+        found = sorted((source.parent / folder).glob("*")) if source and folder else []
+        if not found:
+            raise LookupError(f"there are no files {root!r}")
+        return [file for file in found if file.is_file()]
+
     def closure(self, root: str) -> frozenset[Unit]:
-        """What `digest` covers.
+        """What `digest` covers, but for the files of a folder.
 
         Raises:
             LookupError: There is no such definition in the packages.
         """
+        if root.endswith("/"):
+            return frozenset()
         waiting = list(self._root(root))
         found = set(waiting)
         while waiting:

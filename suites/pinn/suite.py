@@ -212,6 +212,7 @@ class PINNSuite:
             f"{name}.build",
             ARCHITECTURES.references[parse_model(spec.model).name],
             PROTOCOLS.references[protocol_name(spec)],
+            "suites.pinn.engine:native/",
         ]
         if self.together([spec]):
             found.append(f"{name}.build_together")

@@ -553,7 +553,7 @@ RELEVANT: Mapping[str, tuple[tuple[str, str, str], set[str]]] = {
         PINN,
     ),
     "an operator of the potentials' loss": (
-        ("suites/molecular/loss.py", "e.square().mean() if", "e.square().sum() if"),
+        ("suites/molecular/loss.py", "e.square() if", "2 * e.square() if"),
         MOLECULAR,
     ),
     "an operator of a truth solver": (
@@ -866,3 +866,36 @@ def test_a_digest_is_asked_for_thousands_of_records(monkeypatch: pytest.MonkeyPa
 def test_the_digest_of_roots_is_in_the_order_of_their_names() -> None:
     roots = ["bench.training.group:Group", "bench.arm:Arm"]
     assert list(code_digests(roots)) == sorted(roots) == list(code_digests(reversed(roots)))
+
+
+# --- sources in another language ----------------------------------------------------------------
+
+
+def test_every_file_of_a_folder_counts(tmp_path: Path) -> None:
+    folder = tmp_path / "own" / "native"
+    folder.mkdir(parents=True)
+    (tmp_path / "own" / "__init__.py").touch()
+    (folder / "sum.cpp").write_text("a + b")
+    (folder / "sign.h").write_text("-")
+
+    def digest() -> str:
+        return Program(["own"], [str(tmp_path)]).digest("own:native/")
+
+    found = {digest()}
+    assert digest() in found
+    (folder / "sum.cpp").write_text("a + c")
+    found.add(digest())
+    (folder / "sign.h").rename(folder / "other.h")
+    found.add(digest())
+    (folder / "more.h").touch()
+    found.add(digest())
+    assert len(found) == 4
+    with pytest.raises(LookupError, match="own:foreign/"):
+        Program(["own"], [str(tmp_path)]).digest("own:foreign/")
+
+
+def test_the_native_kernel_is_code_of_a_pinns_run() -> None:
+    spec = pinn_specs.specify("advection-1d")
+    roots = load_suite("pinn").definitions(spec)
+    files = [root for root in roots if root.endswith("/")]
+    assert files and code_digests(files)

@@ -14,8 +14,8 @@ from torch import Tensor
 from bench.techniques.norm_layers import BatchNorm1d, apart_statistics
 from suites.molecular.data.static_batches import StaticBatch
 from suites.molecular.engine.operators import FixedRows, StaticOperators, rows_of_batch
-from suites.molecular.models.dimenet import JI, KJ
 from suites.molecular.models.potential import predict_energies
+from suites.molecular.models.triplet_keys import JI, KJ
 
 
 class Predicted:

@@ -27,11 +27,10 @@ from torch.nn import functional
 
 from bench.text.errors import BadInput
 from suites.molecular.models.nonlinearity import Nonlinearity
+from suites.molecular.models.triplet_keys import JI, KJ
 
 _MESSAGES = "dimenet_messages"
 _RADIAL_BASIS = "dimenet_radial_basis"
-#: The triplets of a batch, if it has them already.
-JI, KJ = "dimenet_ji", "dimenet_kj"
 
 #: In Å; far above the rounding of coordinates, far below any lattice vector.
 _SAME_IMAGE = 1e-2

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from torch import nn
 
-from bench.techniques import elementwise, integrated
-
-#: Modules without anything to set, by the name of their struct in ``native/activations.h``.
-_PLAIN: dict[type[nn.Module], str] = {
-    integrated.IReLU: "IReLU",
-    integrated.IntegratedGELU: "IntegratedGELU",
-    integrated.IntegratedSiLU: "IntegratedSiLU",
-    integrated.IntegratedTanh: "IntegratedTanh",
-    integrated.IntegratedSoftplus: "IntegratedSoftplus",
-    elementwise.Sine: "Sine",
-    elementwise.SiLU: "SiLU",
-    elementwise.Softplus: "Softplus",
-    elementwise.ShiftedSoftplus: "ShiftedSoftplus",
-    elementwise.Sigmoid: "Sigmoid",
-    nn.Tanh: "Tanh",
+#: The modules by the name of their struct in ``native/activations.h``.
+_MODULES = {
+    "IReLU": "bench.techniques.integrated:IReLU",
+    "IntegratedELU": "bench.techniques.integrated:IntegratedELU",
+    "IntegratedGELU": "bench.techniques.integrated:IntegratedGELU",
+    "IntegratedSiLU": "bench.techniques.integrated:IntegratedSiLU",
+    "IntegratedTanh": "bench.techniques.integrated:IntegratedTanh",
+    "IntegratedSoftplus": "bench.techniques.integrated:IntegratedSoftplus",
+    "Sine": "bench.techniques.elementwise:Sine",
+    "SiLU": "bench.techniques.elementwise:SiLU",
+    "Softplus": "bench.techniques.elementwise:Softplus",
+    "ShiftedSoftplus": "bench.techniques.elementwise:ShiftedSoftplus",
+    "Sigmoid": "bench.techniques.elementwise:Sigmoid",
+    "Tanh": "torch.nn.modules.activation:Tanh",
+    "ReLU": "torch.nn.modules.activation:ReLU",
+    "ELU": "torch.nn.modules.activation:ELU",
+    "GELU": "torch.nn.modules.activation:GELU",
 }
+_STRUCTS = {module: struct for struct, module in _MODULES.items()}
+
+#: What the structs take for given, where a module can be set.
+_SETTINGS = {"alpha": 1, "inplace": False, "approximate": "none"}
 
 
 def native_name(module: nn.Module) -> str | None:
@@ -29,12 +35,8 @@ def native_name(module: nn.Module) -> str | None:
     another α than 1, an approximate GELU, or a module that works in place.
     """
     kind = type(module)
-    if kind is nn.ReLU:
-        return None if module.inplace else "ReLU"
-    if kind is nn.ELU:
-        return "ELU" if module.alpha == 1 and not module.inplace else None
-    if kind is integrated.IntegratedELU:
-        return "IntegratedELU" if module.alpha == 1 else None
-    if kind is nn.GELU:
-        return "GELU" if module.approximate == "none" else None
-    return _PLAIN.get(kind)
+    # By name, so that a run's code has its own activation in it, and no other.
+    struct = _STRUCTS.get(f"{kind.__module__}:{kind.__qualname__}")
+    if any(getattr(module, name, value) != value for name, value in _SETTINGS.items()):
+        return None
+    return struct
