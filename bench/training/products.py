@@ -80,8 +80,7 @@ def products_by(library: str) -> Iterator[None]:
     """
     setting: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = setting.fp32_precision
-    if library == "onednn":
-        setting.fp32_precision = "bf16"
+    setting.fp32_precision = "bf16" if library == "onednn" else "none"
     try:
         yield
     finally:

@@ -75,3 +75,14 @@ def test_only_training_chooses() -> None:
     with deterministic(torch.device("cpu")):
         assert torch.backends.mkldnn.matmul.fp32_precision == before
     assert own_product_library() in ("mkl", "onednn")
+
+
+def test_the_inner_of_two_libraries_computes() -> None:
+    setting = torch.backends.mkldnn.matmul
+    before = setting.fp32_precision
+    with products_by("onednn"):
+        chosen = setting.fp32_precision
+        with products_by("mkl"):
+            assert setting.fp32_precision == before != chosen
+        assert setting.fp32_precision == chosen
+    assert setting.fp32_precision == before
