@@ -12,11 +12,14 @@ from potential_frames import KINDS, labelled
 from torch import Tensor
 
 from bench.techniques.norm_layers import BatchNorm1d, apart_statistics
+from bench.training.ownership import check_owned
+from bench.training.parameters import FlatParameters
 from bench.training.stock_speed import TOLERANCE, relative_difference
 from suites.molecular.data.batches import FrameTensors
 from suites.molecular.data.neighbors import neighbor_pairs
 from suites.molecular.data.static_batches import TRIPLETS, StaticFrames
 from suites.molecular.engine.choose import break_even_steps, is_compiled
+from suites.molecular.engine.compiled import LossAndGradient
 from suites.molecular.engine.prediction import StaticPotential
 from suites.molecular.engine.rows import Rows
 from suites.molecular.engine.step import StepFunction
@@ -63,8 +66,7 @@ def both(task: MolecularTask, kind: str, error: str = "MSE") -> tuple[list[Tenso
     plain, static = loaded(task, kind)
     stress_weight = 0.7 if kind == "strained" else 0.0
     task.loss = EnergyForceLoss(task.protocol, error, 1.0, 1.0, "eV", stress_weight)
-    parameters = [p for p in task.net.parameters() if p.requires_grad]
-    function = StepFunction(task.net, parameters, task.loss)
+    function = StepFunction(task.net, task.parameters, task.loss)
     before = copy.deepcopy(task.net.state_dict())
     found = function(static.batch(ROWS))
     for name, tensor in task.net.state_dict().items():
@@ -73,9 +75,10 @@ def both(task: MolecularTask, kind: str, error: str = "MSE") -> tuple[list[Tenso
     kept = statistics(task)
     task.net.load_state_dict(before)
     loss = task.losses(plain.batch(ROWS))["loss"]
+    parameters = task.parameters.parameters
     gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
     return (
-        [found.terms["loss"], *found.gradients, *kept],
+        [found.terms["loss"], *task.parameters.split(found.gradient).values(), *kept],
         [loss.detach(), *gradients, *statistics(task)],
     )
 
@@ -185,12 +188,13 @@ def test_padding_that_is_seen_is_found_out(monkeypatch: pytest.MonkeyPatch) -> N
     built = task("schnet:8x2", "baseline", "--compile", "on")
     assert built.compiled is not None
     monkeypatch.setattr(built.compiled, "_insist", False)
-    plain = built.losses
-    monkeypatch.setattr(
-        built.compiled,
-        "_plain",
-        lambda rows: {k: 2 * v for k, v in plain(built.training.batch(rows)).items()},
-    )
+    plain = built.compiled._plain
+
+    def doubled(rows: np.ndarray) -> LossAndGradient:
+        terms, gradient = plain(rows)
+        return LossAndGradient(terms, 2 * gradient)
+
+    monkeypatch.setattr(built.compiled, "_plain", doubled)
     built.step()
     how = built.description["engine"]
     assert how["executed"] == "eager" and "another loss or gradient" in how["not_compiled"]
@@ -206,3 +210,26 @@ def test_a_compiled_training_is_the_plain_one(model: str) -> None:
     assert compiled.description["engine"]["executed"] == "compiled"
     for name, tensor in plain.net.state_dict().items():
         torch.testing.assert_close(compiled.net.state_dict()[name], tensor, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("shared", ["module", "parameter"])
+def test_what_a_network_uses_twice_stays_the_optimiser_s(shared: str) -> None:
+    built = scrambled("schnet")
+    representation = built.net.representation
+    first, second = representation.interactions
+    if shared == "module":
+        representation.interactions[1] = first
+    else:
+        second.in2f.weight = first.in2f.weight
+    parameters = FlatParameters(built.net)
+    before = dict(built.net.named_parameters(remove_duplicate=False))
+    plain, static = loaded(built, "mixture")
+    found = StepFunction(built.net, parameters, built.loss)(static.batch(ROWS))
+    assert dict(built.net.named_parameters(remove_duplicate=False)).keys() == before.keys()
+    for name, parameter in built.net.named_parameters(remove_duplicate=False):
+        assert parameter is before[name], name
+    check_owned(built.net, parameters)
+    loss = built.losses(plain.batch(ROWS))["loss"]
+    expected = torch.autograd.grad(loss, parameters.parameters, materialize_grads=True)
+    ours = parameters.split(found.gradient).values()
+    assert relative_difference(list(ours), expected) < TOLERANCE
