@@ -53,6 +53,8 @@ class StepFunction:
         self._loss = loss
         self._parameters = parameters
         self._terms = ("loss", *loss.names)
+        # A graph with numbers in it would serve no other rescaling, nor another seed's.
+        self._factors = parameters.vector.new_tensor(loss.factors)
         self._compiled: dict[Layout, Function] = {}
 
     def __call__(self, batch: StaticBatch) -> Result:
@@ -135,6 +137,7 @@ class StepFunction:
             WHOLE,
             stresses,
             None if layout.same_size else tensors["atom_mask"],
+            self._factors.unbind(),
         )
 
 
