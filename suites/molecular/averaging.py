@@ -9,11 +9,17 @@ min(d, (1 + n) / (10 + n)), the warm-up of TensorFlow's ``ExponentialMovingAvera
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor, nn
+
+from bench.training.parameters import FlatParameters
+
+#: Of the averaged network's names in a state.
+_PREFIX = "module."
 
 
 class Averaging:
@@ -24,43 +30,97 @@ class Averaging:
 
     Args:
         module: The network that is trained.
+        parameters: Its trained parameters. All others are as in the network when this is made.
         decay: Of the average, for each step, once it has warmed up; 0: none.
     """
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
+    def __init__(self, module: nn.Module, parameters: FlatParameters, decay: float) -> None:
         self._module = module
         self._decay = decay
-        self._average: AveragedModel | None = None
+        self._vector = parameters.vector
+        self._buffers = _Buffers(module)
+        self._average: _Average | None = None
         if decay:
-            # Its counter is looked at in every step: on a GPU each look would wait for the device.
-            with torch.device("cpu"):
-                self._average = AveragedModel(module, multi_avg_fn=self._take_in, use_buffers=True)
+            self._average = _Average(copy.deepcopy(module))
 
     @property
     def scored(self) -> nn.Module:
         """The network that is evaluated and kept."""
         return self._module if self._average is None else self._average.module
 
-    def _take_in(self, averaged: Any, current: Any, steps: Any) -> None:
-        """Average tensors in place, as `torch.optim.swa_utils` asks for it."""
-        # `steps` is on the network's device; the average's own counter is not.
-        assert self._average is not None
-        decay = warmed_up(self._decay, int(self._average.n_averaged))
-        get_ema_multi_avg_fn(decay)(averaged, current, steps)
-
+    @torch.no_grad()
     def update(self) -> None:
         """Take in the weights after a step."""
-        if self._average is not None:
-            self._average.update_parameters(self._module)
+        average = self._average
+        if average is None:
+            return
+        # The first average is the network, since any decay would keep some of its start.
+        weight = 1 - warmed_up(self._decay, average.steps) if average.steps else 1.0
+        average.vector.lerp_(self._vector.detach(), weight)
+        for mean, now in zip(average.buffers(), self._buffers(), strict=True):
+            if now.is_floating_point():
+                mean.lerp_(now, weight)
+            else:
+                mean.copy_(mean * (1 - weight) + now * weight)
+        average.steps += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """The average; empty if there is none."""
-        return {} if self._average is None else self._average.state_dict()
+        """The average and its number of steps; empty if there is none."""
+        if self._average is None:
+            return {}
+        tensors = self._average.module.state_dict()
+        return {
+            "n_averaged": torch.tensor(self._average.steps),
+            **{f"{_PREFIX}{name}": tensor.clone() for name, tensor in tensors.items()},
+        }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore `state_dict`'s result."""
-        if self._average is not None:
-            self._average.load_state_dict(state)
+        if self._average is None:
+            return
+        tensors = {n.removeprefix(_PREFIX): t for n, t in state.items() if n.startswith(_PREFIX)}
+        self._average.module.load_state_dict(tensors)
+        self._average.steps = int(state["n_averaged"])
+
+
+class _Average:
+    """An averaged network.
+
+    Args:
+        module: The network whose tensors become the average.
+
+    Attributes:
+        module: The same.
+        vector: Its parameters.
+        buffers: Its buffers.
+        steps: How many were taken in.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.vector = FlatParameters(module).vector.detach()
+        self.buffers = _Buffers(module)
+        self.steps = 0
+
+
+class _Buffers:
+    """The buffers of a network as they are at a call, each once, without a walk over its modules.
+
+    Args:
+        module: The network. It may put other tensors in their places.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        places = {
+            id(buffer): (part._buffers, name)
+            for part in module.modules()
+            for name, buffer in part._buffers.items()
+            if buffer is not None
+        }
+        self._places = list(places.values())
+
+    def __call__(self) -> list[Tensor]:
+        return [buffers[name] for buffers, name in self._places]  # type: ignore[misc]
 
 
 def warmed_up(decay: float, steps: int) -> float:

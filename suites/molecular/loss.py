@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,8 +58,11 @@ class EnergyForceLoss:
             self._weights.append(stress_weight)
             self.names += (f"{error}_stress_batch",)
             self._units.append(f"{energy_unit}/Å³")
-        self._minimised = [weight * (factor / loss_unit) ** power for weight in self._weights]
-        self._unit = factor**power
+        #: By which each term is multiplied in ``loss``, then that of all terms' own unit.
+        self.factors: tuple[float, ...] = (
+            *(weight * (factor / loss_unit) ** power for weight in self._weights),
+            factor**power,
+        )
 
     def __call__(
         self,
@@ -67,6 +71,7 @@ class EnergyForceLoss:
         share: Share = WHOLE,
         stresses: tuple[Tensor, Tensor] | None = None,
         atom_mask: Tensor | None = None,
+        factors: Sequence[Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Loss terms in the labels' unit, detached, and ``loss`` in its own, with its graph.
 
@@ -77,7 +82,10 @@ class EnergyForceLoss:
             stresses: (frames, 3, 3) predictions and labels, likewise, the labels NaN where a frame
                 has none; needed if the loss has stresses.
             atom_mask: (atoms,) 1, or 0 for padding; ``None``: all atoms are real.
+            factors: `factors` as tensors, which a traced graph takes as inputs; ``None``: as
+                numbers, which are a part of it.
         """
+        *weights, unit = self.factors if factors is None else factors
         energies, forces = (
             e.square() if self._squared else e.abs() for e in (energy_errors, force_errors)
         )
@@ -91,11 +99,11 @@ class EnergyForceLoss:
             terms.append(self._mean_of_known(*stresses))
         if share != WHOLE:
             terms = [term * part for term, part in zip(terms, share, strict=False)]
-        loss = self._minimised[0] * terms[0] + self._minimised[1] * terms[1]
+        loss = weights[0] * terms[0] + weights[1] * terms[1]
         if self.has_stress:
-            loss = loss + self._minimised[2] * terms[2]
+            loss = loss + weights[2] * terms[2]
         named = zip(self.names, terms, strict=True)
-        return {"loss": loss, **{name: term.detach() * self._unit for name, term in named}}
+        return {"loss": loss, **{name: term.detach() * unit for name, term in named}}
 
     def _mean_of_known(self, predicted: Tensor, labels: Tensor) -> Tensor:
         """ε of the frames whose label is known; 0 if none is."""

@@ -18,6 +18,7 @@ from bench.techniques.networks import drawing_modules, set_first_weights
 from bench.techniques.offset import label_choices
 from bench.training.optimization import Optimization
 from bench.training.ownership import check_owned
+from bench.training.parameters import FlatParameters
 from suites.molecular import molecular_dynamics
 from suites.molecular.averaging import Averaging
 from suites.molecular.compositions import Compositions
@@ -30,7 +31,7 @@ from suites.molecular.data.static_batches import TRIPLETS, UNIQUE, StaticFrames
 from suites.molecular.diagnosis import diagnose
 from suites.molecular.engine.captured import CapturedFunction
 from suites.molecular.engine.choose import break_even_steps, is_captured, is_compiled
-from suites.molecular.engine.compiled import CompiledStep
+from suites.molecular.engine.compiled import CompiledStep, LossAndGradient
 from suites.molecular.engine.step import StepFunction
 from suites.molecular.engine.unique_pairs.potential import unique_pair_form
 from suites.molecular.exported import ExportedPotential
@@ -134,7 +135,8 @@ class MolecularTask:
             stress_weight,
         )
         self.net = self._network()
-        self.averaging = Averaging(self.net, spec.settings["ema"])
+        self.parameters = FlatParameters(self.net)
+        self.averaging = Averaging(self.net, self.parameters, spec.settings["ema"])
         self.scoring = Scoring(
             self.parts,
             scored_tensors,
@@ -147,8 +149,7 @@ class MolecularTask:
         )
         self._parts = 1
         self.dynamics = DynamicsTest(spec.settings["md"]) if "md" in spec.settings else None
-        trained = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
-        self.optimization = Optimization(trained, spec.training)
+        self.optimization = Optimization(self.parameters.parts, spec.training)
         self.compiled, self._path = self._choose_path()
 
     def _tensors(self, frames: Frames, stressed: bool = False) -> FrameTensors:
@@ -193,7 +194,6 @@ class MolecularTask:
         if self.most_parts() == 1 and self.training.least_pairs(batch) < _NORMED_PAIRS:
             reason = "batches of so few pairs have no batch statistics"
             return None, {**path, "not_compiled": reason}
-        parameters = self.optimization.parameters
         form = unique_pair_form(self.net)
         if isinstance(form, str):
             needs = [TRIPLETS] if self.model.name == "dimenet++" else []
@@ -210,13 +210,13 @@ class MolecularTask:
             self._stresses(frames, self.loss.has_stress),
             needs=needs,
         )
-        function = StepFunction(self.net, parameters, self.loss, potential)
+        function = StepFunction(self.net, self.parameters, self.loss, potential)
         compiled = CompiledStep(
             function,
             static,
-            parameters,
+            self.parameters,
             self.net,
-            lambda rows: self.losses(self.training.batch(rows)),
+            self._plain,
             insist=asked == "on",
             captured=CapturedFunction(function, inductor) if captured else None,
         )
@@ -327,20 +327,15 @@ class MolecularTask:
         """One optimisation step; see `bench.task.Task.step`."""
         self.net.train()
         rows = self._batches.next()
-        if self._parts == 1 and self.compiled is not None:
-            compiled = self.compiled
-            terms = self.optimization.step(lambda: compiled.losses(rows))
-        elif self._parts == 1:
-            batch = self.training.batch(rows)
-            terms = self.optimization.step(lambda: self.losses(batch))
+        if self._parts > 1:
+            found = self._in_parts(rows)
+        elif self.compiled is not None:
+            found = self.compiled(rows)
         else:
-            terms = self.optimization.step(lambda: self._losses_in_parts(rows))
-        try:
-            self.averaging.update()
-        except RuntimeError:  # there is a parameter that was not there when the average began
-            check_owned(self.net, self.optimization.parameters)
-            raise
-        return terms
+            found = self._plain(rows)
+        self.optimization.follow([found.gradient])
+        self.averaging.update()
+        return found.terms
 
     def most_parts(self) -> int:
         """See `bench.task.Divisible`: batch normalisation sees all frames of a batch at once."""
@@ -353,32 +348,40 @@ class MolecularTask:
         """See `bench.task.Divisible`."""
         self._parts = self.scoring.divided = parts
 
-    def _losses_in_parts(self, rows: np.ndarray) -> dict[str, Tensor]:
-        """As `losses` of the frames `rows`, part by part; ``loss`` has the whole gradient."""
-        parameters = self.optimization.parameters
+    def _plain(self, rows: np.ndarray, share: Share = WHOLE) -> LossAndGradient:
+        """Loss terms of the frames `rows` as the modules compute them, and the gradient.
+
+        Args:
+            rows: Of the training frames.
+            share: See `losses`.
+        """
+        terms = self.losses(self.training.batch(rows), share)
+        # A parameter on which the loss does not depend has a gradient of 0.
+        gradients = torch.autograd.grad(
+            terms["loss"], self.parameters.parameters, materialize_grads=True
+        )
+        return LossAndGradient(
+            {name: term.detach() for name, term in terms.items()}, self.parameters.join(gradients)
+        )
+
+    def _in_parts(self, rows: np.ndarray) -> LossAndGradient:
+        """As `_plain`, part by part."""
         atoms = int(self.training_frames.n_atoms[rows].sum())
         stressed = self.training_frames.stressed
         with_stress = max(1, int(stressed[rows].sum()))
         total: dict[str, Tensor] = {}
-        gradient = [torch.zeros_like(parameter) for parameter in parameters]
+        gradient = torch.zeros_like(self.parameters.vector, requires_grad=False)
         for some in np.array_split(rows, self._parts):
-            batch = self.training.batch(some)
             share = Share(
                 len(some) / len(rows),
-                len(batch[FORCES]) / atoms,
+                int(self.training_frames.n_atoms[some].sum()) / atoms,
                 int(stressed[some].sum()) / with_stress,
             )
-            terms = self.losses(batch, share)
-            found = torch.autograd.grad(terms["loss"], parameters, allow_unused=True)
-            for whole, part in zip(gradient, found, strict=True):
-                if part is not None:
-                    whole += part
+            terms, part = self._plain(some, share)
+            gradient += part
             for name, term in terms.items():
-                total[name] = total[name] + term.detach() if name in total else term.detach()
-        # Linear in the parameters, with this gradient.
-        products = [(p * g).sum() for p, g in zip(parameters, gradient, strict=True)]
-        carrier = torch.stack(products).sum()
-        return {**total, "loss": total["loss"] + (carrier - carrier.detach())}
+                total[name] = total[name] + term if name in total else term
+        return LossAndGradient(total, gradient)
 
     def predict(self, part: str) -> tuple[np.ndarray, np.ndarray]:
         """Predicted energies (frames,) and forces (atoms, 3) of a part of the split.
@@ -390,7 +393,7 @@ class MolecularTask:
     def evaluate(self) -> Evaluation:
         """Errors on test, validation and some training frames."""
         metrics, selection = self.scoring.errors()
-        check_owned(self.net, self.optimization.parameters)
+        check_owned(self.net, self.parameters)
         metrics |= self.under_batch_statistics()
         if self.dynamics is not None:
             # Of an early state it would cost as much and tell nothing.
@@ -454,7 +457,8 @@ class MolecularTask:
     def state_dict(self) -> dict[str, Any]:
         """Network, average, optimiser and place in the data."""
         return {
-            "net": self.net.state_dict(),
+            # Not views of the vector.
+            "net": {name: tensor.clone() for name, tensor in self.net.state_dict().items()},
             "averaging": self.averaging.state_dict(),
             "optimization": self.optimization.state_dict(),
             "batches": self._batches.state_dict(),

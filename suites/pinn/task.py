@@ -18,13 +18,13 @@ from bench.task import Diagnosis, Evaluation
 from bench.techniques.offset import NO_OFFSET, label_choices, label_scale
 from bench.training.optimization import Optimization
 from bench.training.ownership import check_owned
+from bench.training.parameters import FlatParameters
 from suites.pinn.backend import quiet, set_dtype
 from suites.pinn.diagnosis import diagnose
 from suites.pinn.engine.choose import Length, choose_evaluation, choose_way
 from suites.pinn.engine.evaluation import TaylorEvaluation, by_kernel
 from suites.pinn.engine.find_unknowns import add_heldout, find_unknowns
 from suites.pinn.engine.gradients import TrainingGradient, loss_and_terms
-from suites.pinn.engine.parameters import FlatParameters
 from suites.pinn.engine.unknowns import PREFIX, Unknowns
 from suites.pinn.inspection.kept import check_built, check_unchanged
 from suites.pinn.inspection.points import check_points
@@ -144,7 +144,7 @@ class PINNTask:
         self.score: Score | None = None
         if truth is not None:
             self.score = Score(truth, problem.outputs, labels, dtype)
-        check_owned(self.net, self.parameters.parameters)
+        check_owned(self.net, self.parameters)
 
     def _find_unknowns(self, dtype: torch.dtype) -> Unknowns:
         """The unknowns of the problem, in place wherever its functions compute."""
@@ -317,7 +317,7 @@ class PINNTask:
         }
         if self.score is not None:
             metrics |= self.score.errors(self.predict())
-        check_owned(self.net, self.parameters.parameters)
+        check_owned(self.net, self.parameters)
         metrics |= unknown_metrics(self.unknowns, self.problem.unknowns)
         units = [self.problem.weights.get(term.name, 1.0) for term in self.loss.terms]
         selection = heldout.double() @ heldout.new_tensor(units[: len(heldout)]).double()

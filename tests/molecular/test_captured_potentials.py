@@ -13,6 +13,7 @@ from potential_frames import labelled
 from torch import Tensor
 
 from bench.techniques.networks import drawing_modules
+from bench.training.parameters import FlatParameters
 from suites.molecular.data.neighbors import neighbor_pairs
 from suites.molecular.data.static_batches import TRIPLETS, StaticFrames
 from suites.molecular.engine import choose
@@ -44,7 +45,6 @@ def built(
         axes = spec.axes["activation"], spec.axes["normalization"]
         net = build_potential(size, *axes, "all", torch.float64)
     loss = EnergyForceLoss(get_protocol("standard"), "MSE", 1.0, 1.0, "eV")
-    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
     needs = (TRIPLETS,) if model == "dimenet++" else ()
     static = StaticFrames(
         frames,
@@ -56,12 +56,12 @@ def built(
         torch.float64,
         needs=needs,
     )
-    return StepFunction(net, parameters, loss), static
+    return StepFunction(net, FlatParameters(net), loss), static
 
 
 def agree(found: Result, wanted: Result, rel: float = 1e-12) -> None:
     def parts(result: Result) -> list[Tensor]:
-        return [*result.terms.values(), *result.gradients, *result.statistics]
+        return [*result.terms.values(), result.gradient, *result.statistics]
 
     for mine, theirs in zip(parts(found), parts(wanted), strict=True):
         assert float((mine - theirs).norm()) <= rel * max(float(theirs.norm()), 1e-6)
@@ -98,12 +98,11 @@ def test_it_computes_with_the_parameters_as_they_are(device: Device) -> None:
     function, frames = built("schnet", "molecule")
     captured, batch = CapturedFunction(function, compiled=False), frames.batch(ROWS[0])
     before = captured(batch)
-    kept = before.gradients[0].clone()
+    kept = before.gradient.clone()
     with torch.no_grad():
-        for parameter in function._parameters:
-            parameter.mul_(1.1)
+        function._parameters.vector.mul_(1.1)
     agree(captured(batch), function(batch))
-    assert torch.equal(before.gradients[0], kept)
+    assert torch.equal(before.gradient, kept)
 
 
 def test_running_statistics_move_once_a_step(device: Device) -> None:

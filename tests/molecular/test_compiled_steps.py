@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import io
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,13 +12,19 @@ import torch
 from molecular_specs import specify, task
 from potential_frames import KINDS, labelled
 from torch import Tensor
+from torch.utils._pytree import tree_flatten
 
 from bench.techniques.norm_layers import BatchNorm1d, apart_statistics
+from bench.training import traced
+from bench.training.optimization import SCHEDULES
+from bench.training.ownership import check_owned
+from bench.training.parameters import FlatParameters
 from bench.training.stock_speed import TOLERANCE, relative_difference
 from suites.molecular.data.batches import FrameTensors
 from suites.molecular.data.neighbors import neighbor_pairs
 from suites.molecular.data.static_batches import TRIPLETS, StaticFrames
 from suites.molecular.engine.choose import break_even_steps, is_compiled
+from suites.molecular.engine.compiled import LossAndGradient
 from suites.molecular.engine.prediction import StaticPotential
 from suites.molecular.engine.rows import Rows
 from suites.molecular.engine.step import StepFunction
@@ -30,6 +38,8 @@ CPU = torch.device("cpu")
 ROWS = np.array([7, 2, 11, 3])
 #: All kinds of the one, and the one kind of all, are what a fast run looks at.
 _FAST = ("schnet", "mixture")
+#: Of a step of 1e-2: where the gradient is rounding alone, Adam follows that.
+_TINY = 1e-8
 MODELS = ("schnet", "painn", "cgcnn", "forcenet", "so3net", "field-schnet", "dimenet++")
 
 
@@ -63,8 +73,7 @@ def both(task: MolecularTask, kind: str, error: str = "MSE") -> tuple[list[Tenso
     plain, static = loaded(task, kind)
     stress_weight = 0.7 if kind == "strained" else 0.0
     task.loss = EnergyForceLoss(task.protocol, error, 1.0, 1.0, "eV", stress_weight)
-    parameters = [p for p in task.net.parameters() if p.requires_grad]
-    function = StepFunction(task.net, parameters, task.loss)
+    function = StepFunction(task.net, task.parameters, task.loss)
     before = copy.deepcopy(task.net.state_dict())
     found = function(static.batch(ROWS))
     for name, tensor in task.net.state_dict().items():
@@ -73,9 +82,10 @@ def both(task: MolecularTask, kind: str, error: str = "MSE") -> tuple[list[Tenso
     kept = statistics(task)
     task.net.load_state_dict(before)
     loss = task.losses(plain.batch(ROWS))["loss"]
+    parameters = task.parameters.parameters
     gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
     return (
-        [found.terms["loss"], *found.gradients, *kept],
+        [found.terms["loss"], *task.parameters.split(found.gradient).values(), *kept],
         [loss.detach(), *gradients, *statistics(task)],
     )
 
@@ -185,12 +195,13 @@ def test_padding_that_is_seen_is_found_out(monkeypatch: pytest.MonkeyPatch) -> N
     built = task("schnet:8x2", "baseline", "--compile", "on")
     assert built.compiled is not None
     monkeypatch.setattr(built.compiled, "_insist", False)
-    plain = built.losses
-    monkeypatch.setattr(
-        built.compiled,
-        "_plain",
-        lambda rows: {k: 2 * v for k, v in plain(built.training.batch(rows)).items()},
-    )
+    plain = built.compiled._plain
+
+    def doubled(rows: np.ndarray) -> LossAndGradient:
+        terms, gradient = plain(rows)
+        return LossAndGradient(terms, 2 * gradient)
+
+    monkeypatch.setattr(built.compiled, "_plain", doubled)
     built.step()
     how = built.description["engine"]
     assert how["executed"] == "eager" and "another loss or gradient" in how["not_compiled"]
@@ -206,3 +217,122 @@ def test_a_compiled_training_is_the_plain_one(model: str) -> None:
     assert compiled.description["engine"]["executed"] == "compiled"
     for name, tensor in plain.net.state_dict().items():
         torch.testing.assert_close(compiled.net.state_dict()[name], tensor, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("shared", ["module", "parameter"])
+def test_what_a_network_uses_twice_stays_the_optimiser_s(shared: str) -> None:
+    built = scrambled("schnet")
+    representation = built.net.representation
+    first, second = representation.interactions
+    if shared == "module":
+        representation.interactions[1] = first
+    else:
+        second.in2f.weight = first.in2f.weight
+    parameters = FlatParameters(built.net)
+    before = dict(built.net.named_parameters(remove_duplicate=False))
+    plain, static = loaded(built, "mixture")
+    found = StepFunction(built.net, parameters, built.loss)(static.batch(ROWS))
+    assert dict(built.net.named_parameters(remove_duplicate=False)).keys() == before.keys()
+    for name, parameter in built.net.named_parameters(remove_duplicate=False):
+        assert parameter is before[name], name
+    check_owned(built.net, parameters)
+    loss = built.losses(plain.batch(ROWS))["loss"]
+    expected = torch.autograd.grad(loss, parameters.parameters, materialize_grads=True)
+    ours = parameters.split(found.gradient).values()
+    assert relative_difference(list(ours), expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("model", ["schnet", "cgcnn"])
+def test_one_update_of_a_vector_is_that_of_each_parameter(model: str) -> None:
+    """Weights, average and statistics are those of torch's AdamW and moving average."""
+    options = ("--ema", "0.5", "--weight-decay", "0.3", "--lr", "1e-2", "--steps", "12")
+    built = task(f"{model}:8x2", "batchnorm", *options)
+    net, rates = copy.deepcopy(built.net).train(), built.spec.training
+    # As it was in the network whose copy this is.
+    other = task(f"{model}:8x2", "batchnorm", *options)
+    adam = torch.optim.AdamW(net.parameters(), eps=rates.eps, weight_decay=rates.weight_decay)
+    average: dict[str, Tensor] = {}
+    for step in range(12):
+        other.net = net
+        loss = other.losses(other.training.batch(other._batches.next()))["loss"]
+        adam.zero_grad()
+        loss.backward()
+        adam.param_groups[0]["lr"] = rates.lr * SCHEDULES[rates.schedule](step / rates.steps)
+        adam.step()
+        decay = min(0.5, (1 + step) / (10 + step))
+        for name, now in net.state_dict().items():
+            kept = average.get(name, now)
+            average[name] = torch.lerp(kept.double(), now.double(), 1 - decay)
+        built.step()
+    assert built.parameters.vector.grad is not None
+    for name, tensor in built.net.state_dict().items():
+        torch.testing.assert_close(tensor, net.state_dict()[name], rtol=1e-8, atol=_TINY)
+    for name, tensor in built.averaging.scored.state_dict().items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, average[name], rtol=1e-8, atol=_TINY)
+
+
+def resumed_ends(model: str, way: str, compute: Callable[[MolecularTask], None]) -> None:
+    """A run that was stopped ends bitwise as one that was not, average and optimiser included."""
+    options = ("--compile", way, "--ema", "0.9", "--weight-decay", "0.1", "--lr", "1e-2")
+    whole, first, second = (task(f"{model}:8x2", "batchnorm", *options) for _ in range(3))
+    for built in (whole, first, second):
+        compute(built)
+    for _ in range(5):
+        whole.step()
+    for _ in range(2):
+        first.step()
+    memory = io.BytesIO()
+    torch.save(first.state_dict(), memory)
+    memory.seek(0)
+    second.load_state_dict(torch.load(memory))
+    for _ in range(3):
+        second.step()
+    found, expected = (tree_flatten(built.state_dict())[0] for built in (second, whole))
+    assert len(found) == len(expected) > 50
+    for mine, theirs in zip(found, expected, strict=True):
+        same = torch.equal(mine, theirs) if isinstance(mine, Tensor) else mine == theirs
+        assert same
+
+
+@pytest.mark.parametrize("model", ["schnet", "cgcnn"])
+def test_a_resumed_run_is_an_uninterrupted_one(model: str) -> None:
+    resumed_ends(model, "off", lambda built: None)
+
+
+@pytest.mark.parametrize("model", ["schnet", "cgcnn"])
+def test_a_resumed_run_on_padded_batches_is_an_uninterrupted_one(model: str) -> None:
+    def pad(built: MolecularTask) -> None:
+        assert built.compiled is not None
+        built.compiled = built.compiled.uncompiled()
+
+    resumed_ends(model, "on", pad)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["schnet", "cgcnn"])
+def test_a_resumed_compiled_run_is_an_uninterrupted_one(model: str) -> None:
+    resumed_ends(model, "on", lambda built: None)
+
+
+def test_what_differs_in_numbers_shares_a_compiled_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seeds, and arms that differ in rescaling, rates, decay and average."""
+    compiled: list[traced._Graph] = []
+
+    def interpreted(graph: traced._Graph) -> traced.Function:
+        compiled.append(graph)
+        return graph.graph
+
+    monkeypatch.setattr(traced._Graph, "compiled", interpreted)
+    traced._compiled.cache_clear()
+    factors = set()
+    options = ("--lr", "1e-2", "--ema", "0", "--weight-decay", "0.1")
+    for arm, seed, given in (("baseline", 0, ()), ("rescale", 0, options), ("rescale", 1, ())):
+        built = task("schnet:8x2", arm, "--compile", "on", *given, seed=seed)
+        plain = task("schnet:8x2", arm, "--compile", "off", *given, seed=seed)
+        found, expected = built.step(), plain.step()
+        assert float(found["loss"]) == pytest.approx(float(expected["loss"]), rel=1e-10)
+        assert built.description["engine"]["executed"] == "compiled"
+        factors.add(built.loss.factors)
+    assert len(factors) == 3 and len(compiled) == 1
+    traced._compiled.cache_clear()

@@ -50,8 +50,9 @@ def test_the_gradient_is_that_of_the_loss() -> None:
     built = task("schnet:8x1", "baseline", "--n-train", "40", "--batch", "40")
     found = built.diagnose().measurements
     built.step()
-    gradients = {name: p.grad for name, p in built.net.named_parameters()}
-    flat = torch.cat([gradient.flatten() for gradient in gradients.values()])
+    flat = built.parameters.vector.grad
+    assert flat is not None
+    gradients = built.parameters.split(flat)
     assert found["gradient_rms"] == pytest.approx(float(flat.square().mean().sqrt()), rel=1e-9)
     layers = found["layer_gradient_rms"]
     assert "output_modules.0.outnet.1" in layers

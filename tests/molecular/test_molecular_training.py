@@ -22,6 +22,7 @@ from bench.store.store import Store
 from bench.store.weights import load_weights
 from bench.text.errors import BadInput
 from bench.training import loop as trainer
+from bench.training.parameters import FlatParameters
 from bench.training.run import execute
 from bench.training.signals import Interruption
 from suites.molecular import scoring
@@ -231,7 +232,7 @@ def test_the_average_of_a_straight_line_keeps_up() -> None:
     """Weights w_k = k: the average is near the last steps, and forgets the first."""
     decay = 0.98  # reached after 440 steps
     line = nn.Linear(1, 1, bias=False).double()
-    averaging = Averaging(line, decay)
+    averaging = Averaging(line, FlatParameters(line), decay)
     found = []
     for step in range(2000):
         nn.init.constant_(line.weight, step)

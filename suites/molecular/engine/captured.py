@@ -77,12 +77,12 @@ class CapturedFunction:
         run = self._function.function(batch)
         if self.compiled:
             run = compile_traced(run, *arguments)
-        parameters = arguments[: len(arguments) - len(batch.tensors)]
+        parameters = arguments[0]
         shapes = [tensor.shape for tensor in run(*arguments)]
 
         def joined(*tensors: Tensor) -> tuple[Tensor]:
             # One result is copied out of the graph by one kernel.
-            return (torch.cat([part.flatten() for part in run(*parameters, *tensors)]),)
+            return (torch.cat([part.flatten() for part in run(parameters, *tensors)]),)
 
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()

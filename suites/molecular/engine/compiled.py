@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bench.text.errors import typed
 from bench.training.gradients import training_mode
+from bench.training.parameters import FlatParameters
 from suites.molecular.data.static_batches import StaticBatch, StaticFrames
 from suites.molecular.engine.captured import CapturedFunction
 from suites.molecular.engine.step import Result, StepFunction
@@ -20,33 +21,28 @@ from suites.molecular.engine.step import Result, StepFunction
 #: Largest relative difference of loss and gradient between the paths, by the type.
 _TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-2}
 
-Losses = Callable[[np.ndarray], Mapping[str, Tensor]]
 
+class LossAndGradient(NamedTuple):
+    """What a training step needs of a batch.
 
-class _Precomputed(torch.autograd.Function):
-    """Lets an optimiser's ``backward`` find gradients that were computed with the loss."""
+    Attributes:
+        terms: Loss terms in the labels' unit, and ``loss``, which is minimised; without a graph.
+        gradient: Of ``loss`` by the vector of the parameters.
+    """
 
-    @staticmethod
-    def forward(ctx: Any, loss: Tensor, count: int, *tensors: Tensor) -> Tensor:
-        ctx.save_for_backward(*tensors[:count])
-        return loss.clone()
-
-    @staticmethod
-    def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor | None, ...]:
-        gradients = ctx.saved_tensors
-        scaled = torch._foreach_mul(list(gradients), by_loss)
-        return None, None, *[None] * len(gradients), *scaled
+    terms: Mapping[str, Tensor]
+    gradient: Tensor
 
 
 class CompiledStep:
-    """Loss terms of batches, whose gradient was computed with them in one compiled function.
+    """Loss terms of batches and their gradient, computed in one compiled function.
 
     Args:
         function: Of the network that is trained.
         frames: Of training.
         parameters: Those that are trained.
         net: The network.
-        plain: The loss terms of frames as the modules compute them.
+        plain: The same of frames as the modules compute them.
         insist: Whether a failure is an error.
         captured: The same function on a CUDA device, where its kernels are captured.
     """
@@ -55,15 +51,15 @@ class CompiledStep:
         self,
         function: StepFunction,
         frames: StaticFrames,
-        parameters: Sequence[nn.Parameter],
+        parameters: FlatParameters,
         net: nn.Module,
-        plain: Losses,
+        plain: Callable[[np.ndarray], LossAndGradient],
         insist: bool,
         captured: CapturedFunction | None = None,
     ) -> None:
         self._function = function
         self._frames = frames
-        self._parameters = list(parameters)
+        self._parameters = parameters
         self._net = net
         self._plain = plain
         self._insist = insist
@@ -83,8 +79,8 @@ class CompiledStep:
         found.how = {"executed": "padded", "setup_s": 0.0, "shapes": 0}
         return found
 
-    def losses(self, rows: np.ndarray) -> Mapping[str, Tensor]:
-        """Loss terms of the frames `rows`, ``loss`` with a graph to the parameters.
+    def __call__(self, rows: np.ndarray) -> LossAndGradient:
+        """Of the frames `rows`.
 
         Raises:
             Exception: Whatever tracing or the compiler raises, if it is insisted on them.
@@ -95,17 +91,17 @@ class CompiledStep:
         if result is None:
             return self._plain(rows)
         self._function.keep(result)
-        loss = _Precomputed.apply(
-            result.terms["loss"], len(self._parameters), *result.gradients, *self._parameters
-        )
-        return {**result.terms, "loss": loss}
+        return LossAndGradient(result.terms, result.gradient)
 
     def loss_and_gradients(self, rows: np.ndarray) -> list[Tensor]:
-        """Loss of the frames `rows` and its gradients, on padded batches but not compiled."""
+        """Loss of the frames `rows` and its gradient by each parameter.
+
+        On padded batches, but not compiled.
+        """
         captured = self._captured
         uncompiled = self._function if captured is None or captured.compiled else captured
         found = uncompiled(self._frames.batch(rows))
-        return [found.terms["loss"], *found.gradients]
+        return [found.terms["loss"], *self._parameters.split(found.gradient).values()]
 
     def _compiled(self, rows: np.ndarray) -> Result | None:
         batch = self._frames.batch(rows)
@@ -151,19 +147,19 @@ class CompiledStep:
         """
         try:
             with training_mode(self._net):
-                plain = self._plain(rows)["loss"]
-                expected = torch.autograd.grad(plain, self._parameters, materialize_grads=True)
+                plain = self._plain(rows)
                 found = self.loss_and_gradients(rows)
         except Exception as error:
             if self._insist:
                 raise
             self.how = {"executed": "eager", "not_compiled": typed(error)}
             return False
-        pairs = zip(found, [plain, *expected], strict=True)
-        differences = torch.stack([(a - b).detach().double().norm() for a, b in pairs])
-        scale = torch.stack([b.detach().double().norm() for b in (plain, *expected)]).max()
+        expected = [plain.terms["loss"], *self._parameters.split(plain.gradient).values()]
+        pairs = zip(found, expected, strict=True)
+        differences = torch.stack([(a - b).double().norm() for a, b in pairs])
+        scale = torch.stack([b.double().norm() for b in expected]).max()
         difference = float(differences.max() / scale) if scale > 0 else float(differences.max())
-        if difference <= _TOLERANCE[plain.dtype] or not bool(torch.isfinite(scale)):
+        if difference <= _TOLERANCE[plain.gradient.dtype] or not bool(torch.isfinite(scale)):
             return True
         reason = f"padded batches give another loss or gradient, by {difference:.1e}"
         if self._insist:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import schnetpack.properties as structure
 import torch
 from schnetpack.model import NeuralNetworkPotential
 from torch import Tensor, nn
-from torch.func import functional_call
 
+from bench.training.parameters import FlatParameters
 from bench.training.traced import Function, compile_traced
 from suites.molecular.data.static_batches import Layout, StaticBatch
 from suites.molecular.engine.prediction import PaddedPotential, StaticPotential
@@ -22,12 +23,12 @@ class Result(NamedTuple):
 
     Attributes:
         terms: Loss terms in the labels' unit, ``loss`` among them, by name.
-        gradients: Of the loss, by each parameter.
+        gradient: Of the loss, by the parameters' vector.
         statistics: Running mean and variance of each batch norm as they will be.
     """
 
     terms: dict[str, Tensor]
-    gradients: list[Tensor]
+    gradient: Tensor
     statistics: list[Tensor]
 
 
@@ -36,7 +37,7 @@ class StepFunction:
 
     Args:
         net: The potential.
-        parameters: Those that are trained.
+        parameters: Those of it that are trained.
         loss: Of predictions.
         potential: Predicts by the weights of `net`; ``None``: by its modules.
     """
@@ -44,17 +45,16 @@ class StepFunction:
     def __init__(
         self,
         net: NeuralNetworkPotential,
-        parameters: Sequence[Tensor],
+        parameters: FlatParameters,
         loss: EnergyForceLoss,
         potential: PaddedPotential | None = None,
     ) -> None:
         self._potential = potential or StaticPotential(net)
         self._loss = loss
-        of_net = {id(parameter): name for name, parameter in net.named_parameters()}
-        self._names = [of_net[id(parameter)] for parameter in parameters]
-        self._parameters = list(parameters)
+        self._parameters = parameters
         self._terms = ("loss", *loss.names)
-        self._caller = _Caller(net)
+        # A graph with numbers in it would serve no other rescaling, nor another seed's.
+        self._factors = parameters.vector.new_tensor(loss.factors)
         self._compiled: dict[Layout, Function] = {}
 
     def __call__(self, batch: StaticBatch) -> Result:
@@ -90,36 +90,37 @@ class StepFunction:
         torch._foreach_copy_(buffers, result.statistics)
 
     def arguments(self, batch: StaticBatch) -> list[Tensor]:
-        """What `function` takes: parameters, and the tensors of a batch."""
-        return [*(p.detach() for p in self._parameters), *batch.tensors.values()]
+        """What `function` takes: the parameters' vector, and the tensors of a batch."""
+        return [self._parameters.vector.detach(), *batch.tensors.values()]
 
     def result(self, found: Sequence[Tensor]) -> Result:
         """What the function returns, by name."""
-        terms, parameters = len(self._terms), len(self._parameters)
+        terms = len(self._terms)
         return Result(
-            dict(zip(self._terms, found, strict=False)),
-            list(found[terms : terms + parameters]),
-            list(found[terms + parameters :]),
+            dict(zip(self._terms, found, strict=False)), found[terms], list(found[terms + 1 :])
         )
 
     def function(self, batch: StaticBatch) -> Function:
-        """Terms, gradients and statistics of parameters and the tensors of a batch like this."""
+        """Terms, gradient and statistics of parameters and the tensors of a batch like this."""
         layout, keys = batch.layout, list(batch.tensors)
-        count = len(self._parameters)
 
-        def run(*tensors: Tensor) -> list[Tensor]:
-            self._potential.net.train()
-            parameters = [tensor.detach().requires_grad_() for tensor in tensors[:count]]
-            given = StaticBatch(layout, dict(zip(keys, tensors[count:], strict=True)))
-            with torch.enable_grad():
-                terms = self._caller.call(
-                    lambda: self._losses(given), dict(zip(self._names, parameters, strict=True))
+        def run(vector: Tensor, *tensors: Tensor) -> list[Tensor]:
+            net = self._potential.net.train()
+            parameters = {
+                name: part.detach().requires_grad_()
+                for name, part in self._parameters.split(vector).items()
+            }
+            given = StaticBatch(layout, dict(zip(keys, tensors, strict=True)))
+            with torch.enable_grad(), _parameters_replaced(net, parameters):
+                terms = self._losses(given)
+                gradients = torch.autograd.grad(
+                    terms["loss"], list(parameters.values()), materialize_grads=True
                 )
-                gradients = torch.autograd.grad(terms["loss"], parameters, materialize_grads=True)
             statistics = [tensor for norm in self._potential.norms for tensor in norm.updated or ()]
             for norm in self._potential.norms:
                 norm.updated = None  # while tracing it has no values
-            found = [*(terms[name] for name in self._terms), *gradients, *statistics]
+            gradient = self._parameters.join(gradients)
+            found = [*(terms[name] for name in self._terms), gradient, *statistics]
             return [tensor.detach() for tensor in found]
 
         return run
@@ -136,27 +137,31 @@ class StepFunction:
             WHOLE,
             stresses,
             None if layout.same_size else tensors["atom_mask"],
+            self._factors.unbind(),
         )
 
 
-class _Caller(nn.Module):
-    """Calls a function of a network with other parameters in their places.
+@contextmanager
+def _parameters_replaced(net: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """A network with other tensors in its parameters' places, wherever it uses them.
+
+    `torch.func.functional_call` leaves its own tensors in a module that a network uses twice.
 
     Args:
         net: The network.
+        tensors: By the names of its parameters.
     """
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, function: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        return function()
-
-    def call(
-        self, function: Callable[[], dict[str, Tensor]], parameters: dict[str, Tensor]
-    ) -> dict[str, Tensor]:
-        """The function's result while the network has these parameters, by name."""
-        named = {f"net.{name}": parameter for name, parameter in parameters.items()}
-        found: dict[str, Tensor] = functional_call(self, named, (function,))
-        return found
+    given = {id(net.get_parameter(name)): tensor for name, tensor in tensors.items()}
+    places: list[tuple[dict[str, Any], str, nn.Parameter | None]] = [
+        (module._parameters, name, parameter)
+        for module in net.modules()
+        for name, parameter in module._parameters.items()
+        if id(parameter) in given
+    ]
+    try:
+        for of_module, name, parameter in places:
+            of_module[name] = given[id(parameter)]
+        yield
+    finally:
+        for of_module, name, parameter in places:
+            of_module[name] = parameter

@@ -23,10 +23,10 @@ from torch import Tensor
 
 from bench.text.errors import typed
 from bench.training.capture import NotCaptured, can_capture, capture
+from bench.training.parameters import FlatParameters
 from bench.training.traced import compile_traced
 from suites.pinn.engine.evaluation import FastEvaluation, TaylorEvaluation
 from suites.pinn.engine.kernel_step import KernelStep
-from suites.pinn.engine.parameters import FlatParameters
 from suites.pinn.engine.stock import LossEvaluation
 from suites.pinn.engine.taylor import Unsupported
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from bench.training.parameters import FlatParameters
 from bench.training.traced import compile_traced
 from suites.pinn.engine.evaluation import TaylorEvaluation
-from suites.pinn.engine.parameters import FlatParameters
 from suites.pinn.engine.taylor import Jet
 
 #: From outputs, streams and unknowns to the loss, its terms, and its gradient by each of these.

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from bench.training.parameters import FlatParameters
 from suites.pinn.backend import dde
 from suites.pinn.engine.evaluation import State, TaylorEvaluation, served_rows
 from suites.pinn.engine.gradients import Result, StepComputation
-from suites.pinn.engine.parameters import FlatParameters
 from suites.pinn.engine.rows import Selection, Table
 from suites.pinn.engine.serving import Rows, Server
 from suites.pinn.engine.taylor import Jet, TaylorNetwork, Unsupported

@@ -13,11 +13,11 @@ import torch
 from command_server import run
 from torch import Tensor, nn
 
+from bench.training.parameters import FlatParameters
 from bench.training.stock_speed import TOLERANCE, relative_difference
 from suites.pinn.backend import dde, set_dtype
 from suites.pinn.engine.choose import choose_evaluation
 from suites.pinn.engine.gradients import TrainingGradient
-from suites.pinn.engine.parameters import FlatParameters
 from suites.pinn.engine.stock import StockEvaluation
 from suites.pinn.models.network import FNN
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from suites.pinn.engine.parameters import FlatParameters
+from bench.training.ownership import UnownedParameter, check_owned
+from bench.training.parameters import FlatParameters
 
 
 class Net(nn.Module):
@@ -140,3 +141,15 @@ def test_gradients_of_the_network_are_the_parameters_own(net: Net) -> None:
     net(torch.randn(5, 2).double()).sum().backward()
     gradient = flat.join([p.grad for p in flat.parameters if p.grad is not None])
     assert gradient.shape == flat.vector.shape and not gradient.requires_grad
+
+
+def test_it_holds_what_an_update_of_the_vector_reaches(net: Net) -> None:
+    flat = FlatParameters(net)
+    assert all(flat.holds(parameter) for parameter in net.parameters())
+    assert not flat.holds(nn.Parameter(net.slope.detach()))
+    flat.move_to(flat.vector.detach().clone())
+    check_owned(net, flat)
+    net.slope.data = net.slope.data.clamp(0, 1)
+    assert not flat.holds(net.slope)
+    with pytest.raises(UnownedParameter, match=r"'slope' \(of Net\).*in place"):
+        check_owned(net, flat)

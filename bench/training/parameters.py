@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from types import MappingProxyType
 
 import torch
@@ -33,6 +34,8 @@ class FlatParameters:
         self.parameters = list(named.values())
         self._shapes = {name: parameter.shape for name, parameter in named.items()}
         self._sizes = [parameter.numel() for parameter in self.parameters]
+        starts = accumulate(self._sizes, initial=0)
+        self._starts = {id(p): start for p, start in zip(self.parameters, starts, strict=False)}
         self.vector = nn.Parameter(self.join(self.parameters))
         last = sum(unknown.numel() for unknown in unknowns.values())
         self._ends = [self.vector.numel() - last, last]
@@ -49,6 +52,18 @@ class FlatParameters:
                 part.data = view
         for parameter, view in zip(self.parameters, self.split(vector).values(), strict=True):
             parameter.data = view
+
+    def holds(self, parameter: Tensor) -> bool:
+        """Whether a tensor is one of the parameters, and a view of the vector still."""
+        start = self._starts.get(id(parameter))
+        if start is None:
+            return False
+        vector = self.vector
+        # What has no element has no memory.
+        return (
+            not parameter.numel()
+            or parameter.data_ptr() == vector.data_ptr() + start * vector.element_size()
+        )
 
     def split_parts(self, vector: Tensor) -> Sequence[Tensor]:
         """A vector as `vector` is, as views of what `parts` are."""
