@@ -38,7 +38,8 @@ class Loss:
         for kind, total in TOTALS.items():
             of_kind = [named[term.name] for term in present if term.kind == kind]
             if of_kind and total not in named:
-                named[total] = torch.stack(of_kind).sum(dim=0)
+                one = len(of_kind) == 1
+                named[total] = of_kind[0] if one else torch.stack(of_kind).sum(dim=0)
         return named
 
     def weighted(self, values: Tensor) -> Tensor:

@@ -49,7 +49,14 @@ def test_every_problem_that_is_said_to_have_a_peer_has_one() -> None:
     assert set(PROBLEMS) == set(PEERS)
 
 
-@pytest.mark.parametrize("problem", PROBLEMS)
+#: XLA takes longest for them; diffusion-reaction is a system, too, and in two dimensions.
+DEAR = ("compressible-flow-1d", "shallow-water-2d")
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [pytest.param(p, marks=pytest.mark.slow if p in DEAR else []) for p in PROBLEMS],
+)
 def test_loss_and_gradient_are_deepxdes(problem: str) -> None:
     task = task_of(problem)
     check_peer(task)

@@ -57,6 +57,26 @@ def test_adam_is_torchs_step_by_step(lr: float, eps: float, schedule: str) -> No
     assert ours.steps_done == steps
 
 
+def test_a_step_has_the_bits_of_torchs_fused_optimiser() -> None:
+    net, losses = regression(torch.float32)
+    first, *others = net.parameters()
+    ours = Optimization([first], Training(steps=20, lr=0.01, weight_decay=0.1), others)
+    same, same_losses = regression(torch.float32)
+    first, *others = same.parameters()
+    groups = [{"params": [first]}, {"params": others, "weight_decay": 0.0}]
+    theirs = torch.optim.AdamW(groups, lr=0.01, eps=ours.training.eps, weight_decay=0.1, fused=True)
+    for step in range(10):
+        for group in theirs.param_groups:
+            group["lr"] = 0.01 * SCHEDULES[ours.training.schedule](step / 20)
+        theirs.zero_grad()
+        same_losses()["loss"].backward()
+        theirs.step()
+        ours.step(losses)
+    assert all(map(torch.equal, net.parameters(), same.parameters()))
+    state = ours.state_dict()["adam"]["state"]
+    assert [float(state[k]["step"]) for k in state] == [10.0] * 4
+
+
 @pytest.mark.parametrize(("lr", "eps"), [(0.1, 1e-8), (0.1, 1.0), (0.01, 100.0)])
 def test_the_first_step_of_adam_is_lr_times_g_over_g_plus_eps(lr: float, eps: float) -> None:
     x = nn.Parameter(torch.tensor([3.0, -0.5], dtype=torch.float64))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import operator
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -73,8 +74,16 @@ class KernelNetwork:
         ]
         self._counts = [shape.numel() for shape in self._shapes]
         self._offsets = [0, *itertools.accumulate(self._counts[:-1])]
+        #: The last linear layers' tensors that were found right, and their addresses.
+        self._found: tuple[list[Tensor], list[int]] = [], []
         self._library: ctypes.CDLL | None = None
         self._network: int | None = None
+
+    @property
+    def flat(self) -> tuple[str, ...]:
+        """Names of what `backward_flat` gives the gradient by, in order; none if it cannot."""
+        whole = not self._norms and self._trained == self._names
+        return tuple(self._names) if whole else ()
 
     @property
     def macros(self) -> tuple[str, ...]:
@@ -126,13 +135,14 @@ class KernelNetwork:
         """
         self.prepare()
         assert self._library is not None
-        parameters = self._folded(state)
+        parameters, addresses = self._addressed(state)
         outputs = self._sizes[-1]
         values = torch.empty(outputs, self._points, dtype=self._dtype)
         streams = torch.empty(len(self._operators), outputs, self._rows, dtype=self._dtype)
         self._library.taylor_forward(
-            self._network, _pointers(parameters), values.data_ptr(), streams.data_ptr()
+            self._network, _pointers(addresses), values.data_ptr(), streams.data_ptr()
         )
+        del parameters  # which the addresses are of
         return Jet(values.mT, streams.mT)
 
     def backward(self, state: Mapping[str, Tensor], by: Jet) -> dict[str, Tensor]:
@@ -150,9 +160,27 @@ class KernelNetwork:
             ValueError: `by` or a parameter has another shape, dtype or device.
             bench.training.native.NoLibrary: See `prepare`.
         """
+        vector = self.backward_flat(state, by)
+        parts = zip(self._names, vector.split(self._counts), self._shapes, strict=True)
+        found = {name: part.view(shape) if len(shape) > 1 else part for name, part, shape in parts}
+        if self._norms:
+            found = self._unfolded(state, found)
+        return {name: found[name] for name in self._trained}
+
+    def backward_flat(self, state: Mapping[str, Tensor], by: Jet) -> Tensor:
+        """The gradient by all weights and biases, the norms in them, as one vector.
+
+        Args:
+            state: As for `forward`.
+            by: As for `backward`.
+
+        Raises:
+            ValueError: See `backward`.
+            bench.training.native.NoLibrary: See `prepare`.
+        """
         self.prepare()
         assert self._library is not None
-        parameters = self._folded(state)
+        parameters, addresses = self._addressed(state)
         outputs = self._sizes[-1]
         self._check(by.values, "values", torch.Size((self._points, outputs)))
         shape = torch.Size((len(self._operators), self._rows, outputs))
@@ -162,16 +190,13 @@ class KernelNetwork:
         begins = [begin + size * offset for offset in self._offsets]
         self._library.taylor_backward(
             self._network,
-            _pointers(parameters),
+            _pointers(addresses),
             *_strided(by.values.unsqueeze(0)),
             *_strided(by.streams),
-            (ctypes.c_void_p * len(begins))(*begins),
+            _pointers(begins),
         )
-        parts = zip(self._names, vector.split(self._counts), self._shapes, strict=True)
-        found = {name: part.view(shape) if len(shape) > 1 else part for name, part, shape in parts}
-        if self._norms:
-            found = self._unfolded(state, found)
-        return {name: found[name] for name in self._trained}
+        del parameters  # which the addresses are of
+        return vector
 
     def __call__(self, state: Mapping[str, Tensor]) -> Jet:
         """As `forward`, with a graph to the tensors of `state` that can be differentiated once."""
@@ -184,6 +209,20 @@ class KernelNetwork:
                 f"{name}: {tuple(tensor.shape)} of {tensor.dtype} on {tensor.device} instead of"
                 f" {tuple(shape)} of {self._dtype} on cpu"
             )
+
+    def _addressed(self, state: Mapping[str, Tensor]) -> tuple[list[Tensor], list[int]]:
+        """Weights and biases, the affine norms in them, and their addresses."""
+        if not self._norms:
+            given = [state[name] for name in self._names]
+            addresses = [tensor.data_ptr() for tensor in given]
+            # Checked before: to check them again is a tenth of a small network's step.
+            if addresses == self._found[1] and all(map(operator.is_, given, self._found[0])):
+                return self._found
+        folded = self._folded(state)
+        found = folded, [tensor.data_ptr() for tensor in folded]
+        if not self._norms and all(map(operator.is_, given, folded)):
+            self._found = found
+        return found
 
     def _folded(self, state: Mapping[str, Tensor]) -> list[Tensor]:
         """Weights and biases, the affine norms in them."""
@@ -324,8 +363,8 @@ def _strided(tensor: Tensor) -> tuple[int, ctypes.Array[ctypes.c_int64]]:
     return tensor.data_ptr(), _integers(tensor.stride())
 
 
-def _pointers(tensors: Sequence[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
-    return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
+def _pointers(addresses: Sequence[int]) -> ctypes.Array[ctypes.c_void_p]:
+    return (ctypes.c_void_p * len(addresses))(*addresses)
 
 
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:

@@ -47,6 +47,7 @@ class KernelStep:
         self._unknowns = list(evaluation.unknowns.named())
         self._vector: Tensor | None = None
         self._named: Mapping[str, Tensor] = {}
+        self._flat = False
 
     def __call__(self, vector: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loss, terms ``(n_terms,)`` and gradient ``(n_parameters,)``.
@@ -73,7 +74,13 @@ class KernelStep:
         outputs = self._kernel.forward(state)
         unknowns = [state[name] for name in self._unknowns]
         total, terms, values, streams, *others = loss(outputs.values, outputs.streams, *unknowns)
-        found = self._kernel.backward(state, Jet(values, streams))
+        by = Jet(values, streams)
+        if self._flat:
+            gradient = self._kernel.backward_flat(state, by)
+            if others:
+                gradient = torch.cat([gradient, *(other.flatten() for other in others)])
+            return total, terms, gradient
+        found = self._kernel.backward(state, by)
         found.update(zip(self._unknowns, others, strict=True))
         return total, terms, self._parameters.join([found[name] for name in self._named])
 
@@ -92,4 +99,6 @@ class KernelStep:
         if self._vector is None or self._vector.data_ptr() != vector.data_ptr():
             # Views: what an optimiser writes into the vector is in them.
             self._vector, self._named = vector, self._parameters.split(vector)
+            # Nothing has to be put into another order.
+            self._flat = (*self._kernel.flat, *self._unknowns) == tuple(self._named)
         return {**self._buffers, **self._named}

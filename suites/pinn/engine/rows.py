@@ -46,7 +46,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Table:
-    """Unique points.
+    """Points, each as often as the term that has it most often.
 
     Attributes:
         points: The points, shape ``(n, n_inputs)``.
@@ -66,17 +66,24 @@ class Table:
 def make_table(terms: Sequence[np.ndarray], derived: Sequence[bool]) -> Table:
     """The table of all terms' points.
 
-    Rows are grouped by the terms that share them. So a term's rows are few contiguous pieces.
+    Rows are grouped by the terms that share them. So a term's rows are few contiguous pieces. A
+    point that a term has twice has two rows: two draws of which one has such a coincidence give
+    tables of the same shape, and one compiled loss serves both.
 
     Args:
         terms: Points of each term, shape ``(n, n_inputs)``.
         derived: Whether a term needs derivatives at its points.
     """
     points = np.ascontiguousarray(np.concatenate(terms))
+    term_of = np.repeat(np.arange(len(terms)), [len(term) for term in terms])
     as_bytes = points.view(np.dtype((np.void, points.dtype.itemsize * points.shape[1]))).ravel()
-    _, first, inverse = np.unique(as_bytes, return_index=True, return_inverse=True)
+    _, point = np.unique(as_bytes, return_inverse=True)
+    nth = _occurrences(point * len(terms) + term_of)
+    _, first, inverse = np.unique(
+        point * (int(nth.max(initial=0)) + 1) + nth, return_index=True, return_inverse=True
+    )
     member = np.zeros((len(first), len(terms)), dtype=bool)
-    member[inverse, np.repeat(np.arange(len(terms)), [len(term) for term in terms])] = True
+    member[inverse, term_of] = True
     needs = member[:, np.asarray(derived, dtype=bool)].any(axis=1)
     # Derivatives first, then by the terms, then as the points came.
     order = np.lexsort((first, *member.T, ~needs))
@@ -84,3 +91,14 @@ def make_table(terms: Sequence[np.ndarray], derived: Sequence[bool]) -> Table:
     place[order] = np.arange(len(order))
     bounds = np.cumsum([len(term) for term in terms])[:-1]
     return Table(points[first[order]], int(needs.sum()), np.split(place[inverse], bounds))
+
+
+def _occurrences(values: np.ndarray) -> np.ndarray:
+    """How often each value has come before, shape ``(n,)``."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    new = np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(values)]
+    start = np.maximum.accumulate(np.where(new, np.arange(len(values)), 0))
+    found = np.empty(len(values), dtype=np.int64)
+    found[order] = np.arange(len(values)) - start
+    return found

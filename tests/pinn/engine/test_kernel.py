@@ -41,6 +41,9 @@ OPERATORS: dict[str, Sequence[Operator]] = {
     "seven of first order": (*FIRST, *FIRST, FIRST[0]),
     "nine": (*FIRST, *SECOND),
 }
+#: Those that differ in what the kernel does: the value gives the slopes, the third derivative is 0,
+#: and all slopes are taken anew. Each takes seconds to compile; the others are slow.
+QUICK = ("tanh", "irelu", "isilu")
 KNOWN = [name for name in ACTIVATIONS.names() if native_name(ACTIVATIONS.get(name)())]
 
 
@@ -156,7 +159,10 @@ def test_operators(operators: str, activation: str, own_streams: bool) -> None:
 
 
 @pytest.mark.parametrize("operators", ["none", "two", "six"])
-@pytest.mark.parametrize("activation", KNOWN)
+@pytest.mark.parametrize(
+    "activation",
+    [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in KNOWN],
+)
 def test_activations(activation: str, operators: str) -> None:
     assert_equal(make_case(operators, activation))
 
@@ -199,7 +205,13 @@ def test_without_room_for_the_tape(monkeypatch: pytest.MonkeyPatch, own_streams:
     assert_equal(make_case(points=700, rows=300, own_streams=own_streams))
 
 
-@pytest.mark.parametrize("missing", ["-mno-avx512f", "-mno-avx -mno-avx2 -mno-avx512f"])
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "-mno-avx512f",
+        pytest.param("-mno-avx -mno-avx2 -mno-avx512f", marks=pytest.mark.slow),
+    ],
+)
 def test_a_cpu_with_narrower_vectors(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", f"g++ {missing}")
     assert_equal(make_case(points=130, width=17))
@@ -263,7 +275,10 @@ def error(mine: dict[str, Tensor], exact: dict[str, Tensor]) -> float:
     return float((a - b).norm() / b.norm())
 
 
-@pytest.mark.parametrize("activation", ["tanh", "irelu", "isilu", "gelu"])
+@pytest.mark.parametrize(
+    "activation",
+    ["tanh", *(pytest.param(n, marks=pytest.mark.slow) for n in ("irelu", "isilu", "gelu"))],
+)
 def test_single_precision_loses_no_more_than_torch(activation: str) -> None:
     """In most of a few networks."""
     ratios = []

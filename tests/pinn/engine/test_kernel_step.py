@@ -70,6 +70,23 @@ def test_a_compiled_loss_is_deepxde_to_rounding(problem: str) -> None:
     assert task.gradient.how["setup_s"] > 0
 
 
+@pytest.mark.parametrize("problem", [p for p in BUILT_IN if p != "diffusion-sorption-1d"])
+def test_seeds_share_a_compiled_loss(problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not sorption's: how many of its points lie on either side is drawn."""
+    graphs: set[Any] = set()
+
+    def uncompiled(graph: Any) -> Any:
+        graphs.add(graph)
+        return graph.graph
+
+    monkeypatch.setattr(traced, "_compiled", uncompiled)
+    for seed in (0, 1):
+        task = pinn_specs.task(problem, seed=seed, compile="on")
+        task.step()
+        assert task.gradient.how["executed"] == "kernel+inductor"
+    assert len(graphs) == 1
+
+
 def test_scaled_inputs_and_own_weights(kernel_pays: None) -> None:
     task = pinn_specs.task("diffusion-sorption-1d", protocol="standard", weights=["LIC=3"])
     assert by_kernel(task.evaluation)

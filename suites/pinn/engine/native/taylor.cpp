@@ -288,7 +288,8 @@ template <> struct Registers<kGeneral> {
   }
 };
 
-// Whether slopes follow from the value: then the tape has that, and no pre-activation.
+// Whether slopes follow from the value: then the tape has that, and no pre-activation, and no other
+// place has the value.
 template <class A, class = void> struct ByValue : std::false_type {};
 template <class A>
 struct ByValue<A, std::void_t<decltype(A::template set_slopes<0, V>(V{}, nullptr))>>
@@ -307,7 +308,7 @@ template <int order, class A = ACTIVATION> inline void taped_slopes(V kept, V* s
 
 constexpr bool kHas2 = ACTIVATION::highest >= 2, kHas3 = ACTIVATION::highest >= 3;
 
-// h = σ of pre-activations z, both with their streams, `stride` apart.
+// h = σ of pre-activations z, both with their streams, `stride` apart; kByValue: the value in place.
 template <int fixed, bool second>
 void activate(int given, T* z, T* h, int elements, size_t stride, const Products& products) {
   const int n = fixed == kGeneral ? given : fixed;
@@ -316,8 +317,7 @@ void activate(int given, T* z, T* h, int elements, size_t stride, const Products
   for (int e = 0; e < elements; e += kLanes) {
     V s[4];
     slopes<(fixed == 0 ? 0 : second ? 2 : 1)>(load<V>(z + e), s);
-    store<V>(h + e, s[0]);
-    if constexpr (kByValue) store<V>(z + e, s[0]);
+    store<V>((kByValue ? z : h) + e, s[0]);
 #pragma GCC unroll 8
     for (int k = 0; k < n; ++k) {
       in[k] = load<V>(z + (k + 1) * stride + e);
@@ -341,7 +341,7 @@ void activate_back(int given, const T* z, T* h, T* g, int elements, size_t strid
   for (int e = 0; e < elements; e += kLanes) {
     V s[4];
     taped_slopes<(fixed == 0 ? 1 : second ? 3 : 2)>(load<V>(z + e), s);
-    store<V>(h + e, s[0]);
+    if constexpr (!kByValue) store<V>(h + e, s[0]);
     V by_z = load<V>(g + e) * s[1], inner{};
 #pragma GCC unroll 8
     for (int k = 0; k < n; ++k) {
@@ -562,7 +562,13 @@ class Network {
     const size_t before = whole_tape_ ? block.sheets_before : 0;
     return &tape_[before * per_sheet_ + before_[layer] * block.sheets()];
   }
-  const T* input_of(int layer, int at, int strip, int stream) const {
+  const T* taped(int layer, const Block& block) const {
+    return const_cast<Network*>(this)->taped(layer, block);
+  }
+  // Features before a layer of a stream, which is number `at` in h and `on_tape` in its block.
+  const T* input_of(int layer, const Block& block, int at, int on_tape, int strip,
+                    int stream) const {
+    if (layer > 0 && stream == 0 && kByValue) return taped(layer - 1, block) + on_tape * sheet(layer);
     if (layer > 0) return &h_[at * sheet(layer)];
     if (stream == 0) return &inputs_[sheet(0) * strip];
     return &input_streams_[sheet(0) * ((uniform_ ? 0 : strip) * streams_ + stream - 1)];
@@ -593,7 +599,9 @@ class Network {
   void multiply_strip(int layer, const Block& block, int at, T* to) const {
     for (int stream = 0; stream <= block.streams; ++stream)
       multiply(forward_[layer], stream ? nullptr : bias(layer),
-               input_of(layer, stream, block.strip + at, stream), to + stream * sheet(layer + 1));
+               input_of(layer, block, stream, at * (1 + block.streams) + stream, block.strip + at,
+                        stream),
+               to + stream * sheet(layer + 1));
   }
 
   // Leaves the tape, and the strip's last activations in h.
@@ -618,7 +626,7 @@ class Network {
     for (int k = layers_ - 1; k >= 0; --k) {
       if (k > 0) backward_layer(k, block);
       for_sheets(block, [&](int at, int strip, int stream) {
-        sheets[at] = {&g_[at * sheet(k + 1)], input_of(k, at, strip, stream), stream == 0};
+        sheets[at] = {&g_[at * sheet(k + 1)], input_of(k, block, at, at, strip, stream), stream == 0};
       });
       gradients_[k].add(sheets);
       std::swap(g_, next_g_);
