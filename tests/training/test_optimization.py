@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -63,7 +64,7 @@ def test_a_step_has_the_bits_of_torchs_fused_optimiser() -> None:
     ours = Optimization([first], Training(steps=20, lr=0.01, weight_decay=0.1), others)
     same, same_losses = regression(torch.float32)
     first, *others = same.parameters()
-    groups = [{"params": [first]}, {"params": others, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": [first]}, {"params": others, "weight_decay": 0.0}]
     theirs = torch.optim.AdamW(groups, lr=0.01, eps=ours.training.eps, weight_decay=0.1, fused=True)
     for step in range(10):
         for group in theirs.param_groups:
