@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from bench.spec.training import SCHEDULES, Training
 
@@ -132,13 +133,14 @@ class Optimization:
 
     def _update(self) -> None:
         """Adam, by the gradients that the parameters have."""
-        for group in self._adam.param_groups:
+        groups = self._adam.param_groups
+        for group in groups:
             group["lr"] = self._rate
-            if all(self._adam.state.get(parameter) for parameter in group["params"]):
+        if all(self._adam.state.get(p) for group in groups for p in group["params"]):
+            for group in groups:
                 _fused_adam(group, self._adam.state)
-            else:  # which makes the moments
-                self._adam.step()
-                return
+        else:  # which makes the moments
+            self._adam.step()
 
     def _lbfgs_step(self, losses: Callable[[], Losses]) -> Losses:
         first: Losses = {}
@@ -171,7 +173,7 @@ class Optimization:
 
 @torch.no_grad()
 def _fused_adam(group: Mapping[str, Any], state: Mapping[Tensor, Mapping[str, Any]]) -> None:
-    """What ``AdamW.step`` does to a group that is ``fused``, in a fifth of its time.
+    """What ``AdamW.step`` does to a group that is ``fused``, without what it prepares.
 
     A step of a small network is little more than the optimiser's own Python.
     """
@@ -179,21 +181,20 @@ def _fused_adam(group: Mapping[str, Any], state: Mapping[Tensor, Mapping[str, An
     if not parameters:
         return
     of_each = [state[parameter] for parameter in parameters]
-    steps = [moments["step"] for moments in of_each]
-    torch._foreach_add_(steps, 1)
-    torch._fused_adamw_(
+    adamw(
         parameters,
         [parameter.grad for parameter in parameters],
         [moments["exp_avg"] for moments in of_each],
         [moments["exp_avg_sq"] for moments in of_each],
         [],
-        steps,
-        lr=group["lr"],
+        [moments["step"] for moments in of_each],
+        fused=True,
+        amsgrad=False,
         beta1=group["betas"][0],
         beta2=group["betas"][1],
+        lr=group["lr"],
         weight_decay=group["weight_decay"],
         eps=group["eps"],
-        amsgrad=False,
         maximize=False,
     )
 

@@ -58,10 +58,12 @@ def test_adam_is_torchs_step_by_step(lr: float, eps: float, schedule: str) -> No
     assert ours.steps_done == steps
 
 
-def test_a_step_has_the_bits_of_torchs_fused_optimiser() -> None:
+@pytest.mark.parametrize("schedule", SCHEDULE_NAMES)
+def test_a_step_has_the_bits_of_torchs_fused_optimiser(schedule: str) -> None:
     net, losses = regression(torch.float32)
     first, *others = net.parameters()
-    ours = Optimization([first], Training(steps=20, lr=0.01, weight_decay=0.1), others)
+    training = Training(steps=20, lr=0.01, weight_decay=0.1, schedule=schedule)
+    ours = Optimization([first], training, others)
     same, same_losses = regression(torch.float32)
     first, *others = same.parameters()
     groups: list[dict[str, Any]] = [{"params": [first]}, {"params": others, "weight_decay": 0.0}]
@@ -76,6 +78,22 @@ def test_a_step_has_the_bits_of_torchs_fused_optimiser() -> None:
     assert all(map(torch.equal, net.parameters(), same.parameters()))
     state = ours.state_dict()["adam"]["state"]
     assert [float(state[k]["step"]) for k in state] == [10.0] * 4
+
+
+def test_a_parameter_whose_gradient_comes_later_is_not_waited_for() -> None:
+    parameters = [nn.Parameter(torch.ones(3)) for _ in range(2)]
+    same = [nn.Parameter(torch.ones(3)) for _ in range(2)]
+    ours = Optimization(parameters[:1], Training(steps=20, lr=0.01), parameters[1:])
+    theirs = torch.optim.AdamW(same, lr=0.01, eps=ours.training.eps, weight_decay=0.0, fused=True)
+    for step in range(6):
+        for own in (parameters, same):
+            own[0].grad = own[0].detach().clone()
+            own[1].grad = own[1].detach().clone() if step > 2 else None
+        theirs.param_groups[0]["lr"] = 0.01 * SCHEDULES[ours.training.schedule](step / 20)
+        theirs.step()
+        ours._update()
+        ours.steps_done += 1
+    assert all(map(torch.equal, parameters, same))
 
 
 @pytest.mark.parametrize(("lr", "eps"), [(0.1, 1e-8), (0.1, 1.0), (0.01, 100.0)])
