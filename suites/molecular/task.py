@@ -294,6 +294,8 @@ class MolecularTask:
             reason = "batches are computed in parts, for memory"
             how = {"executed": "eager", "not_compiled": reason}
         batches = "preloaded" if how["executed"] == "eager" else "padded"
+        if how["executed"].endswith("then eager"):
+            batches = "padded, then preloaded"
         return {"modules": "schnetpack", "batches": batches, **self._path, **how}
 
     def _notes(self) -> list[str]:

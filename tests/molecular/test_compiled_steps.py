@@ -15,11 +15,12 @@ from bench.techniques.norm_layers import BatchNorm1d, apart_statistics
 from bench.training.stock_speed import TOLERANCE, relative_difference
 from suites.molecular.data.batches import FrameTensors
 from suites.molecular.data.neighbors import neighbor_pairs
-from suites.molecular.data.static_batches import TRIPLETS, StaticFrames
+from suites.molecular.data.static_batches import TRIPLETS, Layout, StaticBatch, StaticFrames
 from suites.molecular.engine.choose import break_even_steps, is_compiled
+from suites.molecular.engine.compiled import CompiledStep
 from suites.molecular.engine.prediction import StaticPotential
 from suites.molecular.engine.rows import Rows
-from suites.molecular.engine.step import StepFunction
+from suites.molecular.engine.step import Result, StepFunction
 from suites.molecular.loss import EnergyForceLoss
 from suites.molecular.models.catalogue import Size
 from suites.molecular.models.potential import FORCES
@@ -180,20 +181,77 @@ def test_a_batch_in_parts_is_not_compiled_and_the_record_says_so() -> None:
     assert engine["executed"] == "eager" and "in parts" in engine["not_compiled"]
 
 
-def test_padding_that_is_seen_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a user's own layer would that couples rows."""
-    built = task("schnet:8x2", "baseline", "--compile", "on")
-    assert built.compiled is not None
-    monkeypatch.setattr(built.compiled, "_insist", False)
-    plain = built.losses
-    monkeypatch.setattr(
-        built.compiled,
-        "_plain",
-        lambda rows: {k: 2 * v for k, v in plain(built.training.batch(rows)).items()},
-    )
+def padded(built: MolecularTask) -> CompiledStep:
+    """The compiled step of a task, as it falls back, whose functions are not compiled."""
+    compiled = built.compiled
+    assert compiled is not None
+    compiled._insist = False
+    compiled._function.knows = lambda batch: batch.layout in seen  # type: ignore[method-assign]
+    seen: set[Layout] = set()
+    whole = compiled._function.__call__
+
+    def counted(batch: StaticBatch) -> Result:
+        found = whole(batch)
+        seen.add(batch.layout)
+        return found
+
+    compiled._function.compiled = counted  # type: ignore[method-assign]
+    return compiled
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_rows_that_see_padding_are_found_out_though_the_loss_is_large(dtype: str) -> None:
+    """As the protocol's raw energies make it: loss and gradient have other units."""
+    options = ("--compile", "on", "--protocol", "paper")
+    arm = "normalization=row_coupling:CenterRows"
+    built = task("schnet:8x2", arm, *options, problem="xtb-oxides", dtype=dtype)
+    padded(built)
     built.step()
     how = built.description["engine"]
-    assert how["executed"] == "eager" and "another loss or gradient" in how["not_compiled"]
+    assert how["executed"] == "eager" and "another" in how["not_compiled"]
+
+
+def test_each_new_shape_is_checked_and_a_later_failure_is_recorded() -> None:
+    options = ("--compile", "on", "--batch", "1")
+    built = task("schnet:8x1", "baseline", *options, problem="xtb-oxides", budget="quick")
+    compiled = padded(built)
+    plain, checked = compiled._plain, []
+
+    def other_after_the_first(rows: np.ndarray) -> dict[str, Tensor]:
+        checked.append(compiled._frames.layout(rows))
+        return {k: v * (1 if len(checked) == 1 else 1.01) for k, v in plain(rows).items()}
+
+    compiled._plain = other_after_the_first
+    while compiled._usable:
+        built.step()
+    assert checked[0] != checked[1]
+    engine = built.description["engine"]
+    assert engine["executed"] == "compiled, then eager"
+    assert engine["batches"] == "padded, then preloaded"
+    assert engine["shapes"] == 1 and "another" in engine["not_compiled"]
+
+
+@pytest.mark.parametrize("arm", ["activation=row_coupling:Running", "batchnorm"])
+def test_a_step_changes_buffers_once(arm: str) -> None:
+    built, plain = (
+        task("cgcnn:8x1", arm, "--compile", way, "--batch", "2") for way in ("on", "off")
+    )
+    padded(built)
+    for _ in range(3):
+        built.step()
+        plain.step()
+    assert built.description["engine"]["executed"] == "compiled"
+    expected = plain.net.state_dict()
+    for name, buffer in built.net.named_buffers():
+        torch.testing.assert_close(buffer, expected[name], rtol=1e-9, atol=1e-12)
+
+
+def test_buffers_that_differ_are_found_out() -> None:
+    built = task("schnet:8x1", "activation=row_coupling:Counting", "--compile", "on")
+    padded(built)
+    built.step()
+    engine = built.description["engine"]
+    assert engine["executed"] == "eager" and "another buffer" in engine["not_compiled"]
 
 
 @pytest.mark.slow
