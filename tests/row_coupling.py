@@ -23,6 +23,14 @@ class CenterRows(nn.Module):
         return scaled * self.weight + self.bias
 
 
+class Clip(nn.Module):
+    """Tanh of a row whose norm is held below 40: it couples features of large rows alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm = (x.square().sum(-1, keepdim=True) + 1e-12).sqrt()
+        return torch.tanh(x * (40.0 / norm).clamp(max=1.0))
+
+
 class Running(nn.Module):
     """Counts its calls in training mode, and keeps an average that padding does not change."""
 
