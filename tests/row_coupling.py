@@ -34,6 +34,9 @@ class Clip(nn.Module):
 class Running(nn.Module):
     """Counts its calls in training mode, and keeps an average that padding does not change."""
 
+    seen: Tensor
+    level: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("seen", torch.zeros(()))
@@ -48,6 +51,8 @@ class Running(nn.Module):
 
 class Counting(nn.Module):
     """Counts the rows, padding included."""
+
+    rows: Tensor
 
     def __init__(self) -> None:
         super().__init__()
