@@ -264,3 +264,17 @@ def test_a_compiled_training_is_the_plain_one(model: str) -> None:
     assert compiled.description["engine"]["executed"] == "compiled"
     for name, tensor in plain.net.state_dict().items():
         torch.testing.assert_close(compiled.net.state_dict()[name], tensor, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.slow
+def test_compiling_changes_a_user_s_buffers_once_a_step() -> None:
+    arm = "activation=row_coupling:Running+normalization=torch.nn:BatchNorm1d"
+    options = ("--batch", "2", "--compile")
+    compiled, plain = (task("schnet:8x1", arm, *options, way) for way in ("on", "off"))
+    for _ in range(3):
+        compiled.step()
+        plain.step()
+    assert compiled.description["engine"]["executed"] == "compiled"
+    expected = dict(plain.net.named_buffers())
+    for name, buffer in compiled.net.named_buffers():
+        torch.testing.assert_close(buffer, expected[name], rtol=1e-6, atol=1e-8)
