@@ -483,6 +483,7 @@ class SpeedCase:
         peers: The same step written by hand with another library, in different forms. The fastest
             is compared.
         without_peer: Why there is no peer, where there could be one.
+        left_out: Ways of the suite that this machine does not make, with the reasons.
     """
 
     name: str
@@ -492,6 +493,7 @@ class SpeedCase:
     floor: Floor | None = None
     peers: Sequence[Contender] = ()
     without_peer: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -68,6 +68,12 @@ def notes(speeds: Sequence[Speed]) -> Iterator[str]:
     for reason in dict.fromkeys(speed.without_peer for speed in speeds if speed.without_peer):
         names = dict.fromkeys(one.name for one in speeds if one.without_peer == reason)
         yield f"{reason} ({', '.join(names)})"
+    ways = [
+        (f"without {way}: {why}", one.name) for one in speeds for way, why in one.left_out.items()
+    ]
+    for reason in dict.fromkeys(reason for reason, _ in ways):
+        names = dict.fromkeys(name for other, name in ways if other == reason)
+        yield f"{reason} ({', '.join(names)})"
     for by in dict.fromkeys(speed.floor_by for speed in speeds if speed.floor_by):
         names = dict.fromkeys(one.name for one in speeds if one.floor_by == by)
         yield f"floor, largest layers: {by} ({', '.join(names)})"

@@ -56,6 +56,7 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
         peer_difference: As `difference`, of the peer.
         peer_forms: Time of each form that was timed in all rounds.
         without_peer: Why there is no peer, where there could be one.
+        left_out: Ways of the suite that this machine does not make, with the reasons.
         floor_ms: Time of the step's matrix products alone by this machine's fastest library, where
             that is known.
         floor_ratio: Median over the rounds of the suite's time over the floor.
@@ -86,6 +87,7 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
     peer_difference: float | None = None
     peer_forms: dict[str, Positive] = {}
     without_peer: str = ""
+    left_out: dict[str, str] = {}
     floor_ms: Positive | None = None
     floor_ratio: Positive | None = None
     floor_by: str = ""
@@ -176,6 +178,7 @@ def measure(
                 peer_difference=None if peer is None else _number(peers[peer].difference),
                 peer_forms=forms,
                 without_peer=case.without_peer,
+                left_out=dict(case.left_out),
                 floor_ms=_ms(floor) if floor else None,
                 floor_ratio=statistics.median(_ratios(own, floor)) if floor else None,
                 floor_by=case.floor.by if case.floor else "",

@@ -17,7 +17,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch._prims_common import clone_preserve_strides
+from torch._subclasses import FakeTensor
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_leaves
 
 from bench.training.cpu_forms import CPU_FORMS
 
@@ -35,7 +39,8 @@ def compile_traced(function: Function, *examples: Tensor) -> Function:
 
     Args:
         function: Maps tensors to a sequence of tensors, by operators whose course does not depend
-            on values. Tensors that it refers to are read anew at each call.
+            on values. Tensors that it refers to are read anew at each call, and those that it
+            changes in place are changed at each call, but not by compiling.
         examples: Arguments; later ones have the same shapes, strides, dtypes and devices.
 
     Returns:
@@ -59,16 +64,25 @@ def compile_traced(function: Function, *examples: Tensor) -> Function:
 
 def _traced(function: Function, examples: Sequence[Tensor]) -> tuple[fx.GraphModule, list[Tensor]]:
     """The graph, whose first inputs are the tensors that the function refers to, and these."""
+    kept = _Kept()
+
+    def observed(*given: Tensor) -> tuple[Tensor, ...]:
+        with kept:
+            return tuple(function(*given))
+
     # Fake tensors have no values that a user's function could carry out of torch and into a
-    # constant. A lambda: the tracer counts the arguments of a method wrongly.
+    # constant.
     trace = make_fx(
-        lambda *given: tuple(function(*given)),
+        observed,
         decomposition_table=CPU_FORMS,
         tracing_mode="fake",
         _allow_non_fake_inputs=True,
     )
     with _quiet():
-        graph = trace(*(example.clone() for example in examples))
+        try:
+            graph = trace(*(example.clone() for example in examples))
+        finally:
+            kept.restore()
     first = next(iter(graph.graph.nodes))
     constants: dict[str, Tensor] = {}
     inputs: dict[str, fx.Node] = {}
@@ -81,8 +95,42 @@ def _traced(function: Function, examples: Sequence[Tensor]) -> tuple[fx.GraphMod
             constants[node.target] = getattr(graph, node.target).detach()
         node.replace_all_uses_with(inputs[node.target])
         graph.graph.erase_node(node)
+    for name in inputs:
+        # The compiler would take a tensor that is changed from here, and not the argument.
+        delattr(graph, name)
     graph.recompile()
     return graph, list(constants.values())
+
+
+class _Kept(TorchDispatchMode):
+    """Keeps what is changed in place while a function is traced.
+
+    Tracing by fake tensors still executes what involves none, as a counter's ``add_(1)``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._before: list[tuple[Tensor, Tensor]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        for k, argument in enumerate(func._schema.arguments):
+            if argument.is_write:
+                given = args[k] if k < len(args) else kwargs.get(argument.name)
+                self._keep(given)
+        return func(*args, **kwargs)
+
+    def _keep(self, given: Any) -> None:
+        with _disable_current_modes():
+            for tensor in tree_leaves(given):
+                if isinstance(tensor, Tensor) and not isinstance(tensor, FakeTensor):
+                    self._before.append((tensor.detach(), tensor.detach().clone()))
+
+    def restore(self) -> None:
+        """Undo the changes."""
+        for tensor, before in reversed(self._before):
+            tensor.copy_(before)
+        self._before.clear()
 
 
 def _kind(tensor: Tensor) -> tuple[Any, ...]:
@@ -114,7 +162,8 @@ class _Graph:
         self.arguments = []
         with _quiet(), torch.no_grad():
             found: Function = inductor.compile(self.graph, list[Any](arguments))
-            found(*arguments)  # C++ is compiled at the first call
+            # C++ is compiled at the first call, which may change what it is given.
+            found(*map(clone_preserve_strides, arguments))
         return found
 
 

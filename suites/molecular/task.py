@@ -28,6 +28,7 @@ from suites.molecular.data.neighbors import neighbor_pairs
 from suites.molecular.data.order import Order, find_order
 from suites.molecular.data.splits import Split
 from suites.molecular.data.static_batches import TRIPLETS, UNIQUE, StaticFrames
+from suites.molecular.data.table_sizes import table_bytes, usual_shapes
 from suites.molecular.diagnosis import diagnose
 from suites.molecular.engine.captured import CapturedFunction
 from suites.molecular.engine.choose import break_even_steps, is_captured, is_compiled
@@ -60,6 +61,9 @@ from suites.molecular.stress_check import UNUSED_STRESS, factor_warning, uncheck
 _PROBE = 50
 #: Pairs that a batch of a network with batch norm has at least, to be compiled.
 _NORMED_PAIRS = 2
+#: Bytes that the tables of padded batches may take. A number, and not this machine's memory: the
+#: path follows from the spec.
+_MOST_BYTES = 8e9
 
 
 def build(spec: Spec, device: torch.device) -> MolecularTask:
@@ -184,8 +188,9 @@ class MolecularTask:
         """The compiled step, if steps are compiled, and what decided it, for the record."""
         frames, batch, size = self.training_frames, self.spec.settings["batch"], self.model.size
         asked = self.spec.settings.get("compile", COMPILE[0])
-        pairs, shapes = self.training.typical(batch)
-        even = break_even_steps(pairs, size, shapes)
+        usual = [TRIPLETS if self.model.name == "dimenet++" else UNIQUE]
+        shapes = usual_shapes(frames, self.training.pairs, batch, usual)
+        even = break_even_steps(self.training.mean_pairs(batch), size, shapes)
         path = {"compile": asked, "break_even_steps": even}
         inductor = is_compiled(asked, self.device, self.spec.training.total_steps, even)
         captured = is_captured(asked, self.device)
@@ -200,6 +205,9 @@ class MolecularTask:
             potential, path = None, {**path, "pairs": "each direction", "not_unique": form}
         else:
             needs, potential, path = [UNIQUE], form, {**path, "pairs": "unique"}
+        needed = table_bytes(frames, self.training.pairs, needs)
+        if needed > _MOST_BYTES:
+            return None, {**path, "not_compiled": f"tables would need {needed / 1e9:.0f} GB"}
         static = StaticFrames(
             frames,
             self.training.pairs,
@@ -294,6 +302,8 @@ class MolecularTask:
             reason = "batches are computed in parts, for memory"
             how = {"executed": "eager", "not_compiled": reason}
         batches = "preloaded" if how["executed"] == "eager" else "padded"
+        if how["executed"].endswith("then eager"):
+            batches = "padded, then preloaded"
         return {"modules": "schnetpack", "batches": batches, **self._path, **how}
 
     def _notes(self) -> list[str]:

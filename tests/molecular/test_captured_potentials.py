@@ -118,6 +118,15 @@ def test_running_statistics_move_once_a_step(device: Device) -> None:
     agree(result, function(frames.batch(ROWS[0])))
 
 
+def test_a_user_s_own_buffers_are_changed_once_a_step(device: Device) -> None:
+    function, frames = built("schnet", "molecule", "activation=row_coupling:Running")
+    captured = CapturedFunction(function, compiled=False)
+    seen = [buffer for name, buffer in function.net.named_buffers() if name.endswith("seen")]
+    for step in (1, 2):
+        captured(frames.batch(ROWS[0]))
+        assert seen and all(float(count) == step for count in seen)
+
+
 def test_what_cannot_be_captured_is_run_as_it_is_and_says_so(
     device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:

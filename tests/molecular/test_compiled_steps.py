@@ -22,12 +22,12 @@ from bench.training.parameters import FlatParameters
 from bench.training.stock_speed import TOLERANCE, relative_difference
 from suites.molecular.data.batches import FrameTensors
 from suites.molecular.data.neighbors import neighbor_pairs
-from suites.molecular.data.static_batches import TRIPLETS, StaticFrames
+from suites.molecular.data.static_batches import TRIPLETS, Layout, StaticBatch, StaticFrames
 from suites.molecular.engine.choose import break_even_steps, is_compiled
-from suites.molecular.engine.compiled import LossAndGradient
+from suites.molecular.engine.compiled import CompiledStep, LossAndGradient
 from suites.molecular.engine.prediction import StaticPotential
 from suites.molecular.engine.rows import Rows
-from suites.molecular.engine.step import StepFunction
+from suites.molecular.engine.step import Result, StepFunction
 from suites.molecular.loss import EnergyForceLoss
 from suites.molecular.models.catalogue import Size
 from suites.molecular.models.potential import FORCES
@@ -190,21 +190,78 @@ def test_a_batch_in_parts_is_not_compiled_and_the_record_says_so() -> None:
     assert engine["executed"] == "eager" and "in parts" in engine["not_compiled"]
 
 
-def test_padding_that_is_seen_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a user's own layer would that couples rows."""
-    built = task("schnet:8x2", "baseline", "--compile", "on")
-    assert built.compiled is not None
-    monkeypatch.setattr(built.compiled, "_insist", False)
-    plain = built.compiled._plain
+def padded(built: MolecularTask) -> CompiledStep:
+    """The compiled step of a task, as it falls back, whose functions are not compiled."""
+    compiled = built.compiled
+    assert compiled is not None
+    compiled._insist = False
+    compiled._function.knows = lambda batch: batch.layout in seen  # type: ignore[method-assign]
+    seen: set[Layout] = set()
+    whole = compiled._function.__call__
 
-    def doubled(rows: np.ndarray) -> LossAndGradient:
-        terms, gradient = plain(rows)
-        return LossAndGradient(terms, 2 * gradient)
+    def counted(batch: StaticBatch) -> Result:
+        found = whole(batch)
+        seen.add(batch.layout)
+        return found
 
-    monkeypatch.setattr(built.compiled, "_plain", doubled)
+    compiled._function.compiled = counted  # type: ignore[method-assign]
+    return compiled
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_rows_that_see_padding_are_found_out_though_the_loss_is_large(dtype: str) -> None:
+    """As the protocol's raw energies make it: loss and gradient have other units."""
+    options = ("--compile", "on", "--protocol", "paper")
+    arm = "normalization=row_coupling:CenterRows"
+    built = task("schnet:8x2", arm, *options, problem="xtb-oxides", dtype=dtype)
+    padded(built)
     built.step()
     how = built.description["engine"]
-    assert how["executed"] == "eager" and "another loss or gradient" in how["not_compiled"]
+    assert how["executed"] == "eager" and "another" in how["not_compiled"]
+
+
+def test_each_new_shape_is_checked_and_a_later_failure_is_recorded() -> None:
+    options = ("--compile", "on", "--batch", "1")
+    built = task("schnet:8x1", "baseline", *options, problem="xtb-oxides", budget="quick")
+    compiled = padded(built)
+    plain, checked = compiled._plain, []
+
+    def other_after_the_first(rows: np.ndarray) -> LossAndGradient:
+        checked.append(compiled._frames.layout(rows))
+        terms, gradient = plain(rows)
+        return LossAndGradient(terms, gradient * (1 if len(checked) == 1 else 1.01))
+
+    compiled._plain = other_after_the_first
+    while compiled._usable:
+        built.step()
+    assert checked[0] != checked[1]
+    engine = built.description["engine"]
+    assert engine["executed"] == "compiled, then eager"
+    assert engine["batches"] == "padded, then preloaded"
+    assert engine["shapes"] == 1 and "another" in engine["not_compiled"]
+
+
+@pytest.mark.parametrize("arm", ["activation=row_coupling:Running", "batchnorm"])
+def test_a_step_changes_buffers_once(arm: str) -> None:
+    built, plain = (
+        task("cgcnn:8x1", arm, "--compile", way, "--batch", "2") for way in ("on", "off")
+    )
+    padded(built)
+    for _ in range(3):
+        built.step()
+        plain.step()
+    assert built.description["engine"]["executed"] == "compiled"
+    expected = plain.net.state_dict()
+    for name, buffer in built.net.named_buffers():
+        torch.testing.assert_close(buffer, expected[name], rtol=1e-9, atol=1e-12)
+
+
+def test_buffers_that_differ_are_found_out() -> None:
+    built = task("schnet:8x1", "activation=row_coupling:Counting", "--compile", "on")
+    padded(built)
+    built.step()
+    engine = built.description["engine"]
+    assert engine["executed"] == "eager" and "another buffer" in engine["not_compiled"]
 
 
 @pytest.mark.slow
@@ -336,3 +393,17 @@ def test_what_differs_in_numbers_shares_a_compiled_graph(monkeypatch: pytest.Mon
         factors.add(built.loss.factors)
     assert len(factors) == 3 and len(compiled) == 1
     traced._compiled.cache_clear()
+
+
+@pytest.mark.slow
+def test_compiling_changes_a_user_s_buffers_once_a_step() -> None:
+    arm = "activation=row_coupling:Running+normalization=torch.nn:BatchNorm1d"
+    options = ("--batch", "2", "--compile")
+    compiled, plain = (task("schnet:8x1", arm, *options, way) for way in ("on", "off"))
+    for _ in range(3):
+        compiled.step()
+        plain.step()
+    assert compiled.description["engine"]["executed"] == "compiled"
+    expected = dict(plain.net.named_buffers())
+    for name, buffer in compiled.net.named_buffers():
+        torch.testing.assert_close(buffer, expected[name], rtol=1e-6, atol=1e-8)

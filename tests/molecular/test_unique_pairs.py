@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.build import bulk
 from molecular_specs import task
 from potential_frames import KINDS, labelled
+from row_coupling import Clip
 from schnetpack.nn import BesselRBF
 from schnetpack.representation import PaiNN, SchNet
 from torch import Tensor, nn
@@ -298,6 +299,10 @@ def _with_softmax(net: Any) -> None:
     net.representation.interactions[1].filter_network[0].activation = nn.Softmax(-1)
 
 
+def _with_clip(net: Any) -> None:
+    net.representation.interactions[1].filter_network[0].activation = Clip()
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -306,6 +311,7 @@ def _with_softmax(net: Any) -> None:
         (_with_average, "sum of atoms"),
         (_with_norm_of_pairs, "couples elements"),
         (_with_softmax, "couples elements"),
+        (_with_clip, "couples elements"),
     ],
 )
 def test_what_is_not_known_is_not_available(

@@ -250,6 +250,34 @@ def test_a_loss_that_differs_is_said_by_the_exit_code(
     assert "schnet:8x2" in capsys.readouterr().out
 
 
+def test_without_a_compiler_the_other_ways_are_timed_and_the_reason_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> None:
+        raise RuntimeError("no working C++ compiler")
+
+    monkeypatch.setattr("suites.molecular.engine.step.compile_traced", none)
+    command = "speed molecular --model schnet:8x2 --rounds 1 --steps 1 --device cpu --compile on"
+    assert main(command.split()) == 0
+    shown = capsys.readouterr().out
+    assert "preloaded" in shown
+    assert "without compiled: RuntimeError: no working C++ compiler" in shown
+
+
+def test_the_difference_of_the_compiled_step_is_its_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compiled(function: Callable[..., list[torch.Tensor]], *_: object) -> object:
+        return lambda *given: [1.001 * tensor for tensor in function(*given)]
+
+    monkeypatch.setattr("suites.molecular.engine.step.compile_traced", compiled)
+    command = "speed molecular --model schnet:8x2 --rounds 1 --steps 1 --device cpu --json"
+    assert main([*command.split(), "--compile", "on"]) == 1
+    plain, other = json.loads(capsys.readouterr().out)
+    assert plain["difference"] < 1e-10 and other["path"] == "compiled"
+    assert other["difference"] == pytest.approx(1e-3)
+
+
 def test_results_are_shown_and_drawn_again_without_timing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,3 +56,46 @@ def test_what_a_function_refers_to_is_read_at_each_call():
     run = compile_traced(function, vector)
     weights.mul_(3.0)
     _agree(run(2 * vector), function(2 * vector))
+
+
+def test_compiling_changes_nothing_and_each_call_does():
+    """As running statistics and counters of a user's module, whole or in part."""
+    norm = torch.nn.BatchNorm1d(3).double()
+    level, calls = torch.zeros(3, dtype=torch.float64), torch.zeros(2)
+    state = [*norm.buffers(), level, calls]
+
+    def function(x):
+        calls[1].add_(1)
+        level.lerp_(x.mean(0), 0.1)
+        return (norm(x) * level,)
+
+    x = torch.arange(15.0, dtype=torch.float64).reshape(5, 3).sin()
+    before = [tensor.clone() for tensor in state]
+    traced._compiled.cache_clear()
+    run = compile_traced(function, x)
+    assert all(map(torch.equal, state, before))
+    found = [run(x)[0], run(x)[0]]
+    after = [tensor.clone() for tensor in state]
+    for tensor, value in zip(state, before, strict=True):
+        tensor.copy_(value)
+    _agree(found, [function(x)[0].detach(), function(x)[0].detach()])
+    _agree(after, state)
+
+
+def test_what_one_function_changes_is_not_another_s():
+    """Though they share a graph."""
+    x = torch.arange(6.0, dtype=torch.float64).reshape(2, 3).sin()
+
+    def counting(start):
+        level = torch.full((3,), start, dtype=torch.float64)
+
+        def function(vector):
+            level.lerp_(vector.mean(0), 0.1)
+            return (vector * level,)
+
+        return function, level
+
+    for start in (1.0, 2.0):
+        (function, level), (plain, expected) = counting(start), counting(start)
+        _agree(compile_traced(function, x)(x), plain(x))
+        _agree([level], [expected])

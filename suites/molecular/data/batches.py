@@ -12,9 +12,6 @@ from bench.text.errors import BadInput
 from suites.molecular.data.frames import Frames, atom_rows
 from suites.molecular.data.neighbors import Pairs
 
-#: Static shapes that batches of frames of different sizes have, as a rule.
-_USUAL_SHAPES = 3
-
 
 class FrameTensors:
     """Frames with their labels and neighbour lists as tensors, from which batches are gathered.
@@ -85,10 +82,9 @@ class FrameTensors:
     def __len__(self) -> int:
         return len(self._n_atoms)
 
-    def typical(self, frames: int) -> tuple[float, int]:
-        """Pairs of a batch of so many frames, and static shapes that such batches have, about."""
-        uniform = self._same_size and bool((self._n_pairs == self._n_pairs[0]).all())
-        return float(self._n_pairs.mean()) * frames, 1 if uniform else _USUAL_SHAPES
+    def mean_pairs(self, frames: int) -> float:
+        """Pairs of a batch of so many frames, in the mean."""
+        return float(self._n_pairs.mean()) * frames
 
     def least_pairs(self, frames: int) -> int:
         """The fewest pairs of a batch of so many frames."""

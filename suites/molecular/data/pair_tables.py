@@ -121,6 +121,11 @@ def group(owner: np.ndarray, values: np.ndarray, groups: int) -> Table:
     return Table(members, mask)
 
 
+def is_grid(atoms: int, slots: int, pairs: int) -> bool:
+    """Whether so many pairs are held as a grid of atoms by slots."""
+    return slots > 1 and atoms * slots <= _GRID_WASTE * pairs
+
+
 def pair_tables(frames: Frames, pairs: Pairs, cutoff: float) -> PairTables:
     """The tables of a neighbour list.
 
@@ -138,8 +143,7 @@ def pair_tables(frames: Frames, pairs: Pairs, cutoff: float) -> PairTables:
     reverse = _reverse(i, j, pairs.offsets)
     local = np.arange(len(i)) - np.repeat(pairs.first[:-1], counts)
     table = group(i, local, len(frames.numbers))
-    largest = table.mask.size
-    if table.slots > 1 and largest <= _GRID_WASTE * len(i):
+    if is_grid(len(frames.numbers), table.slots, len(i)):
         return _grid(frames, pairs, table, reverse, cutoff)
     return PairTables(
         pairs.first,

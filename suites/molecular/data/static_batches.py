@@ -104,7 +104,7 @@ class StaticBatch(NamedTuple):
     tensors: dict[str, Tensor]
 
 
-class _Ladder:
+class Ladder:
     """Sizes that batches of `frames` frames are padded to.
 
     Args:
@@ -174,13 +174,16 @@ class StaticFrames:
         if angles is not None:
             self._first["triplets"] = angles.first
         self._counts = np.stack([np.diff(first) for first in self._first.values()], axis=1)
-        self._ladders: dict[int, _Ladder] = {}
+        self._ladders: dict[int, Ladder] = {}
         self._most_atoms = int(frames.n_atoms.max())
         self._floats = self._loaded_floats(frames, energies, forces, stresses)
         pairs_before = np.repeat(tables.first[:-1], frames.n_atoms)
         local = _indices(frames.numbers, tables, pairs_before, unique, angles)
         self._local = {name: self._integers(array) for name, array in local.items()}
-        self._unique, self._angles = unique, angles
+        self._has_unique = unique is not None
+        # Their arrays are large.
+        self._angle_slots = (angles.of_ji.slots, angles.of_kj.slots) if angles else (0, 0)
+        self._full_angles = angles is not None and angles.of_ji.full and angles.of_kj.full
         #: Of frames whose tables are all the same, those of a batch are too.
         self._constant: dict[int, dict[str, Tensor]] | None = None
         if self._alike():
@@ -196,10 +199,12 @@ class StaticFrames:
         return torch.tensor(joined, dtype=self._dtype, device=self._device)
 
     def _integers(self, array: np.ndarray) -> Tensor:
-        """Likewise, of int64; the padding is 0."""
-        row = np.zeros((1, *array.shape[1:]), dtype=np.int64)
-        joined = np.concatenate([array.astype(np.int64), row])
-        return torch.tensor(joined, device=self._device)
+        """Likewise, of the smallest type of integers that holds them; the padding is 0."""
+        least, most = int(array.min(initial=0)), int(array.max(initial=0))
+        kind = np.promote_types(np.min_scalar_type(least - 1), np.min_scalar_type(-most - 1))
+        row = np.zeros((1, *array.shape[1:]), dtype=kind)
+        joined = np.concatenate([array.astype(kind), row])
+        return torch.from_numpy(joined).to(self._device)
 
     def _loaded_floats(
         self,
@@ -244,9 +249,9 @@ class StaticFrames:
         arrays = (tables.idx_i, tables.idx_j, tables.real)
         return all(bool((a.reshape(shape) == a[: a.size // len(self)]).all()) for a in arrays)
 
-    def _ladder(self, frames: int) -> _Ladder:
+    def _ladder(self, frames: int) -> Ladder:
         if frames not in self._ladders:
-            self._ladders[frames] = _Ladder(self._counts, frames)
+            self._ladders[frames] = Ladder(self._counts, frames)
         return self._ladders[frames]
 
     def layout(self, rows: np.ndarray) -> Layout:
@@ -261,7 +266,6 @@ class StaticFrames:
         elif sizes["pairs"] == sizes["atoms"]:
             # The number of rows tells what they are.
             sizes["pairs"] += 1
-        angles = self._angles
         every = grid and exact["atoms"] and self._tables.of_atom.full
         return Layout(
             frames=len(rows),
@@ -271,12 +275,12 @@ class StaticFrames:
             frame_slots=self._most_atoms,
             unique=int(sizes.get("unique", 0)),
             triplets=int(sizes.get("triplets", 0)),
-            triplet_slots=angles.of_ji.slots if angles else 0,
-            back_slots=angles.of_kj.slots if angles else 0,
+            triplet_slots=self._angle_slots[0],
+            back_slots=self._angle_slots[1],
             same_size=same_size,
             grid=grid,
             full=bool(every),
-            triplet_grid=bool(every and angles and angles.of_ji.full and angles.of_kj.full),
+            triplet_grid=bool(every and self._full_angles),
         )
 
     def batch(self, rows: np.ndarray) -> StaticBatch:
@@ -363,7 +367,7 @@ class StaticFrames:
         for key, row in _MASKS.items():
             if key in self._local:
                 found[key] = self._local[key].index_select(0, where[row]).to(self._dtype)
-        numbers = self._local[structure.Z].index_select(0, where["atoms"])
+        numbers = self._local[structure.Z].index_select(0, where["atoms"]).long()
         element = int(self._frames.numbers[0])
         found[structure.Z] = torch.where(numbers == 0, element, numbers)
         atoms = np.full(layout.atoms, 0)
@@ -374,8 +378,8 @@ class StaticFrames:
         found[structure.idx_m] = torch.from_numpy(atoms).to(self._device)
         found["frame_slots"] = torch.from_numpy(table).to(self._device)
         found["frame_slot_mask"] = torch.from_numpy(mask).to(self._device, self._dtype)
-        if self._unique is not None:
-            pair = self._local["unique_pair"].index_select(0, where["unique"])
+        if self._has_unique:
+            pair = self._local["unique_pair"].index_select(0, where["unique"]).long()
             found |= self._of_unique(pair, where, shifts["unique/atoms"])
         return found
 

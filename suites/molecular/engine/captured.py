@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.training.capture import Captured, NotCaptured, capture
+from bench.training.gradients import training_mode
 from bench.training.traced import Function, compile_traced
 from suites.molecular.data.static_batches import Layout, StaticBatch
 from suites.molecular.engine.step import Result, StepFunction
@@ -61,7 +62,9 @@ class CapturedFunction:
         shape = self._shapes.get(batch.layout)
         if shape is None:
             start = time.perf_counter()
-            shape = self._shapes[batch.layout] = self._set_up(batch)
+            # What is tried changes a user's running statistics, which a step does once.
+            with training_mode(self._function.net):
+                shape = self._shapes[batch.layout] = self._set_up(batch)
             self.how["shapes"] += 1
             self.how["setup_s"] += time.perf_counter() - start
         if shape.captured is None:

@@ -8,18 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from bench.text.errors import typed
 from bench.training.gradients import training_mode
 from bench.training.parameters import FlatParameters
-from suites.molecular.data.static_batches import StaticBatch, StaticFrames
+from suites.molecular.data.static_batches import Layout, StaticBatch, StaticFrames
+from suites.molecular.engine.agreement import Computed, Sizes, disagreement, sizes
 from suites.molecular.engine.captured import CapturedFunction
 from suites.molecular.engine.step import Result, StepFunction
-
-#: Largest relative difference of loss and gradient between the paths, by the type.
-_TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-2}
 
 
 class LossAndGradient(NamedTuple):
@@ -64,18 +61,21 @@ class CompiledStep:
         self._plain = plain
         self._insist = insist
         self._captured = captured
-        self._usable: bool | None = None
+        self._usable = True
+        #: Shapes whose first batch agreed with the plain one.
+        self._checked: set[Layout] = set()
+        self._first: Sizes | None = None
         self._plainly = False
         #: How steps are run, for the record; ``setup_s``: seconds that compiling took.
         self.how: dict[str, Any] = {"executed": "compiled", "setup_s": 0.0, "shapes": 0}
 
     def uncompiled(self) -> CompiledStep:
-        """The same steps on the same padded batches, neither compiled nor checked at the first.
+        """The same steps on the same padded batches, neither compiled nor checked.
 
         For what counts their operators, and compares their numbers.
         """
         found = copy.copy(self)
-        found._plainly = found._usable = True
+        found._plainly = True
         found.how = {"executed": "padded", "setup_s": 0.0, "shapes": 0}
         return found
 
@@ -85,26 +85,49 @@ class CompiledStep:
         Raises:
             Exception: Whatever tracing or the compiler raises, if it is insisted on them.
         """
-        if self._usable is None:
-            self._usable = self._agrees(rows)
-        result = self._compiled(rows) if self._usable else None
+        result = self._usable_result(rows) if self._usable else None
         if result is None:
             return self._plain(rows)
         self._function.keep(result)
         return LossAndGradient(result.terms, result.gradient)
 
     def loss_and_gradients(self, rows: np.ndarray) -> list[Tensor]:
-        """Loss of the frames `rows` and its gradient by each parameter.
+        """Loss of the frames `rows` and its gradients, on padded batches but not compiled."""
+        return self._listed(self._padded(self._frames.batch(rows)))
 
-        On padded batches, but not compiled.
+    def executed_loss_and_gradients(self, rows: np.ndarray) -> list[Tensor]:
+        """The same as steps are executed, compiled or captured.
+
+        Raises:
+            Exception: Whatever tracing or the compiler raises.
         """
+        batch = self._frames.batch(rows)
+        with training_mode(self._net):
+            if self._captured is not None:
+                return self._listed(self._captured(batch))
+            return self._listed(self._function.compiled(batch))
+
+    def _padded(self, batch: StaticBatch) -> Result:
         captured = self._captured
         uncompiled = self._function if captured is None or captured.compiled else captured
-        found = uncompiled(self._frames.batch(rows))
-        return [found.terms["loss"], *self._parameters.split(found.gradient).values()]
+        return uncompiled(batch)
 
-    def _compiled(self, rows: np.ndarray) -> Result | None:
+    def _usable_result(self, rows: np.ndarray) -> Result | None:
         batch = self._frames.batch(rows)
+        if not (self._plainly or batch.layout in self._checked or self._agrees(rows, batch)):
+            return None
+        return self._compiled(batch)
+
+    def _fall_back(self, key: str, reason: str) -> None:
+        """Go on without; the record keeps what was compiled before."""
+        executed = "eager"
+        if self.how["shapes"]:
+            executed = f"{self.how['executed']}, then eager"
+        kept = self.how if self.how["shapes"] else {}
+        self._usable = False
+        self.how = {**kept, "executed": executed, key: reason}
+
+    def _compiled(self, batch: StaticBatch) -> Result | None:
         if self._captured is not None:
             return self._replayed(self._captured, batch)
         start = time.perf_counter()
@@ -115,8 +138,7 @@ class CompiledStep:
         except Exception as error:  # no compiler, a user's own part that cannot be traced
             if self._insist:
                 raise
-            self._usable = False
-            self.how = {"executed": "eager", "not_compiled": typed(error)}
+            self._fall_back("not_compiled", typed(error))
             return None
         if new:
             self.how["shapes"] += 1
@@ -129,8 +151,7 @@ class CompiledStep:
         except Exception as error:
             if self._insist:
                 raise
-            self._usable = False
-            self.how = {"executed": "eager", "not_captured": typed(error)}
+            self._fall_back("not_captured", typed(error))
             return None
         self.how = captured.how
         if "not_captured" in self.how and not captured.compiled:
@@ -140,29 +161,42 @@ class CompiledStep:
             return None
         return result
 
-    def _agrees(self, rows: np.ndarray) -> bool:
-        """Whether the padded batch gives the plain one's loss and gradients.
+    def _agrees(self, rows: np.ndarray, batch: StaticBatch) -> bool:
+        """Whether the padded batch gives the plain one's loss, gradient and buffers.
 
         A user's own part may look at more than the row that it is given.
         """
         try:
-            with training_mode(self._net):
-                plain = self._plain(rows)
-                found = self.loss_and_gradients(rows)
+            reason = self._difference(rows, batch)
         except Exception as error:
             if self._insist:
                 raise
-            self.how = {"executed": "eager", "not_compiled": typed(error)}
+            self._fall_back("not_compiled", typed(error))
             return False
-        expected = [plain.terms["loss"], *self._parameters.split(plain.gradient).values()]
-        pairs = zip(found, expected, strict=True)
-        differences = torch.stack([(a - b).double().norm() for a, b in pairs])
-        scale = torch.stack([b.double().norm() for b in expected]).max()
-        difference = float(differences.max() / scale) if scale > 0 else float(differences.max())
-        if difference <= _TOLERANCE[plain.gradient.dtype] or not bool(torch.isfinite(scale)):
+        if reason is None:
+            self._checked.add(batch.layout)
             return True
-        reason = f"padded batches give another loss or gradient, by {difference:.1e}"
+        reason = f"padded batches give {reason}"
         if self._insist:
             raise RuntimeError(reason)
-        self.how = {"executed": "eager", "not_compiled": reason}
+        self._fall_back("not_compiled", reason)
         return False
+
+    def _difference(self, rows: np.ndarray, batch: StaticBatch) -> str | None:
+        before = self._buffers()
+        with training_mode(self._net):
+            plain = self._plain(rows)
+            expected = Computed(plain.terms["loss"], [plain.gradient], self._buffers())
+        with training_mode(self._net):
+            result = self._padded(batch)
+            self._function.keep(result)
+            found = Computed(result.terms["loss"], [result.gradient], self._buffers())
+        if self._first is None:
+            self._first = sizes(expected)
+        return disagreement(found, expected, before, self._first)
+
+    def _buffers(self) -> dict[str, Tensor]:
+        return {name: buffer.detach().clone() for name, buffer in self._net.named_buffers()}
+
+    def _listed(self, result: Result) -> list[Tensor]:
+        return [result.terms["loss"], *self._parameters.split(result.gradient).values()]

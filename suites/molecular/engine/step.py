@@ -72,6 +72,11 @@ class StepFunction:
             self._compiled[batch.layout] = compile_traced(self.function(batch), *arguments)
         return self.result(self._compiled[batch.layout](*arguments))
 
+    @property
+    def net(self) -> nn.Module:
+        """The network."""
+        return self._potential.net
+
     def knows(self, batch: StaticBatch) -> bool:
         """Whether a batch of this shape was compiled."""
         return batch.layout in self._compiled
