@@ -138,7 +138,7 @@ class PINNTask:
         self.evaluation = self.gradient.evaluation
         # What is compared with the training loss is computed in the same way.
         if by_kernel(self.evaluation) and isinstance(self._heldout, TaylorEvaluation):
-            self._heldout = self._heldout.with_kernel()
+            self._heldout = self._heldout.with_kernel(taped=False)
         self.resampling = Resampling(spec, data, problem.name)
         of_net, *of_unknowns = self.parameters.parts
         self.optimization = Optimization([of_net], spec.training, of_unknowns)

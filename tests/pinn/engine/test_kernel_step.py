@@ -76,6 +76,14 @@ def test_scaled_inputs_and_own_weights(kernel_pays: None) -> None:
     assert difference_from_deepxde(task) < EXACT
 
 
+def test_the_held_out_loss_has_no_tape(kernel_pays: None) -> None:
+    task = pinn_specs.task()
+    training, heldout = task.evaluation, task._heldout
+    assert isinstance(training, TaylorEvaluation) and isinstance(heldout, TaylorEvaluation)
+    assert training.kernel is not None and heldout.kernel is not None
+    assert training.kernel._taped and not heldout.kernel._taped
+
+
 @pytest.mark.parametrize("name", ["MODULE", "FACTORY", "VECTOR", "ANISOTROPIC", "OUTPUT"])
 def test_unknowns_of_an_inverse_problem(name: str, kernel_pays: None) -> None:
     task = pinn_specs.task(f"inverse_problems:{name}")
