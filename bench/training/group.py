@@ -39,7 +39,8 @@ class Group:
     def __enter__(self) -> Group:
         keep_pages()
         self._contexts.enter_context(deterministic(self._device))
-        self._contexts.enter_context(products_by(own_product_library()))
+        library = own_product_library() if self._device.type == "cpu" else "mkl"
+        self._contexts.enter_context(products_by(library))
         self._contexts.enter_context(global_streams(self._specs[0].seed, self._device))
         return self
 

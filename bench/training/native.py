@@ -3,11 +3,12 @@
 A source has a plain C interface and includes nothing of torch, so it compiles in seconds. The
 compiler is the one that inductor takes: ``CXX``, or else ``g++``. What it made is kept on disk, in
 ``TORCHINDUCTOR_CACHE_DIR`` if that is set, or else in the user's cache folder, for every process
-with the same sources, compiler and CPU.
+with the same sources, compiler and CPU. Where it cannot be kept, each process compiles its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -20,7 +21,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.files.atomic import CannotWrite, read_bounded, write_atomically
+from bench.files.atomic import read_bounded, write_atomically
 
 #: No -ffast-math: it would break the reduction of arguments in exp.
 _FLAGS = (
@@ -46,7 +47,7 @@ class NoCompiler(NoLibrary):
 
 
 class CompileFailed(NoLibrary):
-    """The compiler refused a source, or what it made cannot be kept or loaded."""
+    """The compiler refused a source, or what it made cannot be loaded."""
 
 
 def load_library(source: Path, macros: Sequence[str] = ()) -> ctypes.CDLL:
@@ -66,49 +67,59 @@ def load_library(source: Path, macros: Sequence[str] = ()) -> ctypes.CDLL:
     return found
 
 
-def cache_folder() -> Path:
-    """Where libraries are kept."""
+def cache_folder() -> Path | None:
+    """Where libraries are kept; ``None``: nowhere, since the user has no home."""
     given = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
     # Inductor sets it to its own choice, in a folder for temporary files.
     if given and not Path(given).name.startswith("torchinductor_"):
         return Path(given).absolute() / "native"
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(user) / "dcbench" / "native"
+    user = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not user.is_absolute():  # which XDG's specification tells to ignore
+        try:
+            user = Path.home() / ".cache"
+        except RuntimeError:  # nor a name, as in a container
+            return None
+    return user / "dcbench" / "native"
 
 
 @functools.cache
 def _loaded(
-    source: Path, macros: tuple[str, ...], compiler: str, folder: Path
+    source: Path, macros: tuple[str, ...], compiler: str, folder: Path | None
 ) -> ctypes.CDLL | NoLibrary:
     """The library, or why there is none, which does not change in a process."""
     try:
-        command = [*_command(compiler), *_FLAGS, *(f"-D{macro}" for macro in macros)]
-        library = folder / f"{source.stem}-{_key(source, command)}.so"
+        words = _command(compiler)
+        command = [*words, *_FLAGS, *(f"-D{macro}" for macro in macros)]
+        if folder is None:
+            return _built(command, source)
+        key = _key(source, (*command, _version(words), _cpu()))
+        library = folder / f"{source.stem}-{key}.so"
         return _kept(library) or _built(command, source, library)
     except NoLibrary as reason:
         return reason
 
 
-def _command(compiler: str) -> list[str]:
-    command = shlex.split(compiler)
+def _command(compiler: str) -> tuple[str, ...]:
+    command = tuple(shlex.split(compiler))
     if not command or shutil.which(command[0]) is None:
         raise NoCompiler(f"no C++ compiler: {compiler or 'CXX'!r} is not there")
     return command
 
 
-def _key(source: Path, command: Sequence[str]) -> str:
-    """Of everything that decides what the compiler makes."""
+def _key(source: Path, others: Sequence[str]) -> str:
+    """Of everything that decides what the compiler makes: a source, its headers, and others."""
     digest = hashlib.sha256()
     for path in (source, *sorted(source.parent.glob("*.h"))):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    for text in (*command, _version(command[0]), _cpu()):
+    for text in others:
         digest.update(text.encode() + b"\0")
     return digest.hexdigest()[:24]
 
 
 @functools.cache
-def _version(compiler: str) -> str:
-    return _run([compiler, "--version"]).stdout
+def _version(command: tuple[str, ...]) -> str:
+    # Of all words: the first may be a launcher's, as of ``ccache g++``.
+    return _run([*command, "--version"]).stdout
 
 
 def _cpu() -> str:
@@ -135,19 +146,25 @@ def _kept(library: Path) -> ctypes.CDLL | None:
     return None
 
 
-def _built(command: Sequence[str], source: Path, library: Path) -> ctypes.CDLL:
+def _built(command: Sequence[str], source: Path, library: Path | None = None) -> ctypes.CDLL:
+    """What the compiler makes, which is kept as `library` if it can be."""
     with tempfile.TemporaryDirectory(prefix="native-") as folder:
         output = Path(folder) / "library.so"
         done = _run([*command, str(source), "-o", str(output)])
         if done.returncode or not output.is_file():
             lines = [x for x in done.stderr.splitlines() if "error" in x] or [done.stderr.strip()]
             raise CompileFailed(f"{command[0]} failed on {source.name}: {lines[0][:500]}")
-        content = output.read_bytes()
-    try:
-        write_atomically(library, content + hashlib.sha256(content).digest())
-        return ctypes.CDLL(str(library))
-    except (CannotWrite, OSError) as error:
-        raise CompileFailed(f"{source.name} was compiled, but cannot be used: {error}") from error
+        if library is not None:
+            content = output.read_bytes()
+            # Its folder may be read-only or full, or nothing there may be executed.
+            with contextlib.suppress(OSError):
+                write_atomically(library, content + hashlib.sha256(content).digest())
+                return ctypes.CDLL(str(library))
+        try:
+            return ctypes.CDLL(str(output))  # it stays loaded when its file is gone
+        except OSError as error:
+            reason = f"{source.name} was compiled, but cannot be used: {error}"
+            raise CompileFailed(reason) from error
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:

@@ -4,8 +4,8 @@ MKL takes its AVX2 path on a processor of AMD, oneDNN the core's AVX-512. That i
 on, whose registers are as wide as its arithmetic; Zen 4 computes AVX-512 in two halves, and MKL is
 faster there, as on Intel's.
 
-oneDNN gets the products by torch's setting that lets them be computed in bfloat16. Its operands
-stay float32 on a core without AMX, where no instruction would be faster in bfloat16.
+oneDNN gets the products by torch's setting ``medium``, which lets them be computed in bfloat16. Its
+operands stay float32 on a core without AMX, where no instruction would be faster in bfloat16.
 
 Decided from the CPU's description and never from a timing: the library changes the last digits of a
 result, and the same spec on the same machine must give the same.
@@ -75,13 +75,27 @@ def own_product_library() -> str:
 def products_by(library: str) -> Iterator[None]:
     """Let a library compute torch's float32 products on the CPU inside the context.
 
+    Products are not rounded inside, whatever a user or another library has set. Torch's own
+    function for it sets both of torch's settings, the older and the newer: if they disagree,
+    whoever asks for the older gets an error.
+
     Args:
-        library: ``mkl``, which is torch's default, or ``onednn``.
+        library: ``mkl``, which is torch's default, or ``onednn``, which is for a run on the CPU: on
+            CUDA, the setting is TensorFloat32.
     """
-    setting: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-    before = setting.fp32_precision
-    setting.fp32_precision = "bf16" if library == "onednn" else "none"
+    newer: list[Any] = [
+        torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
+        torch.backends.cuda.matmul,
+    ]
+    before = [setting.fp32_precision for setting in newer]
+    try:
+        older = torch.get_float32_matmul_precision()
+    except RuntimeError:  # somebody has set the newer alone
+        older = "highest"
+    torch.set_float32_matmul_precision("medium" if library == "onednn" else "highest")
     try:
         yield
     finally:
-        setting.fp32_precision = before
+        torch.set_float32_matmul_precision(older)
+        for setting, precision in zip(newer, before, strict=True):
+            setting.fp32_precision = precision

@@ -245,7 +245,8 @@ class _Run:
     def of(cls, spec: Spec, suite: Suite, policy: RunPolicy, device: torch.device) -> _Run:
         """The run of a spec, before anything of it is built or read."""
         where = environment(suite, spec, policy.device, policy.jobs)
-        where["products"] = own_product_library()
+        if device.type == "cpu":
+            where["products"] = own_product_library()
         return cls(Account(spec, where), policy.store, device)
 
     @property

@@ -125,13 +125,14 @@ def measure(
     from bench.training import products
 
     peers = _fastest(case.peers, steps, device)
-    default, chosen = "mkl", products.own_product_library()
+    default = "mkl"
+    chosen = products.own_product_library() if device.type == "cpu" else default
     sides = [
         *((c.step, c.runs, chosen) for c in case.contenders),
         *((c.step, c.runs, default) for c in peers),
         (case.stock, 1, default),
     ]
-    if chosen != default and device.type == "cpu":
+    if chosen != default:
         sides.append((case.stock, 1, chosen))
     if case.floor is not None:
         sides.append((case.floor.step, 1, default))

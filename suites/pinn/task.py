@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -137,7 +138,7 @@ class PINNTask:
         self.evaluation = self.gradient.evaluation
         # What is compared with the training loss is computed in the same way.
         if by_kernel(self.evaluation) and isinstance(self._heldout, TaylorEvaluation):
-            self._heldout = self._heldout.with_kernel()
+            self._heldout = self._heldout.with_kernel(taped=False)
         self.resampling = Resampling(spec, data, problem.name)
         of_net, *of_unknowns = self.parameters.parts
         self.optimization = Optimization([of_net], spec.training, of_unknowns)
@@ -180,7 +181,8 @@ class PINNTask:
         total, every = spec.training.total_steps, spec.settings.get("resample", math.inf)
         counts = self.parameters.vector.numel(), len(self.loss.terms)
         length = Length(total, total // every)
-        way, why = choose_way(asked, self.evaluation, counts, self.device, length)
+        choose = functools.partial(choose_way, asked, self.evaluation, counts, self.device, length)
+        way, why = choose()
         return TrainingGradient(
             self.evaluation,
             self.loss.weights,
@@ -189,6 +191,7 @@ class PINNTask:
             way,
             asked == "on",
             why,
+            choose,
         )
 
     def _fixed(self) -> dict[str, Tensor]:

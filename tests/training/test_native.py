@@ -38,8 +38,14 @@ def new_process() -> None:
     native._version.cache_clear()
 
 
+def kept_in() -> Path:
+    folder = cache_folder()
+    assert folder is not None
+    return folder
+
+
 def libraries() -> list[Path]:
-    return sorted(cache_folder().glob("*.so"))
+    return sorted(kept_in().glob("*.so"))
 
 
 def test_compiles_and_loads(source: Path) -> None:
@@ -100,7 +106,7 @@ def test_two_processes_at_once(source: Path) -> None:
     ]
     assert [process.communicate()[0].strip() for process in running] == [b"21"] * 3
     (library,) = libraries()
-    assert [path.name for path in cache_folder().iterdir()] == [library.name]
+    assert [path.name for path in kept_in().iterdir()] == [library.name]
     assert ctypes.CDLL(str(library)).answer() == 21
 
 
@@ -118,7 +124,7 @@ def test_a_compiler_that_fails(source: Path) -> None:
     source.write_text("#error this cannot be\n")
     with pytest.raises(CompileFailed, match=r"failed on answer\.cpp: .*this cannot be"):
         load_library(source)
-    assert not cache_folder().exists()
+    assert not kept_in().exists()
 
 
 def test_a_compiler_that_cannot_be_run(
@@ -134,8 +140,62 @@ def test_a_compiler_that_cannot_be_run(
 
 def test_a_cache_that_cannot_be_written(source: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(CompileFailed, match=r"cannot be used.*cannot write"):
+    assert load_library(source).answer() == 21
+    native._loaded.cache_clear()  # a later process compiles its own
+    source.with_name("number.h").write_text("#define NUMBER 23\n")
+    assert load_library(source).answer() == 23
+
+
+def test_a_cache_whose_files_may_not_be_executed(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = ctypes.CDLL
+
+    def refuse(name: str) -> ctypes.CDLL:
+        if name.startswith(str(kept_in())):
+            raise OSError("failed to map segment from shared object")
+        return load(name)
+
+    monkeypatch.setattr(native.ctypes, "CDLL", refuse)
+    for _ in range(2):
+        native._loaded.cache_clear()
+        assert load_library(source).answer() == 21
+
+
+def test_what_cannot_be_loaded_anywhere(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> ctypes.CDLL:
+        raise OSError(f"{name}: no")
+
+    monkeypatch.setattr(native.ctypes, "CDLL", refuse)
+    with pytest.raises(CompileFailed, match=r"answer\.cpp was compiled, but cannot be used"):
         load_library(source)
+
+
+def test_a_user_without_a_home(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    for name in ("HOME", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert cache_folder() is None
+    assert load_library(source).answer() == 21
+
+
+def test_a_new_compiler_behind_a_launcher_has_its_own(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = tmp_path / "compiler"
+    monkeypatch.setenv("CXX", f"env {compiler}")
+    for version in (1, 2):
+        compiler.write_text(
+            f'#!/bin/sh\n[ "$1" = --version ] && echo {version} && exit\nexec g++ "$@"\n'
+        )
+        compiler.chmod(0o755)
+        native._loaded.cache_clear()
+        native._version.cache_clear()
+        load_library(source)
+    assert len(libraries()) == 2
 
 
 def test_arguments_of_the_compiler(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,3 +212,11 @@ def test_where_libraries_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert cache_folder() == tmp_path / "dcbench" / "native"
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "given"))
     assert cache_folder() == tmp_path / "given" / "native"
+
+
+def test_a_relative_cache_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for given in ("relative", ""):
+        monkeypatch.setenv("XDG_CACHE_HOME", given)
+        assert cache_folder() == tmp_path / ".cache" / "dcbench" / "native"

@@ -84,6 +84,12 @@ class Length:
     steps: float
     redraws: float = 0.0
 
+    @property
+    def graphs(self) -> int:
+        """How many graphs are compiled: one more for redrawn points, whose operators may be
+        others."""
+        return 2 if self.redraws else 1
+
 
 def choose_evaluation(
     data: Any,
@@ -119,6 +125,7 @@ def choose_way(
     counts: tuple[int, int],
     device: torch.device,
     length: Length,
+    no_kernel: str | None = None,
 ) -> Choice:
     """The way in which a training step is computed.
 
@@ -133,13 +140,19 @@ def choose_way(
         counts: How many parameters are trained, and how many loss terms there are.
         device: Where.
         length: Of the run.
+        no_kernel: Why the kernel failed, if it did: then it is chosen among the other ways.
     """
     missing = missing_ways(evaluation)
+    if no_kernel is not None:
+        missing = {**missing, "kernel": no_kernel}
     if not isinstance(evaluation, FastEvaluation):
         return Choice("inductor" if asked == "on" else "eager")
     if asked != "auto":
-        best = "inductor" if "kernel" in missing else "kernel+inductor"
-        return Choice(best if asked == "on" else "eager", f"--compile {asked}")
+        if asked == "off":
+            return Choice("eager", "--compile off")
+        if "kernel" in missing:
+            return Choice("inductor", f"--compile on; no kernel: {missing['kernel']}")
+        return Choice("kernel+inductor", "--compile on")
     if device.type != "cpu":
         elements = choose_cuda.hidden_elements(evaluation)
         saved = choose_cuda.saved_by_compiling(length.steps, elements)
@@ -150,14 +163,15 @@ def choose_way(
     flops = 6.0 * evaluation.row_passes * parameters
     if "kernel" in missing:
         saved = saved_by_inductor(length, flops)
-        way = "inductor" if saved > _MARGIN * _INDUCTOR_SECONDS else "eager"
+        way = "inductor" if saved > _MARGIN * length.graphs * _INDUCTOR_SECONDS else "eager"
         return Choice(way, f"no kernel: {missing['kernel']}; {_about(saved, 'compiling')}")
     saved = saved_by_kernel(length, flops)
     if saved <= _KERNEL_SECONDS:
         return Choice("eager", _about(saved, "the kernel"))
     more = saved_by_compiled_loss(length, terms)
     why = f"{_about(saved, 'the kernel')}, {_about(more, 'compiling the loss')}"
-    return Choice("kernel+inductor" if more > _LOSS_SECONDS else "kernel", why)
+    way = "kernel+inductor" if more > length.graphs * _LOSS_SECONDS else "kernel"
+    return Choice(way, why)
 
 
 def _about(saved: float, what: str) -> str:

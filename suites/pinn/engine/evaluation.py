@@ -163,23 +163,30 @@ class TaylorEvaluation(FastEvaluation):
         """One for the values and one for each operator."""
         return 1.0 + len(self.plan.operators)
 
-    def make_kernel(self) -> KernelNetwork:
+    def make_kernel(self, taped: bool = True) -> KernelNetwork:
         """A native kernel for this network, its operators and rows; not compiled yet.
+
+        Args:
+            taped: See `KernelNetwork`.
 
         Raises:
             Unsupported: It has no rule for something, or not on this device.
         """
-        return KernelNetwork(self.net, self.plan.operators, self.inputs, self.table.derivative_rows)
+        rows = self.table.derivative_rows
+        return KernelNetwork(self.net, self.plan.operators, self.inputs, rows, taped)
 
-    def with_kernel(self) -> Self:
+    def with_kernel(self, taped: bool = True) -> Self:
         """The same evaluation, the network's outputs and their derivatives by the native kernel.
+
+        Args:
+            taped: See `KernelNetwork`.
 
         Raises:
             Unsupported: See `make_kernel`.
             bench.training.native.NoLibrary: The kernel cannot be compiled.
         """
         found = copy.copy(self)
-        found.kernel = self.make_kernel()
+        found.kernel = self.make_kernel(taped)
         found.kernel.prepare()
         return found
 

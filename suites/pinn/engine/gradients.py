@@ -155,10 +155,12 @@ class TrainingGradient(StepComputation):
         insist: Whether a way that fails is an error; otherwise what works of it is taken, and `how`
             has the reason.
         why: Why it is this way, for the record.
+        instead: Chooses another way, and says why, if the kernel fails for a reason that it gets;
+            without it, the step is computed by plain torch.
 
     Attributes:
         evaluation: The loss terms; with the native kernel, if the way has that.
-        way: The way; without the kernel, if that failed.
+        way: The way; another, if the kernel failed.
         missing: The ways that this evaluation does not have, each with the reason.
 
     Raises:
@@ -174,12 +176,10 @@ class TrainingGradient(StepComputation):
         way: str = "eager",
         insist: bool = False,
         why: str | None = None,
+        instead: Callable[[str], tuple[str, str | None]] | None = None,
     ) -> None:
-        inductor = way.endswith("inductor")
-        super().__init__(isinstance(evaluation, FastEvaluation), inductor, insist)
-        self._why = why
-        if why:
-            self.how["why"] = why
+        fast = isinstance(evaluation, FastEvaluation)
+        super().__init__(fast, way.endswith("inductor"), insist)
         self._rest = weights, parameters, buffers
         self._weights, self._parameters, self._buffers = self._rest
         self.evaluation = self._without_kernel(evaluation)
@@ -187,7 +187,12 @@ class TrainingGradient(StepComputation):
         self._step: KernelStep | None = None
         if way.startswith("kernel"):
             self._take_kernel()
-        self.way = way if self._step else ("inductor" if inductor else "eager")
+            if self._step is None:
+                way, why = instead(self.how["not_kernel"]) if instead else ("eager", why)
+                self._compiled = way == "inductor"
+        self.way, self._why = way, why
+        if why:
+            self.how["why"] = why
 
     @property
     def ways(self) -> tuple[str, ...]:

@@ -42,13 +42,22 @@ class KernelNetwork:
         operators: The operators, those of first order first.
         inputs: Features after the input transform, the same at every call.
         rows: Number of rows, at the beginning, at which the operators are wanted.
+        taped: Whether `forward` keeps what makes a `backward` after it faster.
 
     Raises:
         Unsupported: The network or its inputs have something that the kernel has not; the message
             says what.
     """
 
-    def __init__(self, net: FNN, operators: Sequence[Operator], inputs: Jet, rows: int) -> None:
+    def __init__(
+        self,
+        net: FNN,
+        operators: Sequence[Operator],
+        inputs: Jet,
+        rows: int,
+        taped: bool = True,
+    ) -> None:
+        self._taped = taped
         self._activation = _activation(net)
         self._dtype = _dtype(inputs)
         self._norms = _norms(net)
@@ -116,7 +125,7 @@ class KernelNetwork:
             *_strided(values.unsqueeze(0)),
             *_strided(streams),
             streams.shape[1] == 1,
-            tape <= _TAPE,
+            self._taped and tape <= _TAPE,
         )
         if not network:
             raise MemoryError("too little memory for the buffers of the Taylor kernel")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import resource
 import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -203,6 +204,58 @@ def test_numbers_of_rows(points: int, rows: int, own_streams: bool) -> None:
 def test_without_room_for_the_tape(monkeypatch: pytest.MonkeyPatch, own_streams: bool) -> None:
     monkeypatch.setattr(kernel, "_TAPE", 0)
     assert_equal(make_case(points=700, rows=300, own_streams=own_streams))
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
+def test_an_evaluation_that_is_not_differentiated_has_no_tape() -> None:
+    case = make_case("none", width=64, depth=4, points=40_000, rows=0)
+    tape = 64 * 3 * 8 * len(case.inputs.values)
+    for taped in (False, True):
+        network = KernelNetwork(case.net, case.operators, case.inputs, case.rows, taped)
+        before = resident_bytes()
+        network.prepare()
+        assert (resident_bytes() - before > 0.7 * tape) is taped
+
+
+@pytest.mark.parametrize("own_streams", [False, True])
+def test_without_a_tape_the_bits_are_the_same(own_streams: bool) -> None:
+    case = make_case(own_streams=own_streams)
+    found = []
+    for taped in (False, True):
+        network = KernelNetwork(case.net, case.operators, case.inputs, case.rows, taped)
+        jet = network.forward(case.state)
+        found.append([jet.values, jet.streams, *network.backward(case.state, case.by).values()])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("own_streams", [False, True])
+@pytest.mark.parametrize(("points", "rows"), [(70, 70), (70, 40), (200, 130), (130, 64)])
+def test_rows_that_are_not_there_overflow_nowhere(
+    points: int, rows: int, own_streams: bool
+) -> None:
+    set_dtype("float32")
+    net = FNN(2, 1, 16, 6, "irelu", "denorm", False)
+    with torch.no_grad():
+        for k, linear in enumerate(net.linears):
+            linear.weight.normal_(std=0.5)
+            linear.bias.zero_()
+            if k == 0:  # centred at 30, so that at 0 it is infinite
+                linear.bias.copy_(-30 * linear.weight.sum(1))
+    operators = Operator((1.0, 0.0)), Operator((0.0, 1.0))
+    streams = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])
+    if own_streams:
+        streams = streams.expand(2, rows, 2).contiguous()
+    inputs = Jet(29 + 2 * torch.rand(points, 2), streams)
+    by = Jet(torch.ones(points, 1), torch.ones(2, rows, 1))
+    case = Case(net, operators, inputs, rows, by)
+    _, expected = case.by_torch()
+    found = case.by_kernel().backward(case.state, by)
+    for name, gradient in expected.items():
+        assert torch.allclose(found[name], gradient, rtol=1e-3, atol=1e-3 * gradient.abs().max())
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,14 @@ def test_scaled_inputs_and_own_weights(kernel_pays: None) -> None:
     assert difference_from_deepxde(task) < EXACT
 
 
+def test_the_held_out_loss_has_no_tape(kernel_pays: None) -> None:
+    task = pinn_specs.task()
+    training, heldout = task.evaluation, task._heldout
+    assert isinstance(training, TaylorEvaluation) and isinstance(heldout, TaylorEvaluation)
+    assert training.kernel is not None and heldout.kernel is not None
+    assert training.kernel._taped and not heldout.kernel._taped
+
+
 @pytest.mark.parametrize("name", ["MODULE", "FACTORY", "VECTOR", "ANISOTROPIC", "OUTPUT"])
 def test_unknowns_of_an_inverse_problem(name: str, kernel_pays: None) -> None:
     task = pinn_specs.task(f"inverse_problems:{name}")
@@ -271,7 +279,42 @@ def test_without_a_compiler_the_next_way_is_taken_and_the_record_says_why(
     reason = engine["not_compiled" if compiled else "not_kernel"]
     assert reason == "RuntimeError: no working C++ compiler found"
     assert "saves about" in engine["why"]
+    assert compiled or engine["why"].startswith(f"no kernel: {reason}; compiling saves")
     assert difference_from_deepxde(task) < EXACT
+
+
+@pytest.mark.parametrize(("seconds", "way"), [(0.0, "inductor"), (math.inf, "eager")])
+def test_without_the_kernel_it_is_chosen_anew(
+    seconds: float, way: str, kernel_pays: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose, "_LOSS_SECONDS", 0.0)
+    monkeypatch.setattr(choose, "_INDUCTOR_SECONDS", seconds)
+    monkeypatch.setattr(evaluation.KernelNetwork, "prepare", broken)
+    gradient = pinn_specs.task("advection-1d").gradient
+    assert gradient.way == way
+    redrawn = gradient.with_(evaluation=gradient.evaluation)
+    assert redrawn.way == way
+    assert redrawn.how["why"] == gradient.how["why"]
+    assert "no kernel: RuntimeError" in gradient.how["why"]
+
+
+def test_a_way_that_was_asked_for_is_explained() -> None:
+    def why(arm: str, asked: str) -> str:
+        return str(pinn_specs.task(arm=arm, compile=asked).gradient.how["why"])
+
+    assert why("layernorm", "on").startswith("--compile on; no kernel: normalisation LayerNorm")
+    assert why("layernorm", "off") == "--compile off"
+
+
+def test_a_graph_for_redrawn_points_must_pay_as_well() -> None:
+    def decided(arm: str, steps: float, redraws: float) -> str:
+        task = pinn_specs.task("advection-1d", arm, compile="off")
+        return choose_way("auto", task.evaluation, (1, 3), CPU, Length(steps, redraws)).way
+
+    assert [decided("baseline", 10_000, n) for n in (0, 1)] == ["kernel+inductor", "kernel"]
+    assert decided("baseline", 20_000, 1) == "kernel+inductor"
+    assert [decided("layernorm", 10_000, n) for n in (0, 1)] == ["inductor", "eager"]
+    assert decided("layernorm", 20_000, 1) == "inductor"
 
 
 def test_without_a_compiler_a_run_that_asks_for_it_fails(

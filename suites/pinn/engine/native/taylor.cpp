@@ -451,15 +451,17 @@ class Network {
     const int strips = last.strip + last.strips;
     inputs_ = make_buffer(sheet(0) * strips);
     for (int strip = 0; strip < strips; ++strip)
-      gather(values, 0, strip, rows, 0, &inputs_[sheet(0) * strip]);
-    // If one row stands for all, one strip does.
-    const int derived_strips = uniform ? 1 : strips_of(derived);
+      gather(values, 0, strip, rows, 0, &inputs_[sheet(0) * strip], true);
+    // If one row stands for all, one strip does for all but the last.
+    const int derived_strips = uniform ? std::min(strips_of(derived), 2) : strips_of(derived);
     if (uniform) derivatives.per_row = 0;
     input_streams_ = make_buffer(sheet(0) * streams * derived_strips);
-    for (int strip = 0; strip < derived_strips; ++strip)
+    for (int strip = 0; strip < derived_strips; ++strip) {
+      const int64_t skipped = int64_t(strips_of(derived) - derived_strips) * kStrip;
       for (int s = 0; s < streams; ++s)
-        gather(derivatives, s, strip, uniform ? kStrip : derived, 0,
+        gather(derivatives, s, strip, derived - skipped, 0,
                &input_streams_[sheet(0) * (strip * streams + s)]);
+    }
   }
 
   // Parameters are those of each layer, weight and bias; outputs have a row beside a row.
@@ -571,7 +573,8 @@ class Network {
     if (layer > 0 && stream == 0 && kByValue) return taped(layer - 1, block) + on_tape * sheet(layer);
     if (layer > 0) return &h_[at * sheet(layer)];
     if (stream == 0) return &inputs_[sheet(0) * strip];
-    return &input_streams_[sheet(0) * ((uniform_ ? 0 : strip) * streams_ + stream - 1)];
+    if (uniform_) strip = strip > 0 && strip + 1 == strips_of(derived_);
+    return &input_streams_[sheet(0) * (strip * streams_ + stream - 1)];
   }
 
   void keep(const T* const* parameters) {
@@ -646,14 +649,17 @@ class Network {
     }
   }
 
-  // Features before layer k, of a strip of the caller's rows; 0 beyond the last.
-  void gather(Columns from, int stream, int strip, int64_t rows, int k, T* to) const {
+  // Features before layer k, of a strip of the caller's rows. Beyond the last, inputs repeat it, and
+  // all else is 0: at an input that is not the caller's something may overflow, and 0·∞ is NaN.
+  void gather(Columns from, int stream, int strip, int64_t rows, int k, T* to,
+              bool repeat = false) const {
     const int64_t begin = int64_t(strip) * kStrip;
     const int64_t count = std::min<int64_t>(kStrip, rows - begin);
     for (int64_t f = 0; f < sizes_[k]; ++f) {
       const T* const column = from.data + stream * from.per_stream + f * from.per_feature;
       for (int64_t r = 0; r < count; ++r) to[f * kStrip + r] = column[(begin + r) * from.per_row];
-      std::fill(to + f * kStrip + count, to + (f + 1) * kStrip, T(0));
+      const T beyond = repeat ? to[f * kStrip + count - 1] : T(0);
+      std::fill(to + f * kStrip + count, to + (f + 1) * kStrip, beyond);
     }
   }
   void scatter(const T* from, int strip, int64_t rows, T* to) const {
