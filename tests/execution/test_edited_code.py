@@ -115,7 +115,9 @@ def test_what_other_code_has_finished_is_marked(copy: Copy) -> None:
     copy.run("1")
     assert not any("other code" in line for line in copy.run("1"))
     copy.edit(
-        "bench/techniques/elementwise.py", "return torch.sin(x)\n\n    def", "return x\n\n    def"
+        "bench/techniques/elementwise.py",
+        "return torch.sin(x)\n\n    def closed",
+        "return x\n\n    def closed",
     )
     assert not any("other code" in line for line in copy.run("1"))
     copy.edit("bench/training/loop.py", "_EXPLODED = 1e8", "_EXPLODED = 1e9")

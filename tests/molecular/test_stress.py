@@ -174,7 +174,7 @@ def test_the_loss_is_the_weighted_sum_also_in_parts(file: str) -> None:
     unit = built.scale.unit**2
     assert float(whole["loss"]) * unit == pytest.approx(float(without) + 7 * term)
     built.divide(3)
-    parts = built._losses_in_parts(rows)
+    parts = built._in_parts(rows).terms
     for name, value in whole.items():
         assert float(parts[name]) == pytest.approx(float(value)), name
 

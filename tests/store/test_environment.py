@@ -36,6 +36,7 @@ def test_the_code_is_that_of_harness_suite_and_names() -> None:
         "suites.pinn.models.catalogue:FNN",
         "suites.pinn.problems.advection:Advection1D",
         "suites.pinn.suite:PINNSuite.build",
+        "suites.pinn.engine:native/",
         "suites.pinn.suite:PINNSuite.build_together",
     }
     assert all(len(digest) == 16 for digest in found["code"].values())

@@ -27,6 +27,7 @@ from suites.molecular import metrics as molecular_metrics
 from suites.molecular.data import neighbors
 from suites.molecular.engine import prediction
 from suites.molecular.engine.rows import Rows
+from suites.molecular.engine.unique_pairs import pair_algebra
 from suites.pinn import resampling
 from suites.pinn.engine import kernel, taylor
 from suites.pinn.engine.taylor import Jet
@@ -212,6 +213,18 @@ def dropped_slot(patch: Patch) -> None:
     patch.setattr(Rows, "_summed", wrong)
 
 
+def dropped_neighbour(patch: Patch) -> None:
+    """A sum over unique pairs leaves out an atom's last neighbour."""
+    correct = pair_algebra._Sum.forward
+
+    def wrong(ctx: Any, table: pair_algebra.PairTable, odd: bool, w: Tensor, x: Tensor) -> Tensor:
+        sign = table.slot_sign.clone()
+        sign[:, -1] = 0
+        return correct(ctx, table._replace(slot_sign=sign, full=False), odd, w, x)
+
+    patch.setattr(pair_algebra._Sum, "forward", staticmethod(wrong))
+
+
 class Fault(NamedTuple):
     """A fault, the parts of fingerprints that it changes, and a case that does not have it.
 
@@ -306,6 +319,13 @@ FAULTS = [
     ),
     Fault(
         dropped_slot,
+        "molecular",
+        "xtb-ethanol cgcnn baseline scope=all way=padded",
+        ALL,
+        "xtb-ethanol cgcnn baseline scope=all",
+    ),
+    Fault(
+        dropped_neighbour,
         "molecular",
         "xtb-ethanol schnet baseline scope=all way=padded",
         ALL,

@@ -54,14 +54,13 @@ WRONG_SIGN: Edit = (
 )
 SLOWER: Edit = (
     "suites/pinn/task.py",
-    "        return self.optimization.step(self.losses)",
+    "        result = self.gradient(self.parameters.vector.detach())\n",
     "        import time\n\n"
     "        start = time.perf_counter()\n"
-    "        found = self.optimization.step(self.losses)\n"
-    "        end = 3 * time.perf_counter() - 2 * start\n"
+    "        result = self.gradient(self.parameters.vector.detach())\n"
+    "        end = 4 * time.perf_counter() - 3 * start\n"
     "        while time.perf_counter() < end:\n"
-    "            pass\n"
-    "        return found",
+    "            pass\n",
 )
 MORE_OPERATORS: Edit = (
     "suites/pinn/engine/gradients.py",
