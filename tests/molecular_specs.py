@@ -50,6 +50,22 @@ def task(
     return build(specify(model, arm, *arguments, **given), CPU)
 
 
+def scrambled(model: str, arm: str = "baseline") -> MolecularTask:
+    """A task in double precision whose parameters all differ from 0, so that each has a gradient.
+
+    Args:
+        model: Name and size.
+        arm: Of the task.
+    """
+    built = task(model, arm)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in built.net.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter += 0.05 * noise
+    return built
+
+
 def run(folder: Path, model: str, arm: str = "baseline", *arguments: str, **given: Any) -> Record:
     """Train the spec of `specify` in a store."""
     spec = specify(model, arm, *arguments, **given)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk
-from molecular_specs import task
+from molecular_specs import scrambled, task
 from potential_frames import KINDS, labelled
 from row_coupling import Clip
 from schnetpack.nn import BesselRBF
@@ -44,17 +44,6 @@ def form_of(net: nn.Module) -> UniquePairPotential:
     return form
 
 
-def scrambled(model: str, arm: str = "baseline") -> MolecularTask:
-    """A task with three interactions, whose parameters all have a gradient."""
-    built = task(f"{model}:8x3", arm)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in built.net.parameters():
-            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-            parameter += 0.05 * noise
-    return built
-
-
 def both(frames: Frames, cutoff: float, rows: np.ndarray) -> tuple[dict[str, Tensor], StaticBatch]:
     """The frames `rows` as a plain batch and as a padded one."""
     pairs = neighbor_pairs(frames, cutoff)
@@ -68,7 +57,7 @@ def both(frames: Frames, cutoff: float, rows: np.ndarray) -> tuple[dict[str, Ten
 
 def predicted(model: str, structures: list[Atoms]) -> Predicted:
     """On unique pairs, in evaluation mode, of structures in one batch."""
-    built = scrambled(model)
+    built = scrambled(f"{model}:8x3")
     built.net.eval()
     frames = frames_of(structures)
     _, batch = both(frames, built.model.size.cutoff, np.arange(len(frames)))
@@ -104,7 +93,7 @@ def compare(built: MolecularTask, frames: Frames, rows: np.ndarray, error: str =
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("model", MODELS)
 def test_loss_and_gradients_are_the_modules_own(model: str, kind: str) -> None:
-    compare(scrambled(model), labelled(kind), ROWS)
+    compare(scrambled(f"{model}:8x3"), labelled(kind), ROWS)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +101,7 @@ def test_loss_and_gradients_are_the_modules_own(model: str, kind: str) -> None:
 )
 @pytest.mark.parametrize("model", MODELS)
 def test_of_every_arm(model: str, arm: str) -> None:
-    compare(scrambled(model, arm), labelled("mixture"), ROWS, "MAE")
+    compare(scrambled(f"{model}:8x3", arm), labelled("mixture"), ROWS, "MAE")
 
 
 @pytest.mark.parametrize("problem", ["xtb-ethanol", "xtb-oxides"])
@@ -138,7 +127,7 @@ def test_energies_forces_and_stresses_are_the_modules_own(
     model: str, structures: tuple[Atoms, ...]
 ) -> None:
     """Also where an atom meets its own images, and another through several."""
-    built = scrambled(model)
+    built = scrambled(f"{model}:8x3")
     plain, batch = both(frames_of(structures), built.model.size.cutoff, np.arange(len(structures)))
     built.net.eval()
     expected = predict_with_stress(built.net, plain)
@@ -156,7 +145,7 @@ def test_energies_forces_and_stresses_are_the_modules_own(
 @pytest.mark.parametrize("model", MODELS)
 def test_shared_interactions_and_filters(model: str) -> None:
     """And filters of another width than the atoms' features."""
-    built = scrambled(model)
+    built = scrambled(f"{model}:8x3")
     own = built.net.representation
     basis = own.radial_basis, own.cutoff_fn
     if model == "schnet":
@@ -317,7 +306,7 @@ def _with_clip(net: Any) -> None:
 def test_what_is_not_known_is_not_available(
     change: Callable[[nn.Module], None], reason: str
 ) -> None:
-    built = scrambled("schnet")
+    built = scrambled("schnet:8x3")
     change(built.net)
     found = unique_pair_form(built.net)
     assert isinstance(found, str) and reason in found
